@@ -1,0 +1,63 @@
+"""Everything that birdlite raises, and what it means for the person at the keyboard.
+
+    BirdliteError
+    ├── UsageError              exit 2: an option or an argument makes no sense
+    ├── ModelError              exit 3: there is no model to classify with
+    │   ├── UnknownModel            the name is in no catalogue and is no path
+    │   ├── ModelUnavailable        not in the cache, and no source could give it
+    │   └── InvalidModel            its checksum, card, tensors or labels do not fit
+    ├── EngineError             exit 3: there is no runtime that can run the model
+    │   └── EngineMissing           not installed; the message names the extra to install
+    ├── OutputError             exit 3: the results cannot be written where they should go
+    └── PictureError            one target failed; the run goes on, and the caller gets a `Failure` of the same kind
+
+Messages are one line, say what was being done to what, and where there is a remedy, name it.
+"""
+
+from __future__ import annotations
+
+from birdlite.results import FailureKind
+
+
+class BirdliteError(Exception):
+    """The root of the tree; its text is one line for a person."""
+
+
+class UsageError(BirdliteError):
+    """An option or an argument makes no sense, alone or beside the others."""
+
+
+class ModelError(BirdliteError):
+    """There is no model to classify with."""
+
+
+class UnknownModel(ModelError):
+    """The name is in no catalogue, and no file or folder is called so."""
+
+
+class ModelUnavailable(ModelError):
+    """The model is not in the cache, and none of its sources could give it."""
+
+
+class InvalidModel(ModelError):
+    """The model's checksum, card, tensors or labels are not what they must be. It was not loaded."""
+
+
+class EngineError(BirdliteError):
+    """The runtime is there but cannot load or run the model."""
+
+
+class EngineMissing(EngineError):
+    """The runtime is not installed. The message names the extra that brings it."""
+
+
+class OutputError(BirdliteError):
+    """The results cannot be written where the user wants them."""
+
+
+class PictureError(BirdliteError):
+    """One target has no answer. Raised by `fetch`, `targets` and `picture`, caught by the pipeline."""
+
+    def __init__(self, kind: FailureKind, message: str) -> None:
+        super().__init__(message)
+        self.kind: FailureKind = kind

@@ -1,0 +1,93 @@
+"""What classify gives back: plain values, made by the pipeline, printed by the writers, returned to Python users.
+
+These are named tuples, not dataclasses, because they stand on the way of every cold start: importing `dataclasses`
+and building a dozen of them costs more than classifying a picture (docs/decisions/0001).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+FailureKind = Literal[
+    "not_found",  # no such file, folder, or host name
+    "http_status",  # the server answered, but not with the picture
+    "network",  # no connection, or it broke
+    "timeout",  # the time for this picture was up
+    "too_large",  # more bytes or pixels than allowed
+    "not_an_image",  # empty, or of no format that we know
+    "decode",  # a picture, but damaged
+    "blocked",  # the run's own settings forbid it, for example --offline
+    "unsupported",  # a scheme or a variety of picture that birdlite does not read
+    "cancelled",  # under way when the run was interrupted
+]
+
+
+class Prediction(NamedTuple):
+    """One candidate species of one picture."""
+
+    rank: int  # from 1
+    id: int  # position in the model's output, key of the label map
+    name: str  # scientific
+    score: float  # the model's probability in [0, 1]; the scores of the candidates shown need not sum to 1
+    common_name: str | None = None
+
+
+class Failure(NamedTuple):
+    """Why a target has no predictions: a kind out of a closed set, and one line for a person."""
+
+    kind: FailureKind
+    message: str
+
+
+class ImageInfo(NamedTuple):
+    """The picture as it came, before anything was done to it."""
+
+    width: int  # px, as shown: after the EXIF orientation is applied
+    height: int  # px
+    format: str  # JPEG, PNG, WEBP, GIF, BMP, TIFF
+    bytes: int
+
+
+class Times(NamedTuple):
+    """Where one picture's time went, in ms. A step that was not reached is None."""
+
+    fetch: float | None  # until its bytes were here, from the network or the disk
+    decode: float | None
+    infer: float | None
+    total: float  # from its turn to its predictions, waiting included
+
+
+class Result(NamedTuple):
+    """What became of one target: predictions, best first, or a failure; never both, never neither."""
+
+    index: int  # type: ignore[assignment]  # position among the targets, from 0; hides tuple.index, which nobody misses
+    target: str
+    outcome: tuple[Prediction, ...] | Failure
+    image: ImageInfo | None = None
+    times: Times | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the picture was classified."""
+        return not isinstance(self.outcome, Failure)
+
+    @property
+    def predictions(self) -> tuple[Prediction, ...]:
+        """The candidates, best first; empty after a failure."""
+        return () if isinstance(self.outcome, Failure) else self.outcome
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why there are no predictions, or None."""
+        return self.outcome if isinstance(self.outcome, Failure) else None
+
+
+class RunSummary(NamedTuple):
+    """One run in numbers."""
+
+    targets: int
+    ok: int
+    failed: int
+    wall_ms: float  # from process start
+    images_per_second: float  # ok / wall
+    interrupted: bool = False

@@ -1,0 +1,1 @@
+"""Results into text, JSON, JSON lines and CSV."""

@@ -1,3 +1,71 @@
-"""birdlite: what bird is this? Any number of photographs, from a cold start, in a fraction of a second."""
+"""birdlite: what bird is this? Any number of photographs, from a cold start, in a fraction of a second.
+
+    from birdlite import Classifier
+
+    with Classifier() as birds:
+        result = birds.classify("parrot.jpg")
+
+The names below are imported when they are first used: `import birdlite` alone costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "BirdliteError",
+    "Classifier",
+    "EngineError",
+    "EngineMissing",
+    "Failure",
+    "FetchSettings",
+    "ImageInfo",
+    "InvalidModel",
+    "ModelError",
+    "ModelUnavailable",
+    "OutputError",
+    "PictureError",
+    "Prediction",
+    "Result",
+    "RunSummary",
+    "Settings",
+    "Times",
+    "UnknownModel",
+    "UsageError",
+    "__version__",
+]
+
+if TYPE_CHECKING:
+    from birdlite.classifier import Classifier
+    from birdlite.errors import (
+        BirdliteError,
+        EngineError,
+        EngineMissing,
+        InvalidModel,
+        ModelError,
+        ModelUnavailable,
+        OutputError,
+        PictureError,
+        UnknownModel,
+        UsageError,
+    )
+    from birdlite.fetch import FetchSettings
+    from birdlite.results import Failure, ImageInfo, Prediction, Result, RunSummary, Times
+    from birdlite.settings import Settings
+
+_ROOMS = {
+    "Classifier": "classifier",
+    "FetchSettings": "fetch",
+    "Settings": "settings",
+    **dict.fromkeys(("Failure", "ImageInfo", "Prediction", "Result", "RunSummary", "Times"), "results"),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_ROOMS.get(name, 'errors')}"), name)

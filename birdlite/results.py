@@ -16,7 +16,7 @@ FailureKind = Literal[
     "too_large",  # more bytes or pixels than allowed
     "not_an_image",  # empty, or of no format that we know
     "decode",  # a picture, but damaged
-    "blocked",  # the run's own settings forbid it, for example --offline
+    "blocked",  # forbidden: by --offline, by the permissions of a file, or for safety
     "unsupported",  # a scheme or a variety of picture that birdlite does not read
     "cancelled",  # under way when the run was interrupted
 ]

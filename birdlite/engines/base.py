@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Protocol, TypeAlias
 
+from birdlite.models.card import ModelBytes as ModelBytes
+
 Pixels: TypeAlias = "bytes | bytearray | memoryview"
 """uint8 RGB, NHWC, contiguous: n * height * width * 3 bytes, as the model's card says."""
-
-ModelBytes: TypeAlias = "bytes | bytearray | memoryview"
-"""A whole model file in memory, checked against its sha256 already. A memoryview over a private mmap costs no copy."""
 
 
 class Engine(Protocol):

@@ -6,9 +6,12 @@ they load against it.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 ModelFormat = Literal["tflite", "onnx"]
+
+ModelBytes: TypeAlias = "bytes | bytearray | memoryview"
+"""A whole model file in memory, checked against its sha256 already. A memoryview over a private mmap costs no copy."""
 
 
 class Tensor(NamedTuple):

@@ -1,0 +1,142 @@
+"""The library's front door: a model, its engines and a network client, set up once and used for any number of pictures.
+
+The CLI uses it like any Python program does:
+
+    from birdlite import Classifier, Settings
+
+    with Classifier(Settings(top=5)) as birds:
+        print(birds.classify("parrot.jpg").predictions)
+        for result in birds.classify_many(["https://example.org/a.jpg", "photos/"]):
+            ...
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from itertools import islice
+
+from birdlite.engine_pool import EnginePool
+from birdlite.engines.base import Engine
+from birdlite.fetch import Fetcher
+from birdlite.models.cache_dir import default_cache_dir
+from birdlite.models.model import Model
+from birdlite.models.open import open_model
+from birdlite.models.store import Store
+from birdlite.pipeline import Pipeline
+from birdlite.results import Result
+from birdlite.settings import Settings
+from birdlite.targets import BadTarget, Target, expand
+from birdlite.timing import Timeline
+
+WEIGHT_CACHE_FOLDER = "xnnpack"  # under the cache
+
+
+class Classifier:
+    """Classifies pictures with one model. Use it from one thread at a time; it makes its own threads inside.
+
+    Nothing is fetched or loaded before the first picture. Close it, or use `with`: downloads are then written to the
+    cache to the end, and engines and connections released.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, timeline: Timeline | None = None) -> None:
+        self._settings = settings or Settings()
+        self._timeline = timeline or Timeline()
+        self._cancelled = threading.Event()
+        self._fetcher = Fetcher(self._settings.fetch, self._cancelled)
+        self._cache_dir = None if self._settings.no_cache else self._settings.cache_dir or default_cache_dir()
+        self._store = Store(
+            self._cache_dir, self._download_model, offline=self._settings.fetch.offline, timeline=self._timeline
+        )
+        self._engines = EnginePool(self._open_model, self._load_engine)
+        self._run: Pipeline | None = None
+        self._connecting = threading.Lock()
+        self._connected = False
+
+    @property
+    def model(self) -> Model:
+        """The model, opened if it is not yet.
+
+        Raises:
+            ModelError: it cannot be had, or is not what it must be.
+        """
+        return self._engines.model
+
+    @property
+    def engine_name(self) -> str:
+        """The engine that runs the model; empty before the first picture."""
+        return self._engines.engine_name
+
+    def classify(self, target: str | os.PathLike[str]) -> Result:
+        """The answer for one URL or file. A failure of the picture is a value in the result.
+
+        Raises:
+            ModelError: there is no model to classify with.
+            EngineError: no runtime can run it.
+        """
+        (result,) = self.stream(islice(expand([os.fspath(target)]), 1))
+        return result
+
+    def classify_many(self, targets: Iterable[str | os.PathLike[str]]) -> Iterator[Result]:
+        """Answers for URLs, files, folders and globs, as they come; `targets` is read lazily.
+
+        Raises:
+            ModelError: there is no model to classify with.
+            EngineError: no runtime can run it.
+        """
+        return self.stream(expand(os.fspath(target) for target in targets))
+
+    def stream(self, targets: Iterable[Target | BadTarget]) -> Generator[Result, None, None]:
+        """Answers for targets that are expanded already. The run ends when the iterator is closed or exhausted."""
+        self._cancelled.clear()
+        self._run = Pipeline(
+            self._engines,
+            fetch=self._fetcher.get,
+            connect=self._connect,
+            settings=self._settings,
+            timeline=self._timeline,
+        )
+        return self._run.run(targets)
+
+    def cancel(self) -> None:
+        """End the run soon; may be called from a signal handler or another thread."""
+        self._cancelled.set()
+        if self._run is not None:
+            self._run.cancel()
+
+    def close(self) -> None:
+        """Finish writing to the cache, release engines and connections."""
+        self._store.close()
+        self._engines.close()
+        self._fetcher.close()
+
+    def __enter__(self) -> Classifier:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _connect(self) -> None:
+        """Get the HTTP client ready. The first thread to need it does so, the others wait."""
+        with self._connecting:
+            if not self._connected:
+                with self._timeline.span("imports"):
+                    self._fetcher.preload()
+                self._connected = True
+
+    def _download_model(self, url: str, *, max_bytes: int, timeout: float) -> bytes:
+        self._connect()
+        with self._timeline.span("model fetch"):
+            return self._fetcher.get(url, max_bytes=max_bytes, timeout=timeout)
+
+    def _open_model(self) -> Model:
+        return open_model(self._settings.model, self._settings.labels, self._store, self._timeline)
+
+    def _load_engine(self, model: Model) -> Engine:
+        with self._timeline.span("imports"):
+            from birdlite import engines
+
+        folder = None if self._cache_dir is None else os.path.join(self._cache_dir, WEIGHT_CACHE_FOLDER)
+        with self._timeline.span("model load"):
+            return engines.load(model.data, model.card, engine=self._settings.engine, weight_cache=folder)

@@ -1,0 +1,59 @@
+"""`birdlite demo`: the whole pipeline with no network at all, on invented birds."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+
+from birdlite.cli.options import add_log_options, open_console
+from birdlite.cli.parser import Parser
+from birdlite.cli.run import RunOptions, run
+from birdlite.demo import DemoServer, picture_urls
+from birdlite.fetch import FetchSettings
+from birdlite.models.catalog import DEMO_MODEL
+from birdlite.settings import Settings
+from birdlite.targets import expand
+from birdlite.timing import Timeline, clock, process_start
+
+BEFORE = """\
+birdlite demo: invented birds, drawn by a script, and a tiny model that knows only them.
+Nothing here names a real bird. A server on this machine stands in for the Internet.
+
+"""
+AFTER = """
+That was the demo. Real birds, with the real model, fetched and kept on the first run:
+
+  birdlite classify --samples          five photographs on the Internet
+  birdlite classify photo.jpg album/   your own
+"""
+
+
+def main(argv: Sequence[str], started: float) -> int:
+    """Run the command. `started` is when Python code began to run, in s on `timing.clock`."""
+    timeline = Timeline(process_start())
+    timeline.add("interpreter start-up", timeline.origin, started)
+    parser = Parser(
+        "birdlite demo",
+        "Fetch a model and pictures of invented birds from a server in this process, and classify them: the code that"
+        " classifies real ones, without a network.",
+    )
+    group = parser.add_argument_group("answers")
+    parser.option(
+        "--format", choices=("text", "json", "jsonl", "csv"), default="text", group=group, help="how answers look"
+    )
+    parser.flag("--timing", negatable=True, group=group, help="say where the time went (default: with text)")
+    add_log_options(parser)
+    values = parser.parse(argv)
+    console = open_console(values)
+    chatty = values.format == "text" and not values.quiet
+    if chatty:
+        sys.stderr.write(BEFORE)
+        sys.stderr.flush()
+    with DemoServer() as server, tempfile.TemporaryDirectory(prefix="birdlite-demo-") as cache_dir:
+        settings = Settings(model=DEMO_MODEL, cache_dir=cache_dir, fetch=FetchSettings(mirror=server.mirror))
+        timeline.add("imports", started, clock())
+        code = run(settings, expand(picture_urls()), RunOptions(values.format, timing=values.timing), console, timeline)
+    if chatty:
+        sys.stderr.write(AFTER)
+    return code

@@ -1,0 +1,123 @@
+"""`birdlite model ACTION [NAME]`: the models that birdlite knows, and those in the cache."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from birdlite import log
+from birdlite.classifier import Classifier
+from birdlite.cli import EXIT_OK
+from birdlite.cli.options import (
+    add_cache_options,
+    add_log_options,
+    add_network_options,
+    fetch_settings,
+    open_console,
+)
+from birdlite.cli.parser import Parser
+from birdlite.errors import ModelUnavailable, UsageError
+from birdlite.models import bundle, catalog
+from birdlite.models.cache_dir import default_cache_dir
+from birdlite.models.card import Card
+from birdlite.models.store import entry_folder, look_up, remove
+from birdlite.settings import Settings
+
+ACTIONS = {
+    "fetch": "download it into the cache, unless it is there",
+    "list": "all models, and which of them are in the cache",
+    "show": "the card of one: tensors, files, checksums, origin",
+    "verify": "check every byte of one in the cache",
+    "path": "the folder of one in the cache, for --model or for copying",
+    "remove": "delete one from the cache",
+}
+
+
+def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every command has this shape
+    """Run the command."""
+    parser = Parser(
+        "birdlite model",
+        "Models: " + "; ".join(f"{action}: {what}" for action, what in ACTIONS.items()) + ".",
+    )
+    parser.add_argument("action", choices=tuple(ACTIONS), metavar="ACTION", help=", ".join(ACTIONS))
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help=f"a model (default: {catalog.DEFAULT_MODEL}); show takes a folder too"
+    )
+    add_cache_options(parser, may_go_without=False)
+    add_network_options(parser)
+    add_log_options(parser)
+    values = parser.parse(argv)
+    open_console(values)
+    values.cache_dir = values.cache_dir or default_cache_dir()
+    if values.action == "list":
+        if values.name is not None:
+            raise UsageError("birdlite model list takes no name; show does")
+        return _list(values.cache_dir)
+    values.name = values.name or catalog.DEFAULT_MODEL
+    actions = {"fetch": _fetch, "show": _show, "verify": _verify, "path": _path, "remove": _remove}
+    return actions[values.action](values)
+
+
+def _fetch(values: argparse.Namespace) -> int:
+    catalog.find(values.name)  # a folder or file is nothing to fetch
+    settings = Settings(model=values.name, cache_dir=values.cache_dir, fetch=fetch_settings(values))
+    with Classifier(settings) as classifier:
+        folder = classifier.model.folder
+    _say(f"{values.name}: in {folder}")
+    return EXIT_OK
+
+
+def _list(cache_dir: str) -> int:
+    for name, entry in catalog.CATALOG.items():
+        if not entry.public:
+            continue
+        total = sum(fact.bytes for fact in entry.card.files.values())
+        state = "not in the cache" if _problems(cache_dir, entry) else "in the cache"
+        _say(f"{name}  {total / 1e6:.1f} MB  {entry.card.licence}  {state}\n  {entry.description}")
+    return EXIT_OK
+
+
+def _show(values: argparse.Namespace) -> int:
+    _say(bundle.card_to_json(_card(values.name)).rstrip("\n"))
+    return EXIT_OK
+
+
+def _card(name: str) -> Card:
+    return bundle.read_card(name) if os.path.isdir(name) else catalog.find(name).card
+
+
+def _verify(values: argparse.Namespace) -> int:
+    entry = catalog.find(values.name)
+    problems = _problems(values.cache_dir, entry)
+    for name in entry.card.files:
+        _say(f"{name}: {problems.get(name, 'ok')}")
+    if problems:
+        raise ModelUnavailable(f"{values.name} is not whole in {values.cache_dir}; `birdlite model fetch` mends it")
+    return EXIT_OK
+
+
+def _problems(cache_dir: str, entry: catalog.Entry) -> dict[str, str]:
+    """What is wrong with each file of the entry that is not in the cache as it must be."""
+    files, problems = look_up(cache_dir, entry)
+    return {name: problems.get(name, "missing") for name in entry.card.files if name not in files}
+
+
+def _path(values: argparse.Namespace) -> int:
+    entry = catalog.find(values.name)
+    if _problems(values.cache_dir, entry):
+        raise ModelUnavailable(f"{values.name} is not in the cache {values.cache_dir}; run `birdlite model fetch`")
+    _say(entry_folder(values.cache_dir, values.name))
+    return EXIT_OK
+
+
+def _remove(values: argparse.Namespace) -> int:
+    catalog.find(values.name)
+    gone = remove(values.cache_dir, values.name)
+    log.info(f"{values.name} {'removed from' if gone else 'was not in'} {values.cache_dir}")
+    return EXIT_OK
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")

@@ -1,0 +1,140 @@
+"""The options that several commands share, and the settings they make."""
+
+from __future__ import annotations
+
+import argparse
+
+from birdlite import log
+from birdlite.cli.console import Console
+from birdlite.cli.parser import Parser
+from birdlite.cli.values import seconds, size, whole
+from birdlite.fetch import DEFAULTS, FetchSettings, parse_per_host
+
+
+def add_cache_options(parser: Parser, *, may_go_without: bool = True) -> None:
+    """Where models are kept, and whether at all."""
+    group = parser.add_argument_group("cache")
+    parser.option(
+        "--cache-dir", metavar="DIR", group=group, help="where models are kept (default: the user's cache folder)"
+    )
+    if may_go_without:
+        parser.flag(
+            "--no-cache", group=group, help="keep the model in memory only: read no cache, write nothing anywhere"
+        )
+
+
+def add_network_options(parser: Parser) -> None:
+    """How bytes come from the network."""
+    group = parser.add_argument_group("network")
+    parser.flag("--offline", group=group, help="never use the network")
+    parser.option("--mirror", metavar="URL", group=group, help="fetch https://HOST/PATH from URL/HOST/PATH instead")
+    parser.option(
+        "--downloads",
+        metavar="N",
+        type=whole(1, 256),
+        default=DEFAULTS.downloads,
+        group=group,
+        help="downloads at once",
+    )
+    parser.options(
+        "--per-host",
+        metavar="[HOST=]N",
+        group=group,
+        help="connections at once to any one host, or to HOST; may be repeated (default: 6, upload.wikimedia.org=2)",
+    )
+    parser.option(
+        "--timeout",
+        metavar="S",
+        type=seconds,
+        default=DEFAULTS.timeout,
+        group=group,
+        help="seconds for one picture, retries included",
+    )
+    parser.option(
+        "--connect-timeout",
+        metavar="S",
+        type=seconds,
+        default=DEFAULTS.connect_timeout,
+        group=group,
+        help="seconds to connect",
+    )
+    parser.option(
+        "--read-timeout",
+        metavar="S",
+        type=seconds,
+        default=DEFAULTS.read_timeout,
+        group=group,
+        help="seconds without a byte",
+    )
+    parser.option(
+        "--retries",
+        metavar="N",
+        type=whole(0, 20),
+        default=DEFAULTS.retries,
+        group=group,
+        help="more tries after 408, 425, 429, 5xx or a broken connection",
+    )
+    parser.option(
+        "--max-redirects",
+        metavar="N",
+        type=whole(0, 20),
+        default=DEFAULTS.max_redirects,
+        group=group,
+        help="redirects to follow",
+    )
+    parser.option(
+        "--max-bytes",
+        metavar="SIZE",
+        type=size,
+        default=DEFAULTS.max_bytes,
+        group=group,
+        help="largest picture to read, in bytes; k, M, G are understood",
+    )
+    parser.option(
+        "--user-agent",
+        metavar="TEXT",
+        default=DEFAULTS.user_agent,
+        group=group,
+        help="how birdlite names itself to servers; say how to reach you",
+    )
+
+
+def add_log_options(parser: Parser) -> None:
+    """What is said on standard error."""
+    group = parser.add_argument_group("messages")
+    parser.flag("-v", "--verbose", group=group, help="say every retry, cache hit and choice")
+    parser.flag("-q", "--quiet", group=group, help="say nothing but errors")
+    parser.option(
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        group=group,
+        help="how messages look; json suits containers",
+    )
+
+
+def fetch_settings(values: argparse.Namespace) -> FetchSettings:
+    """The network options as settings.
+
+    Raises:
+        UsageError: --per-host makes no sense.
+    """
+    return FetchSettings(
+        user_agent=values.user_agent,
+        timeout=values.timeout,
+        connect_timeout=values.connect_timeout,
+        read_timeout=values.read_timeout,
+        retries=values.retries,
+        max_bytes=values.max_bytes,
+        max_redirects=values.max_redirects,
+        per_host=parse_per_host(values.per_host),
+        downloads=values.downloads,
+        mirror=values.mirror,
+        offline=values.offline,
+    )
+
+
+def open_console(values: argparse.Namespace) -> Console:
+    """Standard error as the message options want it."""
+    threshold = log.ERROR if values.quiet else log.DEBUG if values.verbose else log.INFO
+    return Console(values.log_format, threshold=threshold)

@@ -1,0 +1,64 @@
+"""Threads that share one queue and are hired only as work comes. The pipeline has two: downloaders and workers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+Work = TypeVar("Work")
+
+
+class Crew(Generic[Work]):
+    """At most `limit` daemon threads, each running `body` over the jobs that it gets.
+
+    A new thread is hired when a job comes and no thread is free to take it; a thread that is still preparing
+    (loading its engine) counts as free, so one picture never makes two threads prepare.
+    """
+
+    def __init__(self, name: str, limit: int, body: Callable[[Iterator[Work]], None]) -> None:
+        self._name = name
+        self._limit = limit
+        self._body = body
+        self._queue: SimpleQueue[Work | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._free = 0
+        self._queued = 0
+
+    def put(self, job: Work) -> None:
+        """Queue a job, and hire somebody for it if need be."""
+        with self._lock:
+            self._queued += 1
+            self._queue.put(job)
+            if self._queued > self._free and len(self._threads) < self._limit:
+                self._hire()
+
+    def hire_one(self) -> None:
+        """Start the first thread before there is work, so that it can prepare."""
+        with self._lock:
+            self._hire()
+
+    def dismiss(self, *, patience: float) -> None:
+        """Let the threads go when the queue is empty, and wait for each up to `patience` s."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join(patience)
+
+    def _hire(self) -> None:
+        self._free += 1
+        name = f"{self._name}-{len(self._threads)}"
+        thread = threading.Thread(target=self._body, args=(self._jobs(),), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _jobs(self) -> Iterator[Work]:
+        while (job := self._queue.get()) is not None:
+            with self._lock:
+                self._free -= 1
+                self._queued -= 1
+            yield job
+            with self._lock:
+                self._free += 1

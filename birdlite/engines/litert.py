@@ -1,0 +1,64 @@
+"""The engine `litert`: TensorFlow Lite models on Google's LiteRT, an installed dependency of birdlite.
+
+LiteRT is called through its C library where that can be done, else through the wheel's Python interpreter.
+"""
+
+from __future__ import annotations
+
+from birdlite import log
+from birdlite.engines import litert_capi
+from birdlite.engines.base import Engine, ModelBytes
+from birdlite.engines.litert_library import LibraryUnusable, library_file, open_library
+from birdlite.errors import EngineError, EngineMissing, InvalidModel
+from birdlite.models.card import Card, Tensor
+
+MODEL_FILE = "model.tflite"  # its name among the files of a card
+
+
+def describe(model: ModelBytes) -> tuple[Tensor, Tensor]:
+    """Read input and output of a model that has no card: what they are, not always what an engine can run.
+
+    Raises:
+        InvalidModel: it is no model, or it has not one input and one output.
+        EngineError: LiteRT cannot read it.
+        EngineMissing: LiteRT is not installed.
+    """
+    try:
+        library = open_library(library_file())
+    except LibraryUnusable as why:
+        _tell_fallback(why)
+        from birdlite.engines import litert_interpreter
+
+        return litert_interpreter.describe(model)
+    return litert_capi.describe(library, model)
+
+
+def load(model: ModelBytes, card: Card, threads: int, weight_cache: str | None) -> Engine:
+    """Make an engine on the model. See `engines.load`."""
+    try:
+        return _load(model, card, threads, weight_cache)
+    except EngineMissing:
+        raise
+    except (InvalidModel, EngineError) as error:
+        raise type(error)(f"{card.name}: {error}") from None
+
+
+def _load(model: ModelBytes, card: Card, threads: int, weight_cache: str | None) -> Engine:
+    path = library_file()
+    try:
+        library = open_library(path)
+    except LibraryUnusable as why:
+        _tell_fallback(why)
+        from birdlite.engines import litert_interpreter
+
+        return litert_interpreter.load(model, card, threads)
+    cache = None
+    if weight_cache is not None and path is not None and MODEL_FILE in card.files:
+        from birdlite.engines.weight_cache import WeightCache
+
+        cache = WeightCache(weight_cache, card.files[MODEL_FILE].sha256, path)
+    return litert_capi.load(library, model, card, threads, cache)
+
+
+def _tell_fallback(why: LibraryUnusable) -> None:
+    log.debug("LiteRT's C library cannot be used; its Python interpreter takes over", reason=str(why))

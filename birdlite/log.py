@@ -1,0 +1,52 @@
+"""What birdlite says while it works: a line an event, with fields. Every room calls it, the CLI decides where lines go.
+
+A Python program gets these lines through the standard `logging`, logger `birdlite`. Importing `logging` costs 4 ms, so
+that is done for lines somebody can have asked for: a program that configured logging has imported it before.
+The CLI calls `to` instead and needs no `logging` at all.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # the standard library's numbers
+LEVEL_NAMES = {DEBUG: "debug", INFO: "info", WARNING: "warning", ERROR: "error"}
+
+Sink = Callable[[int, str, "dict[str, object]"], None]
+
+_sink: Sink | None = None
+_threshold = DEBUG
+
+
+def to(sink: Sink | None, threshold: int = INFO) -> None:
+    """Send every line of at least `threshold` to `sink(level, message, fields)`; None goes back to `logging`."""
+    global _sink, _threshold  # one process has one standard error
+    _sink, _threshold = sink, threshold
+
+
+def debug(message: str, **fields: object) -> None:
+    """What only somebody who looks for a fault wants: every retry, cache hit, choice of engine."""
+    _say(DEBUG, message, fields)
+
+
+def info(message: str, **fields: object) -> None:
+    """What a user is glad to know once: a model was fetched, a damaged file was replaced."""
+    _say(INFO, message, fields)
+
+
+def warning(message: str, **fields: object) -> None:
+    """What a user should know because it costs them something: no cache, a slow engine."""
+    _say(WARNING, message, fields)
+
+
+def _say(level: int, message: str, fields: dict[str, object]) -> None:
+    if _sink is not None:
+        if level >= _threshold:
+            _sink(level, message, fields)
+        return
+    if level < WARNING and "logging" not in sys.modules:
+        return
+    import logging
+
+    logging.getLogger("birdlite").log(level, message, extra={"fields": fields})

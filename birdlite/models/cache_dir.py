@@ -1,0 +1,22 @@
+"""Where the cache is: the folder that each system sets aside for what can be had again.
+
+The rule of `platformdirs.user_cache_dir`, which a test compares this with; importing that costs 8 ms of a 60 ms run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def default_cache_dir() -> str:
+    """An absolute path, which need not exist yet."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or os.path.join(os.path.expanduser("~"), "AppData", "Local")
+        return os.path.join(base, "birdlite", "Cache")
+    if sys.platform == "darwin":
+        return os.path.join(os.path.expanduser("~"), "Library", "Caches", "birdlite")
+    # XDG Base Directory Specification: a relative path is invalid and must be ignored
+    xdg = os.environ.get("XDG_CACHE_HOME", "").strip()
+    base = xdg if os.path.isabs(xdg) else os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "birdlite")

@@ -1,0 +1,105 @@
+"""Which models exist, where their bytes can be had, and what those bytes must be.
+
+The store downloads what stands here, the CLI lists it. Sources are tried in the order given; every byte is checked
+against the sha256, so it does not matter which of them answers.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from birdlite.errors import UnknownModel
+from birdlite.models.card import Card, FileFact, Tensor
+
+DEFAULT_MODEL = "birds-v1-lite"
+DEMO_MODEL = "birdlite-demo"
+
+
+class Source(NamedTuple):
+    """One place to get a file from."""
+
+    url: str
+    member: str | None = None  # the file's name inside the .tar.gz that the URL gives, or None for the plain file
+
+
+class Entry(NamedTuple):
+    """A published model: its card, and for each file of its bundle the sources, best first."""
+
+    card: Card
+    description: str
+    sources: dict[str, tuple[Source, ...]]
+    public: bool = True  # to be had on the Internet, so worth listing
+
+
+# Published by Google as the Lite deployment of google/aiy/vision/classifier/birds_V1: Apache-2.0.
+# The first address has answered 403 at times (tensorflow/hub#922, #931), hence the others.
+_BIRDS_V1_LITE = Entry(
+    card=Card(
+        name="birds-v1-lite",
+        format="tflite",
+        input=Tensor((1, 224, 224, 3), "uint8", 0.0078125, 128),
+        output=Tensor((1, 965), "uint8", 0.00390625, 0),
+        files={
+            "model.tflite": FileFact(3_561_598, "95f59df4cff9053355abcd0b6e5e7e740f6eae19ed8cded32e2c3e8068195093"),
+            "labels.csv": FileFact(22_386, "26925be64bc1d10bfc0c23c8619cb71e0464e7ad3d4d446f805fc60edc8b59de"),
+            "names.txt": FileFact(37_146, "a16108dfe3f8daff015b87a97ab6a17e717b9b1bccd719f6d8f747746d7b9277"),
+        },
+        source="https://tfhub.dev/google/lite-model/aiy/vision/classifier/birds_V1/3",
+        licence="Apache-2.0",
+        quantization="uint8",
+    ),
+    description="AIY Vision birds V1, Google's Lite deployment: MobileNetV2, 964 species and background",
+    sources={
+        "model.tflite": (
+            Source(
+                "https://storage.googleapis.com/tfhub-lite-models/google/lite-model/aiy/vision/classifier/birds_V1/3.tflite"
+            ),
+            Source(
+                "https://www.kaggle.com/api/v1/models/google/aiy/tfLite/vision-classifier-birds-v1/3/download",
+                member="3.tflite",
+            ),
+            Source("https://tfhub.dev/google/lite-model/aiy/vision/classifier/birds_V1/3?lite-format=tflite"),
+            Source("https://raw.githubusercontent.com/mmcc-xx/WhosAtMyFeeder/master/model.tflite"),
+        ),
+        "labels.csv": (Source("https://www.gstatic.com/aihub/tfhub/labelmaps/aiy_birds_V1_labelmap.csv"),),
+        "names.txt": (Source("https://raw.githubusercontent.com/google-coral/test_data/master/inat_bird_labels.txt"),),
+    },
+)
+
+# Made by scripts/train_demo_model.py, in this package. `birdlite demo` serves it from this machine at these addresses.
+_DEMO = Entry(
+    card=Card(
+        name=DEMO_MODEL,
+        format="tflite",
+        input=Tensor((1, 224, 224, 3), "uint8", 0.0078125, 128),
+        output=Tensor((1, 7), "uint8", 0.00390625, 0),
+        files={
+            "model.tflite": FileFact(70_504, "02574a654cd8339672cfcb42a7e5a3607cd785550a97da90b43b22559acc572a"),
+            "labels.csv": FileFact(151, "5cd4c144146f530588c5546ebefff81e6daed579f99cf9bfb6620f3abcb7a4b7"),
+            "names.txt": FileFact(248, "5daa3a3e510d4c56dcbcbbd43df061491b18ff6da50fba39282686f204f98fb1"),
+        },
+        source="https://demo.birdlite.invalid",
+        licence="Apache-2.0",
+        quantization="uint8",
+    ),
+    description="invented birds, for `birdlite demo` and the tests",
+    sources={
+        name: (Source(f"https://demo.birdlite.invalid/{name}"),) for name in ("model.tflite", "labels.csv", "names.txt")
+    },
+    public=False,
+)
+
+CATALOG: dict[str, Entry] = {entry.card.name: entry for entry in (_BIRDS_V1_LITE, _DEMO)}
+
+
+def find(name: str) -> Entry:
+    """The entry of that name.
+
+    Raises:
+        UnknownModel: there is none; the message lists those there are.
+    """
+    try:
+        return CATALOG[name]
+    except KeyError:
+        known = ", ".join(name for name, entry in CATALOG.items() if entry.public)
+        raise UnknownModel(f"no model {name!r}: neither a file or folder, nor one of: {known}") from None

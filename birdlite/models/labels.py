@@ -1,0 +1,82 @@
+"""The names of a model's outputs: its label map, and the list of common names beside it.
+
+Labels are keyed by id. The birds label map has `964,background` as its first data row, then 0, 1, …: read in row order,
+as published programs do, it gives every bird its neighbour's name. So the ids must be exactly 0..n-1, in any order.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import NamedTuple
+
+from birdlite.errors import InvalidModel
+
+LABELS_MAX_BYTES = 16 * 1024 * 1024  # 700 times the birds label map; bounds what a wrong URL can make us hold
+
+
+class Labels(NamedTuple):
+    """Names by id, so by position in the model's output."""
+
+    names: tuple[str, ...]  # scientific
+    common: tuple[str | None, ...]  # None where a species has none, or no list was given
+
+
+def read_labels(label_map: bytes, common_names: bytes | None, classes: int) -> Labels:
+    """Read a label map (CSV, header `id,name`) and, where there is one, its list of common names.
+
+    Raises:
+        InvalidModel: the ids are not exactly 0..classes-1, or the two files do not name the same species.
+    """
+    names = _read_label_map(label_map, classes)
+    if common_names is None:
+        return Labels(names, (None,) * classes)
+    return Labels(names, _read_common_names(common_names, names))
+
+
+def _read_label_map(data: bytes, classes: int) -> tuple[str, ...]:
+    rows = csv.reader(io.StringIO(_text(data, "label map"), newline=""))
+    if [cell.strip().lower() for cell in next(rows, [])] != ["id", "name"]:
+        raise InvalidModel("label map: the first line must be `id,name`")
+    names: dict[int, str] = {}
+    for row in rows:
+        if not row:
+            continue
+        line = rows.line_num
+        if len(row) != 2 or not row[1].strip():
+            raise InvalidModel(f"label map, line {line}: expected an id and a name")
+        if not (row[0].isascii() and row[0].isdigit()):
+            raise InvalidModel(f"label map, line {line}: the id {row[0][:40]!r} is not a whole number")
+        key = int(row[0]) if len(row[0]) < 10 else classes
+        if key >= classes:
+            raise InvalidModel(f"label map, line {line}: id {row[0][:40]}, but the model has {classes} outputs")
+        if key in names:
+            raise InvalidModel(f"label map, line {line}: id {key} appears twice")
+        names[key] = row[1].strip()
+    if len(names) != classes:
+        missing = next(key for key in range(classes) if key not in names)
+        raise InvalidModel(
+            f"label map: {len(names)} labels for a model with {classes} outputs; the first missing id is {missing}"
+        )
+    return tuple(names[key] for key in range(classes))
+
+
+def _read_common_names(data: bytes, names: tuple[str, ...]) -> tuple[str | None, ...]:
+    """Read lines of `Scientific (Common)`, in id order. The birds list spells `×` in hybrids as an escape."""
+    lines = _text(data, "list of common names").replace("\\xd7", "×").splitlines()
+    if len(lines) != len(names):
+        raise InvalidModel(f"list of common names: {len(lines)} lines for {len(names)} labels")
+    common: list[str | None] = []
+    for key, (line, name) in enumerate(zip(lines, names, strict=True)):
+        scientific, bracket, rest = line.strip().partition(" (")
+        if scientific != name or (bracket and not rest.endswith(")")):
+            raise InvalidModel(f"list of common names, line {key + 1}: {line[:60]!r} is not about {name!r}")
+        common.append(rest[:-1] if bracket else None)
+    return tuple(common)
+
+
+def _text(data: bytes, what: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidModel(f"{what}: not UTF-8 (byte {error.start})") from None

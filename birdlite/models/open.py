@@ -1,0 +1,104 @@
+"""`--model`, whatever it names: a model of the catalogue, a bundle's folder, or a bare .tflite file with its labels."""
+
+from __future__ import annotations
+
+import os
+
+from birdlite import log
+from birdlite.errors import InvalidModel, UnknownModel, UsageError
+from birdlite.models import bundle, catalog
+from birdlite.models.card import Card, FileFact, ModelBytes
+from birdlite.models.labels import LABELS_MAX_BYTES, Labels, read_labels
+from birdlite.models.model import Model
+from birdlite.models.store import Store
+from birdlite.models.verify import map_file, problem, sha256
+from birdlite.timing import Timeline
+
+
+def open_model(name: str, labels: str | None, store: Store, timeline: Timeline) -> Model:
+    """The model that `name` stands for.
+
+    A folder that happens to be called like a catalogue entry is meant only when written as a path, `./birds-v1-lite`:
+    what lies about in the current folder must not change what a command does.
+
+    Raises:
+        ModelError: there is no such model, it cannot be had, or it is not what it must be.
+        UsageError: `labels` is missing for a bare file, or given for a model that brings its own.
+    """
+    if name in catalog.CATALOG:
+        _refuse_labels(name, labels)
+        return store.open(catalog.CATALOG[name])
+    if os.path.isdir(name):
+        _refuse_labels(name, labels)
+        return _open_bundle(name, timeline)
+    if os.path.exists(name):
+        if labels is None:
+            raise UsageError(f"{name} is a bare model file: say with --labels which label map belongs to it")
+        return _open_file(name, labels, timeline)
+    if os.sep in name or name.endswith(tuple(bundle.MODEL_FILES)):
+        raise UnknownModel(f"{name}: no such model file or folder")
+    return store.open(catalog.find(name))
+
+
+def _refuse_labels(name: str, labels: str | None) -> None:
+    if labels is not None:
+        raise UsageError(f"{name} brings its own labels; --labels is for bare model files")
+
+
+def _open_bundle(folder: str, timeline: Timeline) -> Model:
+    card = bundle.read_card(folder)
+    files: dict[str, ModelBytes] = {}
+    with timeline.span("model load"):
+        for name, fact in card.files.items():
+            path = os.path.join(folder, name)
+            try:
+                files[name] = map_file(path)
+            except OSError as error:
+                raise InvalidModel(f"{path}: {error.strerror}") from None
+            wrong = problem(files[name], fact)
+            if wrong:
+                raise InvalidModel(f"{path} {wrong}")
+    with timeline.span("labels"):
+        names = files.get(bundle.NAMES_FILE)
+        labels = read_labels(bytes(files[bundle.LABELS_FILE]), None if names is None else bytes(names), card.classes)
+    return Model(card, files[bundle.MODEL_FILES[card.format]], labels, folder)
+
+
+def _open_file(path: str, labels_path: str, timeline: Timeline) -> Model:
+    """A model that nobody vouches for: its own tensors make its card."""
+    from birdlite.engines import describe
+
+    try:
+        with timeline.span("model load"):
+            data = map_file(path)
+            input_, output = describe(data)
+            digest = sha256(data)
+        with timeline.span("labels"):
+            label_map = _read_small(labels_path)
+    except OSError as error:
+        raise InvalidModel(f"{error.filename}: {error.strerror}") from None
+    except InvalidModel as error:
+        raise InvalidModel(f"{path}: {error}") from None
+    card = Card(
+        name=os.path.basename(path),
+        format="tflite",
+        input=input_,
+        output=output,
+        files={bundle.MODEL_FILES["tflite"]: FileFact(len(data), digest)},
+        source=path,
+    )
+    log.debug("bare model file", path=path, sha256=digest)
+    with timeline.span("labels"):
+        try:
+            labels: Labels = read_labels(label_map, None, card.classes)
+        except InvalidModel as error:
+            raise InvalidModel(f"{labels_path}: {error}") from None
+    return Model(card, data, labels, None)
+
+
+def _read_small(path: str) -> bytes:
+    with open(path, "rb") as file:
+        data = file.read(LABELS_MAX_BYTES + 1)
+    if len(data) > LABELS_MAX_BYTES:
+        raise InvalidModel(f"{path}: larger than a label map can be")
+    return data

@@ -1,0 +1,290 @@
+"""The cache of models: from disk if it is there and whole, else from the network, then kept for the next time.
+
+A model's entry in the cache is a bundle, `<cache>/models/<name>/`. Rules that make it safe to kill at any moment and to
+start twice at once:
+
+- Every file is checked against the catalogue's size and sha256 on every load; one that fails is fetched again.
+- A file is written under a temporary name in the same folder, flushed to the disk and renamed; the card comes last.
+- Whoever downloads holds the entry's lock; whoever waited for it finds the model there and downloads nothing.
+- Temporary files belong to the lock's holder, so a new holder sweeps those of a killed one.
+
+The run does not wait for the disk: `open` gives the model as soon as its bytes are verified, and a thread writes
+them meanwhile; `close` waits for it. A cache that cannot be written costs a warning, never the run.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Protocol
+
+from birdlite import log
+from birdlite.errors import BirdliteError, InvalidModel, ModelUnavailable, OutputError, PictureError
+from birdlite.models import bundle
+from birdlite.models.card import FileFact, ModelBytes
+from birdlite.models.catalog import Entry, Source
+from birdlite.models.labels import read_labels
+from birdlite.models.lock import FileLock
+from birdlite.models.model import Model
+from birdlite.models.verify import map_file, problem
+from birdlite.timing import Timeline
+
+LOCK_SUFFIX = ".lock"  # of the file beside the entry's folder whose lock guards it
+PARTIAL_SUFFIX = ".part"  # of a file that is being written
+PACKED_SPARE_BYTES = 1024 * 1024  # what an archive may be larger than the file we want from it
+DOWNLOAD_SECONDS = 600.0  # for one file of a model, retries included: 4 MB at 64 kbit/s
+
+
+class Download(Protocol):
+    """How the store gets bytes."""
+
+    def __call__(self, url: str, *, max_bytes: int, timeout: float) -> bytes | bytearray:
+        """The body of `url`.
+
+        Raises:
+            PictureError: it cannot be had.
+        """
+
+
+class Store:
+    """Models by catalogue entry. One run uses one store; a store opens one entry."""
+
+    def __init__(self, folder: str | None, download: Download, *, offline: bool, timeline: Timeline) -> None:
+        self._folder = folder  # the cache's folder, or None for no cache at all
+        self._download = download
+        self._offline = offline
+        self._timeline = timeline
+        self._writer: threading.Thread | None = None
+
+    def open(self, entry: Entry) -> Model:
+        """The entry's model, every byte of it verified.
+
+        Raises:
+            ModelUnavailable: it is not in the cache, and no source could give it.
+            InvalidModel: the catalogue's own labels do not fit its model.
+        """
+        files, problems = self._cached(entry)
+        if len(files) == len(entry.card.files):
+            log.debug("model from the cache", model=entry.card.name, folder=self._entry_folder(entry))
+            return self._model(entry, files)
+        if self._offline:
+            raise ModelUnavailable(self._why_not_offline(entry, problems))
+        lock = self._lock(entry)
+        if lock is None:
+            return self._model(entry, files | self._fetch(entry, [n for n in entry.card.files if n not in files]))
+        handed_over = False
+        try:
+            files, problems = self._cached(entry)  # another process may have brought it while we waited
+            for name, what in problems.items():
+                log.warning(f"cached {name} {what}; fetching it again", model=entry.card.name)
+            fetched = self._fetch(entry, [name for name in entry.card.files if name not in files])
+            model = self._model(entry, files | fetched)
+            if fetched:
+                self._writer = threading.Thread(
+                    target=self._keep, args=(entry, fetched, lock), name="birdlite-store", daemon=True
+                )
+                self._writer.start()
+                handed_over = True
+        finally:
+            if not handed_over:
+                lock.release()
+        return model
+
+    def close(self) -> None:
+        """Wait until what was downloaded is on the disk."""
+        if self._writer is not None:
+            self._writer.join()
+
+    def _entry_folder(self, entry: Entry) -> str | None:
+        return None if self._folder is None else entry_folder(self._folder, entry.card.name)
+
+    def _cached(self, entry: Entry) -> tuple[dict[str, ModelBytes], dict[str, str]]:
+        """The entry's files that are there and right, and what is wrong with those that are there and wrong."""
+        if self._folder is None:
+            return {}, {}
+        with self._timeline.span("model load"):
+            return look_up(self._folder, entry)
+
+    def _why_not_offline(self, entry: Entry, problems: dict[str, str]) -> str:
+        if self._folder is None:
+            return f"{entry.card.name}: --offline leaves only the cache, and --no-cache forbids it"
+        state = "; ".join(f"{name} {what}" for name, what in problems.items()) or "not there"
+        return (
+            f"{entry.card.name} is not in the cache {self._folder} ({state}), and --offline forbids fetching it; "
+            "run `birdlite model fetch` where there is a network"
+        )
+
+    def _lock(self, entry: Entry) -> FileLock | None:
+        """The entry's lock, or None where there is no cache to write to."""
+        if self._folder is None:
+            return None
+        folder = entry_folder(self._folder, entry.card.name)
+        try:
+            os.makedirs(folder, exist_ok=True)
+            return FileLock(folder + LOCK_SUFFIX)
+        except OSError as error:
+            log.warning(f"the cache {self._folder} cannot be written ({error.strerror}); keeping the model in memory")
+            return None
+
+    def _fetch(self, entry: Entry, names: list[str]) -> dict[str, ModelBytes]:
+        """Download those files of the entry, all at once."""
+        fetched: dict[str, ModelBytes] = {}
+        errors: list[BaseException] = []
+
+        def fetch(name: str) -> None:
+            try:
+                fetched[name] = self._fetch_file(entry, name)
+            except BirdliteError as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=fetch, args=(name,), daemon=True) for name in names]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
+        total = sum(len(data) for data in fetched.values())
+        log.info(f"fetched {entry.card.name}: {total / 1e6:.1f} MB")
+        return fetched
+
+    def _fetch_file(self, entry: Entry, name: str) -> ModelBytes:
+        fact = entry.card.files[name]
+        reasons = []
+        for source in entry.sources[name]:
+            try:
+                data = self._fetch_from(source, fact)
+            except (PictureError, InvalidModel) as error:
+                if isinstance(error, PictureError) and error.kind == "cancelled":
+                    raise
+                reasons.append(f"{_host(source.url)}: {error}")
+                log.debug(f"no {name} from {source.url}: {error}", model=entry.card.name)
+                continue
+            log.debug(f"fetched {name}", model=entry.card.name, bytes=fact.bytes, url=source.url)
+            return data
+        raise ModelUnavailable(f"{entry.card.name}: no source gave {name}: {'; '.join(reasons)}")
+
+    def _fetch_from(self, source: Source, fact: FileFact) -> ModelBytes:
+        """The file from one source, unpacked and verified.
+
+        Raises:
+            PictureError: the source did not answer with a file.
+            InvalidModel: it answered with the wrong one.
+        """
+        spare = PACKED_SPARE_BYTES if source.member else 0
+        data: ModelBytes = self._download(source.url, max_bytes=fact.bytes + spare, timeout=DOWNLOAD_SECONDS)
+        if source.member:
+            from birdlite.models.archive import member_of
+
+            data = member_of(bytes(data), source.member, fact.bytes)
+        wrong = problem(data, fact)
+        if wrong:
+            raise InvalidModel(f"the file {wrong}")
+        return data
+
+    def _model(self, entry: Entry, files: dict[str, ModelBytes]) -> Model:
+        card = entry.card
+        with self._timeline.span("labels"):
+            names = files.get(bundle.NAMES_FILE)
+            labels = read_labels(
+                bytes(files[bundle.LABELS_FILE]), None if names is None else bytes(names), card.classes
+            )
+        return Model(card, files[bundle.MODEL_FILES[card.format]], labels, self._entry_folder(entry))
+
+    def _keep(self, entry: Entry, files: dict[str, ModelBytes], lock: FileLock) -> None:
+        """Write the files into the entry's folder and let go of its lock. Runs in a thread of its own."""
+        folder = self._entry_folder(entry)
+        assert folder is not None  # noqa: S101 - there is a lock, so there is a cache
+        try:
+            _sweep(folder)
+            for name, data in files.items():
+                write_file(os.path.join(folder, name), data)
+            write_file(os.path.join(folder, bundle.CARD_FILE), bundle.card_to_json(entry.card).encode())
+        except OSError as error:
+            log.warning(f"the model could not be kept in {folder} ({error.strerror}); it will be fetched again")
+        finally:
+            lock.release()
+
+
+def entry_folder(cache: str, name: str) -> str:
+    """Where the cache keeps the bundle of a catalogue model."""
+    return os.path.join(cache, "models", name)
+
+
+def look_up(cache: str, entry: Entry) -> tuple[dict[str, ModelBytes], dict[str, str]]:
+    """The entry's files that are in the cache and right, and what is wrong with those that are there and wrong."""
+    folder = entry_folder(cache, entry.card.name)
+    files: dict[str, ModelBytes] = {}
+    problems: dict[str, str] = {}
+    for name, fact in entry.card.files.items():
+        try:
+            data = map_file(os.path.join(folder, name))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            problems[name] = f"cannot be read ({error.strerror})"
+            continue
+        wrong = problem(data, fact)
+        if wrong:
+            problems[name] = wrong
+        else:
+            files[name] = data
+    return files, problems
+
+
+def remove(cache: str, name: str) -> bool:
+    """Delete an entry from the cache, and tell whether it was there. Waits for whoever is downloading it.
+
+    Raises:
+        OutputError: it cannot be deleted.
+    """
+    import shutil
+
+    folder = entry_folder(cache, name)
+    if not os.path.isdir(folder):
+        return False
+    try:
+        lock = FileLock(folder + LOCK_SUFFIX)
+        try:
+            shutil.rmtree(folder)
+        finally:
+            lock.release()
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be removed: {error.strerror}") from None
+    return True
+
+
+def write_file(path: str, data: ModelBytes) -> None:
+    """Write a file so that it is there whole or not at all, also after a power cut.
+
+    Raises:
+        OSError: it could not be written; nothing of it is left.
+    """
+    partial = f"{path}.{os.getpid()}{PARTIAL_SUFFIX}"
+    try:
+        with open(partial, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError:
+        _remove(partial)
+        raise
+
+
+def _sweep(folder: str) -> None:
+    """Remove what a killed process left. The lock is held, so nobody is writing these."""
+    for name in os.listdir(folder):
+        if name.endswith(PARTIAL_SUFFIX):
+            _remove(os.path.join(folder, name))
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
+def _host(url: str) -> str:
+    return url.split("/", 3)[2]

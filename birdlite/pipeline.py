@@ -1,0 +1,279 @@
+"""Targets in, results out: fetching, decoding and inference at once, in order, in bounded memory.
+
+    feeder ──URLs──▶ downloaders ──bytes──▶ workers: decode, infer ──▶ the caller's thread ──▶ results, in order
+       └──────────────files────────────────────▲
+
+- The **feeder** walks the targets lazily. It takes a slot for each picture under way, so that a million targets do not
+  become a million open downloads; and it stays at most `WINDOW` pictures ahead of what the caller has been given, so
+  that results do not pile up without bound behind one slow download.
+- **Downloaders** are hired as URLs come, at most `downloads`; **workers** as pictures come, at most `workers`. The
+  first worker is there from the start: it opens the model and loads the engine while the first bytes are on their way.
+- Each worker has an engine of its own. ctypes and Pillow release the GIL, so workers really run side by side.
+- The **caller's thread** puts results in order and hands them out. Everything reaches it through one queue, the wish to
+  stop included: `cancel` may be called from any thread and from a signal handler.
+
+All threads are daemons: an interrupted run does not wait for a server that never answers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from queue import SimpleQueue
+from typing import NamedTuple
+
+from birdlite import disk, picture
+from birdlite.crew import Crew
+from birdlite.engine_pool import EnginePool
+from birdlite.engines.base import Engine
+from birdlite.errors import PictureError
+from birdlite.ranking import top_k
+from birdlite.results import Failure, ImageInfo, Prediction, Result, Times
+from birdlite.settings import Settings
+from birdlite.targets import BadTarget, Target
+from birdlite.timing import Timeline, clock
+
+WINDOW = 1024  # pictures that may be ahead of the one whose turn it is: their results take about 1 MB
+FAREWELL = 0.5  # s to wait for each thread at the end of a run; they are idle by then, unless the run was interrupted
+
+
+class Job:
+    """One picture on its way. Whoever takes it off a queue owns it."""
+
+    __slots__ = ("began", "data", "decode_ms", "fetch_ms", "image", "index", "infer_ms", "target")
+
+    def __init__(self, index: int, target: Target) -> None:
+        self.index = index
+        self.target = target
+        self.began = clock()  # s; its turn came
+        self.data: bytes | None = None  # until fetched, and after it was decoded
+        self.image: ImageInfo | None = None
+        self.fetch_ms: float | None = None
+        self.decode_ms: float | None = None
+        self.infer_ms: float | None = None
+
+
+class _First(NamedTuple):
+    """The first target is known, and whether it needs the network."""
+
+    is_url: bool
+
+
+class _End(NamedTuple):
+    """The last target was fed."""
+
+    targets: int
+
+
+class _Fatal(NamedTuple):
+    """The run cannot go on: no model, no engine, an unreadable list, or a fault of our own."""
+
+    error: BaseException
+
+
+class _Stop:
+    """Somebody called `cancel`."""
+
+
+class Pipeline:
+    """One run over one stream of targets: made, iterated once, thrown away."""
+
+    def __init__(
+        self,
+        engines: EnginePool,
+        *,
+        fetch: Callable[[str], bytes],
+        connect: Callable[[], None],
+        settings: Settings,
+        timeline: Timeline,
+    ) -> None:
+        """Prepare a run: `fetch` gives the bytes of a URL, `connect` makes it ready to and may be called again."""
+        self._engines = engines
+        self._fetch = fetch
+        self._connect = connect
+        self._settings = settings
+        self._timeline = timeline
+        self._inbox: SimpleQueue[Result | _First | _End | _Fatal | _Stop] = SimpleQueue()
+        self._downloaders: Crew[Job] = Crew("birdlite-fetch", settings.fetch.downloads, self._download)
+        self._workers: Crew[Job] = Crew("birdlite-classify", settings.threads, self._classify)
+        self._slots = threading.Semaphore(settings.fetch.downloads + 2 * settings.threads)
+        self._window = threading.Semaphore(WINDOW)
+        self._decoder_ready = threading.Event()  # the caller's thread imports it while workers load their engines
+        self._under_way: dict[int, Job] = {}
+        self._over = False
+
+    def cancel(self) -> None:
+        """Stop soon: finished pictures are still handed out, those under way become `cancelled`."""
+        self._over = True
+        self._inbox.put(_Stop())
+
+    def run(self, targets: Iterable[Target | BadTarget]) -> Generator[Result, None, None]:
+        """Hand out one result a target, in the targets' order unless the settings say otherwise.
+
+        Raises:
+            BirdliteError: nothing can run: no model, no engine, an unreadable list.
+        """
+        self._workers.hire_one()
+        threading.Thread(target=self._feed, args=(targets,), name="birdlite-feed", daemon=True).start()
+        try:
+            yield from self._collect()
+        finally:
+            self._over = True
+            self._slots.release()  # the feeder may be waiting for either
+            self._window.release()
+            self._downloaders.dismiss(patience=FAREWELL)
+            self._workers.dismiss(patience=FAREWELL)
+
+    # The caller's thread
+
+    def _collect(self) -> Iterator[Result]:
+        waiting: dict[int, Result] = {}  # finished before their turn
+        turn = 0  # index of the next result to hand out; in an unordered run, how many were
+        targets: int | None = None
+        while turn != targets:
+            message = self._inbox.get()
+            if isinstance(message, Result):
+                waiting[message.index if self._settings.ordered else turn] = message
+                while turn in waiting:
+                    self._window.release()
+                    yield waiting.pop(turn)
+                    turn += 1
+            elif isinstance(message, _First):
+                self._prepare(message.is_url)
+            elif isinstance(message, _End):
+                targets = message.targets
+            elif isinstance(message, _Fatal):
+                raise message.error
+            else:
+                yield from self._leftovers(waiting)
+                return
+
+    def _prepare(self, network: bool) -> None:
+        """Import what the first picture will need, while the first worker loads the engine: the network first."""
+        if network:
+            self._connect()
+        with self._timeline.span("imports"):
+            picture.preload()
+        self._decoder_ready.set()
+
+    def _leftovers(self, waiting: dict[int, Result]) -> Iterator[Result]:
+        """After `cancel`: what is finished or under way, in order of index."""
+        under_way = list(self._under_way.values())
+        while not self._inbox.empty():
+            message = self._inbox.get()
+            if isinstance(message, Result):
+                waiting[message.index] = message
+        for job in under_way:
+            if job.index not in waiting:
+                waiting[job.index] = _result(job, Failure("cancelled", f"{job.target.name}: the run was interrupted"))
+        for index in sorted(waiting):
+            yield waiting[index]
+
+    # The feeder's thread
+
+    def _feed(self, targets: Iterable[Target | BadTarget]) -> None:
+        count = 0
+        try:
+            for target in targets:
+                if count == 0:
+                    self._inbox.put(_First(isinstance(target, Target) and target.kind == "url"))
+                self._window.acquire()
+                self._slots.acquire()
+                if self._over:
+                    return
+                self._send(count, target)
+                count += 1
+            self._inbox.put(_End(count))
+        except BaseException as error:  # noqa: BLE001 - handed over whole to the caller's thread, which raises it
+            self._inbox.put(_Fatal(error))
+
+    def _send(self, index: int, target: Target | BadTarget) -> None:
+        if isinstance(target, BadTarget):
+            self._inbox.put(Result(index, target.name, target.failure))
+            self._slots.release()
+            return
+        job = Job(index, target)
+        if target.kind == "url":
+            self._downloaders.put(job)
+        else:
+            self._workers.put(job)
+
+    # Downloaders and workers
+
+    def _download(self, jobs: Iterator[Job]) -> None:
+        try:
+            self._connect()
+        except BaseException as error:  # noqa: BLE001 - as in `_feed`
+            self._inbox.put(_Fatal(error))
+            return
+        for job in jobs:
+            if self._attempt(job, self._fetch_bytes):
+                self._workers.put(job)
+
+    def _classify(self, jobs: Iterator[Job]) -> None:
+        try:
+            engine = self._engines.take()
+        except BaseException as error:  # noqa: BLE001 - as in `_feed`
+            self._inbox.put(_Fatal(error))
+            return
+        for job in jobs:
+            self._attempt(job, lambda job: self._answer(engine, job))
+        self._engines.give_back(engine)
+
+    def _attempt(self, job: Job, step: Callable[[Job], None]) -> bool:
+        """Take one step with a picture. A failure of the picture becomes its result, any other ends the run."""
+        if self._over:
+            return False
+        self._under_way[job.index] = job
+        try:
+            step(job)
+        except PictureError as error:
+            self._finish(job, Failure(error.kind, f"{job.target.name}: {error}"))
+        except BaseException as error:  # noqa: BLE001 - as in `_feed`
+            self._inbox.put(_Fatal(error))
+        else:
+            return True
+        return False
+
+    def _fetch_bytes(self, job: Job) -> None:
+        with self._timeline.span("image fetch", job.index) as span:
+            if job.target.kind == "url":
+                job.data = self._fetch(job.target.location)
+            else:
+                job.data = disk.read(job.target.location, self._settings.fetch.max_bytes)
+        job.fetch_ms = span.ms
+
+    def _answer(self, engine: Engine, job: Job) -> None:
+        if job.data is None:
+            self._fetch_bytes(job)
+        pixels = self._decode(job)
+        model = self._engines.model
+        with self._timeline.span("inference", job.index) as span:
+            scores = engine.run(pixels)[0]
+            predictions = top_k(scores, model.labels, self._settings.top, self._settings.min_score)
+        job.infer_ms = span.ms
+        self._finish(job, predictions)
+
+    def _decode(self, job: Job) -> bytes:
+        """The model's input. The picture's own bytes are let go."""
+        self._decoder_ready.wait()
+        settings = self._settings
+        data, job.data = job.data or b"", None
+        with self._timeline.span("decode", job.index) as span:
+            decoded = picture.decode(
+                data, resize=settings.resize, side=self._engines.model.card.side, max_pixels=settings.max_pixels
+            )
+        job.decode_ms = span.ms
+        job.image = ImageInfo(decoded.width, decoded.height, decoded.format, len(data))
+        return decoded.pixels
+
+    def _finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
+        self._inbox.put(_result(job, outcome))
+        self._under_way.pop(job.index, None)
+        self._slots.release()
+
+
+def _result(job: Job, outcome: tuple[Prediction, ...] | Failure) -> Result:
+    total_ms = (clock() - job.began) * 1e3
+    times = Times(job.fetch_ms, job.decode_ms, job.infer_ms, total_ms)
+    return Result(job.index, job.target.name, outcome, job.image, times)

@@ -1,0 +1,171 @@
+"""What to classify: URLs, files, folders, patterns and lists of them into a lazy stream of targets, for the pipeline.
+
+Whatever cannot become a picture to read comes out of the same stream at its place as a `BadTarget`, so it gets its
+result like every other target and the ones after it are not held up. Nothing here opens a picture or a connection.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from typing import BinaryIO, Literal, NamedTuple
+
+from birdlite import target_files
+from birdlite.results import Failure
+from birdlite.target_files import Found
+
+SAMPLES = (
+    "https://upload.wikimedia.org/wikipedia/commons/c/c8/Phalacrocorax_varius_-Waikawa%2C_Marlborough%2C_New_Zealand-8.jpg",
+    "https://quiz.natureid.no/bird/db_media/eBook/679edc606d9a363f775dabf0497d31de8c3d7060.jpg",
+    "https://upload.wikimedia.org/wikipedia/commons/8/81/Eumomota_superciliosa.jpg",
+    "https://i.pinimg.com/originals/f3/fb/92/f3fb92afce5ddff09a7370d90d021225.jpg",
+    "https://cdn.britannica.com/77/189277-004-0A3BC3D4.jpg",
+)
+"""The photographs of `--samples`: those for which scores of the model have been published."""
+
+
+class Target(NamedTuple):
+    """One picture to be read."""
+
+    name: str  # as the user gave it, or the path found for it
+    kind: Literal["url", "file"]
+    location: str  # an absolute http(s) URL in ASCII but for its host, without fragment; or a path
+
+
+class BadTarget(NamedTuple):
+    """Something that was given as a target and leads to no picture."""
+
+    name: str
+    failure: Failure
+
+
+def expand(
+    arguments: Iterable[str], lists: Sequence[str] = (), *, stdin: BinaryIO | None = None
+) -> Iterator[Target | BadTarget]:
+    """Yield the targets of a command line: `arguments` as given, then what is in the files `lists`.
+
+    `-` among either is a list on `stdin`. The lines of a list are what an argument can be, only not `-`; relative paths
+    in it are relative to the current folder, not to the list.
+
+    Raises:
+        UsageError: at once if a list cannot be read or is CSV without a column of targets; while iterating if that
+            turns out only then (standard input, a list that has changed since).
+    """
+    from_files = [path for path in lists if path != "-"]
+    if from_files:
+        from birdlite.target_list import check
+
+        for path in from_files:
+            check(path)
+    return _expand(arguments, lists, stdin)
+
+
+def _expand(arguments: Iterable[str], lists: Sequence[str], stdin: BinaryIO | None) -> Iterator[Target | BadTarget]:
+    for argument in arguments:
+        if argument == "-":
+            yield from _listed("-", stdin)
+            stdin = None
+        else:
+            yield from _locate(argument)
+    for path in lists:
+        yield from _listed(path, stdin)
+        if path == "-":
+            stdin = None
+
+
+def _listed(path: str, stdin: BinaryIO | None) -> Iterator[Target | BadTarget]:
+    from birdlite import target_list
+
+    if path != "-":
+        lines = target_list.read_file(path)
+    elif stdin is not None:
+        lines = target_list.read(stdin, "stdin")
+    else:
+        yield BadTarget("-", Failure("unsupported", "-: there is no standard input, or it was read before"))
+        return
+    for text, failure in lines:
+        if failure is None:
+            yield from _locate(text)
+        else:
+            yield BadTarget(text, failure)
+
+
+def _locate(name: str) -> Iterator[Target | BadTarget]:
+    """Find what one argument or one line of a list stands for."""
+    scheme = _scheme(name)
+    if scheme:
+        yield _url(name.strip(), scheme)
+        return
+    if not name:
+        yield BadTarget(name, Failure("not_found", "an empty name"))
+        return
+    try:
+        is_folder = stat.S_ISDIR(os.stat(name).st_mode)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if target_files.is_pattern(name):
+            yield from _found(target_files.pictures_matching(name))
+        else:
+            yield BadTarget(name, target_files.failed(name, error))
+    except (OSError, ValueError) as error:
+        yield BadTarget(name, target_files.failed(name, error))
+    else:
+        if is_folder:
+            yield from _found(target_files.pictures_in(name))
+        else:
+            yield Target(name, "file", name)
+
+
+def _found(paths: Iterator[Found]) -> Iterator[Target | BadTarget]:
+    for path, failure in paths:
+        yield Target(path, "file", path) if failure is None else BadTarget(path, failure)
+
+
+def _scheme(name: str) -> str:
+    """Give the lower-case scheme if `name` is meant as a URL, otherwise nothing."""
+    scheme, colon, rest = name.strip().partition(":")
+    if not colon:
+        return ""
+    scheme = scheme.lower()
+    if scheme in ("http", "https", "data"):
+        return scheme
+    letters = scheme.translate({ord(sign): None for sign in "+-."})
+    return scheme if rest.startswith("//") and letters.isascii() and letters.isalnum() else ""
+
+
+def _url(name: str, scheme: str) -> Target | BadTarget:
+    """Encode what may not stand in a URL as it is, and refuse what no server can be asked for.
+
+    What is percent-encoded stays so. A host outside ASCII stays too: the HTTP client turns it into IDNA. Done by hand
+    because importing `urllib.parse` takes longer.
+    """
+    if scheme == "file":
+        return BadTarget(name, Failure("unsupported", f"{name}: give the path without file://"))
+    if scheme not in ("http", "https"):
+        return BadTarget(name, Failure("unsupported", f"{name}: {scheme}: is not supported, only http and https"))
+    rest = name.partition("#")[0].partition(":")[2]
+    authority = re.split("[/?]", rest[2:], maxsplit=1)[0]
+    tail = rest[2 + len(authority) :]
+    user, at, place = authority.rpartition("@")
+    host_and_port = re.fullmatch(_HOST_AND_PORT, place)
+    if not rest.startswith("//") or host_and_port is None or not place.isprintable():
+        return BadTarget(name, Failure("unsupported", f"{name}: no usable host in this URL"))
+    if host_and_port[1] and not 0 < int(host_and_port[1]) < 1 << 16:
+        return BadTarget(name, Failure("unsupported", f"{name}: no such port"))
+    if not tail.startswith("/"):
+        tail = "/" + tail
+    try:
+        location = f"{scheme}://{_encode(user)}{at}{place}{_encode(tail)}"
+    except UnicodeEncodeError:  # half of a surrogate pair, out of JSON
+        return BadTarget(name, Failure("unsupported", f"{name}: broken characters in this URL"))
+    return Target(name, "url", location)
+
+
+_HOST_AND_PORT = r"""(?:\[[0-9A-Fa-f:.]+\]|[^\s"%<>\\^`{|}\[\]:]+)(?::([0-9]{0,5}))?"""
+_ILLEGAL = rb"%(?![0-9A-Fa-f]{2})|[^!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]"  # RFC 3986, and [] as browsers send them
+
+
+def _encode(text: str) -> str:
+    octets = text.encode("utf-8", "surrogateescape")
+    return re.sub(_ILLEGAL, lambda match: b"%%%02X" % ord(match[0]), octets).decode("ascii")

@@ -1,0 +1,124 @@
+"""What the place that text goes to can show, and text made to fit there. For the text writer and the breakdown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from birdlite.writers import TextSink
+from birdlite.writers.escape import printable
+
+NARROWEST = 20  # columns; what is narrower than this is left to the terminal's own wrapping
+DEFAULT_WIDTH = 80  # columns of a terminal that does not say
+
+BOLD, DIM, RED, GREEN = "1", "2", "31", "32"  # ECMA-48, select graphic rendition
+
+
+class Terminal(NamedTuple):
+    """The abilities of a text stream."""
+
+    width: int | None = None  # columns; None if nothing may be cut: a file or a pipe
+    colour: bool = False
+    encoding: str = "utf-8"
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it can show block characters and an ellipsis."""
+        return self.can_show("█░…")
+
+    def can_show(self, text: str) -> bool:
+        """Whether its encoding has all these characters."""
+        try:
+            text.encode(self.encoding)
+        except UnicodeEncodeError:
+            return False
+        return True
+
+    def text(self, text: str) -> str:
+        """Make text from outside printable here: nothing that acts on the terminal, nothing that it cannot encode."""
+        text = printable(text)
+        if text.isascii() or self.can_show(text):
+            return text
+        text = text.replace("\u00d7", "x")  # the multiplication sign in the names of hybrids
+        return text.encode(self.encoding, "backslashreplace").decode(self.encoding)
+
+    def paint(self, text: str, style: str) -> str:
+        """Colour our own or harmless text, if that is wanted."""
+        return f"\x1b[{style}m{text}\x1b[0m" if self.colour and text else text
+
+    def cut(self, text: str, width: int) -> str:
+        """Shorten to `width` columns at the end."""
+        if columns(text) <= width:
+            return text
+        mark = "…" if self.blocks else "."
+        return _head(text, width - 1) + mark
+
+    def cut_middle(self, text: str, width: int) -> str:
+        """Shorten to `width` columns in the middle: a path or URL tells most at both ends."""
+        if columns(text) <= width:
+            return text
+        mark = "…" if self.blocks else "..."
+        room = width - len(mark)
+        end = _head(text[::-1], room - room // 2)[::-1]
+        return _head(text, room // 2) + mark + end
+
+
+def look(stream: TextSink, environment: Mapping[str, str] | None = None) -> Terminal:
+    """Find out what `stream` can show.
+
+    Colour needs a terminal that is not `TERM=dumb`; NO_COLOR turns it off and FORCE_COLOR on, as no-color.org and
+    force-color.org describe. COLUMNS counts before what the terminal says of its width, as in the standard library.
+    """
+    environment = os.environ if environment is None else environment
+    terminal = stream.isatty()
+    colour = terminal and environment.get("TERM", "dumb") not in ("dumb", "")
+    if environment.get("NO_COLOR"):
+        colour = False
+    elif environment.get("FORCE_COLOR"):
+        colour = True
+    width = max(NARROWEST, _width(stream, environment)) if terminal else None
+    return Terminal(width, colour, stream.encoding or "utf-8")
+
+
+def _width(stream: TextSink, environment: Mapping[str, str]) -> int:
+    """Ask for the number of columns. By hand, because shutil takes 8 ms to import."""
+    given = environment.get("COLUMNS", "")
+    if given.isdecimal() and len(given) < 6 and int(given) > 0:
+        return int(given)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or DEFAULT_WIDTH
+    except (OSError, ValueError):  # not a terminal after all; ValueError: the stream is closed or has no descriptor
+        return DEFAULT_WIDTH
+
+
+def columns(text: str) -> int:
+    """How many columns a terminal takes for `text`: two for wide East Asian characters, none for combining ones."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(character) for character in text)
+
+
+def _columns(character: str) -> int:
+    if character < "\u0300":
+        return 1
+    from unicodedata import category, east_asian_width
+
+    if category(character) in ("Mn", "Me"):
+        return 0
+    return 2 if east_asian_width(character) in "WF" else 1
+
+
+def pad(text: str, width: int) -> str:
+    """Fill up with spaces to `width` columns."""
+    return text + " " * (width - columns(text))
+
+
+def _head(text: str, width: int) -> str:
+    """As many characters from the start as take at most `width` columns."""
+    used = 0
+    for at, character in enumerate(text):
+        used += _columns(character)
+        if used > width:
+            return text[:at]
+    return text

@@ -1,0 +1,75 @@
+"""Make `.venv` and install birdlite into it. `scripts/birdlite` and `scripts/test` call this when something is missing.
+
+    python3 scripts/bootstrap.py run    what birdlite needs to run
+    python3 scripts/bootstrap.py dev    and what its tests and checks need
+
+Standard library only. What was installed is written down in `.venv/installed-<what>`, a copy of pyproject.toml, last of
+all: an interrupted installation is done again, and so is one for another pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import venv
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+VENV = os.path.join(ROOT, ".venv")
+PYTHON = os.path.join(VENV, "bin", "python")
+PROJECT = os.path.join(ROOT, "pyproject.toml")
+REQUIREMENTS = {"run": ".", "dev": ".[dev]"}
+OLDEST = (3, 10)
+
+
+def main(what: str) -> int:
+    """Install `what` unless somebody else just did. Gives an exit code."""
+    if sys.version_info < OLDEST:
+        return _fail(f"birdlite needs Python {OLDEST[0]}.{OLDEST[1]}; this is {sys.version.split()[0]}")
+    os.makedirs(VENV, exist_ok=True)
+    with open(os.path.join(VENV, "bootstrap.lock"), "w") as lock, open(PROJECT) as file:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        project = file.read()
+        if _installed(what) == project:
+            return 0
+        print(f"birdlite: installing into {os.path.relpath(VENV)}, once; this takes a minute", file=sys.stderr)
+        try:
+            if not _works():
+                venv.create(VENV, with_pip=True)
+            pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+            subprocess.run([*pip, "--editable", REQUIREMENTS[what]], cwd=ROOT, check=True, stdout=sys.stderr)
+        except subprocess.CalledProcessError as error:
+            return _fail(f"the installation failed (exit {error.returncode}); on Debian it needs python3-venv")
+        for done in ("run", what):
+            with open(_marker(done), "w") as file:
+                file.write(project)
+    return 0
+
+
+def _works() -> bool:
+    """Whether there is a virtual environment with a pip that runs; a half-made one has none."""
+    if not os.path.exists(PYTHON):
+        return False
+    return subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True).returncode == 0
+
+
+def _marker(what: str) -> str:
+    return os.path.join(VENV, f"installed-{what}")
+
+
+def _installed(what: str) -> str:
+    try:
+        with open(_marker(what)) as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def _fail(message: str) -> int:
+    print(f"birdlite: error: {message}", file=sys.stderr)
+    return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

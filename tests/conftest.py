@@ -1,0 +1,67 @@
+"""Fixtures that many tests use: a clean environment, a local server, the demo model in a warm cache, the real birds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from birdlite import Classifier, Settings, log
+from birdlite.demo import DemoServer
+from birdlite.fetch import FetchSettings
+from birdlite.models.catalog import DEMO_MODEL
+from tests.origin import Origin
+
+BIRDS = Path(__file__).parents[1].parent / "shared" / "birds"
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees the user's settings, cache or proxy."""
+    for name in list(os.environ):
+        if name.startswith("BIRDLITE_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg-cache"))
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """A test that takes over the log gives it back."""
+    yield
+    log.to(None)
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    """A real HTTP server on this machine that does what the test tells it."""
+    with Origin() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def birds() -> Path:
+    """The real model and pictures, where they are present."""
+    if not BIRDS.is_dir():
+        pytest.skip(f"the real birds are not at {BIRDS}")
+    return BIRDS
+
+
+@pytest.fixture(scope="session")
+def filled_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that holds the demo model, filled once a session by the real store from the real demo server."""
+    cache = tmp_path_factory.mktemp("filled-cache")
+    with DemoServer() as server:
+        settings = Settings(model=DEMO_MODEL, cache_dir=str(cache), fetch=FetchSettings(mirror=server.mirror))
+        with Classifier(settings) as classifier:
+            assert classifier.model.card.name == DEMO_MODEL
+    return cache
+
+
+@pytest.fixture
+def warm_cache(filled_cache: Path, tmp_path: Path) -> Path:
+    """A copy of that cache, for the test to use and to spoil."""
+    return Path(shutil.copytree(filled_cache, tmp_path / "warm-cache"))

@@ -1,0 +1,69 @@
+"""What the catalogue says of its models, held against the real files."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from birdlite.demo import FOLDER, HOST
+from birdlite.engines import describe
+from birdlite.errors import UnknownModel
+from birdlite.models.archive import member_of
+from birdlite.models.bundle import LABELS_FILE, MODEL_FILES
+from birdlite.models.catalog import CATALOG, DEFAULT_MODEL, DEMO_MODEL, Entry, find
+from birdlite.models.verify import problem
+
+
+@pytest.mark.parametrize("entry", CATALOG.values(), ids=list(CATALOG))
+def test_every_file_has_a_source_and_a_checksum(entry: Entry) -> None:
+    assert entry.sources.keys() == entry.card.files.keys()
+    assert {MODEL_FILES[entry.card.format], LABELS_FILE} <= entry.card.files.keys()
+    for sources in entry.sources.values():
+        assert sources
+        assert {urlsplit(source.url).scheme for source in sources} == {"https"}
+
+
+def test_the_demo_entry_describes_the_files_in_the_package() -> None:
+    entry = find(DEMO_MODEL)
+
+    for name, fact in entry.card.files.items():
+        data = (Path(FOLDER) / name).read_bytes()
+        assert (fact.bytes, fact.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    assert describe((Path(FOLDER) / "model.tflite").read_bytes()) == (entry.card.input, entry.card.output)
+    assert {urlsplit(source.url).hostname for sources in entry.sources.values() for source in sources} == {HOST}
+
+
+def test_an_unknown_name_lists_the_known_ones_but_not_the_demo() -> None:
+    with pytest.raises(UnknownModel, match=r"one of: birds-v1-lite$"):
+        find("birds-v2")
+
+
+@pytest.mark.birds
+def test_the_birds_entry_describes_the_real_files_wherever_they_are(birds: Path) -> None:
+    entry = find(DEFAULT_MODEL)
+    found = 0
+
+    for name, sources in entry.sources.items():
+        for source in sources:
+            address = urlsplit(source.url)
+            path = birds / "mirror" / (address.hostname or "") / address.path.lstrip("/")
+            if not path.is_file():
+                continue
+            data = path.read_bytes()
+            if source.member:
+                data = member_of(data, source.member, entry.card.files[name].bytes)
+            assert problem(data, entry.card.files[name]) is None, source.url
+            found += 1
+    assert found >= len(entry.sources) + 1  # the model lies there twice, plain and packed
+
+
+@pytest.mark.birds
+def test_the_birds_entry_describes_the_real_tensors(birds: Path) -> None:
+    entry = find(DEFAULT_MODEL)
+    address = urlsplit(entry.sources["model.tflite"][0].url)
+    data = (birds / "mirror" / (address.hostname or "") / address.path.lstrip("/")).read_bytes()
+
+    assert describe(data) == (entry.card.input, entry.card.output)

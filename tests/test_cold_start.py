@@ -1,0 +1,80 @@
+"""What a cold start imports: the rules that keep it fast, checked by what is loaded and never by the clock."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from birdlite.models.catalog import DEMO_MODEL
+from tests.demo_world import PICTURES
+
+ROOT = Path(__file__).parents[1]
+
+NETWORK = {"httpx", "httpcore", "anyio", "asyncio", "ssl", "http", "http.client", "socket", "certifi"}
+HEAVY = {"numpy", "onnxruntime", "tensorflow", "tflite_runtime", "ai_edge_litert", "rich", "click", "pygments"}
+# Cheap one by one, and together a third of a run: what each costs stands in docs/decisions.
+SLOW = {"dataclasses", "inspect", "pathlib", "logging", "tempfile", "shutil", "concurrent", "importlib.metadata"}
+SLOW |= {"importlib.resources", "platformdirs", "xml", "email", "urllib.request"}
+OTHER_PLUGINS = {f"PIL.{name}ImagePlugin" for name in ("Bmp", "Gif", "Png", "Ppm", "Tiff", "WebP")}
+
+
+def modules_after(*arguments: str, interpreter: tuple[str, ...] = ()) -> set[str]:
+    """The modules in `sys.modules` after a successful command, with their packages."""
+    code = (
+        "import sys; from birdlite.cli import main; code = main(sys.argv[1:]);"
+        "print(*sorted(sys.modules), sep='\\n', file=sys.stderr); sys.exit(code)"
+    )
+    run = subprocess.run(
+        [sys.executable, *interpreter, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    return set(run.stderr.split())
+
+
+@pytest.fixture
+def warm(warm_cache: Path) -> tuple[str, ...]:
+    """A command line up to the picture; run once, so that the weight cache is there too."""
+    arguments = ("classify", "--model", DEMO_MODEL, "--cache-dir", str(warm_cache), "--no-timing")
+    modules_after(*arguments, str(PICTURES[0]))
+    return arguments
+
+
+@pytest.mark.parametrize("format_", ["text", "jsonl", "json"])
+def test_a_warm_run_on_a_file_imports_no_network_no_numpy_and_nothing_slow(warm: tuple[str, ...], format_: str) -> None:
+    loaded = modules_after(*warm, "--format", format_, str(PICTURES[0]))
+
+    assert "PIL.Image" in loaded
+    assert loaded & (NETWORK | HEAVY | SLOW | OTHER_PLUGINS) == set()
+
+
+def test_exact_resizing_alone_imports_numpy(warm: tuple[str, ...]) -> None:
+    loaded = modules_after(*warm, "--resize", "exact", str(PICTURES[0]))
+
+    assert loaded & (NETWORK | HEAVY) == {"numpy"}
+
+
+@pytest.mark.parametrize("argument", ["--version", "--help"])
+def test_version_and_help_import_next_to_nothing(argument: str) -> None:
+    ours = {name for name in modules_after(argument) if name.startswith("birdlite")}
+
+    assert ours == {"birdlite", "birdlite.cli"}
+
+
+def test_the_help_of_a_command_loads_no_runtime() -> None:
+    code = "import sys; from birdlite.cli import main\ntry: main(['classify', '--help'])\nexcept SystemExit: pass\n"
+    code += "print(*sys.modules, file=sys.stderr)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    loaded = set(run.stderr.split())
+    assert loaded & (NETWORK | HEAVY | {"PIL", "ctypes"}) == set()
+    assert "--samples" in run.stdout
+
+
+def test_importing_the_library_is_free() -> None:
+    code = "import sys; before = set(sys.modules); import birdlite; print(*set(sys.modules) - before)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert not {name for name in run.stdout.split() if name.startswith("birdlite.")}

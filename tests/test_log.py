@@ -1,0 +1,51 @@
+"""Lines go to whoever listens, and nobody pays for lines that nobody can have asked for."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from birdlite import log
+
+
+def test_a_python_program_gets_the_lines_through_logging(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "birdlite"):
+        log.debug("retry", wait_s=0.2)
+        log.warning("no cache")
+
+    assert [(r.name, r.levelname, r.getMessage()) for r in caplog.records] == [
+        ("birdlite", "DEBUG", "retry"),
+        ("birdlite", "WARNING", "no cache"),
+    ]
+    assert caplog.records[0].__dict__["fields"] == {"wait_s": 0.2}
+
+
+def test_a_sink_gets_lines_from_its_threshold_on_and_logging_none(caplog: pytest.LogCaptureFixture) -> None:
+    lines: list[tuple[int, str, dict[str, object]]] = []
+    log.to(lambda *line: lines.append(line), log.INFO)
+
+    log.debug("a")
+    log.info("b", n=1)
+    log.warning("c")
+
+    assert lines == [(log.INFO, "b", {"n": 1}), (log.WARNING, "c", {})]
+    assert caplog.records == []
+
+
+def test_logging_is_not_imported_for_lines_that_nobody_asked_for() -> None:
+    code = "import sys; from birdlite import log; log.debug('a'); log.info('b'); print('logging' in sys.modules)"
+
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert (run.stdout, run.stderr) == ("False\n", "")
+
+
+def test_a_warning_reaches_a_program_that_configured_nothing() -> None:
+    code = "from birdlite import log; log.warning('no cache')"
+
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert run.stderr == "no cache\n"

@@ -1,0 +1,169 @@
+"""The breakdown adds up, whatever overlapped."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from birdlite import timing
+from birdlite.timing import STAGES, Breakdown, Span, Timeline, critical_path
+
+MAIN, HELPER = 1, 2
+
+
+def test_a_chain_is_critical_from_end_to_end() -> None:
+    spans = [
+        Span("interpreter start-up", 0.0, 1.0, MAIN, None),
+        Span("imports", 1.0, 3.0, MAIN, None),
+        Span("decode", 3.0, 4.0, MAIN, 0),
+        Span("inference", 4.0, 6.0, MAIN, 0),
+    ]
+
+    stages, other = critical_path(spans, 0.0, 6.0)
+
+    assert stages == {"interpreter start-up": 1.0, "imports": 2.0, "decode": 1.0, "inference": 2.0}
+    assert other == 0.0
+
+
+def test_what_ran_beside_a_longer_step_is_not_critical() -> None:
+    spans = [
+        Span("image fetch", 0.0, 5.0, HELPER, 0),
+        Span("model load", 0.0, 2.0, MAIN, None),  # done long before the picture was there
+        Span("decode", 5.0, 6.0, MAIN, 0),
+    ]
+
+    stages, other = critical_path(spans, 0.0, 6.0)
+
+    assert stages == {"image fetch": 5.0, "decode": 1.0}
+    assert other == 0.0
+
+
+def test_a_picture_that_waited_for_the_model_shows_the_model() -> None:
+    spans = [
+        Span("image fetch", 0.0, 1.0, HELPER, 0),
+        Span("model load", 0.0, 4.0, MAIN, None),
+        Span("decode", 4.0, 5.0, MAIN, 0),
+    ]
+
+    stages, _ = critical_path(spans, 0.0, 5.0)
+
+    assert stages == {"model load": 4.0, "decode": 1.0}
+
+
+def test_another_pictures_work_in_another_thread_is_not_a_predecessor() -> None:
+    spans = [
+        Span("image fetch", 0.0, 1.0, HELPER, 0),
+        Span("decode", 1.0, 3.5, 7, 99),  # ends last before the inference begins, but nobody waited for it
+        Span("inference", 4.0, 5.0, MAIN, 0),
+    ]
+
+    stages, other = critical_path(spans, 0.0, 5.0)
+
+    assert stages == {"image fetch": 1.0, "inference": 1.0}
+    assert other == 3.0
+
+
+def test_time_that_no_span_explains_is_other() -> None:
+    stages, other = critical_path([Span("imports", 1.0, 2.0, MAIN, None)], 0.0, 4.0)
+
+    assert stages == {"imports": 1.0}
+    assert other == 3.0
+
+
+def test_without_spans_everything_is_other() -> None:
+    assert critical_path([], 2.0, 5.0) == ({}, 3.0)
+
+
+def test_spans_without_length_do_not_hold_the_walk_up() -> None:
+    spans = [Span("labels", 1.0, 1.0, thread, None) for thread in range(50)]
+
+    stages, other = critical_path(spans, 0.0, 2.0)
+
+    assert sum(stages.values()) == 0.0
+    assert other == 2.0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_stages_and_other_add_up_to_the_time_divided(seed: int) -> None:
+    chance = random.Random(seed)
+    spans = []
+    for _ in range(300):
+        start = chance.uniform(0, 10)
+        length = chance.choice([0.0, chance.uniform(0, 0.3)])
+        picture = chance.choice([None, chance.randrange(40)])
+        spans.append(Span(chance.choice(STAGES), start, start + length, chance.randrange(4), picture))
+
+    stages, other = critical_path(spans, 2.0, 10.5)
+
+    assert sum(stages.values()) + other == pytest.approx(8.5)
+    assert min([*stages.values(), other]) >= 0.0
+
+
+def total(breakdown: Breakdown) -> float:
+    return sum(line.critical_ms for line in breakdown.stages) + breakdown.other_ms
+
+
+def test_a_breakdown_adds_up_to_the_wall_time() -> None:
+    timeline = Timeline()
+    with timeline.span("imports"), timeline.span("decode", 0) as span:
+        sum(range(20_000))
+
+    breakdown = timeline.breakdown()
+
+    assert span.ms > 0
+    assert [line.stage for line in breakdown.stages] == ["imports", "decode"]
+    assert total(breakdown) == pytest.approx(breakdown.wall_ms)
+
+
+def test_a_span_counts_when_its_body_raises() -> None:
+    timeline = Timeline()
+    with pytest.raises(KeyError), timeline.span("image fetch", 3):
+        raise KeyError
+
+    assert [(line.stage, line.count) for line in timeline.breakdown().stages] == [("image fetch", 1)]
+
+
+def test_a_long_run_keeps_few_spans_and_still_adds_up() -> None:
+    timeline = Timeline(origin=0.0)
+    pictures = 5000
+
+    def work(first: int) -> None:
+        for index in range(first, pictures, 4):
+            timeline.add("decode", index * 1e-3, index * 1e-3 + 5e-4, index)
+            timeline.add("inference", index * 1e-3 + 5e-4, index * 1e-3 + 9e-4, index)
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(timeline._spans) < timing.FOLD_AT
+    breakdown = timeline.breakdown()
+    assert [line.count for line in breakdown.stages] == [pictures, pictures]
+    assert breakdown.stages[0].spent_ms == pytest.approx(pictures * 0.5)
+    assert total(breakdown) == pytest.approx(breakdown.wall_ms)
+
+
+def test_process_start_lies_before_the_first_line_and_after_the_parent_looked() -> None:
+    code = "from birdlite.timing import clock, process_start; now = clock(); print(now - process_start())"
+    before = timing.clock()
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    took = timing.clock() - before
+
+    assert 0.0 < float(run.stdout) < took + 0.02  # one tick of the kernel's clock, and the reading itself
+
+
+def test_process_start_falls_back_on_processor_time_where_there_is_no_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_proc(*_: object) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("builtins.open", no_proc)
+
+    assert timing.process_start() < timing.clock()
+    assert os.sysconf("SC_CLK_TCK") > 0

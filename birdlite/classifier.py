@@ -17,6 +17,7 @@ import threading
 from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 
+from birdlite import engines
 from birdlite.engine_pool import EnginePool
 from birdlite.engines.base import Engine
 from birdlite.fetch import Fetcher
@@ -135,7 +136,7 @@ class Classifier:
 
     def _load_engine(self, model: Model) -> Engine:
         with self._timeline.span("imports"):
-            from birdlite import engines
+            from birdlite.engines import litert  # noqa: F401 - so that loading is timed without it
 
         folder = None if self._cache_dir is None else os.path.join(self._cache_dir, WEIGHT_CACHE_FOLDER)
         with self._timeline.span("model load"):

@@ -6,8 +6,9 @@ A breakdown says two things of each stage. `spent`: the sum of its spans, in wha
 work counts fully. `critical`: the part that the whole run waited for. That is found by walking back from the end: the
 span that ended last was waiting for whichever of its predecessors ended last, and so on to the start. A span's
 predecessors are the spans of the same picture, those of the same thread, and those that belong to no picture (imports,
-model, labels). Every instant of the walk goes to one stage or, between a span and its predecessor, to `other`;
-so the critical column and `other` add up to the wall time exactly.
+model, labels). The time between a span and its predecessor goes to whatever else was at work then, for with one
+interpreter lock that is what the span was waiting for; if nothing was, to `other`. So every instant has one owner, and
+the critical column and `other` add up to the wall time exactly.
 
 A run of a million pictures must not keep a million spans: whenever `FOLD_AT` have gathered, the walk is done
 over them, its sums are kept, and the spans are dropped.
@@ -34,6 +35,7 @@ Stage = Literal[
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 FOLD_AT = 4096  # spans: about a thousand pictures, under 1 MB
+LOOK_BACK = 64  # spans that began last, among which one still at work is looked for: far more than there are threads
 
 clock = time.perf_counter
 """Seconds, monotonic; on Linux the same clock in every thread and process."""
@@ -146,18 +148,37 @@ def critical_path(spans: list[Span], start: float, end: float) -> tuple[dict[Sta
         groups.setdefault(("thread", span.thread), []).append(span)
 
     sums: dict[Stage, float] = {}
-    other = 0.0
+    by_start = sorted(spans, key=lambda span: span.start)
     cursor = end
     current = max(spans, key=lambda span: span.end, default=None)
     while current is not None and cursor > start:
-        other += max(0.0, cursor - max(current.end, start))
-        cursor = min(cursor, current.end)
+        cursor = _fill(sums, by_start, max(current.end, start), cursor)
         begin = max(current.start, start)
         if cursor > begin:
             sums[current.stage] = sums.get(current.stage, 0.0) + cursor - begin
             cursor = begin
         current = _predecessor(groups, current)
-    return sums, other + max(0.0, cursor - start)
+    _fill(sums, by_start, start, cursor)
+    return sums, end - start - sum(sums.values())
+
+
+def _fill(sums: dict[Stage, float], by_start: list[Span], start: float, end: float) -> float:
+    """Give the time from `start` back from `end` to the spans at work then, latest first; the rest stays nobody's.
+
+    Returns:
+        Where the walk goes on: `start`, or `end` if that is earlier.
+    """
+    cursor = end
+    while cursor > start:
+        while by_start and by_start[-1].start >= cursor:
+            by_start.pop()  # begins after this instant, so after everything still to come
+        at_work = max(by_start[-LOOK_BACK:], key=lambda span: span.end, default=None)
+        if at_work is None or at_work.end <= start:
+            break
+        begin = max(at_work.start, start)
+        sums[at_work.stage] = sums.get(at_work.stage, 0.0) + min(at_work.end, cursor) - begin
+        cursor = begin
+    return min(start, end)
 
 
 def _predecessor(groups: dict[object, list[Span]], span: Span) -> Span | None:

@@ -102,7 +102,6 @@ CASES: tuple[tuple[str, bytes, Colours, int], ...] = (
     ("TIFF", saved(RGB, "TIFF"), COLOURS, 0),
     ("TIFF alpha", saved(RGBA, "TIFF"), ON_WHITE, 1),
     ("TIFF CMYK", saved(Image.fromarray(RGB).convert("CMYK"), "TIFF"), COLOURS, 1),
-    ("TIFF YCbCr", saved(Image.fromarray(RGB).convert("YCbCr"), "TIFF"), COLOURS, 3),
     ("TIFF Lab", lab_tiff(), COLOURS, 4),
     ("TIFF LZW", saved(RGB, "TIFF", compression="tiff_lzw"), COLOURS, 0),
     ("TIFF deflate", saved(RGB, "TIFF", compression="tiff_adobe_deflate"), COLOURS, 0),

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from birdlite import log
-from birdlite.classifier import Classifier
+from birdlite.classifier import WEIGHT_CACHE_FOLDER, Classifier
 from birdlite.cli import EXIT_OK
 from birdlite.cli.options import (
     add_cache_options,
@@ -113,8 +113,13 @@ def _path(values: argparse.Namespace) -> int:
 
 
 def _remove(values: argparse.Namespace) -> int:
-    catalog.find(values.name)
+    from birdlite.engines import weight_cache
+
+    card = catalog.find(values.name).card
     gone = remove(values.cache_dir, values.name)
+    weight_cache.remove_all(
+        os.path.join(values.cache_dir, WEIGHT_CACHE_FOLDER), card.files[bundle.MODEL_FILES[card.format]].sha256
+    )
     log.info(f"{values.name} {'removed from' if gone else 'was not in'} {values.cache_dir}")
     return EXIT_OK
 

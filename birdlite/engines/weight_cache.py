@@ -136,6 +136,17 @@ class WeightCache:
             _remove(path)
 
 
+def remove_all(folder: str, model_sha256: str) -> None:
+    """Remove every file of a model, of whatever machine. A folder that is not there holds none."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return
+    for name in names:
+        if name.startswith(f"xnnpack-{model_sha256[:_DIGITS]}-"):
+            _remove(os.path.join(folder, name))
+
+
 class WeightFile:
     """An open file that XNNPACK can be pointed to. It maps the file by itself: close this once the model is ready."""
 

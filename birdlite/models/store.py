@@ -177,7 +177,8 @@ class Store:
             from birdlite.models.archive import member_of
 
             data = member_of(bytes(data), source.member, fact.bytes)
-        wrong = problem(data, fact)
+        with self._timeline.span("model load"):
+            wrong = problem(data, fact)
         if wrong:
             raise InvalidModel(f"the file {wrong}")
         return data

@@ -89,6 +89,12 @@ def own_palette(gif: bytes) -> bytes:
     return gif[:13] + bytes(3 * entries) + gif[end:at] + picture + gif[13:end] + gif[at + 10 :]
 
 
+def opaque(gif: bytes) -> bytes:
+    """Take back that a GIF's clear colour is in force, and leave its number where it is."""
+    at = gif.index(b"!\xf9\4")
+    return gif[: at + 3] + bytes([gif[at + 3] & 0xFE]) + gif[at + 4 :]
+
+
 def gif_on_a_larger_screen() -> bytes:
     """Write a green GIF of 200x150 that stands 200 px from the left on a screen of 400x300."""
     gif = bytearray(saved(Image.new("RGB", (200, 150), COLOURS[1]).quantize(2), "GIF"))
@@ -96,6 +102,13 @@ def gif_on_a_larger_screen() -> bytes:
     at = gif.index(b"\x2c", 13 + 3 * 2)  # the image descriptor, behind the palette of two colours
     gif[at + 1 : at + 3] = struct.pack("<H", 200)
     return bytes(gif)
+
+
+def multiplied_tiff() -> bytes:
+    """Write a TIFF of the grey fields, multiplied by their alpha already."""
+    grey, alpha = (Image.fromarray(fields(((20, 255), (0, 0), (36, 51), (204, 204)))[..., band]) for band in (0, 1))
+    plain = saved(Image.merge("LA", [grey, alpha]), "TIFF")
+    return plain.replace(struct.pack("<HHIH", 338, 3, 1, 2), struct.pack("<HHIH", 338, 3, 1, 1))
 
 
 def lab_tiff() -> bytes:

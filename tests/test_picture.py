@@ -27,11 +27,14 @@ from tests.pictures import (
     SEE_THROUGH_GREYS,
     Colours,
     Pixels,
+    chunk,
     deep_png,
     fields,
     gif_on_a_larger_screen,
     interlaced_rows,
     lab_tiff,
+    multiplied_tiff,
+    opaque,
     own_palette,
     photograph,
     png,
@@ -82,6 +85,7 @@ CASES: tuple[tuple[str, bytes, Colours, int], ...] = (
     ("GIF grey", saved(GREY, "GIF"), GREYS, 1),
     ("GIF with a clear colour", saved(PALETTE, "GIF", transparency=GREEN), GREEN_IS_CLEAR, 1),
     ("GIF not interlaced", saved(PALETTE, "GIF", interlace=0), COLOURS, 1),
+    ("GIF whose clear colour is not in force", opaque(saved(PALETTE, "GIF", transparency=GREEN)), COLOURS, 1),
     ("GIF with a palette of its own", own_palette(saved(PALETTE, "GIF")), COLOURS, 1),
     ("GIF animated", saved(PALETTE, "GIF", save_all=True, append_images=[Image.new("RGB", (400, 300))]), COLOURS, 1),
     ("GIF on a larger screen", gif_on_a_larger_screen(), ((255,) * 3, COLOURS[1], (255,) * 3, (255,) * 3), 1),
@@ -98,6 +102,7 @@ CASES: tuple[tuple[str, bytes, Colours, int], ...] = (
     ("TIFF grey 16 bits", saved(DEEP_GREY, "TIFF"), GREYS, 1),
     ("TIFF grey 16 bits, big-endian", saved(Image.fromarray(DEEP_GREY.astype(">u2")), "TIFF"), GREYS, 1),
     ("TIFF grey and alpha", saved(GREY_ALPHA, "TIFF"), GREYS_ON_WHITE, 1),
+    ("TIFF grey multiplied by alpha", multiplied_tiff(), GREYS_ON_WHITE, 1),
     ("TIFF palette", saved(PALETTE, "TIFF"), COLOURS, 1),
     ("TIFF", saved(RGB, "TIFF"), COLOURS, 0),
     ("TIFF alpha", saved(RGBA, "TIFF"), ON_WHITE, 1),
@@ -207,6 +212,15 @@ def test_damaged_exif_means_upright(exif: bytes, file_format: str) -> None:
     upright = photograph(320, 240)
 
     assert distance(pixels(saved(upright, file_format, exif=exif)), pixels(saved(upright, file_format))) == 0
+
+
+def test_exif_in_a_png_may_have_the_prefix_of_a_jpeg_s() -> None:
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\3\0\0" + bytes(4)
+    rows = b"".join(b"\0" + row.tobytes() for row in RGB)
+
+    got = pixels(png(400, 300, 8, 2, rows, chunk(b"eXIf", exif)))
+
+    assert distance(got, pixels(saved(RGB, "PNG"))[::-1, ::-1]) <= 1  # orientation 3: upside down
 
 
 def long_way(image: Image.Image, side: int, margin: int) -> Pixels:

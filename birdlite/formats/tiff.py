@@ -66,11 +66,10 @@ class _Directory:
         ]
         if sum(self._place(tag, e)[1] for tag, e in entries) > len(self.data):
             raise damaged("TIFF", "its tags are larger than the file")
-        padding = bytes(len(self.data) % 2)  # directories begin at even offsets
-        start = struct.pack(f"{self.order}I", len(self.data) + len(padding))
+        start = struct.pack(f"{self.order}I", len(self.data))
         table = b"".join(bytes(self.data[e.at : e.at + 12]) for _, e in entries)
         count = struct.pack(f"{self.order}H", len(entries))
-        return b"".join((self.data[:4], start, self.data[8:], padding, count, table, bytes(4)))
+        return b"".join((self.data[:4], start, self.data[8:], count, table, bytes(4)))
 
     def _place(self, tag: int, entry: ifd.Entry) -> tuple[int, int]:
         """Give the offset and the length of a tag's values."""

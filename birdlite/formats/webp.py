@@ -24,8 +24,6 @@ def read(data: Data, *, max_pixels: int) -> Frame:
     width, height = _size(bytes(data[:30]))
     plugin.check_size(width, height, max_pixels)
     image = plugin.loaded("WEBP", plugin.opened("WEBP", WebPImageFile, data))
-    if image.size != (width, height):
-        raise damaged("WEBP", "two headers that disagree")
     exif = image.info.get("exif")
     return Frame(image, width, height, orientation=ifd.orientation(exif) if exif else 1)
 

@@ -132,7 +132,7 @@ class Classifier:
             return self._fetcher.get(url, max_bytes=max_bytes, timeout=timeout)
 
     def _open_model(self) -> Model:
-        return open_model(self._settings.model, self._settings.labels, self._store, self._timeline)
+        return open_model(self._settings.model, self._settings.labels, self._store, self._timeline, engines.describe)
 
     def _load_engine(self, model: Model) -> Engine:
         with self._timeline.span("imports"):

@@ -18,19 +18,26 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from birdlite import log
-from birdlite.body import finish, read_body
-from birdlite.deadline import Deadline
 from birdlite.errors import PictureError
-from birdlite.mirror import check_mirror, rewrite
-from birdlite.politeness import USER_AGENT, HostLimits, PerHost, check_user_agent, parse_per_host, thumbnail_advice
-from birdlite.retry import BACKOFF_S, MAX_RETRY_AFTER_S, Setback, backoff, may_pass, retry_after
+from birdlite.network.body import finish, read_body
+from birdlite.network.deadline import Deadline
+from birdlite.network.mirror import check_mirror, rewrite
+from birdlite.network.politeness import (
+    USER_AGENT,
+    HostLimits,
+    PerHost,
+    check_user_agent,
+    parse_per_host,
+    thumbnail_advice,
+)
+from birdlite.network.retry import BACKOFF_S, MAX_RETRY_AFTER_S, Setback, backoff, may_pass, retry_after
 
 __all__ = ["DEFAULTS", "FetchSettings", "Fetcher", "PerHost", "check_mirror", "parse_per_host"]
 
 if TYPE_CHECKING:
     import httpx
 
-    from birdlite.sockets import Current
+    from birdlite.network.sockets import Current
 
 TIMEOUT_S = 30.0
 """One URL, all in all: a photograph of 10 MB at 3 Mbit/s."""
@@ -119,7 +126,7 @@ class Fetcher:
         """
         with self._lock:
             if self._client is None and not self._settings.offline and not self._closed.is_set():
-                from birdlite import sockets, transport
+                from birdlite.network import sockets, transport
 
                 self._current = sockets.Current()
                 self._client = transport.open_client(self._settings.user_agent, self._settings.downloads, self._current)
@@ -190,14 +197,14 @@ class Fetcher:
 
     def _address(self, url: str) -> httpx.URL:
         """Find where `url` is really asked for."""
-        from birdlite import transport
+        from birdlite.network import transport
 
         target = transport.address(url)
         return target if self._mirror is None else transport.address(rewrite(str(target), self._mirror))
 
     def _follow(self, target: httpx.URL, location: str) -> httpx.URL:
         """Find where a redirect from `target` leads. A relative one is relative to what was asked, mirror or not."""
-        from birdlite import transport
+        from birdlite.network import transport
 
         host = transport.host_of(target)
         try:
@@ -211,7 +218,7 @@ class Fetcher:
 
     def _ask(self, target: httpx.URL, max_bytes: int, clock: Deadline) -> bytes | str:
         """Make one request, in its turn: the body, or the Location that a redirect names."""
-        from birdlite import transport
+        from birdlite.network import transport
 
         host = transport.host_of(target)
         queued = time.monotonic()
@@ -247,7 +254,7 @@ class Fetcher:
 
     def _judge(self, response: httpx.Response, target: httpx.URL, max_bytes: int, clock: Deadline) -> bytes | str:
         """Decide what an answer means: the body, the Location of a redirect, or a failure."""
-        from birdlite import transport
+        from birdlite.network import transport
 
         status = response.status_code
         if 200 <= status < 300:
@@ -273,7 +280,7 @@ class Fetcher:
 
     def _pause(self, setback: Setback, setbacks: int, target: httpx.URL, clock: Deadline) -> None:
         """Wait before another try, or raise what the `setbacks`-th setback comes to."""
-        from birdlite import transport
+        from birdlite.network import transport
 
         kind, tries = setback.kind, "" if setbacks == 1 else f" ({setbacks} tries)"
         if setbacks > self._settings.retries:

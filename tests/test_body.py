@@ -11,9 +11,9 @@ from collections.abc import Iterable
 import httpx
 import pytest
 
-from birdlite.body import finish, read_body
-from birdlite.deadline import Deadline
 from birdlite.errors import PictureError
+from birdlite.network.body import finish, read_body
+from birdlite.network.deadline import Deadline
 
 BODY = bytes(range(256)) * 8  # 2,048 bytes
 

@@ -218,9 +218,10 @@ def test_a_png_with_a_flipped_bit_is_a_decode_error(name: bytes) -> None:
         png(0, 9, 8, 0, bytes(90)),
         png(9, 9, 8, 0, bytes([7]) * 90),
         FILES["PNG"][:33] + chunk(b"IEND", b""),
+        png(9, 9, 8, 0, b"")[:33] + chunk(b"IDAT", zlib.compress(bytes(90))[:-1] + b"!") + chunk(b"IEND", b""),
         FILES["PNG"][:33] + chunk(b"IDAT", b"not deflate") + chunk(b"IEND", b""),
     ],
-    ids=["no palette", "short palette", "3 bits", "no pixels", "unknown filter", "no data", "other data"],
+    ids=["no palette", "short palette", "3 bits", "no pixels", "unknown filter", "no data", "wrong sum", "other data"],
 )
 def test_a_png_that_makes_no_sense_is_a_decode_error(damaged: bytes) -> None:
     assert message(damaged).startswith("damaged ")

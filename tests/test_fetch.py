@@ -13,7 +13,7 @@ from pytest_httpx import HTTPXMock
 
 from birdlite import log
 from birdlite.fetch import Fetcher, FetchSettings
-from birdlite.politeness import USER_AGENT
+from birdlite.network.politeness import USER_AGENT
 from tests.fetching import BODY, SETTINGS, failure_of
 from tests.origin import Origin
 
@@ -192,7 +192,7 @@ def test_pauses_are_drawn_below_a_ceiling_that_doubles(origin: Origin, make: Cal
 def test_a_server_that_says_when_to_come_back_is_obeyed(
     origin: Origin, make: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch, by_date: bool
 ) -> None:
-    monkeypatch.setattr("birdlite.retry.retry_after.__defaults__", (lambda: 1_700_000_000.0,))
+    monkeypatch.setattr("birdlite.network.retry.retry_after.__defaults__", (lambda: 1_700_000_000.0,))
     pauses: list[float] = []
     origin.serve("/a", BODY)
     when = formatdate(1_700_000_007, usegmt=True) if by_date else "7"

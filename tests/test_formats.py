@@ -94,6 +94,8 @@ ROWS = ((256, 3, 1, 4), (257, 3, 1, 2), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3,
         (JPEG.replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c"), "JPEG with 12 bits a sample is not supported"),
         (JPEG.replace(b"\xff\xc0", b"\xff\xc3"), "lossless and hierarchical JPEG are not supported"),
         (PNG[:8] + chunk(b"CgBI", b"\x50\0\x20\6") + PNG[8:], "PNG in Apple's CgBI variety is not supported"),
+        (tiff(*ROWS[:2], (258, 3, 1, 7), *ROWS[3:]), "TIFF of this kind is not supported: unknown pixel mode"),
+        (tiff(*ROWS[:6], (277, 3, 1, 99), ROWS[6]), "TIFF with 99 samples a pixel is not supported"),
         (RUN_LENGTHS, "BMP with run-length coding is not supported"),
     ],
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from birdlite.errors import PictureError, UsageError
-from birdlite.mirror import check_mirror, rewrite
+from birdlite.network.mirror import check_mirror, rewrite
 
 BASE = "http://mirror.example:8080/sub"
 

@@ -10,7 +10,7 @@ import pytest
 
 from birdlite import __version__
 from birdlite.errors import PictureError, UsageError
-from birdlite.politeness import (
+from birdlite.network.politeness import (
     USER_AGENT,
     WIKIMEDIA,
     HostLimits,

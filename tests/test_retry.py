@@ -6,7 +6,7 @@ from email.utils import formatdate
 
 import pytest
 
-from birdlite.retry import BACKOFF_CAP_S, backoff, may_pass, retry_after
+from birdlite.network.retry import BACKOFF_CAP_S, backoff, may_pass, retry_after
 
 NOW = 1_700_000_000.0  # s since 1970
 

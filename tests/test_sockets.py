@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from birdlite import transport
 from birdlite.fetch import Fetcher
+from birdlite.network import transport
 from tests.fetching import BODY, SETTINGS, failure_of
 from tests.origin import Origin, head, message
 

@@ -37,13 +37,15 @@ def opened(name: Format, plugin: Callable[[io.BytesIO], ImageFile], data: Data) 
     """Read the header.
 
     Raises:
-        PictureError: `decode`.
+        PictureError: `decode`, or `unsupported` for a mode that the plugin does not know.
     """
     try:
         return plugin(io.BytesIO(data))
     except MemoryError:
         raise
     except Exception as error:  # damaged files make plugins raise nearly anything, also AttributeError
+        if isinstance(error.__cause__, KeyError):  # so they say that a mode is in none of their tables
+            raise PictureError("unsupported", f"{name} of this kind is not supported: {error}") from error
         raise formats.damaged(name, error) from error
 
 

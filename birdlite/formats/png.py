@@ -152,7 +152,10 @@ def _may_lack_data(image: Image, header: _Header) -> bool:
 def _unpacked_bytes(pixels: Data) -> int:
     unpacker = zlib.decompressobj()
     step = 8192  # so that no step unpacks to more than 8 MB
-    return sum(len(unpacker.decompress(pixels[at : at + step])) for at in range(0, len(pixels), step))
+    try:
+        return sum(len(unpacker.decompress(pixels[at : at + step])) for at in range(0, len(pixels), step))
+    except zlib.error as error:  # the decoder stops at the last row, and with it before the last checksum
+        raise damaged("PNG", error) from error
 
 
 def _expected_bytes(header: _Header, bits: int) -> int:

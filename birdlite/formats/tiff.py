@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from birdlite.formats import Data
 
 _SUBFILE_TYPE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
+_SAMPLES, _MAX_SAMPLES = 277, 6
 _SUB_DIRECTORIES, _DNG_VERSION = 330, 50706
 _DATA = ((273, 279), (324, 325))  # offsets and byte counts, of strips and of tiles
 # What Pillow may see: the above; fill order, samples, rows, planes; predictor, palette, tiles; extra samples, sample
 # format, JPEG tables; YCbCr coefficients and sampling.
-_SINGLE = (_WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, 266, 277, 278, 284, 317, 322, 323)
+_SINGLE = (_WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, 266, _SAMPLES, 278, 284, 317, 322, 323)
 _SEEN = frozenset({*_SINGLE, _BITS, 273, 279, 324, 325, 320, 338, 339, 347, 529, 530, 531, 532})
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}  # bytes of a value, by type
 _CODES = {1: "B", 3: "H", 4: "I"}  # whole numbers
@@ -101,9 +102,9 @@ def read(data: Data, *, max_pixels: int) -> Frame:
     compression = directory.value(_COMPRESSION, 1)
     if compression not in _COMPRESSIONS:
         raise PictureError("unsupported", f"TIFF with compression {compression} is not supported")
-    orientation = ifd.orientation(data)
-    image = _eight_bits(directory)
-    return Frame(image, width, height, orientation=orientation)
+    if directory.value(_SAMPLES, 1) > _MAX_SAMPLES:  # Pillow would say so on stderr
+        raise PictureError("unsupported", f"TIFF with {directory.value(_SAMPLES)} samples a pixel is not supported")
+    return Frame(_eight_bits(directory), width, height, orientation=ifd.orientation(data))
 
 
 def _refuse_raw(directory: _Directory) -> None:

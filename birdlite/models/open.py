@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import TypeAlias
 
 from birdlite import log
 from birdlite.errors import InvalidModel, UnknownModel, UsageError
 from birdlite.models import bundle, catalog
-from birdlite.models.card import Card, FileFact, ModelBytes
+from birdlite.models.card import Card, FileFact, ModelBytes, Tensor
 from birdlite.models.labels import LABELS_MAX_BYTES, Labels, read_labels
 from birdlite.models.model import Model
 from birdlite.models.store import Store
 from birdlite.models.verify import map_file, problem, sha256
 from birdlite.timing import Timeline
 
+Describe: TypeAlias = "Callable[[ModelBytes], tuple[Tensor, Tensor]]"
+"""Input and output of a model that comes without a card: `engines.describe`."""
 
-def open_model(name: str, labels: str | None, store: Store, timeline: Timeline) -> Model:
-    """The model that `name` stands for.
+
+def open_model(name: str, labels: str | None, store: Store, timeline: Timeline, describe: Describe) -> Model:
+    """The model that `name` stands for; `describe` is how an engine reads the tensors of a bare file.
 
     A folder that happens to be called like a catalogue entry is meant only when written as a path, `./birds-v1-lite`:
     what lies about in the current folder must not change what a command does.
@@ -34,7 +39,7 @@ def open_model(name: str, labels: str | None, store: Store, timeline: Timeline) 
     if os.path.exists(name):
         if labels is None:
             raise UsageError(f"{name} is a bare model file: say with --labels which label map belongs to it")
-        return _open_file(name, labels, timeline)
+        return _open_file(name, labels, timeline, describe)
     if os.sep in name or name.endswith(tuple(bundle.MODEL_FILES)):
         raise UnknownModel(f"{name}: no such model file or folder")
     return store.open(catalog.find(name))
@@ -64,10 +69,8 @@ def _open_bundle(folder: str, timeline: Timeline) -> Model:
     return Model(card, files[bundle.MODEL_FILES[card.format]], labels, folder)
 
 
-def _open_file(path: str, labels_path: str, timeline: Timeline) -> Model:
+def _open_file(path: str, labels_path: str, timeline: Timeline, describe: Describe) -> Model:
     """A model that nobody vouches for: its own tensors make its card."""
-    from birdlite.engines import describe
-
     try:
         with timeline.span("model load"):
             data = map_file(path)

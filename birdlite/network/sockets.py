@@ -18,8 +18,8 @@ from typing import Any
 
 import httpcore
 
-from birdlite.deadline import POLL_S, Deadline
 from birdlite.errors import PictureError
+from birdlite.network.deadline import POLL_S, Deadline
 
 _LONGEST_HEAD = 100 * 1024  # bytes: httpcore accepts no longer one
 _LAST_CHUNK = b"0\r\n\r\n"  # ends a chunked body that has no trailers

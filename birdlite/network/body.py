@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from birdlite.deadline import Deadline
 from birdlite.errors import PictureError
-from birdlite.retry import Setback
+from birdlite.network.deadline import Deadline
+from birdlite.network.retry import Setback
 
 if TYPE_CHECKING:
     import httpx

@@ -16,8 +16,8 @@ from typing import Any
 
 from birdlite import log
 from birdlite.errors import PictureError, UsageError
-from birdlite.retry import Setback
-from birdlite.sockets import Backend, Current, Trust
+from birdlite.network.retry import Setback
+from birdlite.network.sockets import Backend, Current, Trust
 
 if "httpx" not in sys.modules:
     # httpx imports its own command line with the rest: click, and rich and pygments where they are installed, 12 to

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from birdlite import __version__
-from birdlite.deadline import POLL_S
 from birdlite.errors import UsageError
+from birdlite.network.deadline import POLL_S
 
 WIKIMEDIA = "upload.wikimedia.org"
 

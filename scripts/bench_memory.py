@@ -2,8 +2,8 @@
 
     .venv/bin/python scripts/bench_memory.py [MANY]
 
-Runs the command on folders of 1, 20 and MANY (default 2000) copies of the demo's pictures, with the demo's model, each in
-a process of its own, and prints its peak resident memory as the kernel saw it.
+Runs the command on folders of 1, 20 and MANY (default 2000) copies of the demo's pictures, with the demo's model, each
+in a process of its own, and prints its peak resident memory as the kernel saw it.
 """
 
 from __future__ import annotations

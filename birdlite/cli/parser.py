@@ -1,8 +1,8 @@
 """An argument parser for a program whose start is timed: argparse, each option also readable from the environment.
 
-argparse and not click, which takes five times as long to import (docs/decisions/0002). Every command builds one `Parser` and calls
-`option` for each of its options. A value comes from the command line, else from `BIRDLITE_<OPTION>`, else it is the
-default.
+argparse and not click, which takes five times as long to import (docs/decisions/0002). Every command builds one
+`Parser` and calls `option` for each of its options. A value comes from the command line, else from
+`BIRDLITE_<OPTION>`, else it is the default.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Where the cache is: the folder that each system sets aside for what can be had again.
 
-The rule of `platformdirs.user_cache_dir`, which a test compares this with; importing that takes longer than decoding a picture.
+The rule of `platformdirs.user_cache_dir`, which a test compares this with; importing that takes longer than decoding
+a picture.
 """
 
 from __future__ import annotations

@@ -216,5 +216,5 @@ def _bad_line(name: str, number: int, fault: str) -> Found:
 
 
 def _unreadable(path: str, error: OSError | ValueError) -> UsageError:
-    reason = error.strerror if isinstance(error, OSError) else None
-    return UsageError(f"{path}: the list cannot be read: {reason or error}")
+    reason = (error.strerror or error) if isinstance(error, OSError) else "no file can have this name"
+    return UsageError(f"{path}: the list cannot be read: {reason}")

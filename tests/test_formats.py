@@ -215,6 +215,7 @@ def test_absurd_tags_that_are_not_the_picture_do_no_harm_to_a_tiff(entry: tuple[
         (279, 4, 1, 2**32 - 1, "truncated TIFF: the file ends before the picture does"),
         (256, 3, 2, 8, "damaged TIFF: tag 256 has 2 values"),
         (277, 3, 2, 8, "damaged TIFF: tag 277 has 2 values"),
+        (284, 3, 2, 8, "damaged TIFF: tag 284 has 2 values"),
         (259, 2, 1, 1, "damaged TIFF: tag 259 is of type 2"),
         (258, 3, 9999, 8, "damaged TIFF: tag 258 lies outside the file"),
         (532, 1, 100, 0, "damaged TIFF: its tags are larger than the file"),

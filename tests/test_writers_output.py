@@ -169,7 +169,7 @@ class TestRefusals:
             ("new/", "new/: the results cannot be written: Is a directory"),
             ("file/out", "file/out: the results cannot be written: Not a directory"),
             ("x" * 300, "x" * 300 + ": the results cannot be written: File name too long"),
-            ("a\0b", "a\0b: the results cannot be written: embedded null byte"),
+            ("a\0b", "a\0b: the results cannot be written: no file can have this name"),
         ],
     )
     def test_a_place_for_no_file_is_refused_before_the_run(

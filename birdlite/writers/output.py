@@ -196,5 +196,5 @@ def _abandon(text: TextIO) -> None:
 
 
 def _refused(name: str, error: OSError | ValueError) -> OutputError:
-    reason = error.strerror if isinstance(error, OSError) else None
-    return OutputError(f"{name}: the results cannot be written: {reason or error}")
+    reason = (error.strerror or error) if isinstance(error, OSError) else "no file can have this name"
+    return OutputError(f"{name}: the results cannot be written: {reason}")

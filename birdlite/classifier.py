@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Generator, Iterable, Iterator
-from itertools import islice
 
 from birdlite import engines
 from birdlite.engine_pool import EnginePool
@@ -28,7 +27,7 @@ from birdlite.models.store import Store
 from birdlite.pipeline import Pipeline
 from birdlite.results import Result
 from birdlite.settings import Settings
-from birdlite.targets import BadTarget, Target, expand
+from birdlite.targets import BadTarget, Target, expand, single
 from birdlite.timing import Timeline
 
 WEIGHT_CACHE_FOLDER = "xnnpack"  # under the cache
@@ -76,7 +75,7 @@ class Classifier:
             ModelError: there is no model to classify with.
             EngineError: no runtime can run it.
         """
-        (result,) = self.stream(islice(expand([os.fspath(target)]), 1))
+        (result,) = self.stream([single(os.fspath(target))])
         return result
 
     def classify_many(self, targets: Iterable[str | os.PathLike[str]]) -> Iterator[Result]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from birdlite.errors import PictureError
+from birdlite.errors import PictureError, UsageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -157,8 +157,10 @@ def _bytes(image: Image) -> bytes:
 
 def _exact(frame: Frame, side: int) -> bytes:
     """Turn first, as OpenCV does when it reads a file, then sample; NumPy turns without a copy."""
-    import numpy as np
-
+    try:
+        import numpy as np
+    except ImportError:
+        raise UsageError("--resize exact needs NumPy: pip install numpy; crop and squash do not") from None
     from birdlite import bilinear
 
     image = _on_white(_plain(frame.image))

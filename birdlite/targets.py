@@ -41,6 +41,12 @@ class BadTarget(NamedTuple):
     failure: Failure
 
 
+def single(name: str) -> Target | BadTarget:
+    """Take `name` for one URL or one file, whatever it may look like: no folders, no patterns, no lists."""
+    scheme = _scheme(name)
+    return _url(name.strip(), scheme) if scheme else Target(name, "file", name)
+
+
 def expand(
     arguments: Iterable[str], lists: Sequence[str] = (), *, stdin: BinaryIO | None = None
 ) -> Iterator[Target | BadTarget]:

@@ -49,6 +49,7 @@ def run(
         BrokenPipeError: whoever read standard output went away.
     """
     times = options.timing is not False
+    on_screen = options.output is None and sys.stdout.isatty()
     ok = failed = 0
     with Classifier(settings, timeline=timeline) as classifier, Interruption(classifier.cancel) as interruption:
         with open_output(options.output, options.format) as output:
@@ -57,7 +58,8 @@ def run(
                 ok, failed = ok + result.ok, failed + (not result.ok)
                 with timeline.span("output", result.index):
                     writer.write(result)
-                console.progress(ok + failed, failed, clock() - timeline.origin)
+                if not on_screen:  # results that scroll by are progress enough
+                    console.progress(ok + failed, failed, clock() - timeline.origin)
             breakdown = timeline.breakdown()
             interrupted = interruption.exit_code is not None
             summary = _summary(ok, failed, breakdown, interrupted=interrupted)

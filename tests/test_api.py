@@ -1,0 +1,87 @@
+"""What `import birdlite` promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import birdlite
+from birdlite import Classifier, Settings
+from birdlite.models.catalog import DEMO_MODEL
+from tests.demo_world import PICTURES
+
+
+def test_the_public_names_are_these_and_all_of_them_are_there() -> None:
+    assert birdlite.__all__ == [
+        "BirdliteError",
+        "Classifier",
+        "EngineError",
+        "EngineMissing",
+        "Failure",
+        "FetchSettings",
+        "ImageInfo",
+        "InvalidModel",
+        "ModelError",
+        "ModelUnavailable",
+        "OutputError",
+        "PictureError",
+        "Prediction",
+        "Result",
+        "RunSummary",
+        "Settings",
+        "Times",
+        "UnknownModel",
+        "UsageError",
+        "__version__",
+    ]
+    for name in birdlite.__all__:
+        assert getattr(birdlite, name) is not None
+
+
+def test_another_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Classify'"):
+        birdlite.Classify  # noqa: B018
+
+
+def test_a_failure_of_a_picture_is_a_value(warm_cache: Path) -> None:
+    with Classifier(Settings(model=DEMO_MODEL, cache_dir=str(warm_cache))) as birds:
+        result = birds.classify("absent.jpg")
+
+    assert not result.ok
+    assert result.predictions == ()
+    assert result.failure is not None
+    assert result.failure == ("not_found", "absent.jpg: no such file")
+
+
+def test_classify_takes_one_file_and_no_folder(warm_cache: Path) -> None:
+    with Classifier(Settings(model=DEMO_MODEL, cache_dir=str(warm_cache))) as birds:
+        result = birds.classify(PICTURES[0].parent)
+
+    assert result.failure is not None
+    assert result.failure.kind == "unsupported"
+
+
+def test_a_missing_model_is_raised(tmp_path: Path) -> None:
+    settings = Settings(model="nosuch", cache_dir=str(tmp_path))
+
+    with Classifier(settings) as birds, pytest.raises(birdlite.UnknownModel, match="no model 'nosuch'"):
+        birds.classify(PICTURES[0])
+
+
+@pytest.mark.parametrize(
+    ("child", "parent"),
+    [
+        ("UsageError", "BirdliteError"),
+        ("ModelError", "BirdliteError"),
+        ("UnknownModel", "ModelError"),
+        ("ModelUnavailable", "ModelError"),
+        ("InvalidModel", "ModelError"),
+        ("EngineError", "BirdliteError"),
+        ("EngineMissing", "EngineError"),
+        ("OutputError", "BirdliteError"),
+        ("PictureError", "BirdliteError"),
+    ],
+)
+def test_the_tree_of_errors_is_as_drawn(child: str, parent: str) -> None:
+    assert getattr(birdlite, child).__base__ is getattr(birdlite, parent)

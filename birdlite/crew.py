@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
+from birdlite.timing import clock
+
 Work = TypeVar("Work")
 
 
@@ -41,11 +43,12 @@ class Crew(Generic[Work]):
             self._hire()
 
     def dismiss(self, *, patience: float) -> None:
-        """Let the threads go when the queue is empty, and wait for each up to `patience` s."""
+        """Let the threads go when the queue is empty, and wait for them up to `patience` s in all."""
+        until = clock() + patience
         for _ in self._threads:
             self._queue.put(None)
         for thread in self._threads:
-            thread.join(patience)
+            thread.join(max(0.0, until - clock()))
 
     def _hire(self) -> None:
         self._free += 1

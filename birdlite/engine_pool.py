@@ -18,7 +18,8 @@ class EnginePool:
     def __init__(self, open_model: Callable[[], Model], load: Callable[[Model], Engine]) -> None:
         self._open_model = open_model
         self._load = load
-        self._lock = threading.Lock()
+        self._opening = threading.Lock()
+        self._lock = threading.Lock()  # around the idle engines only: `close` must not wait for a download
         self._model: Model | None = None
         self._idle: list[Engine] = []
         self._name = ""
@@ -30,7 +31,7 @@ class EnginePool:
         Raises:
             ModelError: there is none. The next who asks tries again.
         """
-        with self._lock:
+        with self._opening:
             if self._model is None:
                 self._model = self._open_model()
             return self._model

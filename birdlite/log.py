@@ -40,6 +40,16 @@ def warning(message: str, **fields: object) -> None:
     _say(WARNING, message, fields)
 
 
+def error(message: str, **fields: object) -> None:
+    """Why the run ends here."""
+    _say(ERROR, message, fields)
+
+
+def has_sink() -> bool:
+    """Whether lines go to somebody who asked for them with `to`."""
+    return _sink is not None
+
+
 def _say(level: int, message: str, fields: dict[str, object]) -> None:
     if _sink is not None:
         if level >= _threshold:

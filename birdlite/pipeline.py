@@ -34,7 +34,7 @@ from birdlite.targets import BadTarget, Target
 from birdlite.timing import Timeline, clock
 
 WINDOW = 1024  # pictures that may be ahead of the one whose turn it is: their results take about 1 MB
-FAREWELL = 0.5  # s to wait for each thread at the end of a run; they are idle by then, unless the run was interrupted
+FAREWELL = 0.4  # s to wait for each crew at the end of a run; it is idle by then, unless the run was interrupted
 
 
 class Job:
@@ -99,7 +99,7 @@ class Pipeline:
         self._slots = threading.Semaphore(settings.fetch.downloads + 2 * settings.threads)
         self._window = threading.Semaphore(WINDOW)
         self._decoder_ready = threading.Event()  # the caller's thread imports it while workers load their engines
-        self._under_way: dict[int, Job] = {}
+        self._under_way: dict[int, Job] = {}  # begun, and their results not yet with the caller's thread
         self._over = False
 
     def cancel(self) -> None:
@@ -133,6 +133,7 @@ class Pipeline:
         while turn != targets:
             message = self._inbox.get()
             if isinstance(message, Result):
+                self._under_way.pop(message.index, None)
                 waiting[message.index if self._settings.ordered else turn] = message
                 while turn in waiting:
                     self._window.release()
@@ -158,14 +159,13 @@ class Pipeline:
 
     def _leftovers(self, waiting: dict[int, Result]) -> Iterator[Result]:
         """After `cancel`: what is finished or under way, in order of index."""
-        under_way = list(self._under_way.values())
         while not self._inbox.empty():
             message = self._inbox.get()
             if isinstance(message, Result):
+                self._under_way.pop(message.index, None)
                 waiting[message.index] = message
-        for job in under_way:
-            if job.index not in waiting:
-                waiting[job.index] = _result(job, Failure("cancelled", f"{job.target.name}: the run was interrupted"))
+        for job in list(self._under_way.values()):
+            waiting[job.index] = _result(job, Failure("cancelled", f"{job.target.name}: the run was interrupted"))
         for index in sorted(waiting):
             yield waiting[index]
 
@@ -269,7 +269,6 @@ class Pipeline:
 
     def _finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
         self._inbox.put(_result(job, outcome))
-        self._under_way.pop(job.index, None)
         self._slots.release()
 
 

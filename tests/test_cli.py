@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
 import os
@@ -389,6 +390,29 @@ def test_an_interrupted_run_writes_what_is_finished(
     assert [r["error"]["kind"] for r in records if r["target"] == origin.url("/never")] == ["cancelled"]
     assert "interrupted" in err
     assert "Traceback" not in err
+
+
+def test_a_run_that_waits_for_another_ones_download_can_be_interrupted(tmp_path: Path, origin: Origin) -> None:
+    origin.serve_folder("/demo.birdlite.invalid", Path(FOLDER))
+    origin.hold("/held/a.jpg")
+    folder = tmp_path / "models" / DEMO_MODEL
+    folder.mkdir(parents=True)
+    with open(f"{folder}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as another process does while it downloads the model
+        arguments = ("--model", DEMO_MODEL, "--cache-dir", tmp_path, "--mirror", origin.base)
+        with start("classify", *arguments, "https://held/a.jpg") as process:
+            origin.wait_for(1, "/held/a.jpg")
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=20)
+
+    assert process.returncode == 130
+
+
+def test_an_error_is_json_too_where_messages_are(run: Run) -> None:
+    code, _, err = run("classify", "--log-format", "json", "--model", "nosuch", PICTURES[0])
+
+    assert code == 3
+    assert json.loads(err)["level"] == "error"
 
 
 def test_a_reader_that_goes_away_ends_the_run_quietly(warm_cache: Path) -> None:

@@ -98,9 +98,13 @@ def _run(command: str, argv: list[str], started: float) -> int:
 
 
 def _fail(error: object, code: int) -> int:
-    from birdlite.writers.escape import printable
+    from birdlite import log
 
-    print(printable(f"birdlite: error: {error}"), file=sys.stderr)  # noqa: T201
+    if not log.has_sink():  # it failed before the command knew how the user wants messages
+        from birdlite.cli.console import Console
+
+        Console()
+    log.error(str(error))
     return code
 
 

@@ -28,10 +28,13 @@ class Crew(Generic[Work]):
         self._threads: list[threading.Thread] = []
         self._free = 0
         self._queued = 0
+        self._dismissed = False
 
     def put(self, job: Work) -> None:
-        """Queue a job, and hire somebody for it if need be."""
+        """Queue a job, and hire somebody for it if need be. After `dismiss` there is nobody to do it: it is dropped."""
         with self._lock:
+            if self._dismissed:
+                return
             self._queued += 1
             self._queue.put(job)
             if self._queued > self._free and len(self._threads) < self._limit:
@@ -45,9 +48,12 @@ class Crew(Generic[Work]):
     def dismiss(self, *, patience: float) -> None:
         """Let the threads go when the queue is empty, and wait for them up to `patience` s in all."""
         until = clock() + patience
-        for _ in self._threads:
+        with self._lock:
+            self._dismissed = True
+            threads = list(self._threads)
+        for _ in threads:
             self._queue.put(None)
-        for thread in self._threads:
+        for thread in threads:
             thread.join(max(0.0, until - clock()))
 
     def _hire(self) -> None:

@@ -93,3 +93,13 @@ def test_a_free_thread_is_used_again_before_another_is_hired() -> None:
 
     bench.crew.dismiss(patience=PATIENCE)
     assert bench.started.qsize() <= 2
+
+
+def test_after_dismissal_nobody_is_hired_and_jobs_are_dropped() -> None:
+    bench = Bench(3)
+    bench.crew.dismiss(patience=PATIENCE)
+
+    bench.crew.put(0)
+
+    assert bench.started.empty()
+    assert bench.crew._threads == []

@@ -197,8 +197,8 @@ def test_a_model_with_an_unknown_operation_is_refused_when_it_is_loaded(
 
 def test_an_onnx_model_is_refused() -> None:
     card = tiny_models.card()._replace(format="onnx")
-    with pytest.raises(EngineError, match="litert runs tflite models, not onnx"):
-        engines.load(tiny_models.model(), card)
+    with pytest.raises(EngineError, match="litert runs tflite models, not onnx: use onnx"):
+        engines.load(tiny_models.model(), card, engine="litert")
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "float32"])
@@ -348,6 +348,7 @@ def test_a_library_that_does_not_load_is_not_used(monkeypatch: pytest.MonkeyPatc
 def test_without_the_wheel_the_error_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(litert, "library_file", lambda: None)
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", None)
     for attempt in (engines.describe, lambda data: engines.load(data, tiny_models.card())):
         with pytest.raises(EngineMissing, match=r"^LiteRT is not installed: pip install ai-edge-litert"):
             attempt(MODEL)

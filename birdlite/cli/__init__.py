@@ -19,6 +19,8 @@ EXIT_BROKEN_PIPE = 141  # whoever read our output went away: 128 + SIGPIPE, as f
 COMMANDS = {
     "classify": "name the birds in pictures: URLs, files, folders, lists",
     "model": "fetch, list, show, verify, find or remove models",
+    "convert": "a TensorFlow Lite model to ONNX, proven equal",
+    "evaluate": "measure models on labelled pictures: accuracy, confusions, calibration",
     "demo": "the whole pipeline on a small world of invented birds, without a network",
 }
 
@@ -92,6 +94,10 @@ def _run(command: str, argv: list[str], started: float) -> int:
         from birdlite.cli import classify as chosen
     elif command == "model":
         from birdlite.cli import model as chosen  # type: ignore[no-redef]
+    elif command == "convert":
+        from birdlite.cli import convert as chosen  # type: ignore[no-redef]
+    elif command == "evaluate":
+        from birdlite.cli import evaluate as chosen  # type: ignore[no-redef]
     else:
         from birdlite.cli import demo as chosen  # type: ignore[no-redef]
     return chosen.main(argv, started)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import get_args
 
 from birdlite.cli.options import (
     add_cache_options,
@@ -16,6 +17,7 @@ from birdlite.cli.options import (
 from birdlite.cli.parser import Parser
 from birdlite.cli.run import RunOptions, guess_format, run
 from birdlite.cli.values import fraction, size, whole
+from birdlite.engines import EngineChoice
 from birdlite.errors import UsageError
 from birdlite.models.catalog import DEFAULT_MODEL
 from birdlite.picture import DEFAULT_MAX_PIXELS
@@ -109,10 +111,10 @@ def _add_model_options(parser: Parser) -> None:
         metavar="MODEL",
         default=DEFAULT_MODEL,
         group=group,
-        help="a name, a bundle's folder, or a .tflite file",
+        help="a name, a bundle's folder, or a model file (.tflite, .onnx)",
     )
-    parser.option("--labels", metavar="FILE", group=group, help="the label map (csv: id,name) of a bare .tflite file")
-    parser.option("--engine", choices=("auto", "litert"), default="auto", group=group, help="what runs the model")
+    parser.option("--labels", metavar="FILE", group=group, help="the label map (csv: id,name) of a bare model file")
+    parser.option("--engine", choices=get_args(EngineChoice), default="auto", group=group, help="what runs the model")
     parser.option(
         "--resize",
         choices=("crop", "squash", "exact"),

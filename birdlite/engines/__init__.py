@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import Literal
 
 from birdlite.engines.base import Engine, ModelBytes
-from birdlite.errors import EngineError
-from birdlite.models.card import Card, Tensor
+from birdlite.errors import EngineError, EngineMissing, InvalidModel
+from birdlite.models.card import Card, ModelFormat, Tensor
 
-EngineChoice = Literal["auto", "litert"]
+EngineChoice = Literal["auto", "litert", "tflite", "onnx"]
+
+# What each engine runs, the faster one of a format first.
+_RUNS: dict[EngineChoice, ModelFormat] = {"litert": "tflite", "tflite": "tflite", "onnx": "onnx"}
 
 
 def load(
@@ -24,32 +27,73 @@ def load(
 ) -> Engine:
     """Make a model ready to run. May be called from several threads at once.
 
-    `auto` is the fastest engine for the card's format. `threads` are those inside one engine, for one picture.
-    `weight_cache` is a folder in which LiteRT's packed weights are kept between runs, or None; it is made if it is
-    missing, and a folder that cannot be used costs nothing but the time that it would have saved. The engine reads
-    `model` where it is: keep it unchanged until `close`.
+    `auto` is the fastest engine for the card's format that is installed. `threads` are those inside one engine, for
+    one picture. `weight_cache` is a folder in which LiteRT's packed weights are kept between runs, or None; it is made
+    if it is missing, and a folder that cannot be used costs nothing but the time that it would have saved. The engine
+    reads `model` where it is: keep it unchanged until `close`.
 
     Raises:
         InvalidModel: the model is damaged, or its tensors are not those of the card.
         EngineError: the engine cannot run this model.
         EngineMissing: the engine's runtime is not installed; the message names what to install.
     """
-    if card.format != "tflite":
-        name = "litert" if engine == "auto" else engine
-        raise EngineError(f"{card.name}: the engine {name} runs tflite models, not {card.format}")
-    from birdlite.engines import litert
+    if engine != "auto" and _RUNS[engine] != card.format:
+        able = " or ".join(name for name, format_ in _RUNS.items() if format_ == card.format)
+        raise EngineError(
+            f"{card.name}: the engine {engine} runs {_RUNS[engine]} models, not {card.format}: use {able}"
+        )
+    try:
+        return _load(model, card, engine, threads, weight_cache)
+    except EngineMissing:
+        raise
+    except (InvalidModel, EngineError) as error:
+        raise type(error)(f"{card.name}: {error}") from None
 
-    return litert.load(model, card, threads, weight_cache)
 
-
-def describe(model: ModelBytes) -> tuple[Tensor, Tensor]:
-    """Read input and output of a tflite model that comes without a card.
+def describe(model: ModelBytes, format: ModelFormat = "tflite") -> tuple[Tensor, Tensor]:  # noqa: A002 - as in `Card`
+    """Read input and output of a model that comes without a card.
 
     Raises:
         InvalidModel: it is no such model, or it has not one input and one output.
         EngineError: the runtime cannot read it.
         EngineMissing: the runtime is not installed.
     """
+    if format == "onnx":
+        from birdlite.engines import onnx_engine
+
+        return onnx_engine.describe(model)
     from birdlite.engines import litert
 
-    return litert.describe(model)
+    try:
+        return litert.describe(model)
+    except EngineMissing as missing:
+        from birdlite.engines import tflite_engine
+
+        try:
+            return tflite_engine.describe(model)
+        except EngineMissing:
+            raise missing from None
+
+
+def _load(model: ModelBytes, card: Card, engine: EngineChoice, threads: int, weight_cache: str | None) -> Engine:
+    if card.format == "onnx":
+        from birdlite.engines import onnx_engine
+
+        return onnx_engine.load(model, card, threads)
+    if engine == "tflite":
+        from birdlite.engines import tflite_engine
+
+        return tflite_engine.load(model, card, threads)
+    from birdlite.engines import litert
+
+    try:
+        return litert.load(model, card, threads, weight_cache)
+    except EngineMissing as missing:
+        if engine == "litert":
+            raise
+        from birdlite.engines import tflite_engine
+
+        try:
+            return tflite_engine.load(model, card, threads)
+        except EngineMissing:
+            raise missing from None

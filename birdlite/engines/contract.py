@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from birdlite.engines.base import Pixels
+from birdlite.engines.base import ModelBytes, Pixels
 from birdlite.errors import EngineError, InvalidModel
 from birdlite.models.card import Card, Tensor
 
@@ -18,6 +18,8 @@ _ONE_OR_ANY = (1, -1)  # the batches that can be run: pictures go through one at
 
 # Runtimes keep scales as 32-bit floats (6e-8 relative), cards as decimal text.
 _SCALE_TOLERANCE = 1e-6
+
+_SAID = 240  # characters of a runtime's own message that are passed on
 
 
 def tensor(shape: tuple[int, ...], dtype: str, scale: float, zero_point: int, *, per_tensor: bool) -> Tensor:
@@ -38,6 +40,16 @@ def tensor(shape: tuple[int, ...], dtype: str, scale: float, zero_point: int, *,
     return Tensor(shape, known, scale, zero_point)
 
 
+def check_not_empty(model: ModelBytes) -> None:
+    """Make sure that there are bytes at all: the runtimes have nothing good to say about none.
+
+    Raises:
+        InvalidModel: there are none.
+    """
+    if memoryview(model).nbytes == 0:
+        raise InvalidModel("the model file is empty")
+
+
 def check_model(input_: Tensor, output: Tensor, card: Card) -> None:
     """Make sure that a model is what its card says and that an engine can run it: plain pixels in, scores out.
 
@@ -53,7 +65,8 @@ def check_model(input_: Tensor, output: Tensor, card: Card) -> None:
     if len(output.shape) != 2 or output.shape[1] < 1:
         raise InvalidModel(f"the model gives {spell(output)}; only [1, classes] can be read")
     if shape[0] not in _ONE_OR_ANY or output.shape[0] not in _ONE_OR_ANY:
-        raise InvalidModel(f"the model takes {shape[0]} pictures at once; only one at a time can be run")
+        batch = max(shape[0], output.shape[0])
+        raise InvalidModel(f"the model takes {batch} pictures at once; only one at a time can be run")
 
 
 def check_one_of_each(inputs: int, outputs: int, signatures: int) -> None:
@@ -74,12 +87,22 @@ def pictures(pixels: Pixels, n: int, side: int) -> list[memoryview]:
     Raises:
         EngineError: it has not that many bytes, or they are not contiguous.
     """
+    view = whole(pixels, n, side)
+    size = side * side * 3
+    return [view[start : start + size] for start in range(0, n * size, size)]
+
+
+def whole(pixels: Pixels, n: int, side: int) -> memoryview:
+    """`pixels` as bytes, for engines that run several pictures at once; not copied.
+
+    Raises:
+        EngineError: they are not those of `n` pictures, or not contiguous.
+    """
     view = memoryview(pixels)
     size = side * side * 3
     if n < 1 or view.nbytes != n * size or not view.c_contiguous:
         raise EngineError(f"{n} pictures of {side}x{side} RGB are {n * size} contiguous bytes, not {view.nbytes}")
-    view = view.cast("B")
-    return [view[start : start + size] for start in range(0, n * size, size)]
+    return view.cast("B")
 
 
 def score_table(output: Tensor) -> list[float]:
@@ -94,6 +117,12 @@ def score_table(output: Tensor) -> list[float]:
 def floats(stored: bytes) -> list[float]:
     """Read 32-bit floats."""
     return [*memoryview(stored).cast("f")]
+
+
+def one_line(said: object) -> str:
+    """Put what a runtime said on one line, and not all of it where it said a great deal."""
+    text = " ".join(str(said).split())
+    return text if len(text) <= _SAID else text[:_SAID].rpartition(" ")[0] + " …"
 
 
 def spell(tensor: Tensor) -> str:

@@ -5,12 +5,17 @@ LiteRT is called through its C library where that can be done, else through the 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from birdlite import log
-from birdlite.engines import litert_capi
+from birdlite.engines import contract, litert_capi
 from birdlite.engines.base import Engine, ModelBytes
 from birdlite.engines.litert_library import LibraryUnusable, library_file, open_library
-from birdlite.errors import EngineError, EngineMissing, InvalidModel
+from birdlite.errors import EngineMissing
 from birdlite.models.card import Card, Tensor
+
+if TYPE_CHECKING:
+    from birdlite.engines.interpreter import Runtime
 
 MODEL_FILE = "model.tflite"  # its name among the files of a card
 
@@ -26,32 +31,23 @@ def describe(model: ModelBytes) -> tuple[Tensor, Tensor]:
     try:
         library = open_library(library_file())
     except LibraryUnusable as why:
-        _tell_fallback(why)
-        from birdlite.engines import litert_interpreter
+        runtime = _interpreter(why)
+        from birdlite.engines import interpreter
 
-        return litert_interpreter.describe(model)
+        return interpreter.describe(runtime, model)
     return litert_capi.describe(library, model)
 
 
 def load(model: ModelBytes, card: Card, threads: int, weight_cache: str | None) -> Engine:
     """Make an engine on the model. See `engines.load`."""
-    try:
-        return _load(model, card, threads, weight_cache)
-    except EngineMissing:
-        raise
-    except (InvalidModel, EngineError) as error:
-        raise type(error)(f"{card.name}: {error}") from None
-
-
-def _load(model: ModelBytes, card: Card, threads: int, weight_cache: str | None) -> Engine:
     path = library_file()
     try:
         library = open_library(path)
     except LibraryUnusable as why:
-        _tell_fallback(why)
-        from birdlite.engines import litert_interpreter
+        runtime = _interpreter(why)
+        from birdlite.engines import interpreter
 
-        return litert_interpreter.load(model, card, threads)
+        return interpreter.load(runtime, model, card, threads)
     cache = None
     if weight_cache is not None and path is not None and MODEL_FILE in card.files:
         from birdlite.engines.weight_cache import WeightCache
@@ -60,5 +56,17 @@ def _load(model: ModelBytes, card: Card, threads: int, weight_cache: str | None)
     return litert_capi.load(library, model, card, threads, cache)
 
 
-def _tell_fallback(why: LibraryUnusable) -> None:
+def _interpreter(why: LibraryUnusable) -> Runtime:
+    """Find the interpreter of the wheel, the second choice.
+
+    Raises:
+        EngineMissing: the wheel is not installed.
+    """
     log.debug("LiteRT's C library cannot be used; its Python interpreter takes over", reason=str(why))
+    from birdlite.engines import interpreter
+
+    try:
+        return interpreter.of_litert("litert (interpreter)")
+    except ImportError as error:
+        reason = contract.one_line(error)
+        raise EngineMissing(f"LiteRT is not installed: pip install ai-edge-litert ({reason})") from None

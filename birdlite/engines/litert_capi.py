@@ -159,9 +159,8 @@ class _Loaded:
     """An environment with a model in it, later a compiled one. Every handle made goes to `handles`."""
 
     def __init__(self, library: ctypes.CDLL, model: ModelBytes, handles: _Handles) -> None:
+        contract.check_not_empty(model)
         size = memoryview(model).nbytes
-        if size == 0:
-            raise InvalidModel("the model file is empty")
         self.library = library
         self.handles = handles
         options = (c.EnvOption * 2)(

@@ -1,4 +1,4 @@
-"""`--model`, whatever it names: a model of the catalogue, a bundle's folder, or a bare .tflite file with its labels."""
+"""`--model`, whatever it names: a model of the catalogue, a bundle's folder, or a bare model file with its labels."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TypeAlias
 from birdlite import log
 from birdlite.errors import InvalidModel, UnknownModel, UsageError
 from birdlite.models import bundle, catalog
-from birdlite.models.card import Card, FileFact, ModelBytes, Tensor
+from birdlite.models.card import Card, FileFact, ModelBytes, ModelFormat, Tensor
 from birdlite.models.labels import LABELS_MAX_BYTES, Labels, read_labels
 from birdlite.models.model import Model
 from birdlite.models.store import Store
 from birdlite.models.verify import map_file, problem, sha256
 from birdlite.timing import Timeline
 
-Describe: TypeAlias = "Callable[[ModelBytes], tuple[Tensor, Tensor]]"
+Describe: TypeAlias = "Callable[[ModelBytes, ModelFormat], tuple[Tensor, Tensor]]"
 """Input and output of a model that comes without a card: `engines.describe`."""
 
 
@@ -71,10 +71,11 @@ def _open_bundle(folder: str, timeline: Timeline) -> Model:
 
 def _open_file(path: str, labels_path: str, timeline: Timeline, describe: Describe) -> Model:
     """A model that nobody vouches for: its own tensors make its card."""
+    format_: ModelFormat = "onnx" if path.endswith(".onnx") else "tflite"
     try:
         with timeline.span("model load"):
             data = map_file(path)
-            input_, output = describe(data)
+            input_, output = describe(data, format_)
             digest = sha256(data)
         with timeline.span("labels"):
             label_map = _read_small(labels_path)
@@ -84,10 +85,10 @@ def _open_file(path: str, labels_path: str, timeline: Timeline, describe: Descri
         raise InvalidModel(f"{path}: {error}") from None
     card = Card(
         name=os.path.basename(path),
-        format="tflite",
+        format=format_,
         input=input_,
         output=output,
-        files={bundle.MODEL_FILES["tflite"]: FileFact(len(data), digest)},
+        files={bundle.MODEL_FILES[format_]: FileFact(len(data), digest)},
         source=path,
     )
     log.debug("bare model file", path=path, sha256=digest)

@@ -1,0 +1,74 @@
+"""A bundle on disk, whole or not at all: written into a folder beside its place and renamed there when complete."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+
+from birdlite.errors import OutputError, UsageError
+from birdlite.models.bundle import CARD_FILE, card_to_json
+from birdlite.models.card import Card, ModelBytes
+from birdlite.models.store import write_file
+
+PARTIAL_SUFFIX = ".part"
+
+
+def check_place(folder: str, *, replace: bool) -> None:
+    """Find out before the work whether a bundle can go there.
+
+    Raises:
+        UsageError: something is there already and is not to be replaced, or is no bundle and never will be.
+    """
+    if not os.path.lexists(folder):
+        return
+    if not os.path.isdir(folder) or (os.listdir(folder) and not os.path.exists(os.path.join(folder, CARD_FILE))):
+        raise UsageError(f"{folder} exists and is not a model bundle; it will not be touched")
+    if os.listdir(folder) and not replace:
+        raise UsageError(f"{folder} holds a model bundle already; --force replaces it")
+
+
+def write_bundle(folder: str, card: Card, files: Mapping[str, ModelBytes]) -> None:
+    """Write `files`, which are those that the card lists, and the card.
+
+    Raises:
+        OutputError: the system refused; nothing is left but what was there before.
+    """
+    folder = os.path.abspath(folder)
+    partial = f"{folder}.{os.getpid()}{PARTIAL_SUFFIX}"
+    try:
+        _sweep(folder)
+        os.makedirs(partial)
+        try:
+            for name, data in files.items():
+                write_file(os.path.join(partial, name), data)
+            write_file(os.path.join(partial, CARD_FILE), card_to_json(card).encode())
+            if os.path.isdir(folder):
+                shutil.rmtree(folder)  # a folder cannot be renamed over one that is not empty
+            os.rename(partial, folder)
+        except OSError:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise OutputError(f"{folder}: the bundle cannot be written: {error.strerror or error}") from None
+
+
+def _sweep(folder: str) -> None:
+    """Remove what killed conversions to the same place left."""
+    parent, name = os.path.split(folder)
+    if not os.path.isdir(parent):
+        return
+    for entry in os.listdir(parent):
+        middle = entry.removeprefix(f"{name}.").removesuffix(PARTIAL_SUFFIX)
+        if entry == f"{name}.{middle}{PARTIAL_SUFFIX}" and middle.isdigit() and not _alive(int(middle)):
+            shutil.rmtree(os.path.join(parent, entry))
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's
+    return True

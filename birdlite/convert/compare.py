@@ -1,0 +1,81 @@
+"""Two models on the same pictures: how far apart are their answers? Every conversion ends with this, as its proof."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from birdlite import picture
+from birdlite.demo import PICTURES_FOLDER
+from birdlite.engines.base import Engine
+
+
+class Distance(NamedTuple):
+    """How far the answers of one model are from another's."""
+
+    pictures: int
+    max_difference: float  # of any score of any picture
+    median_difference: float  # over the pictures, of the largest difference of each
+    mean_difference: float  # of all scores of all pictures
+    top1: float  # share of pictures with the same best class
+    top3: float  # mean share of the three best classes that both have
+
+
+class Bounds(NamedTuple):
+    """What a conversion must keep to."""
+
+    max_difference: float
+    median_difference: float
+    top1: float
+
+
+def compare(reference: Engine, result: Engine, pictures: Iterable[bytes]) -> Distance:
+    """Run both on every picture (uint8 RGB, [side, side, 3]) and measure.
+
+    Raises:
+        EngineError: one of them refused to run.
+        ValueError: there are no pictures.
+    """
+    scores = same_best = 0
+    total = common = 0.0
+    largest: list[float] = []  # difference of each picture
+    for pixels in pictures:
+        (expected,), (found,) = reference.run(pixels), result.run(pixels)
+        differences = [abs(a - b) for a, b in zip(expected, found, strict=True)]
+        largest.append(max(differences))
+        scores, total = scores + len(differences), total + sum(differences)
+        best, also = _best(expected), _best(found)
+        same_best += best[0] == also[0]
+        common += len(set(best) & set(also)) / len(best)
+    count = len(largest)
+    if not count:
+        raise ValueError("nothing to compare on")
+    return Distance(count, max(largest), sorted(largest)[count // 2], total / scores, same_best / count, common / count)
+
+
+def beyond(distance: Distance, bounds: Bounds) -> str | None:
+    """In which way the distance is beyond the bounds, as a clause for a sentence, or None."""
+    if distance.max_difference > bounds.max_difference:
+        return f"a score differs by {distance.max_difference:.4f}, more than {bounds.max_difference:g}"
+    if distance.median_difference > bounds.median_difference:
+        return (
+            f"on half of the pictures a score differs by {distance.median_difference:.4f} or more, "
+            f"more than {bounds.median_difference:g}"
+        )
+    if distance.top1 < bounds.top1:
+        return f"the best class is the same for {distance.top1:.0%} of the pictures, less than {bounds.top1:.0%}"
+    return None
+
+
+def drawn_pictures(side: int) -> Iterator[bytes]:
+    """Pictures to compare on when there are no photographs: the demo's drawings, their middles and their wholes."""
+    for name in sorted(os.listdir(PICTURES_FOLDER)):
+        with open(os.path.join(PICTURES_FOLDER, name), "rb") as file:
+            data = file.read()
+        for resize in ("crop", "squash"):
+            yield picture.decode(data, resize=resize, side=side).pixels
+
+
+def _best(scores: list[float]) -> list[int]:
+    return sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[:3]

@@ -1,0 +1,125 @@
+"""An ONNX graph under construction: its nodes, its constants, its names, and the pairs of Q and DQ that make it int8.
+
+The converters to ONNX write through this; it knows nothing of where a graph comes from. Values are known by the name
+that the method which makes them gives back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from birdlite.errors import InvalidModel
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike
+
+OPSET = 17  # the newest that current tools agree on
+IR_VERSION = 8  # that of the same release of ONNX
+PIXELS, PROBABILITIES = "pixels", "probabilities"
+
+
+class OnnxGraph:
+    """A model that takes `pixels`, uint8 [N, side, side, 3], and gives `probabilities`, float32 [N, classes]."""
+
+    def __init__(self, side: int) -> None:
+        self._side = side
+        self._nodes: list[Any] = []
+        self._constants: dict[str, Any] = {}
+
+    def node(self, kind: str, inputs: list[str], name: str, **attributes: Any) -> str:
+        """Add a node with one output, which gets the node's name."""
+        from onnx import helper
+
+        self._nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
+        return name
+
+    def constant(self, name: str, values: ArrayLike, dtype: str) -> str:
+        """Add a constant. A number gets no dimensions: a scale of shape [1] keeps onnxruntime's fast kernels away."""
+        import numpy as np
+        from onnx import numpy_helper
+
+        if name not in self._constants:
+            # Transposed weights are written out in their new order.
+            array = np.array(values, dtype=dtype, order="C")
+            self._constants[name] = numpy_helper.from_array(array, name)
+        return name
+
+    def dequantized(self, stored: str, scale: ArrayLike, zero_point: ArrayLike, dtype: str, *, axis: int = 0) -> str:
+        """Real values of a stored tensor. Scale and zero point are numbers, or one for each index along `axis`."""
+        import numpy as np
+
+        grid = self._grid(stored, scale, zero_point, dtype)
+        per_axis = {"axis": axis} if np.ndim(scale) else {}
+        return self.node("DequantizeLinear", [stored, *grid], f"{stored}_real", **per_axis)
+
+    def rounded(self, real: str, scale: float, zero_point: int) -> str:
+        """Put real values on a grid of 256 and saturate at its ends; onnxruntime makes integer kernels of it."""
+        grid = self._grid(real, scale, zero_point, "uint8")
+        stored = self.node("QuantizeLinear", [real, *grid], f"{real}_stored")
+        return self.node("DequantizeLinear", [stored, *grid], f"{real}_rounded")
+
+    def _grid(self, name: str, scale: ArrayLike, zero_point: ArrayLike, dtype: str) -> tuple[str, str]:
+        return (
+            self.constant(f"{name}_scale", scale, "float32"),
+            self.constant(f"{name}_zero_point", zero_point, dtype),
+        )
+
+    def pixels(self, scale: float, zero_point: int) -> str:
+        """The pictures as the network wants them: real values, [N, 3, side, side].
+
+        They are transposed while they are bytes, which are a quarter of the floats.
+        """
+        planes = self.node("Transpose", [PIXELS], "planes", perm=[0, 3, 1, 2])
+        return self.dequantized(planes, scale, zero_point, "uint8")
+
+    def finish(self, result: str, classes: int, producer_version: str) -> bytes:
+        """The model, checked as far as ONNX can check it.
+
+        Raises:
+            InvalidModel: it contradicts itself; its source did.
+        """
+        import onnx
+        from onnx import TensorProto, helper
+
+        self._rename(result, PROBABILITIES)
+        side = self._side
+        graph = helper.make_graph(
+            self._nodes,
+            "classifier",
+            [helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, ["N", side, side, 3])],
+            [helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["N", classes])],
+            list(self._constants.values()),
+        )
+        model = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+            producer_name="birdlite",
+            producer_version=producer_version,
+        )
+        try:
+            onnx.checker.check_model(model, full_check=True)
+        except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+            raise InvalidModel(f"the ONNX model contradicts itself: {' '.join(str(error).split())[:300]}") from None
+        return bytes(model.SerializeToString())
+
+    def _rename(self, old: str, new: str) -> None:
+        for node in self._nodes:
+            for names in (node.input, node.output):
+                for place, name in enumerate(names):
+                    if name == old:
+                        names[place] = new
+
+
+def real_values(
+    stored: np.ndarray[Any, Any], scale: ArrayLike, zero_point: ArrayLike, axis: int
+) -> np.ndarray[Any, Any]:
+    """Constants as float32, rounded once. Scale and zero point are numbers, or one for each along `axis`."""
+    import numpy as np
+
+    shape = [1] * stored.ndim
+    if np.ndim(scale):
+        shape[axis] = -1
+    steps = stored.astype(np.float64) - np.reshape(np.asarray(zero_point, np.float64), shape)
+    return np.asarray(steps * np.reshape(np.asarray(scale, np.float64), shape), np.float32)

@@ -1,0 +1,360 @@
+"""A quantised `.tflite` classifier becomes ONNX, in floats or in whole numbers, without TensorFlow.
+
+`convert` calls it; the packages `onnx`, `tflite` and `numpy` do the reading and writing. Whatever the source is, the
+result takes the plain pixels and gives probabilities, for any number of pictures at once.
+
+Pictures are [1, height, width, channels] in TFLite and [N, channels, height, width] in ONNX: they are transposed once,
+at the start, and every weight to fit. Everything else about a tensor, its shape above all, is kept as the source says
+it (`GraphTensor.shape`), and each operator checks that its output has the shape that follows from its inputs.
+
+`none`: weights are dequantised to 32-bit floats. What the source's 8-bit tensors cut off is cut off by an explicit Clip
+where it is an activation, see `tflite_rules`.
+`int8`: every activation is put on the source's own grid by a pair of QuantizeLinear and DequantizeLinear, from which
+onnxruntime makes integer kernels. Activations are uint8 and weights int8, the pair that has the fastest kernels;
+int8 activations and uint8 weights are moved by 128, which changes no real value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+from birdlite.convert import tflite_graph
+from birdlite.convert.onnx_graph import OnnxGraph, real_values
+from birdlite.convert.tflite_graph import Operator
+from birdlite.convert.tflite_rules import (
+    ELSEWHERE,
+    NOWHERE,
+    RELU,
+    SIGN,
+    Grid,
+    grid_of,
+    limits_in_floats,
+    limits_in_integers,
+    window_of,
+)
+from birdlite.convert.tflite_weights import add_weights
+from birdlite.errors import EngineMissing, InvalidModel
+
+Quantize = Literal["none", "int8"]
+
+_PACKAGES = ("numpy", "onnx", "tflite")  # of the extra `onnx`
+
+_TO_PLANES = (0, 3, 1, 2)  # [n, height, width, channels] -> [n, channels, height, width]
+_TO_PIXELS = (0, 2, 3, 1)  # and back
+_DEFAULT_FORMAT = 0  # of the weights of FULLY_CONNECTED: [outputs, inputs]
+
+
+def tflite_to_onnx(model: bytes, *, quantize: Quantize) -> bytes:
+    """Convert a model that takes uint8 pixels to an ONNX ModelProto (opset 17).
+
+    It takes `pixels`, uint8 RGB [N, side, side, 3], and gives `probabilities`, float32 [N, classes].
+
+    Raises:
+        InvalidModel: the source is damaged, takes something else, or has an operator that is not known here.
+        EngineMissing: a package is not installed; the message names what to install.
+    """
+    from importlib import import_module
+
+    from birdlite import __version__
+
+    for package in _PACKAGES:
+        try:
+            import_module(package)
+        except ImportError:
+            raise EngineMissing(
+                f"to make ONNX, the package {package} is needed: pip install 'birdlite[onnx]'"
+            ) from None
+    return _Conversion(tflite_graph.read(model), quantize).run(__version__)
+
+
+class _Conversion:
+    """One conversion under way. The methods named for operators give the name of their output in ONNX."""
+
+    def __init__(self, graph: tflite_graph.Graph, quantize: Quantize) -> None:
+        self._tensors = graph.tensors
+        self._source = graph
+        self._integers = quantize == "int8"
+        self._values: dict[int, str] = {}  # by the index of the tensor; of rank 4, its planes
+        self._onnx = OnnxGraph(self._side())
+        self._place = ""  # of the current operator, the beginning of the names that it makes
+
+    def run(self, version: str) -> bytes:
+        scale, zero_point = self._grid_of(self._source.input) or (1.0, 0)
+        self._values[self._source.input] = self._onnx.pixels(scale, zero_point)
+        for number, operator in enumerate(self._source.operators):
+            self._place = f"{number}_{operator.name.lower()}"
+            try:
+                self._convert(operator)
+            except InvalidModel as error:
+                raise InvalidModel(f"operator {number}, {operator.name}: {error}") from None
+        shape = self._tensors[self._source.output].shape
+        if len(shape) != 2 or self._source.output not in self._values or not self._source.operators:
+            raise InvalidModel(f"the model gives {list(shape)}; only [1, classes] can be converted")
+        return self._onnx.finish(self._values[self._source.output], shape[1], version)
+
+    def _side(self) -> int:
+        tensor = self._tensors[self._source.input]
+        shape = tensor.shape
+        if tensor.dtype != "uint8" or tensor.quantization is None:
+            raise InvalidModel(f"the model takes {tensor.dtype} {list(shape)}; only quantised uint8 can be converted")
+        if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
+            raise InvalidModel(f"the model takes {list(shape)}; only [1, side, side, 3] can be converted")
+        return shape[1]
+
+    def _convert(self, operator: Operator) -> None:
+        convert = _OPERATORS.get(operator.name)
+        if convert is None:
+            raise InvalidModel(f"not known here{ELSEWHERE}")
+        if len(operator.outputs) != 1:
+            raise InvalidModel(f"{len(operator.outputs)} outputs")
+        output = operator.outputs[0]
+        if output in self._values or self._tensors[output].data is not None:
+            raise InvalidModel(f"its output, tensor {output}, has a value already")
+        self._values[output] = convert(self, operator)
+
+    # What an operator is given
+
+    def _input(self, operator: Operator, number: int = 0) -> int:
+        """The index of an input that must be there."""
+        if number >= len(operator.inputs) or operator.inputs[number] < 0:
+            raise InvalidModel(f"input {number} is missing")
+        return operator.inputs[number]
+
+    def _value(self, index: int) -> str:
+        if index not in self._values:
+            raise InvalidModel(f"reads tensor {index}, which no operator before it makes")
+        return self._values[index]
+
+    def _picture(self, index: int) -> tuple[int, int, int]:
+        """Height, width and channels of a value that must be a picture."""
+        shape = self._tensors[index].shape
+        if len(shape) != 4 or shape[0] != 1 or 0 in shape:
+            raise InvalidModel(f"reads {list(shape)}; only [1, height, width, channels] can be converted")
+        return shape[1], shape[2], shape[3]
+
+    def _grid_of(self, index: int) -> Grid | None:
+        return grid_of(self._tensors[index])
+
+    # What an operator gives
+
+    def _expect(self, operator: Operator, shape: tuple[int, ...]) -> None:
+        stated = self._tensors[operator.outputs[0]].shape
+        if stated != shape:
+            raise InvalidModel(f"gives {list(stated)}, but {list(shape)} follows from its inputs")
+
+    def _done(self, real: str, output: int, fused: int | None = None) -> str:
+        """Cut off what the activation cuts off, and round to the grid of the output where the result is int8.
+
+        `fused` is None for operators whose results cannot leave the range of their inputs.
+        """
+        grid = self._grid_of(output)
+        limits = NOWHERE
+        if fused is not None:
+            limits = limits_in_integers(fused, grid) if self._integers else limits_in_floats(fused, grid)
+        if limits == RELU:
+            real = self._onnx.node("Relu", [real], f"{real}_clipped")
+        elif limits != NOWHERE:
+            ends = ["" if end is None else self._onnx.constant(f"end_{end}", end, "float32") for end in limits]
+            real = self._onnx.node("Clip", [real, *ends], f"{real}_clipped")
+        return self._onnx.rounded(real, *grid) if self._integers and grid else real
+
+    # Operators
+
+    def _convolution(self, operator: Operator) -> str:
+        """CONV_2D and DEPTHWISE_CONV_2D, whose weights differ in their order, and whose groups in their size."""
+        source, options = self._input(operator), operator.options
+        weights = self._tensors[self._input(operator, 1)].shape
+        height, width, channels = self._picture(source)
+        if len(weights) != 4 or 0 in weights:
+            raise InvalidModel(f"weights of shape {list(weights)}")
+        if operator.name == "CONV_2D":
+            axis, permutation, results, groups = 0, _TO_PLANES, weights[0], channels // weights[3]
+            fit = groups * weights[3] == channels
+        else:
+            axis, permutation, results, groups = 3, (3, 0, 1, 2), weights[3], channels
+            fit = weights[0] == 1
+        if not fit or results % groups:
+            raise InvalidModel(f"weights of shape {list(weights)} for {channels} channels")
+        dilations = (options["DilationHFactor"], options["DilationWFactor"])
+        window = window_of(options, (height, width), (weights[1], weights[2]), dilations)
+        self._expect(operator, (1, *window.out, results))
+        real = self._onnx.node(
+            "Conv",
+            [self._value(source), *self._weights(operator, axis, permutation)],
+            self._place,
+            dilations=dilations,
+            group=groups,
+            kernel_shape=weights[1:3],
+            pads=(*window.before, *window.after),
+            strides=window.strides,
+        )
+        return self._done(real, operator.outputs[0], options["FusedActivationFunction"])
+
+    def _pool(self, operator: Operator) -> str:
+        source, options = self._input(operator), operator.options
+        height, width, channels = self._picture(source)
+        kernel = (options["FilterHeight"], options["FilterWidth"])
+        window = window_of(options, (height, width), kernel, (1, 1))
+        self._expect(operator, (1, *window.out, channels))
+        value, pads = [self._value(source)], (*window.before, *window.after)
+        average = operator.name == "AVERAGE_POOL_2D"
+        if average and kernel == (height, width) and window.out == (1, 1) and not any(pads):
+            real = self._onnx.node("GlobalAveragePool", value, self._place)
+        else:
+            # Neither format counts the padding into an average.
+            kind = "AveragePool" if average else "MaxPool"
+            real = self._onnx.node(kind, value, self._place, kernel_shape=kernel, pads=pads, strides=window.strides)
+        fused = options["FusedActivationFunction"]
+        return self._done(real, operator.outputs[0], fused or None)
+
+    def _mean(self, operator: Operator) -> str:
+        source, output = self._input(operator), operator.outputs[0]
+        _, _, channels = self._picture(source)
+        axes = {axis % 4 for axis in self._tensors[self._input(operator, 1)].whole_numbers()}
+        if axes != {1, 2}:
+            raise InvalidModel(f"over the axes {sorted(axes)}; only height and width can be converted{ELSEWHERE}")
+        real = self._onnx.node("GlobalAveragePool", [self._value(source)], self._place)
+        keeps = len(self._tensors[output].shape) == 4
+        self._expect(operator, (1, 1, 1, channels) if keeps else (1, channels))
+        # The grid comes before the change of shape, so that onnxruntime finds it beside the mean.
+        real = self._done(real, output)
+        return real if keeps else self._flat(real, (1, 1, 1, channels), output)
+
+    def _fully_connected(self, operator: Operator) -> str:
+        source, options = self._input(operator), operator.options
+        weights = self._tensors[self._input(operator, 1)].shape
+        shape = self._tensors[source].shape
+        if len(weights) != 2 or 0 in shape or shape[:1] != (1,) or math.prod(shape) != weights[1]:
+            raise InvalidModel(f"weights of shape {list(weights)} for {list(shape)}")
+        if options["WeightsFormat"] != _DEFAULT_FORMAT:
+            raise InvalidModel(f"weights in the format {options['WeightsFormat']}{ELSEWHERE}")
+        self._expect(operator, (1, weights[0]))
+        value = self._value(source)
+        if len(shape) != 2:
+            value = self._flat(value, shape, source)
+        real = self._onnx.node("Gemm", [value, *self._weights(operator, 0, (1, 0))], self._place)
+        return self._done(real, operator.outputs[0], options["FusedActivationFunction"])
+
+    def _reshape(self, operator: Operator) -> str:
+        """RESHAPE and SQUEEZE: the shape that follows is that of the output."""
+        source, output = self._input(operator), operator.outputs[0]
+        before, after = self._tensors[source].shape, self._tensors[output].shape
+        value = self._value(source)
+        if before == after:
+            return value
+        if len(after) != 2 or (before[:1], after[:1]) != ((1,), (1,)) or math.prod(before) != math.prod(after):
+            raise InvalidModel(f"{list(before)} to {list(after)}; only [1, n] can be converted{ELSEWHERE}")
+        return self._flat(value, before, output)
+
+    def _flat(self, value: str, shape: tuple[int, ...], output: int) -> str:
+        """A row for each picture, in the source's order. Planes of more than a pixel are transposed back for it."""
+        if len(shape) == 4 and shape[1:3] != (1, 1):
+            value = self._onnx.node("Transpose", [value], f"{self._place}_pixels", perm=_TO_PIXELS)
+        row = self._onnx.constant(f"{self._place}_shape", (0, math.prod(shape)), "int64")  # 0: as many as there are
+        return self._done(self._onnx.node("Reshape", [value, row], f"{self._place}_row"), output)
+
+    def _arithmetic(self, operator: Operator) -> str:
+        import numpy as np
+
+        first, second = self._input(operator, 0), self._input(operator, 1)
+        shapes = self._tensors[first].shape, self._tensors[second].shape
+        operands = [self._operand(index, max(map(len, shapes))) for index in (first, second)]
+        try:
+            self._expect(operator, np.broadcast_shapes(*shapes))
+        except ValueError:
+            raise InvalidModel(f"{list(shapes[0])} and {list(shapes[1])} do not fit") from None
+        real = self._onnx.node("Add" if operator.name == "ADD" else "Mul", operands, self._place)
+        return self._done(real, operator.outputs[0], operator.options["FusedActivationFunction"])
+
+    def _operand(self, index: int, rank: int) -> str:
+        """A value, or a constant made as long in dimensions as the value that it goes with."""
+        tensor = self._tensors[index]
+        if tensor.data is None:
+            if len(tensor.shape) != rank or tensor.shape[0] != 1:
+                raise InvalidModel(f"tensor {index} of shape {list(tensor.shape)} is stretched{ELSEWHERE}")
+            return self._value(index)
+        array = tensor.array()
+        array = array.reshape((1,) * (rank - array.ndim) + array.shape)
+        if array.shape[:1] != (1,):
+            raise InvalidModel(f"tensor {index} has a value for each of {array.shape[0]} pictures")
+        array = array.transpose(_TO_PLANES) if rank == 4 else array
+        name, grid = f"{self._place}_{index}", self._grid_of(index)
+        if grid is None:
+            return self._onnx.constant(name, array, "float32")
+        stored = array.astype("int16") + SIGN * (tensor.dtype == "int8")
+        if self._integers:
+            return self._onnx.dequantized(self._onnx.constant(name, stored, "uint8"), *grid, "uint8")
+        return self._onnx.constant(name, real_values(stored, *grid, axis=0), "float32")
+
+    def _pad(self, operator: Operator) -> str:
+        source = self._input(operator)
+        shape = (1, *self._picture(source))
+        amounts = self._tensors[self._input(operator, 1)].whole_numbers()
+        if len(amounts) != 8 or min(amounts) < 0 or any(amounts[:2]):
+            raise InvalidModel(f"pads {amounts}")
+        before, after = amounts[::2], amounts[1::2]
+        self._expect(operator, tuple(sum(sizes) for sizes in zip(before, shape, after, strict=True)))
+        pads = [amounts_of[axis] for amounts_of in (before, after) for axis in _TO_PLANES]
+        real = self._onnx.node(
+            "Pad", [self._value(source), self._onnx.constant(f"{self._place}_pads", pads, "int64")], self._place
+        )
+        return self._done(real, operator.outputs[0])
+
+    def _activation(self, operator: Operator) -> str:
+        source = self._input(operator)
+        self._expect(operator, self._tensors[source].shape)
+        return self._done(self._value(source), operator.outputs[0], 3 if operator.name == "RELU6" else 1)
+
+    def _softmax(self, operator: Operator) -> str:
+        """Probabilities stay floats also in int8: the source's steps of 1/256 are its way to store them, no more."""
+        source = self._input(operator)
+        self._expect(operator, self._tensors[source].shape)
+        if operator.options["Beta"] != 1:
+            raise InvalidModel(f"beta is {operator.options['Beta']:g} instead of 1{ELSEWHERE}")
+        axis = 1 if len(self._tensors[source].shape) == 4 else -1
+        return self._onnx.node("Softmax", [self._value(source)], self._place, axis=axis)
+
+    def _regrid(self, operator: Operator) -> str:
+        """QUANTIZE and DEQUANTIZE: another way to store the same real values."""
+        source, output = self._input(operator), operator.outputs[0]
+        self._expect(operator, self._tensors[source].shape)
+        if self._grid_of(source) == self._grid_of(output):
+            return self._value(source)
+        return self._done(self._value(source), output)
+
+    def _weights(self, operator: Operator, axis: int, permutation: tuple[int, ...]) -> list[str]:
+        """Weights and, where there is one, bias. `axis` is that of the results in the source's order of dimensions."""
+        weights = self._tensors[self._input(operator, 1)]
+        bias = operator.inputs[2] if len(operator.inputs) > 2 else -1
+        return add_weights(
+            self._onnx,
+            self._place,
+            weights,
+            self._tensors[bias] if bias >= 0 else None,
+            self._grid_of(self._input(operator)),
+            axis=axis,
+            permutation=permutation,
+            integers=self._integers,
+        )
+
+
+_OPERATORS: dict[str, Callable[[_Conversion, Operator], str]] = {
+    "ADD": _Conversion._arithmetic,
+    "AVERAGE_POOL_2D": _Conversion._pool,
+    "CONV_2D": _Conversion._convolution,
+    "DEPTHWISE_CONV_2D": _Conversion._convolution,
+    "DEQUANTIZE": _Conversion._regrid,
+    "FULLY_CONNECTED": _Conversion._fully_connected,
+    "MAX_POOL_2D": _Conversion._pool,
+    "MEAN": _Conversion._mean,
+    "MUL": _Conversion._arithmetic,
+    "PAD": _Conversion._pad,
+    "QUANTIZE": _Conversion._regrid,
+    "RELU": _Conversion._activation,
+    "RELU6": _Conversion._activation,
+    "RESHAPE": _Conversion._reshape,
+    "SOFTMAX": _Conversion._softmax,
+    "SQUEEZE": _Conversion._reshape,
+}

@@ -1,0 +1,140 @@
+"""Evaluations side by side: a table for people, or JSON. Called by `birdlite evaluate`.
+
+In the JSON, rates and scores are in [0, 1]; the table shows rates in per cent and the standard error in points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from birdlite.evaluate.accuracy import Bin, Confusion, Figures
+from birdlite.models.labels import Labels
+from birdlite.writers.record import to_json
+from birdlite.writers.terminal import BOLD, Terminal, columns, pad
+
+GAP = "  "
+INDENT = "  "
+NARROWEST_NAME = 12  # columns that a model's name keeps on a narrow terminal
+NOTHING = "-"  # for a rate of no pictures
+
+_HEADER = ("model", "resize", "pictures", "failed", "top-1 %", "± points", "top-3 %", "mean score", "calibration error")
+
+
+class Evaluation(NamedTuple):
+    """One model with one way to resize, measured."""
+
+    model: str  # as the user named it: a name, folder or file
+    resize: str
+    card_name: str
+    sha256: str
+    engine: str
+    labels: Labels
+    figures: Figures
+    confusions: list[Confusion]
+    calibration: list[Bin]
+
+
+def as_json(source: str, evaluations: Sequence[Evaluation], *, interrupted: bool) -> str:
+    """One document, with a line for each evaluation."""
+    records = ",\n".join(to_json(_record(one)) for one in evaluations)
+    return f'{{"source": {to_json(source)},\n"evaluations": [\n{records}\n],\n"interrupted": {to_json(interrupted)}}}\n'
+
+
+def as_text(evaluations: Sequence[Evaluation], terminal: Terminal) -> str:
+    """The table, then for each evaluation its confusions and the calibration of its scores."""
+    parts = [_summary(evaluations, terminal)]
+    for one in evaluations:
+        heading = terminal.text(f"{one.model}, {one.resize}")
+        parts.append(terminal.paint(heading, BOLD) + "\n" + _confusions(one, terminal) + "\n" + _calibration(one))
+    return "\n".join(parts)
+
+
+def _record(one: Evaluation) -> dict[str, object]:
+    record: dict[str, object] = {
+        "model": {"given": one.model, "name": one.card_name, "sha256": one.sha256, "engine": one.engine},
+        "resize": one.resize,
+    }
+    record.update((key, _rounded(value)) for key, value in one.figures._asdict().items())
+    record["confusions"] = [
+        {"true": _species(one, pair.true), "predicted": _species(one, pair.predicted), "count": pair.pictures}
+        for pair in one.confusions
+    ]
+    record["calibration"] = [{key: _rounded(value) for key, value in row._asdict().items()} for row in one.calibration]
+    return record
+
+
+def _rounded(value: float | None) -> float | None:
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def _species(one: Evaluation, key: int) -> dict[str, object]:
+    return {"id": key, "name": one.labels.names[key], "common_name": one.labels.common[key]}
+
+
+def _summary(evaluations: Sequence[Evaluation], terminal: Terminal) -> str:
+    names = [terminal.text(one.model) for one in evaluations]
+    rows = [_HEADER if terminal.can_show("±") else tuple(cell.replace("±", "+-") for cell in _HEADER)]
+    rows += [(name, *_cells(one)) for name, one in zip(names, evaluations, strict=True)]
+    if terminal.width is not None:
+        others = sum(max(len(row[at]) for row in rows) + len(GAP) for at in range(1, len(_HEADER)))
+        room = max(terminal.width - others, NARROWEST_NAME)
+        rows = [(terminal.cut_middle(row[0], room), *row[1:]) for row in rows]
+    lines = _aligned(rows, "<<>>>>>>>")
+    return "\n".join((terminal.paint(lines[0], BOLD), *lines[1:])) + "\n"
+
+
+def _cells(one: Evaluation) -> tuple[str, ...]:
+    figures = one.figures
+    return (
+        one.resize,
+        str(figures.pictures),
+        str(figures.failed),
+        _percent(figures.top1),
+        _percent(figures.top1_standard_error),
+        _percent(figures.top3),
+        _three_digits(figures.mean_score),
+        _three_digits(figures.calibration_error),
+    )
+
+
+def _confusions(one: Evaluation, terminal: Terminal) -> str:
+    if not one.confusions:
+        return f"{INDENT}no confusions\n"
+
+    def name(key: int) -> str:
+        common = one.labels.common[key]
+        return terminal.text(f"{one.labels.names[key]} ({common})" if common else one.labels.names[key])
+
+    rows = [("count", "true", "predicted")]
+    rows += [(str(pair.pictures), name(pair.true), name(pair.predicted)) for pair in one.confusions]
+    return "".join(f"{INDENT}{line}\n" for line in _aligned(rows, "><<"))
+
+
+def _calibration(one: Evaluation) -> str:
+    rows = [("score", "pictures", "mean score", "accuracy %")]
+    for row in one.calibration:
+        if row.pictures:
+            span = f"{row.low:.1f}-{row.high:.1f}"
+            rows.append((span, str(row.pictures), _three_digits(row.mean_score), _percent(row.accuracy)))
+    return "".join(f"{INDENT}{line}\n" for line in _aligned(rows, "<>>>"))
+
+
+def _aligned(rows: Sequence[Sequence[str]], alignment: str) -> list[str]:
+    """Lines in which each column is as wide as its widest cell."""
+    widths = [max(columns(row[at]) for row in rows) for at in range(len(alignment))]
+    return [
+        GAP.join(
+            pad(cell, width) if side == "<" else " " * (width - columns(cell)) + cell
+            for cell, width, side in zip(row, widths, alignment, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _percent(rate: float | None) -> str:
+    return NOTHING if rate is None else f"{rate * 100:.1f}"
+
+
+def _three_digits(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.3f}"

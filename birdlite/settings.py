@@ -16,8 +16,8 @@ DEFAULT_TOP = 3
 class Settings(NamedTuple):
     """How to classify. Every value has the default that the CLI has."""
 
-    model: str = DEFAULT_MODEL  # a name of the catalogue, a bundle's folder, or a .tflite file
-    labels: str | None = None  # the label map of a bare .tflite file
+    model: str = DEFAULT_MODEL  # a name of the catalogue, a bundle's folder, or a .tflite or .onnx file
+    labels: str | None = None  # the label map of a bare model file
     engine: EngineChoice = "auto"
     resize: Resize = "crop"  # DESIGN: the most accurate on real photographs
     top: int = DEFAULT_TOP  # predictions a picture

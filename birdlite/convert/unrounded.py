@@ -31,7 +31,9 @@ def unrounded(model: bytes) -> bytes:
             scale, zero_point = (numpy_helper.to_array(constants[name]).astype(np.float32) for name in node.input[1:])
             ends = [f"{node.name}_from", f"{node.name}_to"]
             for name, end in zip(ends, (0, 255), strict=True):
-                graph.initializer.append(numpy_helper.from_array(np.asarray(scale * (end - zero_point)), name))
+                graph.initializer.append(
+                    numpy_helper.from_array(np.asarray(scale * (end - zero_point), np.float32), name)
+                )
             kept.append(helper.make_node("Clip", [node.input[0], *ends], [*node.output], name=node.name))
             stored.update(node.output)
         elif node.op_type == "DequantizeLinear" and node.input[0] in stored:

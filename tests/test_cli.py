@@ -156,6 +156,7 @@ USAGE = [
     ([], "no command given"),
     (["model", "frobnicate"], "invalid choice: 'frobnicate'"),
     (["model", "list", "birds-v1-lite"], "takes no name"),
+    (["model", "show", "--against", "x"], "--against and --pictures belong to birdlite model verify"),
 ]
 
 

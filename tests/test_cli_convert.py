@@ -127,3 +127,42 @@ def test_a_conversion_gives_the_same_bytes_every_time(run: Run, tmp_path: Path) 
         assert run("convert", DEMO_MODEL, "--quantize", "int8", "-o", tmp_path / name)[0] == 0
 
     assert (tmp_path / "a" / "model.onnx").read_bytes() == (tmp_path / "b" / "model.onnx").read_bytes()
+
+
+def test_verify_repeats_the_proof_and_finds_a_bundle_that_no_longer_keeps_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "bundle"
+    assert run("convert", DEMO_MODEL, "--quantize", "int8", "-o", bundle)[0] == 0
+
+    code, out, _ = run("model", "verify", bundle, "--against", DEMO_MODEL)
+    assert code == 0
+    assert out.startswith("model.onnx: ok\nlabels.csv: ok\nnames.txt: ok\nagainst birdlite-demo, on 12 pictures: ")
+
+    monkeypatch.setitem(conversion_room.BOUNDS, "int8", Bounds(1e-9, 1.0, 1.0))
+    code, _, err = run("model", "verify", bundle, "--against", DEMO_MODEL)
+    assert code == 3
+    assert "is further from birdlite-demo than a conversion may be: a score differs by" in err
+
+
+def test_verify_names_a_damaged_file_of_a_bundle(run: Run, tmp_path: Path) -> None:
+    assert run("convert", DEMO_MODEL, "-o", tmp_path / "bundle")[0] == 0
+    (tmp_path / "bundle" / "labels.csv").write_text("id,name\n")
+
+    code, out, err = run("model", "verify", tmp_path / "bundle")
+
+    assert code == 3
+    assert "labels.csv: has 8 bytes instead of" in out
+    assert "is not whole; convert or copy it again" in err
+
+
+def test_models_of_different_things_are_not_compared(run: Run, tmp_path: Path) -> None:
+    assert run("convert", DEMO_MODEL, "-o", tmp_path / "a")[0] == 0
+    labels = tmp_path / "labels.csv"
+    labels.write_text("id,name\n" + "".join(f"{key},other {key}\n" for key in range(7)))
+    assert run("convert", MODEL, "--labels", labels, "-o", tmp_path / "b")[0] == 0
+
+    code, _, err = run("model", "verify", tmp_path / "a", "--against", tmp_path / "b")
+
+    assert code == 3
+    assert "are models of different things" in err

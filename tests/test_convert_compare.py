@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from birdlite.convert.compare import Bounds, Distance, beyond, compare, drawn_pictures
+from birdlite.convert.compare import Bounds, Distance, beyond, compare
+from birdlite.convert.pictures import drawn_pictures
 from birdlite.engines.base import Pixels
 
 

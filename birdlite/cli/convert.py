@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from birdlite import disk, log, picture
+from birdlite import log
 from birdlite.classifier import Classifier
 from birdlite.cli import EXIT_CANNOT_RUN, EXIT_OK
 from birdlite.cli.options import (
@@ -17,13 +17,12 @@ from birdlite.cli.options import (
 )
 from birdlite.cli.parser import Parser
 from birdlite.convert.bundle_writer import check_place
-from birdlite.convert.compare import drawn_pictures
-from birdlite.convert.conversion import Conversion, convert, write
-from birdlite.errors import ModelUnavailable, PictureError, UsageError
-from birdlite.fetch import Fetcher, FetchSettings
+from birdlite.convert.compare import spell
+from birdlite.convert.conversion import convert, write
+from birdlite.convert.pictures import choose
+from birdlite.errors import UsageError
 from birdlite.models.catalog import DEFAULT_MODEL
 from birdlite.settings import Settings
-from birdlite.targets import SAMPLES, BadTarget, expand
 
 
 def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every command has this shape
@@ -42,15 +41,10 @@ def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every co
     )
     with Classifier(settings) as classifier:
         model = classifier.model
-        side = model.card.side
-        if values.pictures:
-            pictures = _pictures(values.pictures, side, values.max_bytes)
-        elif values.model == DEFAULT_MODEL:
-            pictures = _samples(settings.fetch, side)
-        else:
-            pictures = drawn_pictures(side)
+        pictures = choose(model, values.pictures, settings.fetch)
         conversion = convert(model, values.quantize, pictures)
-    _report(conversion)
+    card = conversion.card
+    log.info(f"{card.name}: {card.files['model.onnx'].bytes / 1e6:.1f} MB; {spell(conversion.distance)}")
     if conversion.problem and not values.force:
         log.error(f"not written: {conversion.problem}; --force writes it all the same")
         return EXIT_CANNOT_RUN
@@ -91,46 +85,3 @@ def _parser() -> Parser:
     add_network_options(parser)
     add_log_options(parser)
     return parser
-
-
-def _pictures(paths: Sequence[str], side: int, max_bytes: int) -> Iterator[bytes]:
-    """The middles of the user's pictures."""
-    for target in expand(paths):
-        if isinstance(target, BadTarget):
-            raise UsageError(target.failure.message)
-        if target.kind == "url":
-            raise UsageError(f"{target.name}: pictures to compare on are files")
-        try:
-            yield picture.decode(disk.read(target.location, max_bytes), side=side).pixels
-        except PictureError as error:
-            raise UsageError(f"{target.name}: {error}") from None
-
-
-def _samples(settings: FetchSettings, side: int) -> Iterator[bytes]:
-    """The middles of the sample photographs, fetched all at once.
-
-    Drawings will not do for this model: where it has nothing to recognise, rounding alone moves its scores by 0.2.
-    """
-    from concurrent.futures import ThreadPoolExecutor
-
-    fetcher = Fetcher(settings)
-    try:
-        with ThreadPoolExecutor(len(SAMPLES)) as pool:
-            for data in pool.map(fetcher.get, SAMPLES):
-                yield picture.decode(data, side=side).pixels
-    except PictureError as error:
-        raise ModelUnavailable(
-            f"the sample photographs to compare on cannot be had ({error}); name your own with --pictures"
-        ) from None
-    finally:
-        fetcher.close()
-
-
-def _report(conversion: Conversion) -> None:
-    distance, card = conversion.distance, conversion.card
-    model = card.files["model.onnx"]
-    log.info(
-        f"{card.name}: {model.bytes / 1e6:.1f} MB; on {distance.pictures} pictures: largest difference of a score "
-        f"{distance.max_difference:.4f}, on half of them {distance.median_difference:.4f}, same best class "
-        f"{distance.top1:.0%}, three best in common {distance.top3:.0%}"
-    )

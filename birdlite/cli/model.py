@@ -18,18 +18,18 @@ from birdlite.cli.options import (
     open_console,
 )
 from birdlite.cli.parser import Parser
-from birdlite.errors import ModelUnavailable, UsageError
+from birdlite.errors import InvalidModel, ModelUnavailable, UsageError
 from birdlite.models import bundle, catalog
 from birdlite.models.cache_dir import default_cache_dir
-from birdlite.models.card import Card
-from birdlite.models.store import entry_folder, look_up, remove
+from birdlite.models.card import Card, ModelBytes
+from birdlite.models.store import entry_folder, look_in, look_up, remove
 from birdlite.settings import Settings
 
 ACTIONS = {
     "fetch": "download it into the cache, unless it is there",
     "list": "all models, and which of them are in the cache",
     "show": "the card of one: tensors, files, checksums, origin",
-    "verify": "check every byte of one in the cache",
+    "verify": "check every byte of one in the cache, or of a bundle's folder",
     "path": "the folder of one in the cache, for --model or for copying",
     "remove": "delete one from the cache",
 }
@@ -43,7 +43,17 @@ def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every co
     )
     parser.add_argument("action", choices=tuple(ACTIONS), metavar="ACTION", help=", ".join(ACTIONS))
     parser.add_argument(
-        "name", nargs="?", metavar="NAME", help=f"a model (default: {catalog.DEFAULT_MODEL}); show takes a folder too"
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help=f"a model (default: {catalog.DEFAULT_MODEL}); show and verify take a folder too",
+    )
+    group = parser.add_argument_group("verify")
+    parser.option(
+        "--against", metavar="MODEL", group=group, help="also compare its answers with those of this model, its source"
+    )
+    parser.options(
+        "--pictures", metavar="PATH", group=group, help="compare on these files and folders; may be repeated"
     )
     add_cache_options(parser, may_go_without=False)
     add_network_options(parser)
@@ -55,6 +65,8 @@ def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every co
         if values.name is not None:
             raise UsageError("birdlite model list takes no name; show does")
         return _list(values.cache_dir)
+    if values.action != "verify" and (values.against is not None or values.pictures):
+        raise UsageError("--against and --pictures belong to birdlite model verify")
     values.name = values.name or catalog.DEFAULT_MODEL
     actions = {"fetch": _fetch, "show": _show, "verify": _verify, "path": _path, "remove": _remove}
     return actions[values.action](values)
@@ -89,19 +101,49 @@ def _card(name: str) -> Card:
 
 
 def _verify(values: argparse.Namespace) -> int:
-    entry = catalog.find(values.name)
-    problems = _problems(values.cache_dir, entry)
-    for name in entry.card.files:
+    if os.path.isdir(values.name):
+        card = bundle.read_card(values.name)
+        problems = _missing(card, look_in(values.name, card))
+        remedy = "convert or copy it again"
+    else:
+        entry = catalog.find(values.name)
+        card, problems = entry.card, _problems(values.cache_dir, entry)
+        remedy = "`birdlite model fetch` mends it"
+    for name in card.files:
         _say(f"{name}: {problems.get(name, 'ok')}")
     if problems:
-        raise ModelUnavailable(f"{values.name} is not whole in {values.cache_dir}; `birdlite model fetch` mends it")
+        raise ModelUnavailable(f"{values.name} is not whole; {remedy}")
+    if values.against is not None:
+        _compare(values)
     return EXIT_OK
+
+
+def _compare(values: argparse.Namespace) -> None:
+    from birdlite.convert.compare import beyond, spell
+    from birdlite.convert.conversion import bounds_of, distance_between
+    from birdlite.convert.pictures import choose
+
+    settings = Settings(cache_dir=values.cache_dir, fetch=fetch_settings(values))
+    with Classifier(settings._replace(model=values.name)) as one:
+        result = one.model
+    with Classifier(settings._replace(model=values.against)) as other:
+        reference = other.model
+    distance = distance_between(reference, result, choose(result, values.pictures, settings.fetch))
+    _say(f"against {reference.card.name}, {spell(distance)}")
+    bounds = bounds_of(result.card)
+    problem = beyond(distance, bounds) if bounds else None
+    if problem:
+        raise InvalidModel(f"{values.name} is further from {values.against} than a conversion may be: {problem}")
 
 
 def _problems(cache_dir: str, entry: catalog.Entry) -> dict[str, str]:
     """What is wrong with each file of the entry that is not in the cache as it must be."""
-    files, problems = look_up(cache_dir, entry)
-    return {name: problems.get(name, "missing") for name in entry.card.files if name not in files}
+    return _missing(entry.card, look_up(cache_dir, entry))
+
+
+def _missing(card: Card, found: tuple[dict[str, ModelBytes], dict[str, str]]) -> dict[str, str]:
+    files, problems = found
+    return {name: problems.get(name, "missing") for name in card.files if name not in files}
 
 
 def _path(values: argparse.Namespace) -> int:

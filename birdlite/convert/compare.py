@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from birdlite import picture
-from birdlite.demo import PICTURES_FOLDER
 from birdlite.engines.base import Engine
 
 
@@ -54,6 +51,15 @@ def compare(reference: Engine, result: Engine, pictures: Iterable[bytes]) -> Dis
     return Distance(count, max(largest), sorted(largest)[count // 2], total / scores, same_best / count, common / count)
 
 
+def spell(distance: Distance) -> str:
+    """The distance in one line for a person."""
+    return (
+        f"on {distance.pictures} pictures: largest difference of a score {distance.max_difference:.4f}, on half of "
+        f"them {distance.median_difference:.4f}, same best class {distance.top1:.0%}, "
+        f"three best in common {distance.top3:.0%}"
+    )
+
+
 def beyond(distance: Distance, bounds: Bounds) -> str | None:
     """In which way the distance is beyond the bounds, as a clause for a sentence, or None."""
     if distance.max_difference > bounds.max_difference:
@@ -66,15 +72,6 @@ def beyond(distance: Distance, bounds: Bounds) -> str | None:
     if distance.top1 < bounds.top1:
         return f"the best class is the same for {distance.top1:.0%} of the pictures, less than {bounds.top1:.0%}"
     return None
-
-
-def drawn_pictures(side: int) -> Iterator[bytes]:
-    """Pictures to compare on when there are no photographs: the demo's drawings, their middles and their wholes."""
-    for name in sorted(os.listdir(PICTURES_FOLDER)):
-        with open(os.path.join(PICTURES_FOLDER, name), "rb") as file:
-            data = file.read()
-        for resize in ("crop", "squash"):
-            yield picture.decode(data, resize=resize, side=side).pixels
 
 
 def _best(scores: list[float]) -> list[int]:

@@ -69,6 +69,25 @@ def convert(model: Model, quantize: Quantize, pictures: Iterable[bytes]) -> Conv
     return Conversion(_with_distances(card, distance, float_distance), files, distance, float_distance, problem)
 
 
+def distance_between(reference: Model, result: Model, pictures: Iterable[bytes]) -> Distance:
+    """How far `result` is from `reference` on `pictures`: the proof of a conversion, repeated.
+
+    Raises:
+        InvalidModel: they do not have the same classes, or not the same size of picture.
+        EngineError: one of them cannot be run.
+    """
+    if (reference.card.side, reference.labels.names) != (result.card.side, result.labels.names):
+        raise InvalidModel(f"{result.card.name} and {reference.card.name} are models of different things")
+    return _distance((reference.data, reference.card), (result.data, result.card), list(pictures))
+
+
+def bounds_of(card: Card) -> Bounds | None:
+    """What a converted model was held to when it was made; None for any other model."""
+    if "source_sha256" not in card.made_with:
+        return None
+    return BOUNDS["int8" if card.quantization == "int8" else "none"]
+
+
 def write(conversion: Conversion, folder: str) -> None:
     """Write the bundle.
 

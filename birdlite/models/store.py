@@ -21,7 +21,7 @@ from typing import Protocol
 from birdlite import log
 from birdlite.errors import BirdliteError, InvalidModel, ModelUnavailable, OutputError, PictureError
 from birdlite.models import bundle
-from birdlite.models.card import FileFact, ModelBytes
+from birdlite.models.card import Card, FileFact, ModelBytes
 from birdlite.models.catalog import Entry, Source
 from birdlite.models.labels import read_labels
 from birdlite.models.lock import FileLock
@@ -214,10 +214,14 @@ def entry_folder(cache: str, name: str) -> str:
 
 def look_up(cache: str, entry: Entry) -> tuple[dict[str, ModelBytes], dict[str, str]]:
     """The entry's files that are in the cache and right, and what is wrong with those that are there and wrong."""
-    folder = entry_folder(cache, entry.card.name)
+    return look_in(entry_folder(cache, entry.card.name), entry.card)
+
+
+def look_in(folder: str, card: Card) -> tuple[dict[str, ModelBytes], dict[str, str]]:
+    """The same of any folder that should hold the files of a card."""
     files: dict[str, ModelBytes] = {}
     problems: dict[str, str] = {}
-    for name, fact in entry.card.files.items():
+    for name, fact in card.files.items():
         try:
             data = map_file(os.path.join(folder, name))
         except FileNotFoundError:

@@ -98,3 +98,4 @@ def test_a_standard_error_that_is_gone_does_not_end_the_run(screen: Screen) -> N
     screen.close()
 
     log.info("to nobody")
+    assert not log.has_sink()

@@ -56,39 +56,6 @@ def test_the_name_says_how_litert_is_called(engine: Engine, way: str) -> None:
     assert engine.name == NAMES[way]
 
 
-def test_a_picture_gets_a_row_of_scores(engine: Engine) -> None:
-    assert engine.run(picture(*COLOUR)) == [scores(*COLOUR)]
-
-
-def test_several_pictures_get_a_row_each_in_their_order(engine: Engine) -> None:
-    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
-    pixels = b"".join(picture(*colour) for colour in colours)
-    assert engine.run(pixels, 3) == [scores(*colour) for colour in colours]
-
-
-@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, lambda data: memoryview(bytearray(data))])
-def test_pixels_may_be_any_bytes(engine: Engine, kind: type[bytes]) -> None:
-    assert engine.run(kind(picture(*COLOUR))) == [scores(*COLOUR)]
-
-
-@pytest.mark.parametrize(("size", "n"), [(191, 1), (193, 1), (0, 1), (192, 2), (192, 0), (0, 0), (192, -1)])
-def test_pixels_of_another_size_are_refused(engine: Engine, size: int, n: int) -> None:
-    with pytest.raises(EngineError, match=f"not {size}"):
-        engine.run(bytes(size), n)
-
-
-def test_pixels_with_gaps_are_refused(engine: Engine) -> None:
-    with pytest.raises(EngineError, match="contiguous"):
-        engine.run(memoryview(bytes(2 * 192))[::2])
-
-
-def test_closing_twice_is_harmless_and_running_after_is_an_error(engine: Engine) -> None:
-    engine.close()
-    engine.close()
-    with pytest.raises(EngineError, match="closed"):
-        engine.run(picture(*COLOUR))
-
-
 @pytest.mark.parametrize(
     "odd",
     [{"signatures": 1}, {"batch": -1}, {"side": 9}, {"classes": 300}],

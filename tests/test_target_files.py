@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from birdlite.results import Failure
 from birdlite.targets import BadTarget, Target, expand
-
-
-def only(*arguments: str) -> Target | BadTarget:
-    (target,) = expand(arguments)
-    return target
-
-
-def failure_of(*arguments: str) -> Failure:
-    target = only(*arguments)
-    assert isinstance(target, BadTarget)
-    return target.failure
+from tests.targeting import failure_of, nobody, only
 
 
 @pytest.fixture
@@ -29,23 +17,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current folder, so that names in the tests are as short as what a user types."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@contextmanager
-def nobody(folder: Path) -> Iterator[None]:
-    """Be a user without rights for a while, because root may read everything; `folder` is where one is."""
-    if os.geteuid() != 0:
-        yield
-        return
-    folder.chmod(0o755)
-    try:
-        os.seteuid(65534)
-    except OSError:
-        pytest.skip("root may read everything here and cannot become anybody else")
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 class TestFolders:

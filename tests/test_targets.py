@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -19,19 +18,9 @@ import pytest
 from birdlite.errors import UsageError
 from birdlite.results import Failure
 from birdlite.targets import SAMPLES, BadTarget, Target, expand
+from tests.targeting import failure_of, nobody, only
 
 REPO = Path(__file__).parents[1]
-
-
-def only(*arguments: str) -> Target | BadTarget:
-    (target,) = expand(arguments)
-    return target
-
-
-def failure_of(*arguments: str) -> Failure:
-    target = only(*arguments)
-    assert isinstance(target, BadTarget)
-    return target.failure
 
 
 @pytest.fixture
@@ -39,23 +28,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current folder, so that names in the tests are as short as what a user types."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@contextmanager
-def nobody(folder: Path) -> Iterator[None]:
-    """Be a user without rights for a while, because root may read everything; `folder` is where one is."""
-    if os.geteuid() != 0:
-        yield
-        return
-    folder.chmod(0o755)
-    try:
-        os.seteuid(65534)
-    except OSError:
-        pytest.skip("root may read everything here and cannot become anybody else")
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 class TestUrls:

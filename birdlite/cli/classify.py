@@ -5,22 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import get_args
 
 from birdlite.cli.options import (
     add_cache_options,
     add_log_options,
     add_network_options,
+    add_running_options,
     fetch_settings,
     open_console,
 )
 from birdlite.cli.parser import Parser
 from birdlite.cli.run import RunOptions, guess_format, run
-from birdlite.cli.values import fraction, size, whole
-from birdlite.engines import EngineChoice
+from birdlite.cli.values import fraction, whole
 from birdlite.errors import UsageError
 from birdlite.models.catalog import DEFAULT_MODEL
-from birdlite.picture import DEFAULT_MAX_PIXELS
 from birdlite.settings import DEFAULT_TOP, Settings
 from birdlite.targets import SAMPLES, expand
 from birdlite.timing import Timeline, clock, process_start
@@ -114,7 +112,6 @@ def _add_model_options(parser: Parser) -> None:
         help="a name, a bundle's folder, or a model file (.tflite, .onnx)",
     )
     parser.option("--labels", metavar="FILE", group=group, help="the label map (csv: id,name) of a bare model file")
-    parser.option("--engine", choices=get_args(EngineChoice), default="auto", group=group, help="what runs the model")
     parser.option(
         "--resize",
         choices=("crop", "squash", "exact"),
@@ -122,22 +119,7 @@ def _add_model_options(parser: Parser) -> None:
         group=group,
         help="crop: the middle of the picture; squash: all of it; exact: as the published scores were made",
     )
-    parser.option(
-        "--threads",
-        metavar="N",
-        type=whole(0, 1024),
-        default=0,
-        group=group,
-        help="pictures decoded and classified at once; 0: one for each usable processor",
-    )
-    parser.option(
-        "--max-pixels",
-        metavar="SIZE",
-        type=size,
-        default=DEFAULT_MAX_PIXELS,
-        group=group,
-        help="largest picture to decode",
-    )
+    add_running_options(parser, group)
 
 
 def _settings(values: argparse.Namespace) -> Settings:

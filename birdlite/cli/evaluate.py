@@ -18,18 +18,18 @@ from birdlite.cli.options import (
     add_cache_options,
     add_log_options,
     add_network_options,
+    add_running_options,
     fetch_settings,
     open_console,
 )
 from birdlite.cli.parser import Parser
-from birdlite.cli.values import size, whole
-from birdlite.engines import EngineChoice
+from birdlite.cli.values import whole
 from birdlite.errors import UsageError
 from birdlite.evaluate import TOP, check, measure, open_source
 from birdlite.evaluate.labelled import Source
 from birdlite.evaluate.report import Evaluation, as_json, as_text
 from birdlite.models.catalog import DEFAULT_MODEL
-from birdlite.picture import DEFAULT_MAX_PIXELS, Resize
+from birdlite.picture import Resize
 from birdlite.results import Result
 from birdlite.settings import Settings
 from birdlite.timing import clock
@@ -159,23 +159,7 @@ def _add_model_options(parser: Parser) -> None:
         group=group,
         help=f"{', '.join(get_args(Resize))}; may be repeated: each with each model (default: {Settings().resize})",
     )
-    parser.option("--engine", choices=get_args(EngineChoice), default="auto", group=group, help="what runs the models")
-    parser.option(
-        "--threads",
-        metavar="N",
-        type=whole(0, 1024),
-        default=0,
-        group=group,
-        help="pictures decoded and classified at once; 0: one for each usable processor",
-    )
-    parser.option(
-        "--max-pixels",
-        metavar="SIZE",
-        type=size,
-        default=DEFAULT_MAX_PIXELS,
-        group=group,
-        help="largest picture to decode",
-    )
+    add_running_options(parser, group)
 
 
 def _combinations(values: argparse.Namespace) -> list[Settings]:

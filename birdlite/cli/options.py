@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from typing import get_args
 
 from birdlite import log
 from birdlite.cli.console import Console
 from birdlite.cli.parser import Parser
 from birdlite.cli.values import seconds, size, whole
+from birdlite.engines import EngineChoice
 from birdlite.fetch import DEFAULTS, FetchSettings, parse_per_host
+from birdlite.picture import DEFAULT_MAX_PIXELS
 
 
 def add_cache_options(parser: Parser, *, may_go_without: bool = True) -> None:
@@ -96,6 +99,27 @@ def add_network_options(parser: Parser) -> None:
         default=DEFAULTS.user_agent,
         group=group,
         help="how birdlite names itself to servers; say how to reach you",
+    )
+
+
+def add_running_options(parser: Parser, group: argparse._ArgumentGroup) -> None:
+    """How a model is run on pictures."""
+    parser.option("--engine", choices=get_args(EngineChoice), default="auto", group=group, help="what runs the model")
+    parser.option(
+        "--threads",
+        metavar="N",
+        type=whole(0, 1024),
+        default=0,
+        group=group,
+        help="pictures decoded and classified at once; 0: one for each usable processor",
+    )
+    parser.option(
+        "--max-pixels",
+        metavar="SIZE",
+        type=size,
+        default=DEFAULT_MAX_PIXELS,
+        group=group,
+        help="largest picture to decode",
     )
 
 

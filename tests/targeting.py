@@ -1,0 +1,41 @@
+"""What the tests of targets have in common."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from birdlite.results import Failure
+from birdlite.targets import BadTarget, Target, expand
+
+
+def only(*arguments: str) -> Target | BadTarget:
+    (target,) = expand(arguments)
+    return target
+
+
+def failure_of(*arguments: str) -> Failure:
+    target = only(*arguments)
+    assert isinstance(target, BadTarget)
+    return target.failure
+
+
+@contextmanager
+def nobody(folder: Path) -> Iterator[None]:
+    """Be a user without rights for a while, because root may read everything; `folder` is where one is."""
+    if os.geteuid() != 0:
+        yield
+        return
+    folder.chmod(0o755)
+    try:
+        os.seteuid(65534)
+    except OSError:
+        pytest.skip("root may read everything here and cannot become anybody else")
+    try:
+        yield
+    finally:
+        os.seteuid(0)

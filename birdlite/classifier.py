@@ -16,7 +16,7 @@ import os
 import threading
 from collections.abc import Generator, Iterable, Iterator
 
-from birdlite import engines
+from birdlite import engines, log
 from birdlite.engine_pool import EnginePool
 from birdlite.engines.base import Engine
 from birdlite.fetch import Fetcher
@@ -46,6 +46,8 @@ class Classifier:
         self._cancelled = threading.Event()
         self._fetcher = Fetcher(self._settings.fetch, self._cancelled)
         self._cache_dir = None if self._settings.no_cache else self._settings.cache_dir or default_cache_dir()
+        if self._cache_dir is None and not self._settings.no_cache:
+            log.warning("this user has no home for a cache; keeping the model in memory (--cache-dir names a place)")
         self._store = Store(
             self._cache_dir, self._download_model, offline=self._settings.fetch.offline, timeline=self._timeline
         )

@@ -34,3 +34,11 @@ def test_on_macos_it_is_where_platformdirs_says(monkeypatch: pytest.MonkeyPatch)
 
 def test_on_this_system_it_is_where_platformdirs_says() -> None:
     assert default_cache_dir() == platformdirs.user_cache_dir("birdlite", appauthor=False)
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # what it does for a number that is in no passwd
+
+    assert default_cache_dir() is None

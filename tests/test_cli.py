@@ -293,6 +293,24 @@ def test_no_cache_leaves_no_file(run: Run, origin: Origin, tmp_path: Path, monke
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_user_without_a_home_gets_a_warning_and_answers(
+    run: Run, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin.serve_folder("/demo.birdlite.invalid", Path(FOLDER))
+    monkeypatch.delenv("BIRDLITE_CACHE_DIR")
+    monkeypatch.setattr("birdlite.classifier.default_cache_dir", lambda: None)
+    monkeypatch.setattr("birdlite.cli.model.default_cache_dir", lambda: None)
+
+    code, _, err = run("classify", "--mirror", origin.base, PICTURES[0])
+    assert code == 0
+    assert "birdlite: warning: this user has no home for a cache" in err
+
+    assert run("model", "list")[::2] == (
+        2,
+        "birdlite: error: this user has no home for a cache: say with --cache-dir where it is\n",
+    )
+
+
 def test_a_fault_of_our_own_is_one_line_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def fault(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oops")

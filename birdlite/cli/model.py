@@ -61,6 +61,8 @@ def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every co
     values = parser.parse(argv)
     open_console(values)
     values.cache_dir = values.cache_dir or default_cache_dir()
+    if values.cache_dir is None:
+        raise UsageError("this user has no home for a cache: say with --cache-dir where it is")
     if values.action == "list":
         if values.name is not None:
             raise UsageError("birdlite model list takes no name; show does")

@@ -10,14 +10,15 @@ import os
 import sys
 
 
-def default_cache_dir() -> str:
-    """An absolute path, which need not exist yet."""
+def default_cache_dir() -> str | None:
+    """An absolute path, which need not exist yet; None for a user without a home, as in some containers."""
+    home = os.path.expanduser("~")
     if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or os.path.join(os.path.expanduser("~"), "AppData", "Local")
+        base = os.environ.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
         return os.path.join(base, "birdlite", "Cache")
     if sys.platform == "darwin":
-        return os.path.join(os.path.expanduser("~"), "Library", "Caches", "birdlite")
+        return os.path.join(home, "Library", "Caches", "birdlite")
     # XDG Base Directory Specification: a relative path is invalid and must be ignored
     xdg = os.environ.get("XDG_CACHE_HOME", "").strip()
-    base = xdg if os.path.isabs(xdg) else os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(base, "birdlite")
+    base = xdg if os.path.isabs(xdg) else os.path.join(home, ".cache")
+    return os.path.join(base, "birdlite") if os.path.isabs(base) else None

@@ -137,8 +137,7 @@ class Classifier:
 
     def _load_engine(self, model: Model) -> Engine:
         with self._timeline.span("imports"):
-            from birdlite.engines import litert  # noqa: F401 - so that loading is timed without it
-
+            engines.preload(model.card.format)
         folder = None if self._cache_dir is None else os.path.join(self._cache_dir, WEIGHT_CACHE_FOLDER)
         with self._timeline.span("model load"):
             return engines.load(model.data, model.card, engine=self._settings.engine, weight_cache=folder)

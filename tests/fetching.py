@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -13,6 +14,20 @@ from tests.origin import PATIENCE
 
 BODY = bytes(range(256)) * 100  # 25,600 bytes
 SETTINGS = FetchSettings(backoff=0.0)
+
+
+@contextmanager
+def fetchers() -> Iterator[Callable[..., Fetcher]]:
+    """Make fetchers, and close them after the test."""
+    made: list[Fetcher] = []
+
+    def make(settings: FetchSettings = SETTINGS, cancel: threading.Event | None = None, **how: object) -> Fetcher:
+        made.append(Fetcher(settings, cancel, **how))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for fetcher in made:
+        fetcher.close()
 
 
 def failure_of(

@@ -335,6 +335,20 @@ def test_the_demo_names_its_birds_and_says_what_it_is(run: Run, monkeypatch: pyt
     assert "model fetch" in err
 
 
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime", "tflite"])
+def test_converting_without_the_extra_names_the_command_that_installs_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+
+    code, out, err = run("convert", DEMO_MODEL, "-q", "-o", tmp_path / "bundle")
+
+    assert (code, out) == (3, "")
+    assert "pip install 'birdlite[onnx]'" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "bundle").exists()
+
+
 # The model command
 
 

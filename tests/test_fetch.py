@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
@@ -14,7 +13,7 @@ from pytest_httpx import HTTPXMock
 from birdlite import log
 from birdlite.fetch import Fetcher, FetchSettings
 from birdlite.network.politeness import USER_AGENT
-from tests.fetching import BODY, SETTINGS, failure_of
+from tests.fetching import BODY, SETTINGS, failure_of, fetchers
 from tests.origin import Origin
 
 
@@ -29,15 +28,8 @@ def fetcher() -> Iterator[Fetcher]:
 @pytest.fixture
 def make() -> Iterator[Callable[..., Fetcher]]:
     """Makes fetchers, and closes them after the test."""
-    made: list[Fetcher] = []
-
-    def make(settings: FetchSettings = SETTINGS, cancel: threading.Event | None = None, **how: object) -> Fetcher:
-        made.append(Fetcher(settings, cancel, **how))  # type: ignore[arg-type]
-        return made[-1]
-
-    yield make
-    for fetcher in made:
-        fetcher.close()
+    with fetchers() as make:
+        yield make
 
 
 # What is fetched

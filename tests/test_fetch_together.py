@@ -10,22 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from birdlite.fetch import Fetcher, FetchSettings, PerHost
-from tests.fetching import BODY, SETTINGS, failure_of, until
+from tests.fetching import BODY, SETTINGS, failure_of, fetchers, until
 from tests.origin import PATIENCE, Exchange, Origin, message
 
 
 @pytest.fixture
 def make() -> Iterator[Callable[..., Fetcher]]:
     """Makes fetchers, and closes them after the test."""
-    made: list[Fetcher] = []
-
-    def make(settings: FetchSettings = SETTINGS, cancel: threading.Event | None = None, **how: object) -> Fetcher:
-        made.append(Fetcher(settings, cancel, **how))  # type: ignore[arg-type]
-        return made[-1]
-
-    yield make
-    for fetcher in made:
-        fetcher.close()
+    with fetchers() as make:
+        yield make
 
 
 # Limits, and the end

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,22 +11,15 @@ import pytest
 
 from birdlite.errors import UsageError
 from birdlite.fetch import Fetcher, FetchSettings
-from tests.fetching import BODY, SETTINGS
+from tests.fetching import BODY, SETTINGS, fetchers
 from tests.origin import Origin
 
 
 @pytest.fixture
 def make() -> Iterator[Callable[..., Fetcher]]:
     """Makes fetchers, and closes them after the test."""
-    made: list[Fetcher] = []
-
-    def make(settings: FetchSettings = SETTINGS, cancel: threading.Event | None = None, **how: object) -> Fetcher:
-        made.append(Fetcher(settings, cancel, **how))  # type: ignore[arg-type]
-        return made[-1]
-
-    yield make
-    for fetcher in made:
-        fetcher.close()
+    with fetchers() as make:
+        yield make
 
 
 # The mirror, and no network at all

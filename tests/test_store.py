@@ -339,6 +339,8 @@ Store(sys.argv[1], Fetcher().get, offline=False, timeline=Timeline()).open(entry
 
 
 def test_two_that_start_at_once_fetch_once(make_store: MakeStore, cache: Path, entry: Entry, origin: Origin) -> None:
+    said: list[str] = []
+    log.to(lambda level, message, fields: said.append(message), log.INFO)
     release = origin.hold("/model.tflite", MODEL)
     models: list[Any] = []
 
@@ -357,6 +359,7 @@ def test_two_that_start_at_once_fetch_once(make_store: MakeStore, cache: Path, e
 
     assert [bytes(model.data) for model in models] == [MODEL] * 3
     assert [origin.hits(f"/{name}") for name in CONTENTS] == [1, 1, 1]
+    assert said == ["fetched magpie: 0.3 MB"]  # those that waited fetched nothing, and say nothing
 
 
 def test_a_failed_download_lets_the_next_one_in(

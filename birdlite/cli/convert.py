@@ -16,9 +16,9 @@ from birdlite.cli.options import (
     open_console,
 )
 from birdlite.cli.parser import Parser
-from birdlite.convert.bundle_writer import check_place
+from birdlite.convert.bundle_writer import check_place, write_bundle
 from birdlite.convert.compare import spell
-from birdlite.convert.conversion import convert, write
+from birdlite.convert.conversion import convert
 from birdlite.convert.pictures import choose
 from birdlite.errors import UsageError
 from birdlite.models.catalog import DEFAULT_MODEL
@@ -48,7 +48,7 @@ def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every co
     if conversion.problem and not values.force:
         log.error(f"not written: {conversion.problem}; --force writes it all the same")
         return EXIT_CANNOT_RUN
-    write(conversion, values.output)
+    write_bundle(values.output, card, conversion.files)
     sys.stdout.write(f"{values.output}: {conversion.card.name}\n")
     return EXIT_OK
 

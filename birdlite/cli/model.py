@@ -21,8 +21,8 @@ from birdlite.cli.parser import Parser
 from birdlite.errors import InvalidModel, ModelUnavailable, UsageError
 from birdlite.models import bundle, catalog
 from birdlite.models.cache_dir import default_cache_dir
-from birdlite.models.card import Card, ModelBytes
-from birdlite.models.store import entry_folder, look_in, look_up, remove
+from birdlite.models.card import Card
+from birdlite.models.store import entry_folder, remove
 from birdlite.settings import Settings
 
 ACTIONS = {
@@ -105,7 +105,7 @@ def _card(name: str) -> Card:
 def _verify(values: argparse.Namespace) -> int:
     if os.path.isdir(values.name):
         card = bundle.read_card(values.name)
-        problems = _missing(card, look_in(values.name, card))
+        problems = bundle.faults_in(values.name, card)
         remedy = "convert or copy it again"
     else:
         entry = catalog.find(values.name)
@@ -140,12 +140,7 @@ def _compare(values: argparse.Namespace) -> None:
 
 def _problems(cache_dir: str, entry: catalog.Entry) -> dict[str, str]:
     """What is wrong with each file of the entry that is not in the cache as it must be."""
-    return _missing(entry.card, look_up(cache_dir, entry))
-
-
-def _missing(card: Card, found: tuple[dict[str, ModelBytes], dict[str, str]]) -> dict[str, str]:
-    files, problems = found
-    return {name: problems.get(name, "missing") for name in card.files if name not in files}
+    return bundle.faults_in(entry_folder(cache_dir, entry.card.name), entry.card)
 
 
 def _path(values: argparse.Namespace) -> int:

@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from birdlite.errors import OutputError, UsageError
 from birdlite.models.bundle import CARD_FILE, card_to_json
 from birdlite.models.card import Card, ModelBytes
-from birdlite.models.store import write_file
-
-PARTIAL_SUFFIX = ".part"
+from birdlite.models.store import PARTIAL_SUFFIX, write_file
 
 
 def check_place(folder: str, *, replace: bool) -> None:

@@ -1,24 +1,25 @@
-"""A model into another format, proven equal: read, convert, run both on the same pictures, write a bundle. For the CLI.
+"""A model into another format, proven equal: read, convert, run both on the same pictures. For the CLI.
 
-The proof is part of the result. Its figures go into the card; beyond a bound nothing is written, unless that is wanted.
+The proof is part of the result. Its figures go into the card; beyond a bound it says so, and nothing should be written.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from birdlite import __version__, engines, log
-from birdlite.convert.bundle_writer import write_bundle
+from birdlite.convert import tflite_to_onnx as converter
 from birdlite.convert.compare import Bounds, Distance, beyond, compare
+from birdlite.convert.optimised import optimised
+from birdlite.convert.tflite_to_onnx import Quantize
+from birdlite.convert.unrounded import unrounded
 from birdlite.errors import InvalidModel
 from birdlite.models.bundle import LABELS_FILE, MODEL_FILES, NAMES_FILE
 from birdlite.models.card import Card, FileFact, ModelBytes, Tensor
 from birdlite.models.labels import Labels
 from birdlite.models.model import Model
-
-Quantize = Literal["none", "int8"]
 
 # How far a result may be from its source. The source rounds at every layer, so the same network in floating point lies
 # up to 0.066 away on photographs (measured on the official model). With the source's own ranges it rounds alike: half
@@ -48,14 +49,10 @@ def convert(model: Model, quantize: Quantize, pictures: Iterable[bytes]) -> Conv
         InvalidModel: the model cannot be converted.
         EngineMissing: what converting or running ONNX takes is not installed.
     """
-    from birdlite.convert.optimised import optimised
-    from birdlite.convert.tflite_to_onnx import tflite_to_onnx
-    from birdlite.convert.unrounded import unrounded
-
     if model.card.format != "tflite":
         raise InvalidModel(f"{model.card.name} is {model.card.format} already")
     log.info(f"converting {model.card.name} to ONNX ({_spell(quantize)})")
-    data = optimised(tflite_to_onnx(bytes(model.data), quantize=quantize))
+    data = optimised(converter.tflite_to_onnx(bytes(model.data), quantize=quantize))
     card, files = _bundle(model, data, quantize)
     log.info("comparing both on the same pictures")
     shown = list(pictures)
@@ -63,7 +60,7 @@ def convert(model: Model, quantize: Quantize, pictures: Iterable[bytes]) -> Conv
     problem = beyond(distance, BOUNDS[quantize])
     float_distance = None
     if quantize == "none":
-        other = unrounded(tflite_to_onnx(bytes(model.data), quantize="int8"))
+        other = unrounded(converter.tflite_to_onnx(bytes(model.data), quantize="int8"))
         float_distance = _distance((other, card), (data, card), shown)
         problem = problem or beyond(float_distance, FLOAT_BOUNDS)
     return Conversion(_with_distances(card, distance, float_distance), files, distance, float_distance, problem)
@@ -86,15 +83,6 @@ def bounds_of(card: Card) -> Bounds | None:
     if "source_sha256" not in card.made_with:
         return None
     return BOUNDS["int8" if card.quantization == "int8" else "none"]
-
-
-def write(conversion: Conversion, folder: str) -> None:
-    """Write the bundle.
-
-    Raises:
-        OutputError: the system refused.
-    """
-    write_bundle(folder, conversion.card, conversion.files)
 
 
 def _distance(reference: tuple[ModelBytes, Card], result: tuple[ModelBytes, Card], pictures: list[bytes]) -> Distance:

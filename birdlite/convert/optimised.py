@@ -9,11 +9,16 @@ from __future__ import annotations
 import os
 import tempfile
 
+from birdlite.engines.onnx_engine import runtime
+
 
 def optimised(model: bytes) -> bytes:
-    """The same network with fused operators."""
-    import onnxruntime
+    """The same network with fused operators.
 
+    Raises:
+        EngineMissing: ONNX Runtime is not installed.
+    """
+    onnxruntime = runtime()
     with tempfile.TemporaryDirectory(prefix="birdlite-convert-") as folder:
         path = os.path.join(folder, "model.onnx")
         options = onnxruntime.SessionOptions()

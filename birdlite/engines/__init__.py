@@ -17,6 +17,20 @@ EngineChoice = Literal["auto", "litert", "tflite", "onnx"]
 _RUNS: dict[EngineChoice, ModelFormat] = {"litert": "tflite", "tflite": "tflite", "onnx": "onnx"}
 
 
+def preload(format: ModelFormat) -> None:  # noqa: A002 - as in `Card`
+    """Import what models of that format run on, for a caller that times loading without it.
+
+    Raises:
+        EngineMissing: ONNX Runtime is not installed. (What runs tflite models is found out by `load`.)
+    """
+    if format == "onnx":
+        from birdlite.engines import onnx_engine
+
+        onnx_engine.runtime()
+    else:
+        from birdlite.engines import litert  # noqa: F401
+
+
 def load(
     model: ModelBytes,
     card: Card,

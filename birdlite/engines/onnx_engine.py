@@ -30,6 +30,20 @@ _PREAMBLE = re.compile(
 )
 
 
+def runtime() -> Any:
+    """The package `onnxruntime`.
+
+    Raises:
+        EngineMissing: it is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        why = contract.one_line(error)
+        raise EngineMissing(f"ONNX Runtime is not installed: pip install 'birdlite[onnx]' ({why})") from None
+    return onnxruntime
+
+
 def describe(model: ModelBytes) -> tuple[Tensor, Tensor]:
     """Read the one input and the one output of a model. A dimension that has a name and no size is -1.
 
@@ -99,12 +113,9 @@ class _Session:
     """ONNX Runtime's own, with its errors turned into ours."""
 
     def __init__(self, model: ModelBytes, threads: int) -> None:
-        try:
-            import onnxruntime
-            from onnxruntime.capi import onnxruntime_pybind11_state as state
-        except ImportError as error:
-            why = contract.one_line(error)
-            raise EngineMissing(f"ONNX Runtime is not installed: pip install 'birdlite[onnx]' ({why})") from None
+        onnxruntime = runtime()
+        from onnxruntime.capi import onnxruntime_pybind11_state as state
+
         contract.check_not_empty(model)
         data = bytes(model)  # ONNX Runtime takes nothing else; no copy where it is that already
         onnx_external.refuse(data)

@@ -10,7 +10,8 @@ import json
 import os
 
 from birdlite.errors import InvalidModel
-from birdlite.models.card import Card, FileFact, ModelFormat, Tensor
+from birdlite.models.card import Card, FileFact, ModelBytes, ModelFormat, Tensor
+from birdlite.models.verify import map_file, problem
 
 CARD_FILE = "model.json"
 MODEL_FILES: dict[ModelFormat, str] = {"tflite": "model.tflite", "onnx": "model.onnx"}
@@ -53,6 +54,32 @@ def read_card(folder: str) -> Card:
         return _card_from(json.loads(data))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidModel(f"{path}: not a model card: {type(error).__name__}: {str(error)[:100]}") from None
+
+
+def look_in(folder: str, card: Card) -> tuple[dict[str, ModelBytes], dict[str, str]]:
+    """The files of a card that are in a folder and right, and what is wrong with those that are there and wrong."""
+    files: dict[str, ModelBytes] = {}
+    problems: dict[str, str] = {}
+    for name, fact in card.files.items():
+        try:
+            data = map_file(os.path.join(folder, name))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            problems[name] = f"cannot be read ({error.strerror})"
+            continue
+        wrong = problem(data, fact)
+        if wrong:
+            problems[name] = wrong
+        else:
+            files[name] = data
+    return files, problems
+
+
+def faults_in(folder: str, card: Card) -> dict[str, str]:
+    """What is wrong with each file of a card that is not in a folder as it must be, as a clause for a sentence."""
+    files, problems = look_in(folder, card)
+    return {name: problems.get(name, "missing") for name in card.files if name not in files}
 
 
 def _card_from(fields: dict[str, object]) -> Card:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from birdlite.models.bundle import MODEL_FILES
+from birdlite.models.bundle import LABELS_FILE, MODEL_FILES, NAMES_FILE
 from birdlite.models.card import Card, ModelBytes
-from birdlite.models.labels import Labels
+from birdlite.models.labels import Labels, read_labels
 
 
 class Model(NamedTuple):
@@ -21,3 +21,14 @@ class Model(NamedTuple):
     def sha256(self) -> str:
         """Of the model file, 64 hexadecimal digits."""
         return self.card.files[MODEL_FILES[self.card.format]].sha256
+
+
+def model_of(card: Card, files: dict[str, ModelBytes], folder: str | None) -> Model:
+    """The model that a card's files make; they are verified already.
+
+    Raises:
+        InvalidModel: its labels do not fit it.
+    """
+    names = files.get(NAMES_FILE)
+    labels = read_labels(bytes(files[LABELS_FILE]), None if names is None else bytes(names), card.classes)
+    return Model(card, files[MODEL_FILES[card.format]], labels, folder)

@@ -11,9 +11,9 @@ from birdlite.errors import InvalidModel, UnknownModel, UsageError
 from birdlite.models import bundle, catalog
 from birdlite.models.card import Card, FileFact, ModelBytes, ModelFormat, Tensor
 from birdlite.models.labels import LABELS_MAX_BYTES, Labels, read_labels
-from birdlite.models.model import Model
+from birdlite.models.model import Model, model_of
 from birdlite.models.store import Store
-from birdlite.models.verify import map_file, problem, sha256
+from birdlite.models.verify import map_file, sha256
 from birdlite.timing import Timeline
 
 Describe: TypeAlias = "Callable[[ModelBytes, ModelFormat], tuple[Tensor, Tensor]]"
@@ -52,21 +52,13 @@ def _refuse_labels(name: str, labels: str | None) -> None:
 
 def _open_bundle(folder: str, timeline: Timeline) -> Model:
     card = bundle.read_card(folder)
-    files: dict[str, ModelBytes] = {}
     with timeline.span("model load"):
-        for name, fact in card.files.items():
-            path = os.path.join(folder, name)
-            try:
-                files[name] = map_file(path)
-            except OSError as error:
-                raise InvalidModel(f"{path}: {error.strerror}") from None
-            wrong = problem(files[name], fact)
-            if wrong:
-                raise InvalidModel(f"{path} {wrong}")
+        files, problems = bundle.look_in(folder, card)
+    for name in card.files:
+        if name not in files:
+            raise InvalidModel(f"{os.path.join(folder, name)} {problems.get(name, 'is missing')}")
     with timeline.span("labels"):
-        names = files.get(bundle.NAMES_FILE)
-        labels = read_labels(bytes(files[bundle.LABELS_FILE]), None if names is None else bytes(names), card.classes)
-    return Model(card, files[bundle.MODEL_FILES[card.format]], labels, folder)
+        return model_of(card, files, folder)
 
 
 def _open_file(path: str, labels_path: str, timeline: Timeline, describe: Describe) -> Model:

@@ -21,12 +21,11 @@ from typing import Protocol
 from birdlite import log
 from birdlite.errors import BirdliteError, InvalidModel, ModelUnavailable, OutputError, PictureError
 from birdlite.models import bundle
-from birdlite.models.card import Card, FileFact, ModelBytes
+from birdlite.models.card import FileFact, ModelBytes
 from birdlite.models.catalog import Entry, Source
-from birdlite.models.labels import read_labels
 from birdlite.models.lock import FileLock
-from birdlite.models.model import Model
-from birdlite.models.verify import map_file, problem
+from birdlite.models.model import Model, model_of
+from birdlite.models.verify import problem
 from birdlite.timing import Timeline
 
 LOCK_SUFFIX = ".lock"  # of the file beside the entry's folder whose lock guards it
@@ -71,13 +70,13 @@ class Store:
             raise ModelUnavailable(self._why_not_offline(entry, problems))
         lock = self._lock(entry)
         if lock is None:
-            return self._model(entry, files | self._fetch(entry, [n for n in entry.card.files if n not in files]))
+            return self._model(entry, files | self._fetch(entry, files))
         handed_over = False
         try:
             files, problems = self._cached(entry)  # another process may have brought it while we waited
             for name, what in problems.items():
                 log.warning(f"cached {name} {what}; fetching it again", model=entry.card.name)
-            fetched = self._fetch(entry, [name for name in entry.card.files if name not in files])
+            fetched = self._fetch(entry, files)
             model = self._model(entry, files | fetched)
             if fetched:
                 self._writer = threading.Thread(
@@ -126,8 +125,9 @@ class Store:
             log.warning(f"the cache {self._folder} cannot be written ({error.strerror}); keeping the model in memory")
             return None
 
-    def _fetch(self, entry: Entry, names: list[str]) -> dict[str, ModelBytes]:
-        """Download those files of the entry, all at once."""
+    def _fetch(self, entry: Entry, have: dict[str, ModelBytes]) -> dict[str, ModelBytes]:
+        """Download the other files of the entry, all at once."""
+        names = [name for name in entry.card.files if name not in have]
         fetched: dict[str, ModelBytes] = {}
         errors: list[BaseException] = []
 
@@ -144,8 +144,8 @@ class Store:
             thread.join()
         if errors:
             raise errors[0]
-        total = sum(len(data) for data in fetched.values())
-        log.info(f"fetched {entry.card.name}: {total / 1e6:.1f} MB")
+        if fetched:
+            log.info(f"fetched {entry.card.name}: {sum(map(len, fetched.values())) / 1e6:.1f} MB")
         return fetched
 
     def _fetch_file(self, entry: Entry, name: str) -> ModelBytes:
@@ -184,13 +184,8 @@ class Store:
         return data
 
     def _model(self, entry: Entry, files: dict[str, ModelBytes]) -> Model:
-        card = entry.card
         with self._timeline.span("labels"):
-            names = files.get(bundle.NAMES_FILE)
-            labels = read_labels(
-                bytes(files[bundle.LABELS_FILE]), None if names is None else bytes(names), card.classes
-            )
-        return Model(card, files[bundle.MODEL_FILES[card.format]], labels, self._entry_folder(entry))
+            return model_of(entry.card, files, self._entry_folder(entry))
 
     def _keep(self, entry: Entry, files: dict[str, ModelBytes], lock: FileLock) -> None:
         """Write the files into the entry's folder and let go of its lock. Runs in a thread of its own."""
@@ -214,27 +209,7 @@ def entry_folder(cache: str, name: str) -> str:
 
 def look_up(cache: str, entry: Entry) -> tuple[dict[str, ModelBytes], dict[str, str]]:
     """The entry's files that are in the cache and right, and what is wrong with those that are there and wrong."""
-    return look_in(entry_folder(cache, entry.card.name), entry.card)
-
-
-def look_in(folder: str, card: Card) -> tuple[dict[str, ModelBytes], dict[str, str]]:
-    """The same of any folder that should hold the files of a card."""
-    files: dict[str, ModelBytes] = {}
-    problems: dict[str, str] = {}
-    for name, fact in card.files.items():
-        try:
-            data = map_file(os.path.join(folder, name))
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            problems[name] = f"cannot be read ({error.strerror})"
-            continue
-        wrong = problem(data, fact)
-        if wrong:
-            problems[name] = wrong
-        else:
-            files[name] = data
-    return files, problems
+    return bundle.look_in(entry_folder(cache, entry.card.name), entry.card)
 
 
 def remove(cache: str, name: str) -> bool:

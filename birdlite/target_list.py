@@ -91,14 +91,25 @@ def _sniff(line: str | None) -> ListKind:
     line = (line or "").strip()
     if line.startswith("{"):
         return "jsonl"
-    if not {cell.strip(' "').lower() for cell in line.split(_delimiter(line))}.isdisjoint(COLUMNS):
+    if not {cell.strip(' "').lower() for cell in line.split(delimiter(line))}.isdisjoint(COLUMNS):
         return "csv"
     return "jsonl" if len(line) > 1 and line.startswith('"') and line.endswith('"') else "text"
 
 
-def _delimiter(header: str) -> str:
+def delimiter(header: str) -> str:
     """Choose the most frequent of the three; a comma where there is none, in a single column."""
     return max(",;\t", key=header.count)
+
+
+def target_columns(header: list[str]) -> list[int]:
+    """Where the columns of targets are, in the order of `COLUMNS`; their names count in any case."""
+    known = [cell.lower() for cell in header]
+    return [known.index(column) for column in COLUMNS if column in known]
+
+
+def first_filled(cells: list[str], columns: list[int]) -> str | None:
+    """The first cell of a row, in the order of `columns`, that is there and not empty."""
+    return next((cells[at] for at in columns if at < len(cells) and cells[at]), None)
 
 
 def _lines(stream: BinaryIO, name: str) -> NumberedLines:
@@ -185,7 +196,7 @@ def _csv(lines: NumberedLines, name: str, header: str) -> Iterator[Found]:
             return line + "\n"
 
     feed = Feed()
-    rows = csv.reader(feed, delimiter=_delimiter(header))
+    rows = csv.reader(feed, delimiter=delimiter(header))
     columns: list[int] | None = None  # which to look into, in the order of COLUMNS
     while True:
         try:
@@ -198,12 +209,11 @@ def _csv(lines: NumberedLines, name: str, header: str) -> Iterator[Found]:
             yield _bad_line(name, feed.number, str(error))
             continue
         if columns is None:
-            known = [cell.lower() for cell in cells]
-            columns = [known.index(column) for column in COLUMNS if column in known]
+            columns = target_columns(cells)
             if not columns:
                 raise UsageError(f"{name}: no column url, path or target; found: {', '.join(cells)[:500]}")
             continue
-        value = next((cells[at] for at in columns if at < len(cells) and cells[at]), None)
+        value = first_filled(cells, columns)
         if value is not None:
             yield value, None
         elif any(cells):

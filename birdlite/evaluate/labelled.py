@@ -21,7 +21,7 @@ from birdlite import log
 from birdlite.disk import why
 from birdlite.errors import UsageError
 from birdlite.target_files import SUFFIXES, pictures_in
-from birdlite.target_list import COLUMNS, LINE_LIMIT
+from birdlite.target_list import LINE_LIMIT, delimiter, first_filled, target_columns
 from birdlite.targets import BadTarget, Target, single
 
 LABEL_COLUMN = "label"
@@ -140,7 +140,7 @@ class _Table:
                 columns = self._columns(cells)
                 continue
             targets, at = columns
-            target = next((cells[column] for column in targets if column < len(cells) and cells[column]), "")
+            target = first_filled(cells, targets)
             label = cells[at] if at < len(cells) else ""
             place = f"{self._path}:{number}"
             if not target or not label:
@@ -150,7 +150,7 @@ class _Table:
     def _columns(self, header: list[str]) -> tuple[list[int], int]:
         """Where the targets may stand, in the order of COLUMNS, and where the label stands."""
         known = [cell.lower() for cell in header]
-        targets = [known.index(column) for column in COLUMNS if column in known]
+        targets = target_columns(header)
         if not targets or LABEL_COLUMN not in known:
             lacking = "label" if targets else "url, path or target"
             raise UsageError(f"{self._path}: no column {lacking}; found: {', '.join(header)[:500]}")
@@ -165,7 +165,7 @@ class _Table:
             with open(self._path, encoding=encoding, errors=errors, newline="") as text:
                 header = text.readline(LINE_LIMIT)
                 text.seek(0)
-                rows = csv.reader(self._lines(text), delimiter=max(",;\t", key=header.count))
+                rows = csv.reader(self._lines(text), delimiter=delimiter(header))
                 for row in rows:
                     yield rows.line_num, row
         except OSError as error:

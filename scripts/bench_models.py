@@ -4,7 +4,8 @@
 
 A MODEL is a name of the catalogue or a bundle's folder, for instance one that `birdlite convert` wrote. All models are
 loaded and run in turn, ROUNDS times, in one process; medians are printed. The answers are compared on the pictures
-given, else on the demo's drawings, which mean something to the demo's model only.
+given, else on the demo's drawings, which mean something to the demo's model only. BIRDLITE_CACHE_DIR and
+BIRDLITE_MIRROR count as they do for the command.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A TensorFlow network and the ONNX made of it give the same scores, also the birds model; what is no network is refused.
+"""A TensorFlow network and the ONNX made of it give the same scores, the birds too; what is no network is refused.
 
 The reference is the graph itself, run in NumPy: as published, which rounds, or folded, which does not.
 """

@@ -34,6 +34,7 @@ def logger() -> Iterator[logging.Logger]:
     logger = logging.getLogger("tensorflow")
     handler = logging.StreamHandler(sys.stderr)
     logger.addHandler(handler)
+    logger.propagate = True
     yield logger
     logger.removeHandler(handler)
 
@@ -144,14 +145,17 @@ def test_loggers_are_given_back_as_they_were(logger: logging.Logger) -> None:
     assert ([*logger.handlers], logger.propagate, [*logging.root.handlers]) == before[1:]
 
 
-def test_a_program_without_logging_gets_none_from_a_block(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
+def test_a_program_without_logging_gets_none_from_a_block(
+    monkeypatch: pytest.MonkeyPatch, told: list[str], logger: logging.Logger
+) -> None:
     monkeypatch.setattr(logging.root, "handlers", [])
 
     with quiet():
-        logging.getLogger("absl.new").warning("configured me?")  # on the way that absl's and TensorFlow's lines take
-        assert logging.root.handlers
+        assert logging.root.handlers  # else absl, which TensorFlow logs with, would make some
+        logging.getLogger("made by the import").warning("first")
+        logger.warning("second")
 
-    assert told == ["10 TensorFlow printed a line: WARNING: configured me?"]
+    assert told == [f"10 TensorFlow printed a line: WARNING: {line}" for line in ("first", "second")]
     assert logging.root.handlers == []
 
 
@@ -161,18 +165,31 @@ def test_loggers_that_do_not_exist_are_not_made() -> None:
     assert said == b"False\n"
 
 
-@pytest.mark.parametrize("closed", [1, 2])
-def test_a_closed_descriptor_stays_closed(closed: int) -> None:
+def test_buffers_are_emptied_before_and_after() -> None:
     said = _run(
-        f"import os, sys\nos.dup2(1, 5)\nsys.stdout = sys.stderr = None\nos.close({closed})\n"
-        f"with quiet():\n    os.write({3 - closed}, b'caught')\n"
-        f"try:\n    os.fstat({closed})\nexcept OSError:\n    os.write(5, b'still closed')"
+        "import ctypes\nlibc = ctypes.CDLL(None)\nprint('before')\nlibc.printf(b'C before')\n"
+        "with quiet():\n    print('inside')\n    libc.printf(b'C inside')\nprint('after')"
     )
 
-    assert said == b"still closed"
+    assert said == b"before\nC beforeafter\n"
+
+
+@pytest.mark.parametrize("closed", [(1,), (2,), (1, 2)])
+def test_a_closed_descriptor_stays_closed(closed: tuple[int, ...]) -> None:
+    said = _run(
+        "import os, sys\nos.dup2(1, 5)\nsys.stdout = sys.stderr = None\n"
+        f"for descriptor in {closed}: os.close(descriptor)\n"
+        "with quiet():\n    pass\n"
+        f"for descriptor in {closed}:\n"
+        "    try:\n        os.fstat(descriptor)\n    except OSError:\n        os.write(5, b'closed ')"
+    )
+
+    assert said == b"closed " * len(closed)
 
 
 def _run(lines: str) -> bytes:
-    """What a process of its own prints."""
+    """What a process of its own prints on its standard output, which it buffers."""
     program = f"from birdlite.convert.with_tensorflow.chatter import quiet\n{lines}"
-    return subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True).stdout
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, stdout=subprocess.PIPE, env=environment, check=True).stdout

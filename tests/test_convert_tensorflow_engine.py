@@ -76,11 +76,12 @@ def test_a_graph_that_takes_something_else_is_refused(graph: Graph) -> None:
         TensorFlowEngine(graph._replace(nodes=nodes))
 
 
-def test_a_graph_that_tensorflow_does_not_know_is_refused(graph: Graph) -> None:
+@pytest.mark.parametrize(("op", "complaint"), [("Recognise", "Recognise"), ("Conv2D", "Conv2D")])
+def test_a_graph_that_makes_no_sense_to_tensorflow_is_refused(graph: Graph, op: str, complaint: str) -> None:
     nodes = {name: type(node).FromString(node.SerializeToString()) for name, node in graph.nodes.items()}
-    nodes["probabilities"].op = "Recognise"
+    nodes["probabilities"].op = op
 
-    with pytest.raises(InvalidModel, match=r"TensorFlow does not accept the graph: .*Recognise") as caught:
+    with pytest.raises(InvalidModel, match=rf"TensorFlow does not accept the graph: .*{complaint}") as caught:
         TensorFlowEngine(graph._replace(nodes=nodes))
     assert "\n" not in str(caught.value)
 
@@ -109,3 +110,14 @@ def of_pairs(tensorflow: Any, pixels: Any) -> Any:
 def test_scores_of_another_shape_are_refused(function: Any) -> None:
     with pytest.raises(EngineError, match=r"instead of \[1, classes\]"):
         TensorFlowEngine(models.drawn(function)).run(PICTURES[0])
+
+
+def printing(tensorflow: Any, pixels: Any) -> Any:
+    values = tensorflow.compat.v1.Print(tensorflow.cast(pixels, "float32"), [pixels], "look at me")
+    return tensorflow.nn.softmax(tensorflow.reduce_mean(values, [1, 2]))
+
+
+def test_what_a_graph_prints_is_not_seen(capfd: pytest.CaptureFixture[str]) -> None:
+    TensorFlowEngine(models.drawn(printing)).run(PICTURES[0])
+
+    assert capfd.readouterr() == ("", "")

@@ -13,7 +13,7 @@ pytest.importorskip("tensorflow", reason="the extra `convert` is not installed")
 
 import numpy as np
 
-from birdlite import engines
+from birdlite import engines, log
 from birdlite.convert.pictures import drawn_pictures
 from birdlite.convert.saved_model.fold import fold
 from birdlite.convert.saved_model.graph import Graph, graph_of
@@ -121,6 +121,29 @@ def test_int8_computes_in_whole_numbers_with_a_scale_for_each_channel(results: d
     assert network.operators[1].name == "CONV_2D"
     weights = [network.tensors[step.inputs[1]] for step in network.operators if step.name == "CONV_2D"]
     assert [len(tensor.quantization.scales) for tensor in weights if tensor.quantization] == [8, 32]
+
+
+def with_a_step_in_floats(tensorflow: Any, pixels: Any) -> Any:
+    values = tensorflow.nn.local_response_normalization(tensorflow.cast(pixels, "float32") / 255)
+    return tensorflow.nn.softmax(3 * tensorflow.reduce_mean(values, [1, 2]))
+
+
+def test_an_operation_without_whole_numbers_stays_in_floats() -> None:
+    graph = models.drawn(with_a_step_in_floats)
+
+    result = to_tflite(graph, "int8", PICTURES)
+
+    assert scores(engine(result)) == pytest.approx(scores(TensorFlowEngine(graph)), abs=CLOSE["int8"])
+
+
+def test_nothing_that_is_used_of_tensorflow_is_deprecated(graph: Graph) -> None:
+    told: list[object] = []
+    log.to(lambda level, message, fields: told.append(fields["line"]), log.DEBUG)
+
+    to_tflite(graph, "int8", PICTURES)
+
+    assert told  # it always says something
+    assert not [line for line in told if "deprecated" in str(line)]
 
 
 def test_ranges_are_taken_from_every_picture(graph: Graph, results: dict[Quantize, bytes]) -> None:

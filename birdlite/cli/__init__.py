@@ -19,7 +19,7 @@ EXIT_BROKEN_PIPE = 141  # whoever read our output went away: 128 + SIGPIPE, as f
 COMMANDS = {
     "classify": "name the birds in pictures: URLs, files, folders, lists",
     "model": "fetch, list, show, verify, find or remove models",
-    "convert": "a TensorFlow Lite model to ONNX, proven equal",
+    "convert": "a model from TensorFlow Hub, a SavedModel or a .tflite to ONNX or TensorFlow Lite, proven equal",
     "evaluate": "measure models on labelled pictures: accuracy, confusions, calibration",
     "demo": "the whole pipeline on a small world of invented birds, without a network",
 }

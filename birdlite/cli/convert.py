@@ -18,6 +18,7 @@ from birdlite.cli.options import (
 )
 from birdlite.cli.parser import Parser
 from birdlite.cli.values import pair
+from birdlite.convert import from_tflite
 from birdlite.convert.bundle_writer import check_place, write_bundle
 from birdlite.convert.compare import spell
 from birdlite.convert.conversion import Conversion
@@ -74,6 +75,7 @@ def _from_tflite(values: argparse.Namespace) -> Conversion:
         raise UsageError(f"--tags, --signature and --input-range are for SavedModels; {values.source} is none")
     if values.to == "tflite":
         raise UsageError(f"{values.source} is no SavedModel; only those can be converted to TensorFlow Lite")
+    from_tflite.check()
     settings = _settings(values)._replace(model=values.source, labels=values.labels)
     with Classifier(settings) as classifier:
         model = classifier.model

@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import NamedTuple
 
 from birdlite import engines, log
+from birdlite.convert import onnx_graph
 from birdlite.convert.bounds import AS_PUBLISHED, FLOATS
 from birdlite.convert.compare import Distance, compare
 from birdlite.convert.conversion import Conversion, Quantize, bundle, concluded, spell
@@ -18,7 +19,8 @@ from birdlite.convert.module import Module, reference
 from birdlite.convert.optimised import optimised
 from birdlite.convert.pictures import Calibration
 from birdlite.convert.saved_model.kernels import UnknownOperation
-from birdlite.convert.saved_model.to_onnx import graph_to_onnx
+from birdlite.convert.saved_model.onnx_rules import roundings_of
+from birdlite.convert.saved_model.to_onnx import PACKAGES, graph_to_onnx
 from birdlite.convert.tflite_to_onnx import tflite_to_onnx
 from birdlite.convert.unrounded import unrounded
 from birdlite.errors import EngineMissing, InvalidModel, UsageError
@@ -39,7 +41,7 @@ def check(to: ModelFormat, quantize: Quantize, *, calibrated: bool) -> None:
 
     Raises:
         UsageError: int8 for TensorFlow Lite needs pictures to calibrate on.
-        EngineMissing: TensorFlow is needed and not installed.
+        EngineMissing: something that it takes is not installed.
     """
     if to == "tflite":
         if quantize == "int8" and not calibrated:
@@ -47,6 +49,8 @@ def check(to: ModelFormat, quantize: Quantize, *, calibrated: bool) -> None:
         from birdlite.convert.with_tensorflow import require
 
         require()
+    else:
+        onnx_graph.require(*PACKAGES, "onnxruntime")
 
 
 def convert_module(
@@ -102,9 +106,10 @@ def _tflite(module: Module, quantize: Quantize, calibration: Calibration | None)
 
 def _onnx(module: Module, quantize: Quantize, calibration: Calibration | None) -> Made:
     packages: tuple[str, ...] = ("onnx", "onnxruntime", "numpy")
-    own_ranges = quantize == "int8" and bool(module.folded.activations)
+    folded = module.folded
+    own_ranges = quantize == "int8" and bool(roundings_of(folded.graph, folded.activations))
     try:
-        data = graph_to_onnx(module.folded, quantize="int8" if own_ranges else "none")
+        data = graph_to_onnx(folded, quantize="int8" if own_ranges else "none")
     except UnknownOperation as unknown:
         own_ranges = False
         data = _by_tf2onnx(module, unknown)

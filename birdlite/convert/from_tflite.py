@@ -11,12 +11,22 @@ from birdlite.convert.bounds import AS_PUBLISHED, SAME_GRIDS, TWO_WAYS
 from birdlite.convert.compare import Distance, compare
 from birdlite.convert.conversion import Conversion, Quantize, Subject, bundle, concluded, spell
 from birdlite.convert.float16 import halved
+from birdlite.convert.onnx_graph import require
 from birdlite.convert.optimised import optimised
 from birdlite.convert.unrounded import unrounded
 from birdlite.errors import InvalidModel
 from birdlite.models.model import Model
 
 _PACKAGES = ("onnx", "onnxruntime", "tflite", "numpy")
+
+
+def check() -> None:
+    """Find out before the download whether what it takes is there.
+
+    Raises:
+        EngineMissing: it is not.
+    """
+    require(*converter.PACKAGES, "onnxruntime")
 
 
 def convert_tflite(model: Model, quantize: Quantize, pictures: Sequence[bytes]) -> Conversion:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from birdlite.errors import InvalidModel
+from birdlite.errors import EngineMissing, InvalidModel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +20,23 @@ PIXELS, PROBABILITIES = "pixels", "probabilities"
 
 MOST_BYTES = 1 << 30
 """Of all constants. A message of protobuf ends at 2 GiB, and a small source may use one large constant many times."""
+
+
+def require(*packages: str) -> None:
+    """Import what making ONNX takes; these are packages of the extra `onnx`.
+
+    Raises:
+        EngineMissing: one is not installed, or does not work here; the message names what to install.
+    """
+    from importlib import import_module
+
+    for package in packages:
+        try:
+            import_module(package)
+        except ImportError:
+            raise EngineMissing(
+                f"to make ONNX, the package {package} is needed: pip install 'birdlite[onnx]'"
+            ) from None
 
 
 class OnnxGraph:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from birdlite.convert import tflite_graph
-from birdlite.convert.onnx_graph import OnnxGraph, real_values
+from birdlite.convert.onnx_graph import OnnxGraph, real_values, require
 from birdlite.convert.tflite_graph import Operator
 from birdlite.convert.tflite_rules import (
     ELSEWHERE,
@@ -35,11 +35,11 @@ from birdlite.convert.tflite_rules import (
     window_of,
 )
 from birdlite.convert.tflite_weights import add_weights
-from birdlite.errors import EngineMissing, InvalidModel
+from birdlite.errors import InvalidModel
 
 Quantize = Literal["none", "int8"]
 
-_PACKAGES = ("numpy", "onnx", "tflite")  # of the extra `onnx`
+PACKAGES = ("numpy", "onnx", "tflite")
 
 _TO_PLANES = (0, 3, 1, 2)  # [n, height, width, channels] -> [n, channels, height, width]
 _TO_PIXELS = (0, 2, 3, 1)  # and back
@@ -55,17 +55,9 @@ def tflite_to_onnx(model: bytes, *, quantize: Quantize) -> bytes:
         InvalidModel: the source is damaged, takes something else, or has an operator that is not known here.
         EngineMissing: a package is not installed; the message names what to install.
     """
-    from importlib import import_module
-
     from birdlite import __version__
 
-    for package in _PACKAGES:
-        try:
-            import_module(package)
-        except ImportError:
-            raise EngineMissing(
-                f"to make ONNX, the package {package} is needed: pip install 'birdlite[onnx]'"
-            ) from None
+    require(*PACKAGES)
     return _Conversion(tflite_graph.read(model), quantize).run(__version__)
 
 

@@ -18,16 +18,17 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from birdlite.convert.onnx_graph import require
 from birdlite.convert.saved_model.fold import Folded
 from birdlite.convert.saved_model.kernels import UnknownOperation
 from birdlite.convert.saved_model.onnx_network import Network, Value, spelt
 from birdlite.convert.saved_model.onnx_operations import OPERATIONS
 from birdlite.convert.saved_model.onnx_rules import roundings_of
-from birdlite.errors import EngineMissing, InvalidModel
+from birdlite.errors import InvalidModel
 
 Quantize = Literal["none", "int8"]
 
-_PACKAGES = ("numpy", "onnx")  # of the extra `onnx`
+PACKAGES = ("numpy", "onnx")
 _READ_BY_OTHERS = ("Const", "Shape")  # what they give is no value of the network, but says how others are computed
 
 
@@ -41,17 +42,9 @@ def graph_to_onnx(folded: Folded, *, quantize: Quantize) -> bytes:
         InvalidModel: the graph contradicts itself, or has no ranges for int8.
         EngineMissing: a package is not installed; the message names what to install.
     """
-    from importlib import import_module
-
     from birdlite import __version__
 
-    for package in _PACKAGES:
-        try:
-            import_module(package)
-        except ImportError:
-            raise EngineMissing(
-                f"to make ONNX, the package {package} is needed: pip install 'birdlite[onnx]'"
-            ) from None
+    require(*PACKAGES)
     rounded = roundings_of(folded.graph, folded.activations) if quantize == "int8" else {}
     if quantize == "int8" and not rounded:
         raise InvalidModel("the graph has no ranges of its own; int8 needs pictures to calibrate on")

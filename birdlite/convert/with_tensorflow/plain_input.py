@@ -70,7 +70,7 @@ def plain_input(graph: Graph) -> Line:
 def _step(graph: Graph, line: Line, node: Any) -> Line | None:
     """The line one step on, or None if the step is none that a line goes through."""
     reads = inputs_of(node)
-    if len(reads) != 2 or reads[0] == reads[1]:
+    if len(reads) != 2:
         return None
     ahead = reads[0] == line.node  # of the constant: the order of a subtraction matters
     number = _number(graph.nodes[reads[1] if ahead else reads[0]])

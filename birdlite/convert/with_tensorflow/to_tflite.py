@@ -29,7 +29,7 @@ def to_tflite(graph: Graph, quantize: Quantize, pictures: Sequence[bytes] = ()) 
     """Convert a graph of floats that takes plain pixels, uint8 [n, side, side, 3], and gives probabilities.
 
     `int8` takes the ranges of its activations from all of `pictures`, uint8 RGB [side, side, 3] each; its weights have
-    a scale for each channel, and all that it computes is int8.
+    a scale for each channel. Operations that TensorFlow Lite has in floats only stay so.
 
     Raises:
         InvalidModel: TensorFlow Lite has no such operation, or the result does not take plain pixels.
@@ -90,7 +90,6 @@ def _converter(tensorflow: Any, graph: Graph, line: Line | None, side: int) -> A
 
 def _ask_for_int8(tensorflow: Any, converter: Any, representative: Callable[[], Iterator[list[Any]]]) -> None:
     converter.optimizations = [tensorflow.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_ops = [tensorflow.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.representative_dataset = representative
     converter.inference_input_type = converter.inference_output_type = tensorflow.uint8
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from birdlite.cli.values import fraction, seconds, size, whole
+from birdlite.cli.values import fraction, pair, seconds, size, whole
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,10 @@ def test_a_fraction_lies_between_0_and_1(text: str) -> None:
     with pytest.raises(ValueError, match=r"must be between|not a number"):
         fraction(text)
     assert (fraction("0"), fraction("1")) == (0.0, 1.0)
+
+
+def test_a_pair_is_two_numbers_in_order() -> None:
+    assert pair("-1,1") == (-1.0, 1.0)
+    for text in ("1", "1,0", "0,0", "a,b", "0,nan", "0,1e9", "0,1,2", ""):
+        with pytest.raises(ValueError, match="number"):
+            pair(text)

@@ -421,3 +421,44 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
 
     assert path.read_bytes() == b"old"
     assert files_in(tmp_path) == {"file"}
+
+
+# Labels alone
+
+
+def test_labels_can_be_had_without_the_model_and_are_not_kept(
+    entry: Entry, origin: Origin, cache: Path, make_store: Callable[..., Store]
+) -> None:
+    labels = make_store(cache).labels(entry)
+
+    assert labels.names == ("Pica ficta", "background")
+    assert labels.common == ("Invented Magpie", None)
+    assert origin.hits("/model.tflite") == 0
+    assert not cache.exists()
+
+
+def test_labels_in_the_cache_are_not_fetched(
+    entry: Entry, origin: Origin, cache: Path, make_store: Callable[..., Store]
+) -> None:
+    store = make_store(cache)
+    store.open(entry)
+    store.close()
+
+    assert make_store(cache, offline=True).labels(entry).names == ("Pica ficta", "background")
+    assert origin.hits("/labels.csv") == 1
+
+
+def test_labels_that_are_not_there_without_a_network_are_told(
+    entry: Entry, cache: Path, make_store: Callable[..., Store]
+) -> None:
+    with pytest.raises(ModelUnavailable, match="--offline forbids fetching it"):
+        make_store(cache, offline=True).labels(entry)
+
+
+def test_labels_with_the_wrong_bytes_are_refused(
+    entry: Entry, origin: Origin, cache: Path, make_store: Callable[..., Store]
+) -> None:
+    origin.serve("/labels.csv", LABELS + b"2,stranger\n")
+
+    with pytest.raises(ModelUnavailable, match=r"no source gave labels\.csv"):
+        make_store(cache).labels(entry)

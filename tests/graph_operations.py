@@ -64,7 +64,8 @@ def network(step: Step, size: int | None, *, rounds: bool = False, side: int = S
     """
     build = Builder(seed=3, rounds=rounds)
     scaled = build.add("Mul", [build.input(side), build.constant("two", 2.0)], "scaled")
-    entry = build.fake_quant(build.add("Sub", [scaled, build.constant("one", 1.0)], "entry"), -1.0, 1.0)
+    # On a grid from -1 to 1, each pixel would lie in the middle between two values, where runtimes differ.
+    entry = build.fake_quant(build.add("Sub", [scaled, build.constant("one", 1.0)], "entry"), -1.0, 1.01)
     value = build.fake_quant(step(build, entry), -8.0, 8.0)
     if size is not None:
         value = build.add("Reshape", [value, build.constant("shape", [-1, size], "int32")], "scores")
@@ -103,10 +104,11 @@ def depthwise(build: Builder, value: str, multiplier: int, stride: int = 1) -> s
     return build.add("DepthwiseConv2dNative", [value, kernels], "conv", padding="SAME", strides=[1, stride, stride, 1])
 
 
-def biased(build: Builder, value: str, op: str, shape: tuple[int, ...], *, first: bool = False) -> str:
-    bias = build.constant("bias", build.chance.normal(0, 1, shape))
-    inputs = [bias, convolution(build, value)] if first else [convolution(build, value), bias]
-    return build.add(op, inputs, "biased")
+def biased(
+    build: Builder, value: str, op: str, shape: tuple[int, ...], *, first: bool = False, results: int = 4
+) -> str:
+    bias, product = build.constant("bias", build.chance.normal(0, 1, shape)), convolution(build, value, results=results)
+    return build.add(op, [bias, product] if first else [product, bias], "biased")
 
 
 def with_constant(build: Builder, value: str, op: str, shape: tuple[int, ...], *, first: bool = False) -> str:
@@ -154,7 +156,7 @@ def padded(build: Builder, value: str) -> str:
 
 def normalised(build: Builder, value: str, op: str, **attributes: Any) -> str:
     parts = [build.constant(f"part{i}", build.chance.uniform(0.5, 2, 3)) for i in range(4)]
-    return build.add(op, [value, *parts], "normal", is_training=False, **attributes)
+    return build.add(op, [value, *parts], "normal", **{"is_training": False, **attributes})
 
 
 def concatenated(build: Builder, value: str, axis: int) -> str:

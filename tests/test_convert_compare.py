@@ -9,6 +9,7 @@ import pytest
 from birdlite.convert.compare import Bounds, Distance, beyond, compare
 from birdlite.convert.pictures import drawn_pictures
 from birdlite.engines.base import Pixels
+from birdlite.errors import InvalidModel
 
 
 class Told:
@@ -30,6 +31,15 @@ def test_equal_answers_have_no_distance() -> None:
     answers = ([0.7, 0.2, 0.1, 0.0], [0.1, 0.1, 0.2, 0.6])
 
     assert compare(Told(*answers), Told(*answers), [b"", b""]) == Distance(2, 0.0, 0.0, 0.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_what_is_no_number_never_passes(which: int) -> None:
+    answers = [[0.5, 0.5], [0.5, 0.5]]
+    answers[which] = [float("nan"), 0.5]
+
+    with pytest.raises(InvalidModel, match="no numbers"):
+        compare(Told(answers[0]), Told(answers[1]), [b""])
 
 
 def test_differences_and_agreement_are_counted() -> None:

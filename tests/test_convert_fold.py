@@ -94,6 +94,85 @@ def test_one_value_on_two_grids_is_refused() -> None:
         fold(graph_of(build.graph_def, INPUT, OUTPUT))
 
 
+def test_grids_are_two_also_if_only_one_end_differs() -> None:
+    build = Builder()
+    value = build.add("Relu", [build.input()], "value")
+    few = build.add("FakeQuantWithMinMaxArgs", [value], "few", min=0.0, max=15.0, num_bits=4)
+    many = build.add("FakeQuantWithMinMaxArgs", [value], "many", min=0.0, max=255.0)
+    build.add("AddV2", [few, many], "prediction")
+
+    with pytest.raises(InvalidModel, match="two different grids"):
+        fold(graph_of(build.graph_def, INPUT, OUTPUT))
+
+
+def test_of_two_roundings_in_a_row_the_last_counts() -> None:
+    build = Builder()
+    value = build.fake_quant(build.add("Relu", [build.input()], "value"), 0.0, 1.0)
+    build.fake_quant(build.add("Identity", [value], "copy"), 0.0, 2.0)
+    build.add("Neg", ["copy/quant"], "prediction")
+
+    found = fold(graph_of(build.graph_def, INPUT, OUTPUT))
+
+    assert found.activations == {"value": grid(0, 2, 8, narrow=False)}
+
+
+def test_two_roundings_in_a_row_that_are_both_read_are_refused() -> None:
+    build = Builder()
+    first = build.fake_quant(build.add("Relu", [build.input()], "value"), 0.0, 1.0)
+    build.add("AddV2", [first, build.fake_quant(first, 0.0, 2.0)], "prediction")
+
+    with pytest.raises(InvalidModel, match="what value gives is rounded to two different grids"):
+        fold(graph_of(build.graph_def, INPUT, OUTPUT))
+
+
+def test_of_two_roundings_of_a_constant_in_a_row_the_last_counts() -> None:
+    build = Builder()
+    inner = build.fake_quant(build.constant("weights", [0.3, 1.7]), 0.0, 2.0)
+    build.add("Mul", [build.input(), build.fake_quant(inner, 0.0, 1.0)], "prediction")
+
+    found = fold(graph_of(build.graph_def, INPUT, OUTPUT))
+
+    assert found.weights == {"weights/quant/quant": grid(0, 1, 8, narrow=False)}
+
+
+def test_weights_are_on_their_grid_also_behind_an_identity() -> None:
+    build = Builder()
+    weights = build.add("Identity", [build.fake_quant(build.constant("weights", [0.3]), 0.0, 1.0)], "read")
+    build.add("Mul", [build.input(), weights], "prediction")
+
+    assert fold(graph_of(build.graph_def, INPUT, OUTPUT)).weights == {"read": grid(0, 1, 8, narrow=False)}
+
+
+def test_a_dead_channel_gets_a_scale_that_can_be_divided_by() -> None:
+    build = Builder()
+    ends = [build.constant("low", [-1.0, 0.0, -4.0]), build.constant("high", [1.0, 0.0, 4.0])]
+    weights = build.constant("weights", [[0.5, 0.5, 0.5]])
+    build.add(
+        "Mul", [build.input(), build.add("FakeQuantWithMinMaxVarsPerChannel", [weights, *ends], "q")], "prediction"
+    )
+
+    found = fold(graph_of(build.graph_def, INPUT, OUTPUT))
+
+    assert found.weights["q"].scale == pytest.approx([2 / 255, 8 / 255, 8 / 255])
+    assert constant_of(found.graph.nodes["q"])[0, 1] == 0
+
+
+def test_weights_that_are_all_dead_get_a_scale_too() -> None:
+    build = Builder()
+    weights = build.fake_quant(build.constant("weights", [0.5]), 0.0, 0.0)
+    build.add("Mul", [build.input(), weights], "prediction")
+
+    assert fold(graph_of(build.graph_def, INPUT, OUTPUT)).weights[weights].scale == 1.0
+
+
+def test_pictures_that_are_rounded_to_nothing_are_refused() -> None:
+    build = Builder()
+    build.add("Neg", [build.fake_quant(build.add("Relu", [build.input()], "value"), 0.0, 0.0)], "prediction")
+
+    with pytest.raises(InvalidModel, match="value/quant rounds all that it reads to 0"):
+        fold(graph_of(build.graph_def, INPUT, OUTPUT))
+
+
 def test_a_range_that_depends_on_the_picture_is_refused() -> None:
     build = Builder()
     value = build.add("Relu", [build.input()], "value")

@@ -29,7 +29,7 @@ from birdlite.models.card import ModelFormat
 from birdlite.models.model import Model, model_of
 from tests.origin import Origin
 from tests.tiny_graphs import CLASSES, Builder, network, photographs
-from tests.tiny_saved_models import write
+from tests.tiny_saved_models import GIVES, TAKES, write
 
 TENSORFLOW = pytest.mark.skipif(find_spec("tensorflow") is None, reason="the extra `convert` is not installed")
 WAYS = [
@@ -93,7 +93,7 @@ def test_a_good_conversion_passes(subject: Subject, to: ModelFormat, quantize: Q
     assert card.name == f"{module.subject.name}-{to}" + ("" if quantize == "none" else f"-{quantize}")
     assert card.distance["max_difference"] == round(conversion.distance.max_difference, 6)
     assert conversion.float_distance is not None
-    assert card.distance["float_top1"] == conversion.float_distance.top1
+    assert card.distance["float_top1"] == round(conversion.float_distance.top1, 6)
     assert card.made_with["source_sha256"] == module.subject.sha256
     assert ("tensorflow" in card.made_with) == (to == "tflite")
 
@@ -258,3 +258,11 @@ def test_what_is_missing_is_found_out_before_the_download() -> None:
 def test_without_tensorflow_there_is_no_tensorflow_lite() -> None:
     with pytest.raises(EngineMissing, match=r"tensorflow is needed: pip install 'birdlite\[convert\]'"):
         from_module.check("tflite", "none", calibrated=False)
+
+
+def test_a_signature_that_is_wrong_about_the_classes_is_found_out(tmp_path: Path) -> None:
+    module = write(tmp_path / "tiny", signatures={"default": (TAKES, GIVES._replace(shape=(-1, 4)))})
+    opened = open_module(str(module), Reading(labels=labels(tmp_path, 4)), Settings())
+
+    with pytest.raises(InvalidModel, match="4 labels for a model with 5 outputs"):
+        convert_module(opened, "onnx", "none", photographs(), None)

@@ -51,6 +51,16 @@ def test_a_graph_survives_being_written_and_read() -> None:
     assert all(after.nodes[name] == before.nodes[name] for name in before.nodes)
 
 
+def test_a_graph_may_begin_anywhere_and_what_is_before_is_left_out() -> None:
+    whole = graph_def_of(node("images", "Placeholder", []), node("a", "Relu", ["images"]), node("b", "Relu", ["a"]))
+
+    found = graph_of(whole, "a:0", "b:0")
+
+    assert list(found.nodes) == ["a", "b"]
+    written = message("GraphDef").FromString(graph_def(found))
+    assert [(made.name, list(made.input)) for made in written.node] == [("a", []), ("b", ["a"])]
+
+
 def test_fields_that_are_not_known_here_survive() -> None:
     known = node("a", "Const", []).SerializeToString()
     stranger = b"\x32\x05hello"  # field 6, which the schema here does not have
@@ -98,6 +108,21 @@ def test_attributes_are_plain_values() -> None:
     assert attribute(made, "strides") == [1, 2]
     assert (attribute(made, "flag"), attribute(made, "count"), attribute(made, "ratio")) == (True, 3, 0.5)
     assert attribute(made, "absent", 7) == 7
+    assert made.attr["T"].type == 1  # DT_FLOAT, as TensorFlow wants it, and not its name
+
+
+def test_attributes_may_be_lists_of_anything_or_hold_nothing() -> None:
+    made = node("a", "Op", [], scalar=())
+    made.attr["ratios"].list.f.extend([0.5, 2])
+    made.attr["flags"].list.b.extend([True, False])
+    made.attr["names"].list.s.extend([b"x", b"y"])
+    made.attr["any"].shape.unknown_rank = True
+    made.attr["nothing"].SetInParent()
+
+    assert (attribute(made, "ratios"), attribute(made, "flags")) == ([0.5, 2.0], [True, False])
+    assert attribute(made, "names") == ["x", "y"]
+    assert (attribute(made, "scalar", 7), attribute(made, "any", 7)) == ((), None)
+    assert attribute(made, "nothing", 7) == 7
 
 
 def test_a_node_that_reads_others_is_a_copy() -> None:
@@ -118,6 +143,7 @@ def test_a_node_that_reads_others_is_a_copy() -> None:
         np.zeros((0, 3), np.float32),
         np.array([True, False]),
         np.array([1, 2], np.float16),
+        np.array(0.5, np.float16),
     ],
 )
 def test_a_constant_survives_being_written_and_read(array: Any) -> None:
@@ -149,7 +175,11 @@ def tensor(dtype: int, shape: list[int], **fields: Any) -> Any:
         (tensor(1, [2]), [0.0, 0.0]),
         (tensor(3, [2], int_val=[-1, 7]), [-1, 7]),
         (tensor(9, [], int64_val=[9]), 9),
+        (tensor(4, [2], int_val=[255]), [255, 255]),
+        (tensor(6, [], int_val=[-128]), -128),
         (tensor(10, [2], bool_val=[True]), [True, True]),
+        (tensor(19, [2], half_val=[0x3800, 0xC000]), [0.5, -2.0]),
+        (tensor(2, [], double_val=[0.1]), 0.1),
     ],
 )
 def test_a_constant_of_values_repeats_the_last_one(made: Any, expected: Any) -> None:
@@ -162,10 +192,22 @@ def test_a_constant_of_values_repeats_the_last_one(made: Any, expected: Any) -> 
         (tensor(1, [2], tensor_content=b"1234"), "has 4 bytes for the shape"),
         (tensor(1, [1], float_val=[1.0, 2.0]), "has 2 values for the shape"),
         (tensor(7, [1]), "is of type 7"),
-        (tensor(1, [-1]), "shape"),
+        (tensor(1, [-1]), "is of type 1 and shape"),
+        (tensor(4, [1], int_val=[256]), "a value that is no uint8"),
+        (tensor(6, [2], int_val=[0, -129]), "a value that is no int8"),
+        (tensor(1, [1] * 33), "has 33 dimensions"),
+        (tensor(1, [0, 1 << 62, 1 << 62]), "more than 1024 MiB"),
         (tensor(1, [1 << 40]), "more than 1024 MiB"),
     ],
 )
 def test_a_constant_that_makes_no_sense_is_refused(made: Any, complaint: str) -> None:
     with pytest.raises(InvalidModel, match=complaint):
         constant_of(made)
+
+
+def test_a_constant_takes_the_bytes_of_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph_room, "MAX_CONSTANT_BYTES", 8)
+
+    assert constant_of(tensor(1, [2])).nbytes == 8
+    with pytest.raises(InvalidModel, match=r"has the shape \(3,\): more than"):
+        constant_of(tensor(1, [3]))

@@ -225,8 +225,8 @@ def test_a_result_that_is_no_row_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "shape",
-    [(-1, 9, 8, 3), (-1, 9, 9, 1), (-1, -1, -1, 3), (9, 9, 3), None],
-    ids=["wide", "grey", "any", "flat", "none"],
+    [(-1, 9, 8, 3), (-1, 9, 9, 1), (-1, -1, -1, 3), (9, 9, 3), (-1, 9, 9, 3, 1), None],
+    ids=["wide", "grey", "any", "one", "deep", "none"],
 )
 def test_only_square_pictures_of_three_colours_are_taken(shape: tuple[int, ...] | None) -> None:
     folded = fold(network(mean, None))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from birdlite import log
 from birdlite.convert.saved_model import hub as hub_room
 from birdlite.convert.saved_model.hub import DEFAULT_HANDLE, addresses_of, is_archive, open_source
-from birdlite.errors import InvalidModel, ModelUnavailable, UnknownModel
+from birdlite.errors import InvalidModel, ModelUnavailable, PictureError, UnknownModel
 from birdlite.fetch import Fetcher
 from tests.fetching import SETTINGS
 from tests.origin import Origin
@@ -33,6 +36,13 @@ BIRDS = (KAGGLE, TFHUB, STORAGE)
             "https://www.kaggle.com/models/google/aiy/frameworks/tensorFlow1/variations/vision-classifier-birds-v1/versions/1",
             BIRDS,
         ),
+        # As people write it: https://www.kaggle.com/models/google/aiy/frameworks/TensorFlow1/variations/…
+        (
+            "https://kaggle.com/models/google/aiy/frameworks/TensorFlow1/variations/vision-classifier-birds-v1/versions/1/",
+            BIRDS,
+        ),
+        ("https://www.kaggle.com/models/google/aiy/tensorFlow1/vision-classifier-birds-v1/1?tab=files#top", BIRDS),
+        ("HTTPS://tfhub.dev/google/aiy/vision/classifier/birds_V1/1/", BIRDS),
         (
             "google/imagenet/mobilenet_v2_100_224/classification/5",
             (
@@ -44,8 +54,18 @@ BIRDS = (KAGGLE, TFHUB, STORAGE)
             "https://www.kaggle.com/models/google/mobilenet-v2/tensorFlow2/100-224-classification/2",
             ("https://www.kaggle.com/api/v1/models/google/mobilenet-v2/tensorFlow2/100-224-classification/2/download",),
         ),
+        (
+            "https://www.kaggle.com/models/Someone/Birds/frameworks/TensorFlow2/variations/Large/versions/3",
+            ("https://www.kaggle.com/api/v1/models/Someone/Birds/tensorFlow2/Large/3/download",),
+        ),
         ("https://example.org/birds.tar.gz", ("https://example.org/birds.tar.gz",)),
+        ("HTTP://example.org/birds.tar.gz", ("HTTP://example.org/birds.tar.gz",)),
         ("birds-v1-lite", None),
+        ("../models/birds/1", None),
+        ("./models/birds/1", None),
+        ("models/../birds/1", None),
+        ("/models/birds/1", None),
+        ("models/birds/1b", None),
         ("photos/2024", None),
         ("model.tflite", None),
         ("ftp://example.org/a/b/1", None),
@@ -106,6 +126,57 @@ def test_no_further_address_is_asked_once_one_has_it(
     assert [origin.hits(where(url)) for url in BIRDS] == [1, 0, 0]
 
 
+def test_an_archive_may_be_somewhere_else_by_now(origin: Origin, fetcher: Fetcher, tmp_path: Path, place: str) -> None:
+    origin.redirect(where(KAGGLE), "https://storage.example.org/signed.tar.gz?signature=1")
+    origin.serve("/storage.example.org/signed.tar.gz", pack(write(tmp_path / "module")))
+
+    assert open_source(DEFAULT_HANDLE, fetcher, place) == place
+    assert [origin.hits(where(url)) for url in BIRDS] == [1, 0, 0]
+
+
+def test_a_module_may_take_longer_than_a_picture(origin: Origin, tmp_path: Path, place: str) -> None:
+    origin.serve(where(KAGGLE), pack(write(tmp_path / "module")))
+    fetcher = Fetcher(SETTINGS._replace(mirror=origin.base, timeout=1e-9))
+    with pytest.raises(PictureError, match="not here within"):
+        fetcher.get(KAGGLE)
+
+    assert open_source(DEFAULT_HANDLE, fetcher, place) == place
+    fetcher.close()
+
+
+def test_it_is_said_how_much_came_from_where(origin: Origin, fetcher: Fetcher, tmp_path: Path, place: str) -> None:
+    origin.serve(where(TFHUB), pack(write(tmp_path / "module")))
+    said: list[tuple[int, str]] = []
+    log.to(lambda level, message, _: said.append((level, message)), log.DEBUG)
+
+    open_source(DEFAULT_HANDLE, fetcher, place)
+
+    assert (log.INFO, f"fetched {DEFAULT_HANDLE}: 0.0 MB from tfhub.dev") in said
+    assert (log.DEBUG, f"no module from {KAGGLE}: 404 Not Found from 127.0.0.1") in said
+
+
+def test_passwords_and_signatures_are_not_repeated(origin: Origin, fetcher: Fetcher, place: str) -> None:
+    said: list[str] = []
+    log.to(lambda _, message, __: said.append(message), log.DEBUG)
+    origin.serve("/example.org/good.tar.gz", b"\x1f\x8b and no more")
+
+    for name, complaint in (("good", InvalidModel), ("bad", ModelUnavailable)):
+        with pytest.raises(complaint, match=rf"^https://example\.org/{name}\.tar\.gz") as caught:
+            open_source(f"https://me:secret@example.org/{name}.tar.gz?signature=secret", fetcher, place)
+        said.append(str(caught.value))
+
+    assert any("fetched https://example.org/good.tar.gz" in text for text in said)
+    assert not any("secret" in text for text in said)
+
+
+def test_what_is_called_off_is_not_tried_elsewhere(origin: Origin, place: str) -> None:
+    cancel = threading.Event()
+    cancel.set()
+
+    with pytest.raises(ModelUnavailable, match=f"^{DEFAULT_HANDLE}: called off before it was here$"):
+        open_source(DEFAULT_HANDLE, Fetcher(SETTINGS._replace(mirror=origin.base), cancel), place)
+
+
 def test_a_module_that_cannot_be_had_is_told_with_every_reason(origin: Origin, fetcher: Fetcher, place: str) -> None:
     origin.serve(where(KAGGLE), b"", status=403)
     origin.serve(where(TFHUB), b"<html></html>")
@@ -141,6 +212,25 @@ def test_a_folder_is_taken_as_it_is(fetcher: Fetcher, tmp_path: Path, place: str
     module = str(write(tmp_path / "module"))
 
     assert open_source(module, fetcher, place) == module
+
+
+def test_a_pipe_is_not_waited_for(fetcher: Fetcher, tmp_path: Path, place: str) -> None:
+    pipe = tmp_path / "birds.tar.gz"
+    os.mkfifo(pipe)
+
+    assert not is_archive(str(pipe))
+    with pytest.raises(InvalidModel, match="not a regular file"):
+        open_source(str(pipe), fetcher, place)
+
+
+def test_a_file_that_is_too_large_is_not_read(
+    fetcher: Fetcher, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_room, "ARCHIVE_MAX_BYTES", 100)
+    (tmp_path / "birds.tar.gz").write_bytes(bytes(101))
+
+    with pytest.raises(InvalidModel, match=r"birds\.tar\.gz: more than 100 bytes"):
+        open_source(str(tmp_path / "birds.tar.gz"), fetcher, place)
 
 
 @pytest.mark.parametrize("name", ["birds.tar.gz", "download"])

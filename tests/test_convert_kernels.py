@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from birdlite.convert.saved_model import kernels as kernels_room
-from birdlite.convert.saved_model.graph import node
-from birdlite.convert.saved_model.kernels import KERNELS, UnknownOperation, run
+from birdlite.convert.saved_model import windows as windows_room
+from birdlite.convert.saved_model.graph import graph_of, node
+from birdlite.convert.saved_model.kernels import KERNELS, UnknownOperation, constants_of, run
 from birdlite.errors import InvalidModel
+from tests.tiny_graphs import INPUT, OUTPUT, Builder
 
 CHANCE = np.random.default_rng(3)
 
@@ -24,46 +26,6 @@ def compute(op: str, *inputs: Any, **attributes: Any) -> Any:
     return run(node("tested", op, [], **attributes), [np.asarray(value) for value in inputs])
 
 
-ROW = np.array([[[[1.0], [2.0], [3.0], [4.0]]]], np.float32)  # one row of four pixels
-
-
-def test_same_padding_puts_the_odd_pixel_behind() -> None:
-    weights = np.array([1, 10, 100], np.float32).reshape(1, 3, 1, 1)
-
-    found = compute("Conv2D", ROW, weights, padding="SAME", strides=[1, 2, 2, 1])
-
-    assert found.reshape(-1).tolist() == [321.0, 43.0]  # pixels 1 2 3, then 3 4 and nothing
-
-
-def test_valid_padding_is_none() -> None:
-    weights = np.array([1, 10], np.float32).reshape(1, 2, 1, 1)
-
-    found = compute("Conv2D", ROW, weights, padding="VALID", strides=[1, 1, 1, 1])
-
-    assert found.reshape(-1).tolist() == [21.0, 32.0, 43.0]
-
-
-def test_a_depthwise_convolution_keeps_the_results_of_a_channel_together() -> None:
-    pixel = np.array([2.0, 3.0], np.float32).reshape(1, 1, 1, 2)
-    weights = np.array([[1, 10], [100, 1000]], np.float32).reshape(1, 1, 2, 2)
-
-    found = compute("DepthwiseConv2dNative", pixel, weights, padding="SAME", strides=[1, 1, 1, 1])
-
-    assert found.reshape(-1).tolist() == [2.0, 20.0, 300.0, 3000.0]
-
-
-def test_padding_does_not_count_in_an_average() -> None:
-    found = compute("AvgPool", ROW, padding="SAME", ksize=[1, 1, 3, 1], strides=[1, 1, 2, 1])
-
-    assert found.reshape(-1).tolist() == [2.0, 3.5]
-
-
-def test_padding_is_never_the_largest() -> None:
-    found = compute("MaxPool", -ROW, padding="SAME", ksize=[1, 1, 3, 1], strides=[1, 1, 2, 1])
-
-    assert found.reshape(-1).tolist() == [-1.0, -3.0]
-
-
 def test_a_softmax_survives_large_logits() -> None:
     assert compute("Softmax", np.array([[1000.0, 1000.0]], np.float32)).tolist() == [[0.5, 0.5]]
 
@@ -71,6 +33,13 @@ def test_a_softmax_survives_large_logits() -> None:
 def test_squeezing_leaves_the_batch() -> None:
     assert compute("Squeeze", floats(1, 1, 1, 5)).shape == (1, 5)
     assert compute("Squeeze", floats(2, 1, 1, 5), squeeze_dims=[1]).shape == (2, 1, 5)
+
+
+@pytest.mark.parametrize(("attributes", "dtype"), [({}, np.int32), ({"out_type": "int64"}, np.int64)])
+def test_a_shape_is_a_row_of_whole_numbers(attributes: dict[str, Any], dtype: type) -> None:
+    found = compute("Shape", floats(2, 3, 5), **attributes)
+
+    assert (found.tolist(), found.dtype) == ([2, 3, 5], dtype)
 
 
 def test_floats_stay_floats_of_32_bits() -> None:
@@ -89,33 +58,33 @@ def test_an_operation_that_is_not_known_is_named_with_the_way_out() -> None:
     )
 
 
+def test_a_second_input_is_named_as_one() -> None:
+    with pytest.raises(InvalidModel, match="the graph has a second input: dropout/keep") as caught:
+        run(node("dropout/keep", "Placeholder", []), [])
+
+    assert not isinstance(caught.value, UnknownOperation)  # TensorFlow would not know its value either
+
+
 WRONG: list[tuple[str, list[Any], dict[str, Any], str]] = [
-    (
-        "Conv2D",
-        [floats(1, 4, 4, 3), floats(3, 3, 2, 8)],
-        {"padding": "SAME", "strides": [1, 1, 1, 1]},
-        "for 3 channels",
-    ),
-    ("Conv2D", [floats(1, 4, 4, 3), floats(5, 5, 3, 8)], {"padding": "VALID", "strides": [1, 1, 1, 1]}, "5 px on 4 px"),
-    ("Conv2D", [floats(4, 3), floats(1, 1, 3, 8)], {"padding": "SAME", "strides": [1, 1, 1, 1]}, "on \\[4, 3\\]"),
-    ("Conv2D", [floats(1, 4, 4, 3), floats(1, 1, 3, 8)], {"padding": "SAME", "strides": [1, 0, 1, 1]}, "strides"),
-    (
-        "Conv2D",
-        [floats(1, 3, 4, 4), floats(1, 1, 4, 8)],
-        {"padding": "SAME", "strides": [1, 1, 1, 1], "data_format": "NCHW"},
-        "laid out as NCHW",
-    ),
-    (
-        "DepthwiseConv2dNative",
-        [floats(1, 4, 4, 3), floats(3, 3, 2, 1)],
-        {"padding": "SAME", "strides": [1, 1, 1, 1]},
-        "for 3",
-    ),
     ("MatMul", [floats(2, 3), floats(4, 5)], {}, "does not fit"),
+    ("MatMul", [floats(2, 2, 3), floats(3, 5)], {}, "a product of"),
     ("Add", [floats(2, 3), floats(4, 5)], {}, "does not fit"),
-    ("Add", [floats(2, 3)], {}, "does not fit"),
+    ("Add", [floats(2, 3)], {}, "reads 1 values instead of 2"),
+    ("Add", [floats(3), floats(3), floats(3)], {}, "reads 3 values instead of 2"),
+    ("Neg", [floats(3), floats(3)], {}, "reads 2 values instead of 1"),
+    ("Add", [floats(3), np.arange(3, dtype=np.int32)], {}, "float32 and int32"),
+    ("BiasAdd", [floats(1, 3, 4, 3), floats(3)], {"data_format": "NCHW"}, "laid out as NCHW"),
+    ("BiasAdd", [floats(1, 2, 4, 3), floats(4, 3)], {}, "a bias of shape .4, 3. for 3 channels"),
+    ("BiasAdd", [floats(1, 2, 4, 1), floats(3)], {}, "a bias of shape .3. for 1 channels"),
+    ("Cast", [floats(3)], {}, "to None"),
+    ("Cast", [floats(3)], {"DstT": "type 14"}, "to type 14"),
+    ("FakeQuantWithMinMaxVars", [floats(2, 3), -np.ones(3), np.ones(3)], {}, "has no range"),
+    ("FakeQuantWithMinMaxVarsPerChannel", [floats(2, 3), np.array(-1.0), np.array(1.0)], {}, "has no range"),
+    ("FakeQuantWithMinMaxVarsPerChannel", [floats(2, 1), -np.ones(3), np.ones(3)], {}, "3 ranges for 1 channels"),
+    ("FusedBatchNormV3", [floats(1, 2, 2, 1), *(floats(3) for _ in range(4))], {"is_training": False}, "1 channels"),
     ("Reshape", [floats(2, 3), np.array([7])], {}, "does not fit"),
     ("FusedBatchNormV3", [floats(1, 2, 2, 3), *(floats(3) for _ in range(4))], {"is_training": True}, "in training"),
+    ("FusedBatchNormV3", [floats(1, 2, 2, 3), *(floats(3) for _ in range(4))], {}, "in training"),
     ("Transpose", [floats(2, 3), np.array([0, 5])], {}, "does not fit"),
 ]
 
@@ -128,11 +97,59 @@ def test_what_does_not_fit_is_said_with_the_nodes_name(
         compute(op, *inputs, **attributes)
 
 
-def test_a_small_graph_cannot_make_a_giant(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels_room, "MAX_CONSTANT_BYTES", 1 << 20)
+LARGE = 1 << 20
+GIANTS: list[tuple[str, list[Any], dict[str, Any]]] = [
+    ("Mul", [floats(1000, 1), floats(1, 1000)], {}),
+    ("MatMul", [floats(1000, 1), floats(1, 1000)], {}),
+    ("Cast", [np.zeros(LARGE // 8 + 1, np.uint8)], {"DstT": "float64"}),
+    ("ConcatV2", [*[floats(LARGE // 8)] * 3, np.array(0, np.int32)], {}),
+    ("Pad", [floats(1, 1), np.array([[0, 999], [999, 0]], np.int32)], {}),
+    ("Pad", [floats(1, 1), np.array([[0, 2**31 - 1]] * 2, np.int32)], {}),
+]
 
-    with pytest.raises(InvalidModel, match="more than 1 MiB"):
-        compute("Mul", floats(1000, 1), floats(1, 1000))
+
+@pytest.mark.parametrize(("op", "inputs", "attributes"), GIANTS)
+def test_a_small_graph_cannot_make_a_giant(
+    op: str, inputs: list[Any], attributes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows_room, "MAX_CONSTANT_BYTES", LARGE)
+    assert all(np.asarray(value).nbytes <= LARGE for value in inputs)
+
+    with pytest.raises(InvalidModel, match=f"{op} tested: .* more than 1 MiB"):
+        compute(op, *inputs, **attributes)
+
+
+def test_memory_that_is_not_there_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def greedy(node: Any, inputs: list[Any]) -> Any:
+        raise MemoryError
+
+    monkeypatch.setitem(KERNELS, "Neg", greedy)
+
+    with pytest.raises(InvalidModel, match="Neg tested: takes more memory than there is"):
+        compute("Neg", floats(3))
+
+
+def test_constants_are_what_does_not_depend_on_the_picture() -> None:
+    build = Builder()
+    doubled = build.add("Mul", [build.constant("two", 2.0), build.constant("three", 3.0)], "six")
+    build.add("Mul", [build.input(), doubled], "prediction")
+
+    found = constants_of(graph_of(build.graph_def, INPUT, OUTPUT))
+
+    assert {name: float(value) for name, value in found.items()} == {"two": 2.0, "three": 3.0, "six": 6.0}
+
+
+def test_many_constants_cannot_make_a_giant_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels_room, "MOST_BYTES", LARGE)
+    build = Builder()
+    value = build.input()
+    for name in "abc":
+        value = build.add("AddV2", [value, build.constant(name, np.zeros(LARGE // 4 // 2 - 1))], f"{value}{name}")
+    definition = build.graph_def
+
+    assert len(constants_of(graph_of(definition, INPUT, "imagesab:0"))) == 2
+    with pytest.raises(InvalidModel, match="its constants take more than 1 MiB"):
+        constants_of(graph_of(definition, INPUT, "imagesabc:0"))
 
 
 WINDOWS: list[dict[str, Any]] = [
@@ -147,6 +164,7 @@ CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
         [floats(1, 6, 6, 3), floats(3, 3, 3, 4)],
         {"padding": "EXPLICIT", "strides": [1, 2, 1, 1], "explicit_paddings": [0, 0, 1, 2, 0, 3, 0, 0]},
     ),
+    *(("Conv2D", [floats(2, 9, 8, 4), floats(3, 2, 2, 6)], window) for window in WINDOWS[:2]),
     *(("DepthwiseConv2dNative", [floats(2, 9, 8, 3), floats(3, 3, 3, 2)], window) for window in WINDOWS),
     *(("AvgPool", [floats(2, 9, 8, 3)], {**window, "ksize": [1, 3, 2, 1]}) for window in WINDOWS),
     *(("MaxPool", [floats(2, 9, 8, 3)], {**window, "ksize": [1, 3, 2, 1]}) for window in WINDOWS),
@@ -167,6 +185,8 @@ CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("Pad", [floats(1, 2, 3), np.array([[0, 0], [1, 2], [3, 0]], np.int32)], {}),
     ("PadV2", [floats(1, 2), np.array([[0, 0], [1, 2]], np.int32), np.array(7, np.float32)], {}),
     ("Reshape", [floats(2, 6), np.array([-1, 3], np.int32)], {}),
+    ("Shape", [floats(2, 6)], {}),
+    ("Shape", [floats(2, 6)], {"out_type": "int64"}),
     ("Squeeze", [floats(2, 1, 3, 1)], {"squeeze_dims": [1, 3]}),
     ("StopGradient", [floats(3)], {}),
     ("Transpose", [floats(2, 3, 4), np.array([2, 0, 1], np.int32)], {}),
@@ -176,6 +196,12 @@ CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
         [floats(9, 3), -np.abs(floats(3)) - 1, np.abs(floats(3)) + 1],
         {"num_bits": 5},
     ),
+    (
+        "FakeQuantWithMinMaxVarsPerChannel",
+        [floats(9, 3), np.array([-1, 0, 0], np.float32), np.array([1, 0, 1e-40], np.float32)],
+        {"narrow_range": True},
+    ),
+    ("FakeQuantWithMinMaxVars", [floats(9), np.float32(0), np.float32(0)], {}),
     ("FakeQuantWithMinMaxArgs", [floats(50) * 9], {"min": -2.0, "max": 6.0}),
 ]
 

@@ -60,6 +60,18 @@ def test_an_operation_that_is_not_known_is_told_at_once() -> None:
         NumpyEngine(take_pixels(graph_of(build.graph_def, INPUT, OUTPUT), SIDE))
 
 
+def test_a_network_may_take_a_shape_from_a_value_of_its_own() -> None:
+    build = Builder()
+    logits = build.add("Mean", [build.input(), build.constant("sides", [1, 2], "int32")], "logits")
+    flat = build.add("Reshape", [logits, build.constant("shape", [-1, 3], "int32")], "flat")
+    softmax = build.add("Softmax", [flat], "softmax")
+    build.add("Reshape", [softmax, build.add("Shape", [logits], "logits/shape")], "prediction")  # slim's softmax
+
+    found = NumpyEngine(take_pixels(graph_of(build.graph_def, INPUT, OUTPUT), SIDE)).run(b"".join(photographs(2)), 2)
+
+    assert np.sum(found, axis=1) == pytest.approx([1.0, 1.0])
+
+
 def test_a_graph_that_gives_something_else_is_no_classifier() -> None:
     build = Builder()
     build.add("Relu", [build.input()], "prediction")

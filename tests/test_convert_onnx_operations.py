@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from birdlite.convert.saved_model.fold import fold
+from birdlite.convert.saved_model.graph import graph_of
 from birdlite.convert.saved_model.kernels import UnknownOperation
+from birdlite.convert.saved_model.pixels import take_pixels
 from birdlite.convert.saved_model.to_onnx import graph_to_onnx
 from birdlite.errors import InvalidModel
 from tests.graph_operations import (
     FLOAT_MOST,
+    SIDE,
     STEP,
     Step,
     biased,
@@ -42,6 +45,14 @@ pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
 
 
+def two_activations(build: Builder, value: str) -> str:
+    """One convolution, cut off and rounded in two ways."""
+    wide = build.add("Mul", [convolution(build, value), build.constant("four", 4.0)], "wide")
+    low = build.fake_quant(build.add("Relu6", [wide], "low"), 0, 3)
+    high = build.fake_quant(build.add("Relu6", [wide], "high"), 0, 6)
+    return build.add("AddV2", [high, low], "sum")
+
+
 CASES: dict[str, tuple[Step, int]] = {
     "nothing": (lambda b, v: v, 243),
     "convolution": (convolution, 324),
@@ -59,6 +70,14 @@ CASES: dict[str, tuple[Step, int]] = {
     "bias by Add": (lambda b, v: biased(b, v, "Add", (4,)), 324),
     "bias in front": (lambda b, v: biased(b, v, "AddV2", (1, 1, 1, 4), first=True), 324),
     "one bias for all": (lambda b, v: biased(b, v, "AddV2", ()), 324),
+    "bias behind a rounding": (
+        lambda b, v: b.add(
+            "AddV2", [b.fake_quant(convolution(b, v), -40, 40), b.constant("bias", [0.5, 0.2, 1, -1])], "biased"
+        ),
+        324,
+    ),
+    "bias for one of two": (lambda b, v: b.add("Mul", [biased(b, v, "AddV2", (4,)), "conv"], "gated"), 324),
+    "something for every row": (lambda b, v: biased(b, v, "AddV2", (9, 1, 1), results=9), 729),
     "something for every column": (lambda b, v: biased(b, v, "AddV2", (9, 1)), 324),
     "something for every pixel": (lambda b, v: biased(b, v, "AddV2", (9, 9, 4)), 324),
     "depthwise convolution": (lambda b, v: depthwise(b, v, 1), 243),
@@ -66,6 +85,11 @@ CASES: dict[str, tuple[Step, int]] = {
     "depthwise convolution with multiplier": (lambda b, v: depthwise(b, v, 2), 486),
     "relu": (lambda b, v: b.add("Relu", [v], "relu"), 243),
     "relu6": (lambda b, v: b.add("Relu6", [with_constant(b, v, "Mul", (), first=True)], "relu6"), 243),
+    "relu6 on the grid of its input": (
+        lambda b, v: b.add("Relu6", [b.fake_quant(with_constant(b, v, "Mul", (1,)), -8, 8)], "relu6"),
+        243,
+    ),
+    "two activations of one value": (two_activations, 324),
     "sigmoid": (lambda b, v: b.add("Sigmoid", [v], "sigmoid"), 243),
     "softmax of a row": (lambda b, v: b.add("Softmax", [mean(b, v)], "softmax"), 3),
     "softmax of every pixel": (lambda b, v: b.add("Softmax", [v], "softmax"), 243),
@@ -79,11 +103,14 @@ CASES: dict[str, tuple[Step, int]] = {
     "a constant for every column": (lambda b, v: with_constant(b, v, "Mul", (9, 1)), 243),
     "average": (lambda b, v: pool(b, v, "AvgPool", 3, 2, "SAME"), 75),
     "average of everything": (lambda b, v: pool(b, v, "AvgPool", 9, 1, "VALID"), 3),
+    "average of all that is near": (lambda b, v: pool(b, v, "AvgPool", 9, 1, "SAME"), 243),
+    "average of a corner": (lambda b, v: pool(b, v, "AvgPool", 7, 3, "VALID"), 3),
     "average of everything and beyond": (lambda b, v: pool(b, v, "AvgPool", 9, 9, "SAME"), 3),
     "maximum": (lambda b, v: pool(b, v, "MaxPool", 2, 2, "SAME"), 75),
     "maximum without padding": (lambda b, v: pool(b, v, "MaxPool", 3, 2, "VALID"), 48),
     "mean": (mean, 3),
     "mean that stays a picture": (lambda b, v: mean(b, v, (-2, -3), keep_dims=True), 3),
+    "product with its mean": (lambda b, v: b.add("Mul", [v, mean(b, v, keep_dims=True)], "product"), 243),
     "squeeze": (lambda b, v: squeezed(b, v, 1, 2), 3),
     "squeeze of two from behind": (lambda b, v: squeezed(b, v, -3, -2), 3),
     "squeeze of whatever is 1": (squeezed, 3),
@@ -124,7 +151,25 @@ def test_in_whole_numbers_an_operation_gives_what_it_gives_in_tensorflow_with_ro
         apart = np.abs(by_onnxruntime(model, pictures, optimized=optimized) - expected) / STEP
         # What lies in the middle between two values may be rounded to either; a softmax is not rounded.
         assert apart.max() < 1.01
-        assert apart.mean() < (0.3 if "softmax" in case else 0.15)
+        assert apart.mean() < (0.3 if "softmax" in case else 0.13)
+
+
+def test_a_convolution_may_be_in_groups() -> None:
+    """NumPy's kernel knows none; a depthwise convolution of the same numbers is the same."""
+
+    def grouped(build: Builder, value: str) -> str:
+        kernels = build.constant("w", numbers.reshape(3, 3, 1, 6))
+        return build.add("Conv2D", [value, kernels], "conv", padding="SAME", strides=[1, 1, 1, 1])
+
+    def apart(build: Builder, value: str) -> str:
+        kernels = build.constant("w", numbers.reshape(3, 3, 3, 2))
+        return build.add("DepthwiseConv2dNative", [value, kernels], "conv", padding="SAME", strides=[1, 1, 1, 1])
+
+    numbers = np.random.default_rng(2).normal(0, 1, 54)
+
+    scores = by_onnxruntime(graph_to_onnx(fold(network(grouped, 486)), quantize="none"), noise())
+
+    assert np.abs(scores - by_numpy(network(apart, 486), noise())).max() < FLOAT_MOST
 
 
 def test_a_reshape_may_take_its_shape_from_another_value() -> None:
@@ -165,7 +210,7 @@ UNKNOWN: dict[str, tuple[Step, str]] = {
     "an operation": (lambda b, v: b.add("LeakyRelu", [v], "leaky"), r"`LeakyRelu` \(node leaky\)"),
     "channels first": (lambda b, v: convolution(b, v, data_format="NCHW"), "`Conv2D`"),
     "a bias for channels first": (
-        lambda b, v: b.add("BiasAdd", [v, b.constant("bias", [1, 2, 3])], "odd", data_format="NCHW"),
+        lambda b, v: b.add("BiasAdd", [convolution(b, v), b.constant("bias", [1] * 4)], "odd", data_format="NCHW"),
         "`BiasAdd`",
     ),
     "weights that depend on the picture": (lambda b, v: b.add("Conv2D", [v, v], "odd", padding="SAME"), "`Conv2D`"),
@@ -186,7 +231,7 @@ UNKNOWN: dict[str, tuple[Step, str]] = {
         "`Pad`",
     ),
     "one picture above the other": (lambda b, v: concatenated(b, v, 1), "`ConcatV2`"),
-    "a norm that learns": (lambda b, v: b.add("FusedBatchNorm", [v] * 5, "odd"), "`FusedBatchNorm`"),
+    "a norm that learns": (lambda b, v: normalised(b, v, "FusedBatchNorm", is_training=True), "`FusedBatchNorm`"),
     "a shape as a value": (
         lambda b, v: b.add("Mul", [b.add("Shape", [v], "size"), v], "odd"),
         r"`Shape` \(node size\)",
@@ -201,6 +246,14 @@ def test_what_is_not_known_here_is_named_with_its_place_and_the_way_round_it(cas
 
     with pytest.raises(UnknownOperation, match=rf"^the operation {names}.* is not known here; .*birdlite\[convert\]"):
         graph_to_onnx(fold(network(step, 243)), quantize="none")
+
+
+def with_strides_of_floats(build: Builder, value: str) -> str:
+    name = convolution(build, value)
+    strides = build.graph_def.node[-1].attr["strides"].list
+    strides.f.extend([1, 1, 1, 1])
+    del strides.i[:]
+    return name
 
 
 REFUSED: dict[str, tuple[Step, str]] = {
@@ -219,6 +272,7 @@ REFUSED: dict[str, tuple[Step, str]] = {
         lambda b, v: convolution(b, v, padding="EXPLICIT", explicit_paddings=[0, 0, 1, 1, 1, 1, 0, 2]),
         "pads",
     ),
+    "strides that are no whole numbers": (with_strides_of_floats, "strides"),
     "an absurd dilation": (lambda b, v: convolution(b, v, dilations=[1, 1 << 40, 1, 1]), "dilations"),
     "a window larger than the picture": (lambda b, v: convolution(b, v, (10, 3), padding="VALID"), "larger than the"),
     "weights for other channels": (
@@ -228,6 +282,20 @@ REFUSED: dict[str, tuple[Step, str]] = {
     "depthwise weights for other channels": (
         lambda b, v: b.add("DepthwiseConv2dNative", [v, weights(b, (3, 3, 4, 1))], "odd", padding="SAME"),
         "weights of shape",
+    ),
+    "weights for more channels": (lambda b, v: convolution(b, v, channels=5), "for 3 channels"),
+    "groups of different size": (
+        lambda b, v: convolution(b, v, channels=1, results=4),
+        r"weights of shape \[3, 3, 1, 4\] for 3",
+    ),
+    "a bias for other results": (lambda b, v: biased(b, v, "BiasAdd", (3,)), "do not fit"),
+    "a bias that is no number": (
+        lambda b, v: b.add("AddV2", [convolution(b, v), b.constant("bias", [1, 2, np.nan, 4])], "odd"),
+        "not all numbers",
+    ),
+    "pictures of different sizes": (
+        lambda b, v: b.add("ConcatV2", [v, convolution(b, v, stride=2), b.constant("axis", 3, "int32")], "together"),
+        r"\[n, 9, 9, 3\], \[n, 5, 5, 4\] along",
     ),
     "weights for another row": (lambda b, v: multiplied(b, mean(b, v), 5), r"weights of shape \[5, 4\] for \[n, 3\]"),
     "no weights": (lambda b, v: convolution(b, v, results=0), "weights of shape"),
@@ -259,3 +327,12 @@ def test_what_does_not_hold_together_is_refused(case: str) -> None:
 
     with pytest.raises(InvalidModel, match=says):
         graph_to_onnx(fold(network(step, 243)), quantize="none")
+
+
+def test_pixels_are_made_floats_and_nothing_else() -> None:
+    build = Builder()
+    cast = build.add("Cast", [build.input(SIDE, "uint8")], "cast", DstT="int32")
+    graph = take_pixels(graph_of(build.graph_def, "images:0", f"{mean(build, cast)}:0"), SIDE)
+
+    with pytest.raises(UnknownOperation, match=r"`Cast` \(node cast\)"):
+        graph_to_onnx(fold(graph), quantize="none")

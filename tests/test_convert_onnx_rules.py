@@ -10,8 +10,10 @@ import pytest
 from birdlite.convert.saved_model import fake_quant
 from birdlite.convert.saved_model.fold import Folded, fold
 from birdlite.convert.saved_model.graph import Graph, graph_of
+from birdlite.convert.saved_model.onnx_rules import pixels_of
 from birdlite.convert.saved_model.pixels import take_pixels
 from birdlite.convert.saved_model.to_onnx import graph_to_onnx
+from birdlite.errors import InvalidModel
 from tests.graph_operations import (
     FLOAT_MOST,
     SIDE,
@@ -26,6 +28,7 @@ from tests.graph_operations import (
     noise,
     optimised_kinds,
     pool,
+    reshaped,
     squeezed,
 )
 from tests.tiny_graphs import Builder
@@ -50,6 +53,8 @@ STAGES: dict[str, tuple[list[Stage], float, int, float]] = {  # and the scale, z
     "from a number": ([("Mul", 2, False), ("Sub", 1, True)], 2 / 255, 0, 0),
     "a number divided by it": ([("AddV2", 1, False), ("RealDiv", 1, True)], 1 / 255, 0, 1),
     "by 0": ([("Mul", 0, False)], 1 / 255, 0, 0),
+    "beyond all floats": ([("Mul", 1e20, False), ("Mul", 1e10, False)], 1 / 255, 0, 0),
+    "far beyond the pixels": ([("Add", 1e13, False)], 1 / 255, 0, 0),
     "every colour": ([("Mul", 2, False), ("Sub", (0.4, 0.5, 0.6), False)], 2 / 255, 0, 0),
 }
 
@@ -76,6 +81,14 @@ def test_what_is_done_to_the_pixels_first_becomes_one_scale_and_one_offset(case:
     assert constants.get("pixels_offset", 0) == pytest.approx(offset, rel=1e-6)
     expected = by_numpy(graph, pictures)
     assert by_onnxruntime(model, pictures) == pytest.approx(expected, rel=1e-6, abs=1e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("stage", [("Mul", np.inf, False), ("Add", np.nan, False), ("RealDiv", 0.0, False)])
+def test_what_is_no_number_is_no_scale(stage: Stage) -> None:
+    pixels = pixels_of(staged([stage]), {})
+
+    assert pixels.nodes[-1] == "pixels/scaled"
+    assert pixels.scale == pytest.approx(1 / 255)
 
 
 def test_pixels_that_are_also_used_as_they_are_are_not_scaled_for_all() -> None:
@@ -114,10 +127,14 @@ def test_where_a_whole_number_stands_for_zero_the_first_convolution_is_of_whole_
         "QLinearConv",
         "DequantizeLinear",
     ]
+    whole = onnx.load_from_string(model).graph
+    assert onnx.TensorProto.INT8 in [constant.data_type for constant in whole.initializer]
+    assert [node.op_type for node in whole.node].count("QuantizeLinear") == 1  # of the convolution: pixels are so
 
 
-def test_pixels_that_the_source_rounds_to_a_grid_of_its_own_are_rounded_to_it() -> None:
-    graph = around_a_pixel(range_=(-0.5, 0.5))
+@pytest.mark.parametrize("range_", [(-0.5, 0.5), (-0.5, 191 / 128)], ids=["finer", "moved"])
+def test_pixels_that_the_source_rounds_to_a_grid_of_its_own_are_rounded_to_it(range_: tuple[float, float]) -> None:
+    graph = around_a_pixel(range_=range_)
 
     scores = by_onnxruntime(graph_to_onnx(fold(graph), quantize="int8"), noise())
 
@@ -153,7 +170,7 @@ def test_an_activation_is_left_to_the_grid_where_that_ends_at_the_same_place(op:
     assert apart.max() <= 1.01 * (high - low) / 255
     assert apart.mean() < 0.05 * (high - low) / 255
     kinds = [node.op_type for node in onnx.load_from_string(model).graph.node]
-    assert kinds.count("Clip") + kinds.count("Relu") == clips
+    assert (kinds.count(op), kinds.count("Clip")) == {"Relu": (clips, 0), "Relu6": (0, clips)}[op]
 
 
 @pytest.mark.parametrize(("bits", "narrow"), [(4, False), (8, True), (4, True)])
@@ -207,11 +224,36 @@ def ranges_rounded_to(step: Step, *, own: bool) -> list[float]:
 
 
 @pytest.mark.parametrize("step", [mean, lambda b, v: squeezed(b, v, 1, 2)])
-@pytest.mark.parametrize(("own", "ranges"), [(True, [2, 16]), (False, [2, 2])])
+@pytest.mark.parametrize(("own", "ranges"), [(True, [2.01, 16]), (False, [2.01, 2.01])])
 def test_a_mean_keeps_the_grid_of_its_input_only_if_the_source_does_not_round_it(
     step: Step, own: bool, ranges: list[float]
 ) -> None:
     assert ranges_rounded_to(step, own=own) == ranges
+
+
+def test_where_a_pool_and_a_squeeze_behind_it_are_rounded_both_are() -> None:
+    def both(build: Builder, value: str) -> str:
+        pooled = build.fake_quant(pool(build, value, "AvgPool", SIDE, 1, "VALID"), -4, 4)
+        return build.add("Squeeze", [pooled], "row", squeeze_dims=[1, 2])
+
+    assert ranges_rounded_to(both, own=True) == [2.01, 8, 16]
+
+
+def test_a_pool_that_something_else_reads_too_is_not_rounded_as_a_squeeze_behind_it_is() -> None:
+    def shared(build: Builder, value: str) -> str:
+        row = build.fake_quant(squeezed(build, value, 1, 2), -4, 4)
+        return build.add("Mul", [row, reshaped(build, "pooled", 3)], "product")
+
+    assert ranges_rounded_to(shared, own=True) == [2.01, 2.01, 8, 16]
+
+
+@pytest.mark.parametrize(("scale", "zero_point"), [(0, 0), (np.inf, 0), (np.nan, 0), (-1, 0), (1, -1), (1, 256)])
+def test_a_grid_that_is_none_is_refused(scale: float, zero_point: int) -> None:
+    folded = fold(network(mean, 3, rounds=True))
+    grid = fake_quant.Grid(np.array(scale, np.float32), np.array(zero_point), 0, 255)
+
+    with pytest.raises(InvalidModel, match="the graph rounds to a grid of scale"):
+        graph_to_onnx(folded._replace(activations={"mean": grid}), quantize="int8")
 
 
 def test_a_pool_that_changes_no_value_works_on_bytes(tmp_path: Path) -> None:

@@ -25,6 +25,16 @@ def test_a_graph_of_floats_gets_its_range_from_plain_pixels(low: float, high: fl
     assert side_of(taking) == 1
 
 
+def test_a_graph_may_begin_at_any_node_of_floats() -> None:
+    build = Builder()
+    begin = build.add("Neg", [build.input(side=1)], "begin")
+    build.add("Reshape", [begin, build.constant("shape", [-1, 3], "int32")], "prediction")
+
+    taking = take_pixels(graph_of(build.graph_def, "begin:0", OUTPUT), 1)
+
+    assert NumpyEngine(taking).run(bytes((0, 51, 255))) == [pytest.approx([0.0, 0.2, 1.0])]
+
+
 def test_a_graph_of_bytes_gets_them_as_they_are() -> None:
     build = Builder()
     cast = build.add("Cast", [build.input(side=1, dtype="uint8")], "cast", SrcT="uint8", DstT="float32")
@@ -67,6 +77,36 @@ def test_nodes_of_the_source_make_way() -> None:
     (found,) = NumpyEngine(taking).run(bytes((0, 51, 255)))
     assert found == pytest.approx([0.0, 0.4, 2.0])
     assert np.sum(NumpyEngine(giving).run(bytes(3))) == pytest.approx(1.0)
+
+
+def test_nodes_that_make_way_take_no_names_of_others() -> None:
+    build = Builder()
+    scaled = build.add("Mul", [build.input(side=1), build.constant("pixels", 2.0)], "scaled")
+    moved = build.add("AddV2", [scaled, build.constant("source/pixels", 5.0)], "moved")
+    build.add("Reshape", [moved, build.constant("shape", [-1, 3], "int32")], "prediction")
+
+    taking = take_pixels(graph_of(build.graph_def, INPUT, OUTPUT), 1)
+
+    (found,) = NumpyEngine(taking).run(bytes((0, 51, 255)))
+    assert found == pytest.approx([5.0, 5.4, 7.0])
+
+
+def test_logits_may_be_called_probabilities() -> None:
+    build = Builder()
+    build.add("Reshape", [build.input(side=1), build.constant("shape", [-1, 3], "int32")], "probabilities")
+
+    giving, added = give_probabilities(graph_of(build.graph_def, INPUT, "probabilities:0"))
+
+    assert added
+    assert np.sum(NumpyEngine(take_pixels(giving, 1)).run(bytes((0, 51, 255)))) == pytest.approx(1.0)
+
+
+def test_pictures_of_another_type_are_refused() -> None:
+    build = Builder()
+    build.add("Neg", [build.input(dtype="int32")], "prediction")
+
+    with pytest.raises(InvalidModel, match="the graph takes int32; pictures are float32 or uint8"):
+        take_pixels(graph_of(build.graph_def, INPUT, OUTPUT), SIDE)
 
 
 def test_a_graph_that_takes_no_plain_pixels_has_no_side() -> None:

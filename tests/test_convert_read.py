@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from birdlite.convert.saved_model import read as read_room
+from birdlite.convert.saved_model.graph import node
 from birdlite.convert.saved_model.read import read
 from birdlite.convert.saved_model.schema import message
 from birdlite.errors import InvalidModel
@@ -34,8 +36,30 @@ def test_tensorflow_2_serves_and_adds_signatures_of_its_own(tmp_path: Path) -> N
     assert (found.tags, found.signature) == (("serve",), "serving_default")
 
 
-def test_the_only_signature_is_taken_whatever_its_name(tmp_path: Path) -> None:
-    assert read(str(write(tmp_path, signatures={"name_birds": (TAKES, GIVES)}))).signature == "name_birds"
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["name_birds"], "name_birds"),
+        (["__saved_model_init_op", "name_birds"], "name_birds"),
+        (["another", "serving_default"], "serving_default"),
+        (["another", "default", "serving_default"], "default"),
+    ],
+)
+def test_the_usual_signature_is_taken_or_the_only_one(tmp_path: Path, names: list[str], chosen: str) -> None:
+    assert read(str(write(tmp_path, signatures=dict.fromkeys(names, (TAKES, GIVES))))).signature == chosen
+
+
+def test_a_signature_of_tensorflows_own_is_none(tmp_path: Path) -> None:
+    folder = write(tmp_path, tags=("serve",), signatures=SERVING)
+
+    with pytest.raises(InvalidModel, match="no signature '__saved_model_init_op'; there are: serving_default"):
+        read(str(folder), signature="__saved_model_init_op")
+
+
+def test_pictures_may_be_as_large_as_is_sane(tmp_path: Path) -> None:
+    sides = signature(takes=TAKES._replace(shape=(1, 2048, 2048, 3)))
+
+    assert read(str(write(tmp_path, signatures=sides))).side == 2048
 
 
 def with_graphs(folder: Path, *tags: tuple[str, ...]) -> str:
@@ -50,11 +74,14 @@ def with_graphs(folder: Path, *tags: tuple[str, ...]) -> str:
 @pytest.mark.parametrize(
     ("there", "named", "found"),
     [
+        ([("train",)], None, ("train",)),
         ([("train",), ()], None, ()),
+        ([("serve",), ()], None, ()),
         ([("train",), ("serve",)], None, ("serve",)),
         ([("train",), ("serve",)], "train", ("train",)),
         ([("train",), ()], "", ()),
         ([("serve", "gpu"), ("serve",)], "gpu,serve", ("serve", "gpu")),
+        ([("gpu", "serve"), ("serve",)], "serve,gpu", ("gpu", "serve")),
     ],
 )
 def test_one_of_several_graphs_is_chosen_by_its_tags(
@@ -94,11 +121,15 @@ def signature(takes: Any = TAKES, gives: Any = GIVES) -> dict[str, Any]:
         ({"a": (TAKES, GIVES), "b": (TAKES, GIVES)}, "which signature"),
         (signature(takes=TAKES._replace(shape=(-1, 299, 224, 3))), "square"),
         (signature(takes=TAKES._replace(shape=(-1, -1, -1, 3))), r"takes float32 \[-1, -1, -1, 3\]"),
+        (signature(takes=TAKES._replace(shape=(-1, 2049, 2049, 3))), "no side may be over 2048 px"),
         (signature(takes=TAKES._replace(shape=(-1, 3, 224, 224))), r"a classifier takes \[n, side, side, 3\]"),
+        (signature(takes=TAKES._replace(shape=(-1, 224, 224))), r"takes float32 \[-1, 224, 224\]"),
+        (signature(takes=TAKES._replace(shape=(-1, 224, 224, 3, 1))), r"takes float32 \[-1, 224, 224, 3, 1\]"),
         (signature(takes=TAKES._replace(shape=None)), "takes float32 of any shape"),
         (signature(takes=TAKES._replace(dtype=7)), "takes type 7"),
         (signature(takes=(TAKES, TAKES._replace(key="size"))), "takes images, size"),
         (signature(gives=GIVES._replace(shape=(-1, 7, 7, 1280))), r"gives float32 \[-1, 7, 7, 1280\]"),
+        (signature(gives=GIVES._replace(shape=(-1, 0))), r"gives float32 \[-1, 0\]"),
         (signature(gives=GIVES._replace(dtype=3)), "gives int32"),
         (signature(gives=(GIVES, GIVES._replace(key="boxes"))), "gives boxes, default"),
         (signature(gives=()), "gives nothing"),
@@ -127,6 +158,7 @@ def test_bytes_are_taken_too(tmp_path: Path) -> None:
         ({"saved_model.pbtxt": b"meta_graphs {}"}, "saved_model.pbtxt is not read"),
         ({"saved_model.pb": b"<html>nothing here</html>"}, "is not that of a SavedModel"),
         ({"saved_model.pb": b""}, "holds no graph"),
+        ({"saved_model.pb": b"\x12\x05\x0a\x03\x22\x01\xff"}, "is not that of a SavedModel"),  # a tag in no encoding
     ],
 )
 def test_a_folder_that_is_no_saved_model_is_refused(tmp_path: Path, files: dict[str, bytes], complaint: str) -> None:
@@ -137,11 +169,27 @@ def test_a_folder_that_is_no_saved_model_is_refused(tmp_path: Path, files: dict[
         read(str(tmp_path))
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "saved_model.pb")
+
+    with pytest.raises(InvalidModel, match=r"saved_model\.pb: not a regular file"):
+        read(str(tmp_path))
+
+
 def test_a_file_beyond_all_measure_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_room, "MAX_BYTES", 100)
 
-    with pytest.raises(InvalidModel, match="has more than"):
+    with pytest.raises(InvalidModel, match=r"saved_model\.pb: more than 100 bytes"):
         read(str(write(tmp_path)))
+
+
+def test_what_tensorflow_2_puts_out_by_a_function_is_found(tmp_path: Path) -> None:
+    calls = message("GraphDef")(node=[node("call", "StatefulPartitionedCall", [])])
+    gives = GIVES._replace(tensor="call:0")
+
+    found = read(str(write(tmp_path, calls, tags=("serve",), signatures={"serving_default": (TAKES, gives)})))
+
+    assert found.output.tensor == "call:0"
 
 
 def test_another_signature_can_be_named(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from birdlite import log
+from birdlite.convert.onnx_graph import OnnxGraph
 from birdlite.convert.saved_model.fold import fold
 from birdlite.convert.saved_model.pixels import take_pixels
 from birdlite.convert.saved_model.to_onnx import graph_to_onnx
@@ -154,6 +156,27 @@ def test_a_network_without_a_convolution_is_quantised_too(tmp_path: Path) -> Non
 
     assert "QGemm" in optimised_kinds(result, tmp_path)
     assert apart(result, model) < 0.05
+
+
+def test_what_the_quantiser_has_to_say_is_for_those_who_look_for_a_fault(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It warns of a bias that is no constant."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # pytest's, which other programs do not have
+    graph = OnnxGraph(SIDE)
+    values = SIDE * SIDE * 3
+    row = graph.node("Reshape", [graph.pixels(1 / 255, 0), graph.constant("shape", (0, values), "int64")], "row")
+    weights = graph.constant("weights", np.random.default_rng(1).normal(0, 0.1, (values, 5)), "float32")
+    bias = graph.node("Gemm", [row, weights], "bias")
+    model = graph.finish(graph.node("Gemm", [row, weights, bias], "last"), 5, "a test")
+    lines: list[str] = []
+    log.to(lambda level, message, fields: lines.append(f"{level} {fields}"), log.DEBUG)
+
+    quantized(model, PICTURES[:2])
+
+    assert [line for line in lines if line.startswith("10 ") and "Bias of Gemm" in line]
+    assert not [line for line in lines if not line.startswith("10 ")]
+    assert capfd.readouterr() == ("", "")
 
 
 def test_nothing_is_printed_logged_or_left_behind(

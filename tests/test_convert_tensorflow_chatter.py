@@ -174,7 +174,7 @@ def test_buffers_are_emptied_before_and_after() -> None:
     assert said == b"before\nC beforeafter\n"
 
 
-@pytest.mark.parametrize("closed", [(1,), (2,), (1, 2)])
+@pytest.mark.parametrize("closed", [(1,), (2,), (1, 2), (0, 1)])
 def test_a_closed_descriptor_stays_closed(closed: tuple[int, ...]) -> None:
     said = _run(
         "import os, sys\nos.dup2(1, 5)\nsys.stdout = sys.stderr = None\n"

@@ -3,10 +3,11 @@
 The birds model rounds at every layer, and such a network is chaotic: its published form, the same in floats and its
 8-bit forms differ by some hundredths in a score where they are all right, and a dropped bias moves it by no more. So
 there are two bounds: a wide one to the source as published, and a narrow one to the same network in floats, where a
-fault shows. What is int8 is held to the second with the rounding of its activations taken out (`unrounded`).
+fault shows. What is int8 is held to the second with the rounding of its activations taken out, on drawings too: a
+network that has nothing to recognise shows a fault best.
 
 All figures: the official model and the stand-in for the Hub's, six photographs; beside each, what the closest fault
-does, which is the classifier's bias dropped.
+does, which on photographs is the classifier's bias dropped.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ A sum halfway between two values moves the worst by 0.027.
 FLOATS: dict[Quantize, Bounds] = {
     "none": Bounds(1e-4, 1e-4, 1.0),  # 1e-6; 0.056 without the bias
     "float16": Bounds(2e-2, 2e-2, 1.0),  # 5e-4; 0.057
-    "int8": Bounds(0.04, 0.04, 0.9),  # 0.033, by the rounding of its weights; 0.047
+    "int8": Bounds(0.12, 0.12, 0.8),  # 0.033, and 0.07 on the demo's drawings; 0.2 without a clip, 0.6 without the bias
 }
 
 TWO_WAYS = Bounds(0.03, 0.03, 1.0)

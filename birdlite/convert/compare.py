@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isfinite
 from typing import NamedTuple
 
 from birdlite.engines.base import Engine
+from birdlite.errors import InvalidModel
 
 
 class Distance(NamedTuple):
@@ -32,6 +34,7 @@ def compare(reference: Engine, result: Engine, pictures: Iterable[bytes]) -> Dis
 
     Raises:
         EngineError: one of them refused to run.
+        InvalidModel: one of them gives scores that are no numbers.
         ValueError: there are no pictures.
     """
     scores = same_best = 0
@@ -40,6 +43,8 @@ def compare(reference: Engine, result: Engine, pictures: Iterable[bytes]) -> Dis
     for pixels in pictures:
         (expected,), (found,) = reference.run(pixels), result.run(pixels)
         differences = [abs(a - b) for a, b in zip(expected, found, strict=True)]
+        if not all(map(isfinite, differences)):
+            raise InvalidModel("one of the two models gives scores that are no numbers")
         largest.append(max(differences))
         scores, total = scores + len(differences), total + sum(differences)
         best, also = _best(expected), _best(found)

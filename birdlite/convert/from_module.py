@@ -10,18 +10,17 @@ from contextlib import closing
 from typing import NamedTuple
 
 from birdlite import engines, log
-from birdlite.convert import onnx_graph
+from birdlite.convert import onnx_graph, tflite_to_onnx
 from birdlite.convert.bounds import AS_PUBLISHED, FLOATS
 from birdlite.convert.compare import Distance, compare
 from birdlite.convert.conversion import Conversion, Quantize, bundle, concluded, spell
 from birdlite.convert.float16 import halved
 from birdlite.convert.module import Module, reference
 from birdlite.convert.optimised import optimised
-from birdlite.convert.pictures import Calibration
+from birdlite.convert.pictures import Calibration, drawn_pictures
 from birdlite.convert.saved_model.kernels import UnknownOperation
 from birdlite.convert.saved_model.onnx_rules import roundings_of
-from birdlite.convert.saved_model.to_onnx import PACKAGES, graph_to_onnx
-from birdlite.convert.tflite_to_onnx import tflite_to_onnx
+from birdlite.convert.saved_model.to_onnx import graph_to_onnx
 from birdlite.convert.unrounded import unrounded
 from birdlite.errors import EngineMissing, InvalidModel, UsageError
 from birdlite.models.card import ModelFormat
@@ -32,7 +31,7 @@ class Made(NamedTuple):
     """A result, and what it takes to prove it."""
 
     data: bytes
-    smooth: bytes | None  # of int8: the same network in ONNX, the rounding of its activations taken out
+    smooth: bytes | None  # of int8: the same network in ONNX without the rounding of its activations, where possible
     packages: tuple[str, ...]  # that had a hand in it
 
 
@@ -49,8 +48,8 @@ def check(to: ModelFormat, quantize: Quantize, *, calibrated: bool) -> None:
         from birdlite.convert.with_tensorflow import require
 
         require()
-    else:
-        onnx_graph.require(*PACKAGES, "onnxruntime")
+    if to == "onnx" or quantize == "int8":  # the proof of int8 is run in ONNX
+        onnx_graph.require(*tflite_to_onnx.PACKAGES, "onnxruntime")
 
 
 def convert_module(
@@ -77,8 +76,9 @@ def convert_module(
             else:
                 card, _ = bundle(module.subject, smooth, "onnx", quantize, packages)
                 with closing(engines.load(smooth, card)) as same:
-                    float_distance = compare(floats, same, pictures)
-    return concluded(made, (distance, AS_PUBLISHED[quantize]), (float_distance, FLOATS[quantize]))
+                    float_distance = compare(floats, same, [*pictures, *drawn_pictures(module.side)])
+    narrow = FLOATS if quantize != "int8" or smooth is not None else AS_PUBLISHED
+    return concluded(made, (distance, AS_PUBLISHED[quantize]), (float_distance, narrow[quantize]))
 
 
 def distance_to(module: Module, result: Model, pictures: Sequence[bytes]) -> Distance:
@@ -101,7 +101,16 @@ def _tflite(module: Module, quantize: Quantize, calibration: Calibration | None)
     if quantize != "int8":
         return Made(to_tflite(module.folded.graph, quantize), None, packages)
     data = to_tflite(module.folded.graph, quantize, _views(calibration))
-    return Made(data, unrounded(tflite_to_onnx(data, quantize="int8")), packages)
+    return Made(data, _without_rounding(data), packages)
+
+
+def _without_rounding(model: bytes) -> bytes | None:
+    """An int8 `.tflite` in ONNX, its activations floats; None if it has an operator that is not known here."""
+    try:
+        return tflite_to_onnx.tflite_to_onnx(model, quantize="none")
+    except InvalidModel as unknown:
+        log.info(f"without the rounding of its activations it cannot be compared ({unknown}); with it, bounds are wide")
+        return None
 
 
 def _onnx(module: Module, quantize: Quantize, calibration: Calibration | None) -> Made:

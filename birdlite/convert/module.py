@@ -89,7 +89,7 @@ def open_module(source: str, reading: Reading, settings: Settings) -> Module:
             folder = hub.open_source(source, fetcher, temporary)
             saved = read(folder, reading.tags, reading.signature)
             graph = _graph(saved, folder)
-        log.info(f"read {source}: signature {saved.signature}, {len(graph.nodes):,} nodes")
+        log.info(f"read {hub.shown(source)}: signature {saved.signature}, {len(graph.nodes):,} nodes")
         published = _published(graph, saved, reading.input_range)
         classes = saved.classes or _count_classes(published)
         labels, birds = _labels(source, reading.labels, classes, _store(settings, fetcher))
@@ -163,7 +163,7 @@ def _labels(source: str, path: str | None, classes: int, store: Store) -> tuple[
     if classes == entry.card.classes:
         log.info("labels: those of birds V1, whose number fits")
         return store.labels(entry), True
-    raise UsageError(f"{source} gives {classes} scores: say with --labels which label map belongs to it")
+    raise UsageError(f"{hub.shown(source)} gives {classes} scores: say with --labels which label map belongs to it")
 
 
 def _name(source: str, birds: bool) -> str:
@@ -179,4 +179,4 @@ def _name(source: str, birds: bool) -> str:
 
 def _origin(source: str, birds: bool) -> tuple[str, str]:
     """Source and licence for the card."""
-    return (BIRDS_PAGE, find(DEFAULT_MODEL).card.licence) if birds else (source, "")
+    return (BIRDS_PAGE, find(DEFAULT_MODEL).card.licence) if birds else (hub.shown(source), "")

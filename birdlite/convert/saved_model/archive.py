@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import tarfile
 import zlib
-from collections.abc import Iterator
+from typing import IO, Any, NamedTuple, cast
 
 from birdlite.convert.saved_model.read import MODEL_FILE
 from birdlite.errors import InvalidModel
@@ -18,8 +19,25 @@ UNPACKED_MAX_BYTES = 1 << 30
 """70 times the birds model: bounds a decompression bomb."""
 
 MAX_MEMBERS = 10_000
+MAX_NAME = 512
+"""Characters of a member's path: an eighth of what Linux takes, so that the folder's own path fits before it."""
+
+_HEADERS_MAX_BYTES = 1 << 16
+"""Of one member's headers. Long names and lists of holes come in these, and `tarfile` reads them whole."""
+
 _GZIP, _TAR, _TAR_AT = b"\x1f\x8b", b"ustar", 257  # magic numbers, and where that of tar stands
+_BLOCK = 512
+_CHUNK = 1 << 16
 _DEPTH = 3  # folders around a module in an archive
+
+
+class _Member(NamedTuple):
+    """A file or folder to write."""
+
+    path: tuple[str, ...]  # from the root of the archive
+    folder: bool
+    start: int  # of its content, in the archive without compression
+    size: int  # bytes
 
 
 def looks_packed(data: bytes) -> bool:
@@ -28,22 +46,22 @@ def looks_packed(data: bytes) -> bool:
 
 
 def unpack(archive: bytes, folder: str) -> None:
-    """Unpack a .tar.gz or .tar into an empty folder.
+    """Unpack a .tar.gz or .tar into an empty folder. Nothing is written before all of it has been looked at.
 
     Raises:
         InvalidModel: it is damaged, too large, or has members that are not plain files and folders below its root.
-            The folder then holds what came before them; throw it away.
     """
-    room = UNPACKED_MAX_BYTES
     try:
-        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:*") as tar:
-            for member in _members(tar):
-                room -= member.size
-                if room < 0:
-                    raise InvalidModel(f"the archive unpacks to more than {UNPACKED_MAX_BYTES >> 20} MiB")
-                _write(tar, member, folder)
+        packed = _Archive(archive)
+        members = _members(packed)
     except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError) as error:
         raise InvalidModel(f"not a readable .tar.gz: {error}") from None
+    for member in members:
+        try:
+            _write(packed, member, folder)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "no file can have this name"
+            raise InvalidModel(f"{'/'.join(member.path)[:80]!r} cannot be unpacked: {reason}") from None
 
 
 def module_folder(folder: str) -> str:
@@ -63,39 +81,93 @@ def module_folder(folder: str) -> str:
     raise InvalidModel(f"the archive holds no SavedModel: there is no {MODEL_FILE}")
 
 
-def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """The members, each checked before the next is looked for: that may be far away."""
-    count = 0
-    while (member := tar.next()) is not None:
-        count += 1
-        if count > MAX_MEMBERS:
-            raise InvalidModel(f"the archive has more than {MAX_MEMBERS:,} members")
-        _check(member)
-        yield member
+class _Archive:
+    """The bytes of an archive without its compression, as `tarfile` reads them: no more than is allowed."""
+
+    def __init__(self, archive: bytes) -> None:
+        file = io.BytesIO(archive)
+        self._bytes: IO[bytes] = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if archive.startswith(_GZIP) else file
+        self.allow(_HEADERS_MAX_BYTES)
+
+    def allow(self, size: int) -> None:
+        """Let so many bytes be read from here on."""
+        self._allowed = size
+
+    def tell(self) -> int:
+        return self._bytes.tell()
+
+    def seek(self, place: int) -> int:
+        if place > UNPACKED_MAX_BYTES:
+            raise _too_large()
+        return self._bytes.seek(place)
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= self._allowed:
+            raise InvalidModel("not a readable .tar.gz: a member has headers without measure")
+        self._allowed -= size
+        data = self._bytes.read(size)
+        if self._bytes.tell() > UNPACKED_MAX_BYTES:
+            raise _too_large()
+        return data
 
 
-def _check(member: tarfile.TarInfo) -> None:
-    parts = member.name.split("/")
-    if member.name.startswith("/") or ".." in parts or "\\" in member.name or "\0" in member.name:
-        raise InvalidModel(f"the archive has a member outside of its root: {member.name[:80]!r}")
-    if not (member.isreg() or member.isdir()) or member.issparse():
-        raise InvalidModel(f"the archive has a member that is no plain file: {member.name[:80]!r}")
+def _too_large() -> InvalidModel:
+    return InvalidModel(f"the archive unpacks to more than {UNPACKED_MAX_BYTES >> 20} MiB")
 
 
-def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: str) -> None:
-    path = os.path.join(folder, *(part for part in member.name.split("/") if part not in ("", ".")))
-    if member.isdir():
+def _members(packed: _Archive) -> list[_Member]:
+    """What is in the archive, read to its end: there gzip has its checksum."""
+    found: list[_Member] = []
+    files: set[tuple[str, ...]] = set()
+    with tarfile.open(fileobj=cast("Any", packed), mode="r:") as tar:
+        while (info := tar.next()) is not None:
+            member = _checked(info)
+            if len(found) == MAX_MEMBERS:
+                raise InvalidModel(f"the archive has more than {MAX_MEMBERS:,} members")
+            if member.path in files:
+                raise InvalidModel(f"the archive has a member twice: {info.name!r}")
+            if not member.folder:
+                files.add(member.path)
+            found.append(member)
+            packed.allow(_HEADERS_MAX_BYTES)
+        end = tar.offset
+    packed.allow(_BLOCK)
+    packed.seek(end)
+    if packed.read(_BLOCK).strip(b"\0"):  # `tarfile` takes a damaged header, but for the first, for the end
+        raise InvalidModel(f"not a readable .tar.gz: damaged after member {len(found):,}")
+    rest = True
+    while rest:
+        packed.allow(_CHUNK)
+        rest = bool(packed.read(_CHUNK))
+    return found
+
+
+def _checked(info: tarfile.TarInfo) -> _Member:
+    """What a header says, if it is harmless. To be asked before the next one is looked for: that may be far away."""
+    name = info.name
+    if len(name) > MAX_NAME:
+        raise InvalidModel(f"the archive has a member with a name of {len(name):,} characters: {name[:80]!r}")
+    path = tuple(part for part in name.split("/") if part not in ("", "."))
+    if name.startswith("/") or ".." in path or "\\" in name or "\0" in name:
+        raise InvalidModel(f"the archive has a member outside of its root: {name[:80]!r}")
+    if not (info.isreg() or info.isdir()) or info.issparse() or not (path or info.isdir()):
+        raise InvalidModel(f"the archive has a member that is no plain file: {name[:80]!r}")
+    if info.size < 0:
+        raise InvalidModel(f"the archive has a member of {info.size} bytes: {name[:80]!r}")
+    return _Member(path, info.isdir(), info.offset_data, info.size)
+
+
+def _write(packed: _Archive, member: _Member, folder: str) -> None:
+    path = os.path.join(folder, *member.path)
+    if member.folder:
         os.makedirs(path, exist_ok=True)
         return
-    file = tar.extractfile(member)
-    if file is None:
-        raise InvalidModel(f"the archive has a member without content: {member.name[:80]!r}")
     os.makedirs(os.path.dirname(path), exist_ok=True)
+    packed.seek(member.start)
     with open(path, "xb") as copy:
         left = member.size
         while left:
-            chunk = file.read(min(left, 1 << 20))
-            if not chunk:
-                raise InvalidModel(f"not a readable .tar.gz: {member.name[:80]!r} is cut off")
+            packed.allow(_CHUNK)
+            chunk = packed.read(min(left, _CHUNK))
             copy.write(chunk)
             left -= len(chunk)

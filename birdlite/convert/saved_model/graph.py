@@ -20,13 +20,24 @@ if TYPE_CHECKING:
 # TensorFlow's DataType (types.proto), as far as constants and casts of classifiers have them.
 DTYPES = {1: "float32", 2: "float64", 3: "int32", 4: "uint8", 6: "int8", 9: "int64", 10: "bool", 19: "float16"}
 _NUMBERS = {name: number for number, name in DTYPES.items()}
-_VALUES = {1: "float_val", 2: "double_val", 3: "int_val", 4: "int_val", 6: "int_val", 9: "int64_val", 10: "bool_val"}
+_VALUES = {
+    1: "float_val",
+    2: "double_val",
+    3: "int_val",
+    4: "int_val",
+    6: "int_val",
+    9: "int64_val",
+    10: "bool_val",
+    19: "half_val",  # whose numbers are the bits
+}
 
 MAX_NODES = 100_000
 """Nodes in a graph that is read: 50 times a large classifier."""
 
 MAX_CONSTANT_BYTES = 1 << 30
 """Of one constant, which may state a large shape and repeat one value for all of it."""
+
+_MAX_RANK = 32  # dimensions, which every NumPy can have
 
 
 class Graph(NamedTuple):
@@ -136,21 +147,29 @@ def constant_of(node: Any) -> Array:
     dtype = DTYPES.get(tensor.dtype)
     if dtype is None or shape is None or min(shape, default=0) < 0:
         raise InvalidModel(f"the constant {node.name} is of type {tensor.dtype} and shape {shape}")
-    count = math.prod(shape)
-    if count * np.dtype(dtype).itemsize > MAX_CONSTANT_BYTES:
+    if len(shape) > _MAX_RANK:
+        raise InvalidModel(f"the constant {node.name} has {len(shape)} dimensions")
+    # NumPy counts as if there were no zero among the sizes.
+    if math.prod(size or 1 for size in shape) * np.dtype(dtype).itemsize > MAX_CONSTANT_BYTES:
         raise InvalidModel(f"the constant {node.name} has the shape {shape}: more than {MAX_CONSTANT_BYTES >> 20} MiB")
+    count = math.prod(shape)
     if tensor.tensor_content:
         flat = np.frombuffer(tensor.tensor_content, np.uint8)
         if flat.nbytes != count * np.dtype(dtype).itemsize:
             raise InvalidModel(f"the constant {node.name} has {flat.nbytes} bytes for the shape {shape}")
         return flat.view(dtype).reshape(shape)
-    values = getattr(tensor, _VALUES[tensor.dtype]) if tensor.dtype in _VALUES else []
+    values = getattr(tensor, _VALUES[tensor.dtype])
     if len(values) > count:
         raise InvalidModel(f"the constant {node.name} has {len(values)} values for the shape {shape}")
+    stored = np.dtype("uint16" if dtype == "float16" else dtype)
+    if values and stored.kind in "iu":
+        numbers = np.iinfo(stored)
+        if min(values) < numbers.min or max(values) > numbers.max:
+            raise InvalidModel(f"the constant {node.name} has a value that is no {dtype}")
     # The last value stands for all that follow; without any, all are zero.
-    array = np.full(count, values[-1] if values else 0, dtype)
+    array = np.full(count, values[-1] if values else 0, stored)
     array[: len(values)] = values
-    return array.reshape(shape)
+    return array.view(dtype).reshape(shape)
 
 
 def constant_node(name: str, array: Array) -> Any:

@@ -31,9 +31,13 @@ _STORAGE = "https://storage.googleapis.com/tfhub-modules/{}.tar.gz"
 _ON_KAGGLE = {DEFAULT_HANDLE: "google/aiy/tensorFlow1/vision-classifier-birds-v1/1"}
 _ON_TFHUB = {kaggle: handle for handle, kaggle in _ON_KAGGLE.items()}
 
-_HANDLE = re.compile(r"[\w.-]+(/[\w.-]+)+/\d+")
-_TFHUB_PAGE = re.compile(r"https?://(?:www\.)?tfhub\.dev/([^?#]+?)/?(?:\?.*)?")
-_KAGGLE_PAGE = re.compile(r"https?://(?:www\.)?kaggle\.com/(?:api/v1/)?models/([^?#]+?)(?:/download)?/?")
+_HANDLE = re.compile(r"\w[\w.-]*(/\w[\w.-]*)+/\d+")
+_TFHUB_PAGE = re.compile(r"(?i:https?)://(?:www\.)?tfhub\.dev/([^?#]+?)/?(?:[?#].*)?")
+_KAGGLE_PAGE = re.compile(
+    r"(?i:https?)://(?:www\.)?kaggle\.com/(?:api/v1/)?models/([^?#]+?)(?:/download)?/?(?:[?#].*)?"
+)
+_KAGGLE_WORDS = re.compile(r"/(?:frameworks|variations|versions)(?=/)")  # in the pages' newer addresses
+_SECRETS = re.compile(r"(?<=://)[^/?#]*@|[?#].*")  # of a URL: a password; a query, which may be a signature
 
 
 def addresses_of(source: str) -> tuple[str, ...] | None:
@@ -41,11 +45,20 @@ def addresses_of(source: str) -> tuple[str, ...] | None:
     if page := _TFHUB_PAGE.fullmatch(source):
         return _on_hub(page[1])
     if page := _KAGGLE_PAGE.fullmatch(source):
-        model = page[1].replace("/frameworks/", "/").replace("/variations/", "/").replace("/versions/", "/")
+        model = _on_kaggle(page[1])
         return _on_hub(_ON_TFHUB[model]) if model in _ON_TFHUB else (_KAGGLE.format(model),)
-    if source.startswith(("https://", "http://")):
+    if source.lower().startswith(("https://", "http://")):
         return (source,)
     return _on_hub(source) if _HANDLE.fullmatch(source) and not os.path.exists(source) else None
+
+
+def _on_kaggle(page: str) -> str:
+    """A model as the download address spells it: publisher/model/framework/variation/version.
+
+    Pages call the framework TensorFlow1, TensorFlow2, TfLite as well as tensorFlow1, tensorFlow2, tfLite.
+    """
+    parts = _KAGGLE_WORDS.sub("", page).split("/")
+    return "/".join(part[:1].lower() + part[1:] if place == 2 else part for place, part in enumerate(parts))
 
 
 def _on_hub(handle: str) -> tuple[str, ...]:
@@ -53,8 +66,15 @@ def _on_hub(handle: str) -> tuple[str, ...]:
     return (*kaggle, _TFHUB.format(handle), _STORAGE.format(handle))
 
 
+def shown(source: str) -> str:
+    """A source as messages and cards may have it: a URL without password and query, which may be a signature."""
+    return _SECRETS.sub("", source) if "://" in source else source
+
+
 def is_archive(path: str) -> bool:
     """Whether a file begins as an archive does."""
+    if not os.path.isfile(path):  # a pipe without a writer would be waited for
+        return False
     try:
         with open(path, "rb") as file:
             return looks_packed(file.read(512))
@@ -76,6 +96,7 @@ def open_source(source: str, fetcher: Fetcher, folder: str) -> str:
     if os.path.exists(source):
         archive = _read(source)
     elif addresses is not None:
+        source = shown(source)
         archive = _fetch(source, addresses, fetcher)
     else:
         raise UnknownModel(f"{source}: no such file or folder, and no handle of a model on TensorFlow Hub")
@@ -96,14 +117,14 @@ def _read(path: str) -> bytes:
 def _fetch(source: str, addresses: tuple[str, ...], fetcher: Fetcher) -> bytes:
     reasons = []
     for url in addresses:
-        host = url.split("/", 3)[2]
+        host = shown(url).split("/", 3)[2]
         try:
             data = fetcher.get(url, max_bytes=ARCHIVE_MAX_BYTES, timeout=DOWNLOAD_SECONDS)
         except PictureError as error:
             if error.kind == "cancelled":
                 raise ModelUnavailable(f"{source}: {error}") from None
             reasons.append(f"{host}: {error}")
-            log.debug(f"no module from {url}: {error}")
+            log.debug(f"no module from {shown(url)}: {error}")
             continue
         if looks_packed(data):
             log.info(f"fetched {source}: {len(data) / 1e6:.1f} MB from {host}")

@@ -1,18 +1,24 @@
 """What the operations of a TensorFlow graph compute, in NumPy: for its constants, and for the reference of a proof.
 
-`fold` computes constants with `run`, `numpy_engine` whole networks. Values are NHWC, as TensorFlow's are by default,
-and of the dtype that they have there. Speed matters a little (a proof runs some pictures), memory too: convolutions are
-sums over the positions of the kernel, each one matrix product or one multiplication.
+`fold` takes constants from here, `numpy_engine` runs whole networks. Values are NHWC, as TensorFlow's are by default,
+and of the dtype that they have there. Convolutions and pools are in `windows`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from birdlite.convert.saved_model import fake_quant
-from birdlite.convert.saved_model.graph import MAX_CONSTANT_BYTES, attribute, constant_of
+from birdlite.convert.saved_model.graph import DTYPES, Graph, attribute, constant_of, inputs_of
+from birdlite.convert.saved_model.windows import (
+    average_pool,
+    check_layout,
+    check_size,
+    convolution,
+    depthwise,
+    max_pool,
+)
 from birdlite.errors import InvalidModel
 
 if TYPE_CHECKING:
@@ -21,6 +27,9 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 Kernel: TypeAlias = "Callable[[Any, list[Array]], Array]"
+
+MOST_BYTES = 2 << 30
+"""Of all constants of a graph, computed ones included. The message that a graph comes in ends there."""
 
 _EPSILON = 1e-4  # the default of FusedBatchNorm
 
@@ -41,7 +50,10 @@ def check_known(node: Any) -> None:
 
     Raises:
         UnknownOperation: it cannot.
+        InvalidModel: nothing can, for it stands for a second input.
     """
+    if node.op == "Placeholder":
+        raise InvalidModel(f"the graph has a second input: {node.name}")
     if node.op not in KERNELS:
         raise UnknownOperation(node)
 
@@ -63,6 +75,27 @@ def run(node: Any, inputs: list[Array]) -> Array:
         raise InvalidModel(f"{node.op} {node.name}: {error}") from None
     except (ValueError, IndexError, TypeError, OverflowError) as error:
         raise InvalidModel(f"{node.op} {node.name}: what it reads does not fit it: {error}") from None
+    except MemoryError:
+        raise InvalidModel(f"{node.op} {node.name}: takes more memory than there is") from None
+
+
+def constants_of(graph: Graph) -> dict[str, Array]:
+    """The values, by name, of all nodes that do not depend on the picture.
+
+    Raises:
+        UnknownOperation: one of them is not known here.
+        InvalidModel: what one is given does not fit it, or together they are too large.
+    """
+    constants: dict[str, Array] = {}
+    room = MOST_BYTES
+    for name, node in graph.nodes.items():
+        reads = inputs_of(node)
+        if name != graph.input and all(read in constants for read in reads):
+            constants[name] = run(node, [constants[read] for read in reads])
+            room -= constants[name].nbytes
+            if room < 0:
+                raise InvalidModel(f"its constants take more than {MOST_BYTES >> 20:,} MiB")
+    return constants
 
 
 # Elementwise
@@ -74,17 +107,35 @@ def _elementwise(name: str) -> Kernel:
     def kernel(node: Any, inputs: list[Array]) -> Array:
         import numpy as np
 
-        shape = np.broadcast_shapes(*(array.shape for array in inputs))
-        if math.prod(shape) * inputs[0].dtype.itemsize > MAX_CONSTANT_BYTES:
-            raise InvalidModel(f"gives {list(shape)}, more than {MAX_CONSTANT_BYTES >> 20} MiB")
-        result: Array = getattr(np, name)(*inputs)
+        compute = getattr(np, name)
+        if len(inputs) != compute.nin:
+            raise InvalidModel(f"reads {len(inputs)} values instead of {compute.nin}")
+        if len({array.dtype for array in inputs}) > 1:
+            raise InvalidModel(f"reads {' and '.join(array.dtype.name for array in inputs)}")
+        check_size(np.broadcast_shapes(*(array.shape for array in inputs)), inputs[0].dtype)
+        result: Array = compute(*inputs)
         return result
 
     return kernel
 
 
 def _cast(node: Any, inputs: list[Array]) -> Array:
-    return inputs[0].astype(attribute(node, "DstT"))
+    import numpy as np
+
+    dtype = attribute(node, "DstT")
+    if dtype not in DTYPES.values():
+        raise InvalidModel(f"to {dtype}")
+    check_size(inputs[0].shape, np.dtype(dtype))
+    return inputs[0].astype(dtype)
+
+
+def _bias_add(node: Any, inputs: list[Array]) -> Array:
+    values, bias = inputs
+    check_layout(node)
+    if bias.shape != values.shape[-1:]:
+        raise InvalidModel(f"a bias of shape {list(bias.shape)} for {values.shape[-1]} channels")
+    total: Array = values + bias
+    return total
 
 
 def _rsqrt(node: Any, inputs: list[Array]) -> Array:
@@ -124,22 +175,33 @@ def _softmax(node: Any, inputs: list[Array]) -> Array:
 
 
 def _fake_quant(node: Any, inputs: list[Array]) -> Array:
-    return fake_quant.fake_quantized(inputs[0], fake_quant.grid_of(node, inputs[1:]))
+    grid = fake_quant.grid_of(node, inputs[1:])
+    if grid.scale.ndim and grid.scale.shape != inputs[0].shape[-1:]:
+        raise InvalidModel(f"{grid.scale.size} ranges for {inputs[0].shape[-1]} channels")
+    return fake_quant.fake_quantized(inputs[0], grid)
 
 
 def _batch_norm(node: Any, inputs: list[Array]) -> Array:
     import numpy as np
 
-    _check_layout(node)
+    check_layout(node)
     if attribute(node, "is_training", True):
         raise InvalidModel("it is in training")
     values, gamma, beta, mean, variance = inputs
+    if any(array.shape != values.shape[-1:] for array in inputs[1:]):
+        raise InvalidModel(f"{[list(array.shape) for array in inputs[1:]]} for {values.shape[-1]} channels")
     scale = gamma / np.sqrt(variance + np.float32(attribute(node, "epsilon", _EPSILON)))
     result: Array = values * scale + (beta - mean * scale)
     return result
 
 
 # Shapes
+
+
+def _shape(node: Any, inputs: list[Array]) -> Array:
+    import numpy as np
+
+    return np.array(inputs[0].shape, attribute(node, "out_type", "int32"))
 
 
 def _reshape(node: Any, inputs: list[Array]) -> Array:
@@ -168,12 +230,15 @@ def _pad(node: Any, inputs: list[Array]) -> Array:
     import numpy as np
 
     value = inputs[2] if len(inputs) > 2 else 0
-    return np.pad(inputs[0], [(int(before), int(after)) for before, after in inputs[1]], constant_values=value)
+    pads = [(int(before), int(after)) for before, after in inputs[1]]
+    check_size([size + sum(pad) for size, pad in zip(inputs[0].shape, pads, strict=True)], inputs[0].dtype)
+    return np.pad(inputs[0], pads, constant_values=value)
 
 
 def _concatenate(node: Any, inputs: list[Array]) -> Array:
     import numpy as np
 
+    check_size([sum(array.size for array in inputs[:-1])], inputs[0].dtype)
     return np.concatenate(inputs[:-1], axis=int(inputs[-1]))
 
 
@@ -183,121 +248,17 @@ def _mean(node: Any, inputs: list[Array]) -> Array:
     return result
 
 
-# Sums of products
-
-
 def _matmul(node: Any, inputs: list[Array]) -> Array:
     first, second = inputs
     if attribute(node, "transpose_a", False):
         first = first.T
     if attribute(node, "transpose_b", False):
         second = second.T
+    if first.ndim != 2 or second.ndim != 2:
+        raise InvalidModel(f"a product of {list(first.shape)} and {list(second.shape)}")
+    check_size([first.shape[0], second.shape[1]], first.dtype)
     product: Array = first @ second
     return product
-
-
-def _convolution(node: Any, inputs: list[Array]) -> Array:
-    """Weights are [height, width, channels, results]."""
-    values, weights = inputs
-    if weights.shape[2] != values.shape[-1]:
-        raise InvalidModel(f"weights of shape {list(weights.shape)} for {values.shape[-1]} channels")
-    return _sum_of(node, values, weights.shape[:2], lambda row, column, part: part @ weights[row, column])
-
-
-def _depthwise(node: Any, inputs: list[Array]) -> Array:
-    """Weights are [height, width, channels, results for each]."""
-    values, weights = inputs
-    channels, multiple = weights.shape[2:]
-    if channels != values.shape[-1]:
-        raise InvalidModel(f"weights of shape {list(weights.shape)} for {values.shape[-1]} channels")
-
-    def product(row: int, column: int, part: Array) -> Array:
-        result: Array = (part[..., None] * weights[row, column]).reshape(*part.shape[:-1], channels * multiple)
-        return result
-
-    return _sum_of(node, values, weights.shape[:2], product)
-
-
-def _sum_of(node: Any, values: Array, kernel: Sequence[int], product: Callable[[int, int, Array], Array]) -> Array:
-    """Add up what `product` makes of the values under each position of the kernel."""
-    total: Array | None = None
-    for row, column, part in _windows(node, values, kernel, attribute(node, "dilations", [1, 1, 1, 1]), fill=0):
-        addend = product(row, column, part)
-        total = addend if total is None else total + addend
-    if total is None:
-        raise InvalidModel(f"a kernel of {list(kernel)}")
-    return total
-
-
-def _average_pool(node: Any, inputs: list[Array]) -> Array:
-    """The mean of the pixels under the window; padding does not count."""
-    import numpy as np
-
-    values = inputs[0]
-    kernel = attribute(node, "ksize")[1:3]
-    ones = np.ones((1, *values.shape[1:3], 1), values.dtype)
-    total = sum(part for _, _, part in _windows(node, values, kernel, [1, 1, 1, 1], fill=0))
-    count = sum(part for _, _, part in _windows(node, ones, kernel, [1, 1, 1, 1], fill=0))
-    return np.asarray(total / count)
-
-
-def _max_pool(node: Any, inputs: list[Array]) -> Array:
-    import numpy as np
-
-    kernel = attribute(node, "ksize")[1:3]
-    parts = [part for _, _, part in _windows(node, inputs[0], kernel, [1, 1, 1, 1], fill=-np.inf)]
-    result: Array = np.maximum.reduce(parts)
-    return result
-
-
-def _windows(
-    node: Any, values: Array, kernel: Sequence[int], dilations: Sequence[int], *, fill: float
-) -> list[tuple[int, int, Array]]:
-    """For each position in the kernel, the values that lie under it as it moves: [n, rows, columns, channels]."""
-    import numpy as np
-
-    _check_layout(node)
-    strides = attribute(node, "strides")[1:3]
-    if values.ndim != 4 or min(*strides, *kernel, *dilations[1:3]) < 1:
-        raise InvalidModel(f"a window of {list(kernel)}, strides {strides}, on {list(values.shape)}")
-    explicit = attribute(node, "explicit_paddings", [])
-    pads, steps = [], []
-    for side in (0, 1):
-        reach = (kernel[side] - 1) * dilations[1 + side] + 1
-        given = explicit[2 + 2 * side : 4 + 2 * side] if explicit else None
-        pad, count = _moves(values.shape[1 + side], reach, strides[side], attribute(node, "padding"), given)
-        pads.append(pad)
-        steps.append(count)
-    padded = np.pad(values, [(0, 0), *pads, (0, 0)], constant_values=fill) if any(map(any, pads)) else values
-    parts = []
-    for row in range(kernel[0]):
-        for column in range(kernel[1]):
-            top, left = row * dilations[1], column * dilations[2]
-            rows = slice(top, top + (steps[0] - 1) * strides[0] + 1, strides[0])
-            columns = slice(left, left + (steps[1] - 1) * strides[1] + 1, strides[1])
-            parts.append((row, column, padded[:, rows, columns]))
-    return parts
-
-
-def _moves(
-    pixels: int, reach: int, stride: int, padding: str, explicit: Sequence[int] | None
-) -> tuple[tuple[int, int], int]:
-    """Padding before and after, and steps, along one side. With SAME an odd pixel of padding goes behind."""
-    if padding == "SAME":
-        steps = math.ceil(pixels / stride)
-        lacking = max((steps - 1) * stride + reach - pixels, 0)
-        return (lacking // 2, lacking - lacking // 2), steps
-    before, after = explicit if explicit and padding == "EXPLICIT" else (0, 0)
-    steps = (pixels + before + after - reach) // stride + 1
-    if steps < 1 or min(before, after) < 0:
-        raise InvalidModel(f"a window of {reach} px on {pixels} px")
-    return (before, after), steps
-
-
-def _check_layout(node: Any) -> None:
-    layout = attribute(node, "data_format", "NHWC")
-    if layout != "NHWC":
-        raise InvalidModel(f"pictures laid out as {layout}")
 
 
 def _first(node: Any, inputs: list[Array]) -> Array:
@@ -311,13 +272,13 @@ def _constant(node: Any, inputs: list[Array]) -> Array:
 KERNELS: dict[str, Kernel] = {
     "Add": _elementwise("add"),
     "AddV2": _elementwise("add"),
-    "AvgPool": _average_pool,
-    "BiasAdd": _elementwise("add"),
+    "AvgPool": average_pool,
+    "BiasAdd": _bias_add,
     "Cast": _cast,
     "ConcatV2": _concatenate,
     "Const": _constant,
-    "Conv2D": _convolution,
-    "DepthwiseConv2dNative": _depthwise,
+    "Conv2D": convolution,
+    "DepthwiseConv2dNative": depthwise,
     "ExpandDims": _expand_dims,
     "FakeQuantWithMinMaxArgs": _fake_quant,
     "FakeQuantWithMinMaxVars": _fake_quant,
@@ -327,7 +288,7 @@ KERNELS: dict[str, Kernel] = {
     "FusedBatchNormV3": _batch_norm,
     "Identity": _first,
     "MatMul": _matmul,
-    "MaxPool": _max_pool,
+    "MaxPool": max_pool,
     "Maximum": _elementwise("maximum"),
     "Mean": _mean,
     "Minimum": _elementwise("minimum"),
@@ -340,6 +301,7 @@ KERNELS: dict[str, Kernel] = {
     "Relu6": _relu6,
     "Reshape": _reshape,
     "Rsqrt": _rsqrt,
+    "Shape": _shape,
     "Sigmoid": _sigmoid,
     "Softmax": _softmax,
     "Sqrt": _elementwise("sqrt"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from birdlite.convert.saved_model.graph import Graph, inputs_of
-from birdlite.convert.saved_model.kernels import check_known, run
+from birdlite.convert.saved_model.kernels import check_known, constants_of, run
 from birdlite.convert.saved_model.pixels import side_of
 from birdlite.engines.base import Pixels
 from birdlite.engines.contract import whole
@@ -34,22 +34,18 @@ class NumpyEngine:
         """
         self._graph = graph
         self._side = side_of(graph)
-        self._constants: dict[str, Array] = {}
+        constants = constants_of(graph)
         self._steps: list[tuple[str, Any, list[str]]] = []
         self._last_reader: dict[str, str] = {}
         self._closed = False
         for name, node in graph.nodes.items():
-            if name == graph.input:
-                continue
-            check_known(node)
-            reads = inputs_of(node)
-            if all(read in self._constants for read in reads):
-                self._constants[name] = run(node, [self._constants[read] for read in reads])
-            else:
+            if name != graph.input and name not in constants:
+                check_known(node)
+                reads = inputs_of(node)
                 self._steps.append((name, node, reads))
                 self._last_reader.update(dict.fromkeys(reads, name))
         read_later = {read for _, _, reads in self._steps for read in reads}
-        self._constants = {name: array for name, array in self._constants.items() if name in read_later}
+        self._constants = {name: array for name, array in constants.items() if name in read_later}
 
     def run(self, pixels: Pixels, n: int = 1) -> list[list[float]]:
         """Classify. See `Engine.run`."""

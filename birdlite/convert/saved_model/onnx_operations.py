@@ -34,7 +34,7 @@ def _convolution(network: Network, node: Any) -> Value:
     if weights.ndim != 4 or 0 in weights.shape:
         raise InvalidModel(f"weights of shape {list(weights.shape)}")
     depthwise = node.op != "Conv2D"
-    groups = channels if depthwise else max(channels // weights.shape[2], 1)
+    groups = channels if depthwise else channels // weights.shape[2]
     results = channels * weights.shape[3] if depthwise else weights.shape[3]
     fits = weights.shape[2] * (1 if depthwise else groups) == channels
     if not fits or results % groups:
@@ -94,7 +94,7 @@ def _pool(network: Network, node: Any) -> Value:
     window = window_of(node, kernel, (height, width))
     pads = (*window.before, *window.after)
     average = node.op == "AvgPool"
-    if average and kernel == (height, width) and window.out == (1, 1) and not any(pads):
+    if average and kernel == (height, width) and window.out == (1, 1):
         real = network.onnx.node("GlobalAveragePool", [source.name], network.place)
     else:
         # Neither format counts the padding into an average.

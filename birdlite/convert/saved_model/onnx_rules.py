@@ -18,6 +18,7 @@ from birdlite.errors import InvalidModel
 _LAST = 255  # the highest uint8
 _FLOAT32_STEP = 2.0**-23  # between 1 and the next float32
 
+_MOST_SCALE = 1e12  # far inside of what a 32-bit float can hold, also with a few more factors
 _MOST_PIXELS = 1 << 16  # that a window may be wide, or move
 _PADDINGS = {"SAME": 0, "VALID": 1, "EXPLICIT": 1}  # in TensorFlow Lite; the last is VALID on a larger picture
 _RESHAPING = ("Squeeze", "Reshape")
@@ -38,14 +39,14 @@ def pixels_of(graph: Graph, rounded: Container[str]) -> Pixels:
     """Compose the sums and products with single numbers at the beginning of a graph, up to a node in `rounded`."""
     readers = _readers(graph)
     nodes, scale, offset = [graph.input], 1.0, 0.0
-    while len(readers.get(nodes[-1], ())) == 1 and nodes[-1] not in rounded and nodes[-1] != graph.output:
+    while len(readers.get(nodes[-1], ())) == 1 and nodes[-1] not in rounded:
         (node,) = readers[nodes[-1]]
         after = _after(graph, node, nodes[-1], scale, offset)
-        if after is None or not after[0] > 0 or not math.isfinite(after[0] + abs(after[1])):
+        if after is None or not 1 / _MOST_SCALE < after[0] < _MOST_SCALE or not abs(after[1]) < _MOST_SCALE:
             break
         nodes.append(node.name)
         scale, offset = after
-    zero_point = round(-offset / scale) if abs(offset) <= _LAST * scale else -1
+    zero_point = round(-offset / scale)
     # The zero point may stand for the offset if it is off by no more than a float32 is off at the brightest pixel.
     if 0 <= zero_point <= _LAST and abs(zero_point * scale + offset) <= _FLOAT32_STEP * _LAST * scale:
         return Pixels(tuple(nodes), scale, zero_point, 0.0)
@@ -90,7 +91,7 @@ def biases_of(graph: Graph, rounded: Container[str]) -> dict[str, str]:
     readers = _readers(graph)
     found: dict[str, str] = {}
     for name, node in graph.nodes.items():
-        if node.op not in _WITH_BIAS or name in rounded or name == graph.output or len(readers.get(name, ())) != 1:
+        if node.op not in _WITH_BIAS or name in rounded or len(readers.get(name, ())) != 1:
             continue
         (reader,) = readers[name]
         others = [other for other in inputs_of(reader) if other != name]

@@ -37,11 +37,17 @@ def take_pixels(graph: Graph, side: int, low: float = 0.0, high: float = 1.0) ->
     """Let a graph take `pixels`, uint8 RGB [n, side, side, 3].
 
     One that takes floats gets them between `low`, for black, and `high`, for white.
+
+    Raises:
+        InvalidModel: it takes neither floats nor bytes.
     """
     import numpy as np
 
     renamed = _out_of_the_way(graph, {PIXELS, PROBABILITIES})
-    whole = attribute(graph.nodes[graph.input], "dtype") == "uint8"
+    dtype = attribute(graph.nodes[graph.input], "dtype", "float32")
+    if dtype not in ("float32", "uint8"):
+        raise InvalidModel(f"the graph takes {dtype}; pictures are float32 or uint8")
+    whole = dtype == "uint8"
     nodes: dict[str, Any] = {PIXELS: node(PIXELS, "Placeholder", [], dtype="uint8", shape=(-1, side, side, 3))}
     value = PIXELS
     if not whole:
@@ -69,15 +75,20 @@ def give_probabilities(graph: Graph) -> tuple[Graph, bool]:
         name = inputs_of(graph.nodes[name])[0]
     if graph.nodes[name].op in _GIVE_PROBABILITIES:
         return graph, False
+    graph = _out_of_the_way(graph, {PROBABILITIES})
     softmax = node(PROBABILITIES, "Softmax", [graph.output], T="float32")
     return Graph({**graph.nodes, PROBABILITIES: softmax}, graph.input, PROBABILITIES, graph.producer), True
 
 
 def _out_of_the_way(graph: Graph, taken: set[str]) -> Graph:
-    """The graph without nodes of these names, or below them: they get others."""
+    """The graph without nodes of these names, or below them: they get others, which no node has."""
+    tops = {name.split("/")[0] for name in graph.nodes}
+    prefix = "source"
+    while prefix in tops:
+        prefix += "_"
 
     def other(name: str) -> str:
-        return f"source/{name}" if name.split("/")[0] in taken else name
+        return f"{prefix}/{name}" if name.split("/")[0] in taken else name
 
     nodes = {}
     for name, made in graph.nodes.items():

@@ -11,13 +11,17 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from birdlite import disk
 from birdlite.convert.saved_model.graph import DTYPES, shape_of
 from birdlite.convert.saved_model.schema import message
-from birdlite.errors import InvalidModel
+from birdlite.errors import InvalidModel, PictureError
 
 MODEL_FILE = "saved_model.pb"
 MAX_BYTES = 1 << 30
 """Of saved_model.pb: half of what a protobuf message can have, 70 times the birds model."""
+
+MAX_SIDE = 2048
+"""Of the pictures, px: the largest published classifiers take 800 (EfficientNet-L2)."""
 
 _TEXT_FILE = "saved_model.pbtxt"
 _SERVING_TAG = "serve"  # tf.saved_model.SERVING
@@ -92,17 +96,13 @@ def read(folder: str, tags: str | None = None, signature: str | None = None) -> 
 
 def _read_file(folder: str) -> bytes:
     try:
-        with open(os.path.join(folder, MODEL_FILE), "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        if os.path.exists(os.path.join(folder, _TEXT_FILE)):
-            raise InvalidModel(f"{folder}: {_TEXT_FILE} is not read; only the binary {MODEL_FILE} is") from None
-        raise InvalidModel(f"{folder}: no SavedModel: there is no {MODEL_FILE}") from None
-    except OSError as error:
-        raise InvalidModel(f"{folder}: {MODEL_FILE}: {error.strerror}") from None
-    if len(data) > MAX_BYTES:
-        raise InvalidModel(f"{folder}: {MODEL_FILE} has more than {MAX_BYTES >> 20} MiB")
-    return data
+        return disk.read(os.path.join(folder, MODEL_FILE), MAX_BYTES)
+    except PictureError as error:
+        if error.kind != "not_found":
+            raise InvalidModel(f"{folder}: {MODEL_FILE}: {error}") from None
+    if os.path.exists(os.path.join(folder, _TEXT_FILE)):
+        raise InvalidModel(f"{folder}: {_TEXT_FILE} is not read; only the binary {MODEL_FILE} is")
+    raise InvalidModel(f"{folder}: no SavedModel: there is no {MODEL_FILE}")
 
 
 def _choose_graph(meta_graphs: Iterable[Any], tags: str | None) -> Any:
@@ -147,6 +147,8 @@ def _input(signature: str, ends: Mapping[str, Any]) -> Endpoint:
         raise InvalidModel(
             f"the signature {signature} takes {_spell_end(end)}; pictures of one size, and square, can be"
         )
+    if shape[1] > MAX_SIDE:
+        raise InvalidModel(f"the signature {signature} takes {_spell_end(end)}; no side may be over {MAX_SIDE} px")
     return end
 
 

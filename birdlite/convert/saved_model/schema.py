@@ -58,6 +58,7 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
         "int_val": (7, "int32*"),
         "int64_val": (10, "int64*"),
         "bool_val": (11, "bool*"),
+        "half_val": (13, "int32*"),
     },
 }
 

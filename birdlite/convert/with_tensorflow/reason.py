@@ -11,7 +11,7 @@ _HAPPENED = re.compile(r"^Graph execution error:.*?([^\n]+)\n\s*\[\[", re.DOTALL
 
 # Places in TensorFlow's own representations of the graph: `{{node x}}`, `[Op:x]`, `<unknown>:0: error: loc("x"): `.
 _PLACES = re.compile(
-    r"\[\[.*?\]\]|\{\{.*?\}\}|\[Op:[^\]]*\]|<unknown>:\d+: (?:error: )?(?:loc\(.*?\): )?|"
+    r"\[\[.*?\]\]|\{\{.*?\}\}|\[Op:[^\]]*\]|<unknown>:\d+: error: (?:loc\(.*?\): )?|"
     r"Could not translate MLIR to FlatBuffer\."
 )
 

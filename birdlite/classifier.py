@@ -70,6 +70,15 @@ class Classifier:
         """The engine that runs the model; empty before the first picture."""
         return self._engines.engine_name
 
+    def new_engine(self, *, threads: int = 1) -> Engine:
+        """Another engine on the model, as a worker has one; `threads` work on one picture. The caller closes it.
+
+        Raises:
+            ModelError: there is no model.
+            EngineError: no runtime can run it.
+        """
+        return self._load_engine(self.model, threads)
+
     def classify(self, target: str | os.PathLike[str]) -> Result:
         """The answer for one URL or file. A failure of the picture is a value in the result.
 
@@ -135,9 +144,11 @@ class Classifier:
     def _open_model(self) -> Model:
         return open_model(self._settings.model, self._settings.labels, self._store, self._timeline, engines.describe)
 
-    def _load_engine(self, model: Model) -> Engine:
+    def _load_engine(self, model: Model, threads: int = 1) -> Engine:
         with self._timeline.span("imports"):
             engines.preload(model.card.format)
         folder = None if self._cache_dir is None else os.path.join(self._cache_dir, WEIGHT_CACHE_FOLDER)
         with self._timeline.span("model load"):
-            return engines.load(model.data, model.card, engine=self._settings.engine, weight_cache=folder)
+            return engines.load(
+                model.data, model.card, engine=self._settings.engine, threads=threads, weight_cache=folder
+            )

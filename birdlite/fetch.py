@@ -79,6 +79,7 @@ class FetchSettings(NamedTuple):
     )
     mirror: str | None = None
     offline: bool = False
+    renditions: bool = False  # fetch a smaller form of a photograph where its host keeps one
     backoff: float = BACKOFF_S  # ceiling of the first pause
 
 
@@ -150,7 +151,7 @@ class Fetcher:
         with self._lock:
             self._under_way += 1
         try:
-            return self._pursue(url, self._settings.max_bytes if max_bytes is None else max_bytes, clock)
+            return self._smallest(url, self._settings.max_bytes if max_bytes is None else max_bytes, clock)
         except PictureError as error:
             if error.kind == "too_large" and max_bytes is None:
                 raise PictureError(error.kind, f"{error} by --max-bytes") from error
@@ -176,6 +177,21 @@ class Fetcher:
                 return
             client, self._client = self._client, None
         client.close()
+
+    def _smallest(self, url: str, max_bytes: int, clock: Deadline) -> bytes:
+        """Get a rendition where one is wanted and to be had, else what is at `url` itself."""
+        if self._settings.renditions:
+            from birdlite.network.renditions import smaller
+
+            rendition = smaller(url)
+            if rendition is not None:
+                try:
+                    return self._pursue(rendition, max_bytes, clock)
+                except PictureError as error:
+                    if error.kind != "http_status":
+                        raise
+                    log.debug("no rendition, so the original", url=url, reason=str(error))
+        return self._pursue(url, max_bytes, clock)
 
     def _pursue(self, url: str, max_bytes: int, clock: Deadline) -> bytes:
         """Ask, follow and ask again until there is an answer or no sense in going on."""

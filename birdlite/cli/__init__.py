@@ -21,6 +21,7 @@ COMMANDS = {
     "model": "fetch, list, show, verify, find or remove models",
     "convert": "a model from TensorFlow Hub, a SavedModel or a .tflite to ONNX or TensorFlow Lite, proven equal",
     "evaluate": "measure models on labelled pictures: accuracy, confusions, calibration",
+    "bench": "measure how fast it is here: load, inference, decode, pictures a second",
     "demo": "the whole pipeline on a small world of invented birds, without a network",
 }
 
@@ -98,6 +99,8 @@ def _run(command: str, argv: list[str], started: float) -> int:
         from birdlite.cli import convert as chosen  # type: ignore[no-redef]
     elif command == "evaluate":
         from birdlite.cli import evaluate as chosen  # type: ignore[no-redef]
+    elif command == "bench":
+        from birdlite.cli import bench as chosen  # type: ignore[no-redef]
     else:
         from birdlite.cli import demo as chosen  # type: ignore[no-redef]
     return chosen.main(argv, started)

@@ -123,6 +123,8 @@ def _add_model_options(parser: Parser) -> None:
 
 
 def _settings(values: argparse.Namespace) -> Settings:
+    if values.renditions and values.resize == "exact":
+        raise UsageError("--resize exact samples the original, which --renditions does not fetch")
     return Settings(
         model=values.model,
         labels=values.labels,

@@ -30,6 +30,11 @@ def add_network_options(parser: Parser) -> None:
     """How bytes come from the network."""
     group = parser.add_argument_group("network")
     parser.flag("--offline", group=group, help="never use the network")
+    parser.flag(
+        "--renditions",
+        group=group,
+        help="fetch a smaller form of a photograph where its host keeps one (Wikimedia: 960 px wide)",
+    )
     parser.option("--mirror", metavar="URL", group=group, help="fetch https://HOST/PATH from URL/HOST/PATH instead")
     parser.option(
         "--downloads",
@@ -155,6 +160,7 @@ def fetch_settings(values: argparse.Namespace) -> FetchSettings:
         downloads=values.downloads,
         mirror=values.mirror,
         offline=values.offline,
+        renditions=values.renditions,
     )
 
 

@@ -112,11 +112,9 @@ def _check_baked(podman: Podman, image: str, folder: Path, birds: dict[str, str]
 def _check_lean(podman: Podman, image: str, folder: Path, birds: dict[str, str], world: World, mirror: Origin) -> None:
     volume = "birdlite-check-cache"
     podman.call("volume", "rm", "--force", volume)
-    command = (f"--volume={volume}:/cache", f"--volume={folder}:/pictures:ro", image, "classify", "--format=json")
-    command += (f"--model={world.model}", *(f"/pictures/{name}" for name in birds))
-    first = podman.call(
-        "run", "--rm", "--network=host", f"--env=BIRDLITE_MIRROR={mirror.base}", *HARDENED, *command
-    )
+    command = [f"--volume={volume}:/cache", f"--volume={folder}:/pictures:ro", image, "classify", "--format=json"]
+    command += [f"--model={world.model}", *(f"/pictures/{name}" for name in birds)]
+    first = podman.call("run", "--rm", "--network=host", f"--env=BIRDLITE_MIRROR={mirror.base}", *HARDENED, *command)
     second = podman.call("run", "--rm", "--network=none", *HARDENED, *command)
     podman.call("volume", "rm", volume)
     _compare(first.stdout, birds)
@@ -127,15 +125,17 @@ def _check_lean(podman: Podman, image: str, folder: Path, birds: dict[str, str],
 def _check_sigterm(podman: Podman, image: str, folder: Path, birds: dict[str, str], mirror: Origin) -> None:
     mirror.hold(NEVER)
     first = f"/pictures/{next(iter(birds))}"
-    options = ("--network=host", f"--volume={folder}:/pictures:ro", "--name=birdlite-check-sigterm", *HARDENED)
-    with podman.start(
-        "run", "--rm", *options, image, "classify", "--format=jsonl", first, mirror.url(NEVER)
-    ) as process:
+    name = "birdlite-check-sigterm"
+    podman.call("rm", "--force", "--ignore", name)
+    options = ("--rm", "--network=host", f"--volume={folder}:/pictures:ro", f"--name={name}", *HARDENED)
+    with podman.start("run", *options, image, "classify", "--format=jsonl", first, mirror.url(NEVER)) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
         mirror.wait_for(1, NEVER)
-        podman.call("kill", "--signal=TERM", "birdlite-check-sigterm")
+        podman.call("kill", "--signal=TERM", name)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 128 + signal.SIGTERM, f"SIGTERM: exit {process.returncode}\n{err}"
-    statuses = [json.loads(line)["status"] for line in out.splitlines()]
+    statuses = [json.loads(line)["status"] for line in (line, *out.splitlines())]
     assert statuses == ["ok", "error"], f"SIGTERM: {out}"
     print(f"SIGTERM: what was finished is written, exit {process.returncode}")
 

@@ -1,9 +1,10 @@
-"""Prove inside a freshly built image that `birdlite classify` works there. The Dockerfile runs it; a failure fails the build.
+"""Prove inside a freshly built image that `birdlite classify` works there: a failure fails the build.
 
     /opt/venv/bin/python image_proof.py
 
-It needs no network and writes only below the folder for temporary files. What was left out of the image is proven to be
-unneeded by classifying without it, in every format of picture that birdlite reads.
+The Dockerfile runs it, as the user that will run birdlite. It needs no network and writes only below the folder for
+temporary files. What was left out of the image is proven to be unneeded by classifying without it, in every format of
+picture that birdlite reads.
 """
 
 from __future__ import annotations
@@ -17,7 +18,16 @@ import sys
 import tempfile
 
 # Who is in each of the demo's pictures stands in its file name: crested-emberling.jpg.
-LEFT_OUT = ("numpy", "google.protobuf", "flatbuffers", "tqdm", "ml_dtypes", "pip", "tests", "ai_edge_litert.interpreter")
+LEFT_OUT = (
+    "numpy",
+    "google.protobuf",
+    "flatbuffers",
+    "tqdm",
+    "ml_dtypes",
+    "pip",
+    "tests",
+    "ai_edge_litert.interpreter",
+)
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MEASURED = (  # what a run has loaded without bytecode of its own, one file a line
     "import os, sys; from birdlite.cli import main; code = main(sys.argv[1:]);"

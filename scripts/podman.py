@@ -154,7 +154,12 @@ def _base() -> Path:
     finished = WORK / "base.tar"
     if not finished.exists():
         part = WORK / "part.tar"  # mmdebstrap looks at the suffix
-        command = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates,python3,python3-pip,python3-venv"]
+        command = [
+            "mmdebstrap",
+            "--quiet",
+            "--variant=minbase",
+            "--include=ca-certificates,python3,python3-pip,python3-venv",
+        ]
         command += ['--aptopt=Apt::Install-Recommends "false"', "--dpkgopt=force-unsafe-io"]
         command += [f"--dpkgopt=path-exclude=/usr/share/{what}/*" for what in ("man", "locale", "doc")]
         command += [f"--customize-hook={hook}" for hook in HOOKS]

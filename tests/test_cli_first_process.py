@@ -21,7 +21,7 @@ OWN_PIDS = ("unshare", "--user", "--map-root-user", "--pid", "--fork")
 
 
 @pytest.fixture(scope="module")
-def _own_pids() -> None:
+def own_pids() -> None:
     """Skip where a process may not have a PID namespace of its own."""
     try:
         subprocess.run([*OWN_PIDS, "true"], check=True, capture_output=True)
@@ -30,7 +30,7 @@ def _own_pids() -> None:
 
 
 @pytest.fixture
-def first_process(_own_pids: None, tmp_path: Path, origin: Origin) -> Iterator[subprocess.Popen[str]]:
+def first_process(own_pids: None, tmp_path: Path, origin: Origin) -> Iterator[subprocess.Popen[str]]:
     """`birdlite classify` as PID 1; it waits for a picture that never comes."""
     origin.serve_folder("/demo.birdlite.invalid", Path(FOLDER))
     origin.hold("/held/never.jpg")
@@ -40,7 +40,7 @@ def first_process(_own_pids: None, tmp_path: Path, origin: Origin) -> Iterator[s
         yield process
 
 
-def test_a_fetch_of_a_model_ends_at_sigterm(_own_pids: None, tmp_path: Path, origin: Origin) -> None:
+def test_a_fetch_of_a_model_ends_at_sigterm(own_pids: None, tmp_path: Path, origin: Origin) -> None:
     origin.hold("/storage.googleapis.com/tfhub-lite-models/google/lite-model/aiy/vision/classifier/birds_V1/3.tflite")
     with _start(tmp_path, "model", "fetch", "--mirror", origin.base) as process:
         origin.wait_for(1)

@@ -127,6 +127,9 @@ def guarded(check: Callable[[Podman], None]) -> int:
     except subprocess.CalledProcessError as error:
         print(f"FAILED: {' '.join(error.cmd[7:])}: exit {error.returncode}\n{error.stderr}", file=sys.stderr)
         return 1
+    except subprocess.TimeoutExpired as error:
+        print(f"FAILED: {' '.join(error.cmd[7:])}: still running after {error.timeout:.0f} s", file=sys.stderr)
+        return 1
     except AssertionError as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 1

@@ -110,6 +110,12 @@ class Podman:
             raise
         return tag
 
+    def close(self) -> None:
+        """Undo what podman leaves mounted after a build that failed: the checkout could not be deleted."""
+        mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        for place in reversed([place for place in mounted if place.startswith(f"{WORK}/")]):
+            subprocess.run(["umount", place], check=False)
+
     def size(self, image: str) -> int:
         """Bytes of an image, its base included."""
         return int(self.call("image", "inspect", "--format", "{{.Size}}", image).stdout)
@@ -133,6 +139,8 @@ def guarded(check: Callable[[Podman], None]) -> int:
     except AssertionError as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 1
+    finally:
+        podman.close()
     return 0
 
 

@@ -1,11 +1,12 @@
 """The table of artefacts: size, load, inference and answers of several models beside those of the first.
 
-    .venv/bin/python scripts/bench_models.py [--pictures PATH]... MODEL...
+    .venv/bin/python scripts/bench_models.py [--make FOLDER [--source SOURCE]] [--pictures PATH]... MODEL...
 
-A MODEL is a name of the catalogue or a bundle's folder, for instance one that `birdlite convert` wrote. All models are
-loaded and run in turn, ROUNDS times, in one process; medians are printed. The answers are compared on the pictures
-given, else on the demo's drawings, which mean something to the demo's model only. BIRDLITE_CACHE_DIR and
-BIRDLITE_MIRROR count as they do for the command.
+A MODEL is a name of the catalogue or a bundle's folder. With --make, every artefact of a SOURCE (default: the Hub's
+birds_V1) is converted into FOLDER first, as `birdlite convert` does, and takes part; those that are there are kept. All
+models are loaded and run in turn, ROUNDS times, in one process; medians are printed. The answers are compared on the
+pictures given, which int8 is calibrated on too; else on the demo's drawings, which mean something to the demo's model
+only. BIRDLITE_CACHE_DIR and BIRDLITE_MIRROR count as they do for the command.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from statistics import median
 from typing import TypeVar
 
 from birdlite import Classifier, FetchSettings, Settings, engines
+from birdlite.cli import main as birdlite
 from birdlite.convert.compare import compare
-from birdlite.convert.pictures import drawn_pictures, named_pictures
+from birdlite.convert.pictures import choose
+from birdlite.convert.saved_model.hub import DEFAULT_HANDLE
 from birdlite.models.bundle import MODEL_FILES
 from birdlite.models.model import Model
 from birdlite.timing import clock
 
 ROUNDS = 15
-MAX_BYTES = 1 << 26
 THREADS = (1, 2)
+ARTEFACTS = [(to, quantize) for to in ("tflite", "onnx") for quantize in ("none", "float16", "int8")]
 
 Result = TypeVar("Result")
 
@@ -33,13 +36,14 @@ Result = TypeVar("Result")
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--make", metavar="FOLDER")
+    parser.add_argument("--source", default=DEFAULT_HANDLE)
     parser.add_argument("--pictures", action="append", default=[])
     parser.add_argument("models", nargs="+", metavar="MODEL")
     values = parser.parse_args()
-    models = [_open(name) for name in values.models]
-    side = models[0].card.side
-    named = values.pictures
-    pictures = list(named_pictures(named, side, MAX_BYTES) if named else drawn_pictures(side))
+    made = _make(values.make, values.source, values.pictures) if values.make else []
+    models = [_open(name) for name in values.models + made]
+    pictures = choose(values.pictures, models[0].card.side, FetchSettings(), birds=False)
     loads: dict[tuple[str, int], list[float]] = {}
     runs: dict[tuple[str, int], list[float]] = {}
     for _ in range(ROUNDS + 1):
@@ -61,6 +65,20 @@ def main() -> None:
     for model in models:
         print("| " + " | ".join(_row(model, models[0], pictures, loads, runs)) + " |")
     print(f"\n{len(pictures)} pictures; ratios, differences and top-1 are to the first model.")
+
+
+def _make(folder: str, source: str, pictures: list[str]) -> list[str]:
+    """Convert SOURCE to every kind of artefact; gives the bundles' folders."""
+    bundles = []
+    shown = [word for path in pictures for word in ("--calibrate", path)]
+    for to, quantize in ARTEFACTS:
+        bundle = os.path.join(folder, f"{to}-{quantize}")
+        if not os.path.exists(bundle):
+            code = birdlite(["convert", source, "--to", to, "--quantize", quantize, *shown, "-o", bundle])
+            if code:
+                raise SystemExit(code)
+        bundles.append(bundle)
+    return bundles
 
 
 def _open(name: str) -> Model:

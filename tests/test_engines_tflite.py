@@ -139,7 +139,7 @@ def test_a_quantised_network_on_tflite_runtime_warns_once_and_names_the_better_m
         engines.load(model, card, engine="tflite").close()
     warnings = [(message, fields) for level, message, fields in lines if level == log.WARNING]
     assert len(warnings) == 1
-    assert "prefer the engine litert, or onnx" in warnings[0][0]
+    assert "prefer the engine litert, or a model in floats" in warnings[0][0]
     assert warnings[0][1] == {"model": "tiny"}
 
 

@@ -121,17 +121,25 @@ def _verify(values: argparse.Namespace) -> int:
 
 
 def _compare(values: argparse.Namespace) -> None:
+    from birdlite.convert.bounds import bounds_of
     from birdlite.convert.compare import beyond, spell
-    from birdlite.convert.conversion import bounds_of, distance_between
+    from birdlite.convert.from_module import distance_to
+    from birdlite.convert.from_tflite import distance_between
+    from birdlite.convert.module import Reading, is_module, open_module
     from birdlite.convert.pictures import choose
 
     settings = Settings(cache_dir=values.cache_dir, fetch=fetch_settings(values))
     with Classifier(settings._replace(model=values.name)) as one:
         result = one.model
-    with Classifier(settings._replace(model=values.against)) as other:
-        reference = other.model
-    distance = distance_between(reference, result, choose(result, values.pictures, settings.fetch))
-    _say(f"against {reference.card.name}, {spell(distance)}")
+    pictures = choose(values.pictures, result.card.side, settings.fetch, birds=catalog.is_birds(result.card))
+    if is_module(values.against):
+        own_labels = None if result.folder is None else os.path.join(result.folder, bundle.LABELS_FILE)
+        module = open_module(values.against, Reading(labels=own_labels), settings)
+        distance = distance_to(module, result, pictures)
+    else:
+        with Classifier(settings._replace(model=values.against)) as other:
+            distance = distance_between(other.model, result, pictures)
+    _say(f"against {values.against}, {spell(distance)}")
     bounds = bounds_of(result.card)
     problem = beyond(distance, bounds) if bounds else None
     if problem:

@@ -37,6 +37,15 @@ def fraction(text: str) -> float:
     return number
 
 
+def pair(text: str) -> tuple[float, float]:
+    """Two numbers, the smaller one first."""
+    low, _, high = text.partition(",")
+    numbers = _number(low), _number(high)
+    if not -1e6 <= numbers[0] < numbers[1] <= 1e6:
+        raise ValueError("must be two numbers such as 0,1, the smaller one first")
+    return numbers
+
+
 def size(text: str) -> int:
     """A number of bytes or pixels, with k, M or G for powers of 1024."""
     body = text.strip().lower()

@@ -54,8 +54,8 @@ def compare(reference: Engine, result: Engine, pictures: Iterable[bytes]) -> Dis
 def spell(distance: Distance) -> str:
     """The distance in one line for a person."""
     return (
-        f"on {distance.pictures} pictures: largest difference of a score {distance.max_difference:.4f}, on half of "
-        f"them {distance.median_difference:.4f}, same best class {distance.top1:.0%}, "
+        f"on {distance.pictures} pictures: largest difference of a score {distance.max_difference:.2g}, on half of "
+        f"them {distance.median_difference:.2g}, same best class {distance.top1:.0%}, "
         f"three best in common {distance.top3:.0%}"
     )
 

@@ -18,6 +18,9 @@ OPSET = 17  # the newest that current tools agree on
 IR_VERSION = 8  # that of the same release of ONNX
 PIXELS, PROBABILITIES = "pixels", "probabilities"
 
+MOST_BYTES = 1 << 30
+"""Of all constants. A message of protobuf ends at 2 GiB, and a small source may use one large constant many times."""
+
 
 class OnnxGraph:
     """A model that takes `pixels`, uint8 [N, side, side, 3], and gives `probabilities`, float32 [N, classes]."""
@@ -26,6 +29,7 @@ class OnnxGraph:
         self._side = side
         self._nodes: list[Any] = []
         self._constants: dict[str, Any] = {}
+        self._bytes = 0  # of the constants
 
     def node(self, kind: str, inputs: list[str], name: str, **attributes: Any) -> str:
         """Add a node with one output, which gets the node's name."""
@@ -35,13 +39,20 @@ class OnnxGraph:
         return name
 
     def constant(self, name: str, values: ArrayLike, dtype: str) -> str:
-        """Add a constant. A number gets no dimensions: a scale of shape [1] keeps onnxruntime's fast kernels away."""
+        """Add a constant. A number gets no dimensions: a scale of shape [1] keeps onnxruntime's fast kernels away.
+
+        Raises:
+            InvalidModel: with it, there are more than `MOST_BYTES`.
+        """
         import numpy as np
         from onnx import numpy_helper
 
         if name not in self._constants:
             # Transposed weights are written out in their new order.
             array = np.array(values, dtype=dtype, order="C")
+            self._bytes += array.nbytes
+            if self._bytes > MOST_BYTES:
+                raise InvalidModel(f"its constants take more than {MOST_BYTES >> 20:,} MiB")
             self._constants[name] = numpy_helper.from_array(array, name)
         return name
 
@@ -53,11 +64,15 @@ class OnnxGraph:
         per_axis = {"axis": axis} if np.ndim(scale) else {}
         return self.node("DequantizeLinear", [stored, *grid], f"{stored}_real", **per_axis)
 
-    def rounded(self, real: str, scale: float, zero_point: int) -> str:
-        """Put real values on a grid of 256 and saturate at its ends; onnxruntime makes integer kernels of it."""
-        grid = self._grid(real, scale, zero_point, "uint8")
-        stored = self.node("QuantizeLinear", [real, *grid], f"{real}_stored")
-        return self.node("DequantizeLinear", [stored, *grid], f"{real}_rounded")
+    def rounded(self, real: str, scale: float, zero_point: int, name: str = "") -> str:
+        """Put real values on a grid of 256 and saturate at its ends; onnxruntime makes integer kernels of it.
+
+        What is made begins with `name`, without one with that of the values, which then can be rounded only once.
+        """
+        name = name or real
+        grid = self._grid(name, scale, zero_point, "uint8")
+        stored = self.node("QuantizeLinear", [real, *grid], f"{name}_stored")
+        return self.node("DequantizeLinear", [stored, *grid], f"{name}_rounded")
 
     def _grid(self, name: str, scale: ArrayLike, zero_point: ArrayLike, dtype: str) -> tuple[str, str]:
         return (

@@ -1,54 +1,115 @@
-"""What two models are compared on: the user's photographs, the samples of the birds model, or drawings. For the CLI."""
+"""What a conversion looks at: the user's photographs, the samples of the birds model, or drawings. For the CLI.
+
+Two models are compared on them, and ranges are calibrated on them.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import NamedTuple
 
-from birdlite import disk, picture
+from birdlite import disk, log, picture
 from birdlite.demo import PICTURES_FOLDER
 from birdlite.errors import ModelUnavailable, PictureError, UsageError
 from birdlite.fetch import Fetcher, FetchSettings
-from birdlite.models.catalog import DEFAULT_MODEL, find
-from birdlite.models.model import Model
-from birdlite.targets import SAMPLES, BadTarget, expand
+from birdlite.picture import Resize
+from birdlite.targets import SAMPLES, BadTarget, Target, expand
+
+COMPARED = 64
+"""Pictures that two models are compared on: as many as show a fault, and a minute's work for the slowest reference."""
+
+CALIBRATED = 200
+"""Pictures that ranges are taken from, at most; TensorFlow's guide to quantisation asks for 100 to 500."""
+
+_LISTS = (".txt", ".csv", ".tsv", ".jsonl")
+_VIEWS = 4  # of each picture
 
 
-def choose(model: Model, paths: Sequence[str], settings: FetchSettings) -> Iterator[bytes]:
-    """Pixels for the model, [side, side, 3] each: of the files and folders `paths`; without any, of what suits it.
+class Calibration(NamedTuple):
+    """The representative dataset: what a network's activations are measured on."""
+
+    pictures: int
+    views: list[bytes]  # four of each picture, uint8 RGB [side, side, 3]: its middle, its whole, and both mirrored
+
+    @property
+    def middles(self) -> list[bytes]:
+        """Of each picture the view that `classify` sees."""
+        return self.views[::_VIEWS]
+
+
+def choose(paths: Sequence[str], side: int, settings: FetchSettings, *, birds: bool) -> list[bytes]:
+    """Pixels to compare two models on, [side, side, 3] each: of `paths`, else of the samples or of drawings.
 
     Raises:
-        UsageError: while iterating; one of `paths` is no picture.
-        ModelUnavailable: while iterating; the samples cannot be fetched.
+        UsageError: one of `paths` is no picture.
+        ModelUnavailable: the samples cannot be fetched.
     """
-    side = model.card.side
     if paths:
-        return named_pictures(paths, side, settings.max_bytes)
-    if model.card.source == find(DEFAULT_MODEL).card.source:  # also what was converted from it
-        return sample_pictures(settings, side)
-    return drawn_pictures(side)
+        return [_decode(name, data, "crop", side) for name, data in islice(_named(paths, settings), COMPARED)]
+    return list(sample_pictures(settings, side) if birds else drawn_pictures(side))
 
 
-def named_pictures(paths: Sequence[str], side: int, max_bytes: int) -> Iterator[bytes]:
-    """The middles of the user's pictures."""
-    for target in expand(paths):
-        if isinstance(target, BadTarget):
-            raise UsageError(target.failure.message)
-        if target.kind == "url":
-            raise UsageError(f"{target.name}: pictures to compare on are files")
-        try:
-            yield picture.decode(disk.read(target.location, max_bytes), side=side).pixels
-        except PictureError as error:
-            raise UsageError(f"{target.name}: {error}") from None
+def calibration(paths: Sequence[str], side: int, settings: FetchSettings) -> Calibration:
+    """The representative dataset that `paths` name.
+
+    Raises:
+        UsageError: one of them is no picture.
+    """
+    views: list[bytes] = []
+    for name, data in islice(_named(paths, settings), CALIBRATED + 1):
+        if len(views) == CALIBRATED * _VIEWS:
+            log.info(f"the first {CALIBRATED} pictures are enough to calibrate on; the others are left out")
+            break
+        for pixels in (_decode(name, data, "crop", side), _decode(name, data, "squash", side)):
+            views += pixels, _mirrored(pixels, side)
+    return Calibration(len(views) // _VIEWS, views)
+
+
+def _named(paths: Sequence[str], settings: FetchSettings) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of the user's pictures, in files, folders, URLs, and lists of them."""
+    lists = [path for path in paths if path.endswith(_LISTS)]
+    fetcher = Fetcher(settings)
+    try:
+        for target in expand([path for path in paths if path not in lists], lists):
+            if isinstance(target, BadTarget):
+                raise UsageError(target.failure.message)
+            yield target.name, _read(target, fetcher, settings.max_bytes)
+    finally:
+        fetcher.close()
+
+
+def _read(target: Target, fetcher: Fetcher, max_bytes: int) -> bytes:
+    try:
+        return fetcher.get(target.location) if target.kind == "url" else disk.read(target.location, max_bytes)
+    except PictureError as error:
+        raise UsageError(f"{target.name}: {error}") from None
+
+
+def _decode(name: str, data: bytes, resize: Resize, side: int) -> bytes:
+    try:
+        return picture.decode(data, resize=resize, side=side).pixels
+    except PictureError as error:
+        raise UsageError(f"{name}: {error}") from None
+
+
+def _mirrored(pixels: bytes, side: int) -> bytes:
+    from PIL import Image
+
+    image = Image.frombytes("RGB", (side, side), pixels)
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).tobytes()
 
 
 def sample_pictures(settings: FetchSettings, side: int) -> Iterator[bytes]:
     """The middles of the sample photographs, fetched all at once.
 
     Drawings will not do for the birds: where that model has nothing to recognise, rounding alone moves scores by 0.2.
-    """
-    from concurrent.futures import ThreadPoolExecutor
 
+    Raises:
+        ModelUnavailable: while iterating; they cannot be fetched.
+    """
     fetcher = Fetcher(settings)
     try:
         with ThreadPoolExecutor(len(SAMPLES)) as pool:

@@ -15,7 +15,7 @@ from typing import Any
 def unrounded(model: bytes) -> bytes:
     """Replace each QuantizeLinear by a Clip to the ends of its uint8 grid, and each DequantizeLinear behind it by none.
 
-    `model` is one that `tflite_to_onnx` made with `int8`.
+    `model` is one that `tflite_to_onnx` or `graph_to_onnx` made with `int8`.
     """
     import numpy as np
     import onnx

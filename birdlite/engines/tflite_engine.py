@@ -81,7 +81,7 @@ def _warn(card: Card) -> None:
             return
         _warned = True
     log.warning(
-        "tflite-runtime runs quantised models some 20 times slower than LiteRT does; prefer the engine litert, or onnx "
-        "with a model that `birdlite convert` makes",
+        "tflite-runtime runs quantised models some 20 times slower than LiteRT does; prefer the engine litert, or a "
+        "model in floats, such as `birdlite convert --to tflite` makes",
         model=card.name,
     )

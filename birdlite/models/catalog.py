@@ -14,6 +14,9 @@ from birdlite.models.card import Card, FileFact, Tensor
 DEFAULT_MODEL = "birds-v1-lite"
 DEMO_MODEL = "birdlite-demo"
 
+BIRDS_PAGE = "https://tfhub.dev/google/aiy/vision/classifier/birds_V1/1"
+"""Where the float model is published that the Lite deployment was made from."""
+
 
 class Source(NamedTuple):
     """One place to get a file from."""
@@ -89,6 +92,8 @@ _DEMO = Entry(
     public=False,
 )
 
+BIRDS_SOURCES = frozenset({BIRDS_PAGE, _BIRDS_V1_LITE.card.source})
+
 CATALOG: dict[str, Entry] = {entry.card.name: entry for entry in (_BIRDS_V1_LITE, _DEMO)}
 
 
@@ -103,3 +108,8 @@ def find(name: str) -> Entry:
     except KeyError:
         known = ", ".join(name for name, entry in CATALOG.items() if entry.public)
         raise UnknownModel(f"no model {name!r}: neither a file or folder, nor one of: {known}") from None
+
+
+def is_birds(card: Card) -> bool:
+    """Whether a model is Google's birds V1, in whatever form."""
+    return card.source in BIRDS_SOURCES

@@ -29,6 +29,14 @@ def model_of(card: Card, files: dict[str, ModelBytes], folder: str | None) -> Mo
     Raises:
         InvalidModel: its labels do not fit it.
     """
+    return Model(card, files[MODEL_FILES[card.format]], labels_of(card, files), folder)
+
+
+def labels_of(card: Card, files: dict[str, ModelBytes]) -> Labels:
+    """The labels among a card's files.
+
+    Raises:
+        InvalidModel: they do not fit the model.
+    """
     names = files.get(NAMES_FILE)
-    labels = read_labels(bytes(files[LABELS_FILE]), None if names is None else bytes(names), card.classes)
-    return Model(card, files[MODEL_FILES[card.format]], labels, folder)
+    return read_labels(bytes(files[LABELS_FILE]), None if names is None else bytes(names), card.classes)

@@ -69,8 +69,6 @@ def _open_file(path: str, labels_path: str, timeline: Timeline, describe: Descri
             data = map_file(path)
             input_, output = describe(data, format_)
             digest = sha256(data)
-        with timeline.span("labels"):
-            label_map = _read_small(labels_path)
     except OSError as error:
         raise InvalidModel(f"{error.filename}: {error.strerror}") from None
     except InvalidModel as error:
@@ -85,16 +83,23 @@ def _open_file(path: str, labels_path: str, timeline: Timeline, describe: Descri
     )
     log.debug("bare model file", path=path, sha256=digest)
     with timeline.span("labels"):
-        try:
-            labels: Labels = read_labels(label_map, None, card.classes)
-        except InvalidModel as error:
-            raise InvalidModel(f"{labels_path}: {error}") from None
-    return Model(card, data, labels, None)
+        return Model(card, data, read_label_file(labels_path, card.classes), None)
 
 
-def _read_small(path: str) -> bytes:
-    with open(path, "rb") as file:
-        data = file.read(LABELS_MAX_BYTES + 1)
+def read_label_file(path: str, classes: int) -> Labels:
+    """The label map in a file of the user's.
+
+    Raises:
+        InvalidModel: it cannot be read, or does not fit a model with so many classes.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(LABELS_MAX_BYTES + 1)
+    except OSError as error:
+        raise InvalidModel(f"{path}: {error.strerror}") from None
     if len(data) > LABELS_MAX_BYTES:
         raise InvalidModel(f"{path}: larger than a label map can be")
-    return data
+    try:
+        return read_labels(data, None, classes)
+    except InvalidModel as error:
+        raise InvalidModel(f"{path}: {error}") from None

@@ -23,8 +23,9 @@ from birdlite.errors import BirdliteError, InvalidModel, ModelUnavailable, Outpu
 from birdlite.models import bundle
 from birdlite.models.card import FileFact, ModelBytes
 from birdlite.models.catalog import Entry, Source
+from birdlite.models.labels import Labels
 from birdlite.models.lock import FileLock
-from birdlite.models.model import Model, model_of
+from birdlite.models.model import Model, labels_of, model_of
 from birdlite.models.verify import problem
 from birdlite.timing import Timeline
 
@@ -88,6 +89,22 @@ class Store:
             if not handed_over:
                 lock.release()
         return model
+
+    def labels(self, entry: Entry) -> Labels:
+        """The entry's labels alone. What is fetched for them is not kept.
+
+        Raises:
+            ModelUnavailable: they are not in the cache, and no source could give them.
+            InvalidModel: they do not fit the entry's model.
+        """
+        names = [name for name in (bundle.LABELS_FILE, bundle.NAMES_FILE) if name in entry.card.files]
+        part = entry._replace(card=entry.card._replace(files={name: entry.card.files[name] for name in names}))
+        files, problems = self._cached(part)
+        if len(files) < len(names):
+            if self._offline:
+                raise ModelUnavailable(self._why_not_offline(entry, problems))
+            files |= self._fetch(part, files)
+        return labels_of(entry.card, files)
 
     def close(self) -> None:
         """Wait until what was downloaded is on the disk."""

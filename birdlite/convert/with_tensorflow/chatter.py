@@ -1,0 +1,133 @@
+"""What TensorFlow prints, kept from the user: every call of it stands in `with quiet()`.
+
+Its C++ code prints on descriptors 1 and 2, past Python and some of it past C's `stderr`; its Python code prints, logs
+and warns. Nothing of that helps somebody who converts a model: what matters comes as an exception. So all of it becomes
+lines at debug level, which `-v` shows.
+
+TensorFlow's own settings for this, the variables TF_CPP_MIN_LOG_LEVEL and TF_ENABLE_ONEDNN_OPTS, are left to the user:
+they would have to be in `os.environ` before the import and stay there, would not silence everything, and would keep it
+from `-v` too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import IO
+
+from birdlite import log
+
+_DESCRIPTORS = (1, 2)  # standard output and standard error
+_LOGGERS = ("absl", "tensorflow", "tf2onnx")  # those of the packages that are called here
+
+MOST_TOLD = 256 * 1024
+"""Bytes of one block that are told; the MLIR of a large model, which some errors print, is much more."""
+
+_one_at_a_time = threading.RLock()
+_inside = False
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Run the block with all that it prints, logs and warns turned into debug lines once it is over.
+
+    Both descriptors belong to the whole process: what other threads print meanwhile becomes debug lines too, and should
+    the block kill the process, its last words are lost. A block within a block belongs to it; other threads wait.
+    """
+    global _inside
+    with _one_at_a_time:
+        if _inside:
+            yield
+            return
+        lines: list[str] = []
+        _inside = True
+        try:
+            with _caught(lines):
+                yield
+        finally:
+            _inside = False
+            for line in lines:
+                log.debug("TensorFlow printed a line", line=line)
+
+
+@contextmanager
+def _caught(lines: list[str]) -> Iterator[None]:
+    with ExitStack() as stack:
+        file = stack.enter_context(tempfile.TemporaryFile())
+        stack.callback(_read, file, lines)
+        for descriptor in _DESCRIPTORS:
+            stack.enter_context(_redirected(descriptor, file.fileno()))
+        stack.enter_context(_logs_caught(lines))
+        warned = stack.enter_context(warnings.catch_warnings(record=True))
+        warnings.simplefilter("always")
+        try:
+            yield
+        finally:
+            lines += [f"{warning.category.__name__}: {warning.message}" for warning in warned]
+
+
+def _read(file: IO[bytes], lines: list[str]) -> None:
+    file.seek(0)
+    lines += file.read(MOST_TOLD).decode("utf-8", "replace").splitlines()
+
+
+@contextmanager
+def _redirected(descriptor: int, to: int) -> Iterator[None]:
+    """Let a descriptor lead elsewhere; one that is closed stays so."""
+    try:
+        saved = os.dup(descriptor)
+    except OSError:
+        yield
+        return
+    _flush()
+    os.dup2(to, descriptor)
+    try:
+        yield
+    finally:
+        _flush()
+        os.dup2(saved, descriptor)
+        os.close(saved)
+
+
+def _flush() -> None:
+    """Let what Python and C hold back go where it was printed to."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            stream.flush()
+    ctypes.CDLL(None).fflush(None)
+
+
+@contextmanager
+def _logs_caught(lines: list[str]) -> Iterator[None]:
+    """Take the lines of TensorFlow's loggers before their handlers print them."""
+    catcher = _Catcher(lines)
+    with ExitStack() as stack:
+        for name in _LOGGERS:
+            logger = logging.root.manager.loggerDict.get(name)
+            if not isinstance(logger, logging.Logger):
+                continue  # absl wants to make its own, of a class of its own
+            stack.callback(setattr, logger, "propagate", logger.propagate)
+            stack.callback(setattr, logger, "handlers", logger.handlers)
+            logger.propagate, logger.handlers = False, [catcher]
+        if not logging.root.handlers:  # TensorFlow and absl would configure logging for the whole program
+            logging.root.addHandler(catcher)
+            stack.callback(logging.root.removeHandler, catcher)
+        yield
+
+
+class _Catcher(logging.Handler):
+    """A handler that keeps the lines."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines += f"{record.levelname}: {record.getMessage()}".splitlines()

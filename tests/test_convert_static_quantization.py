@@ -1,0 +1,173 @@
+"""An ONNX model of floats becomes int8, with ranges measured on pictures, and nobody hears of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from birdlite.convert.saved_model.fold import fold
+from birdlite.convert.saved_model.pixels import take_pixels
+from birdlite.convert.saved_model.to_onnx import graph_to_onnx
+from birdlite.convert.static_quantization import quantized
+from birdlite.convert.unrounded import unrounded
+from birdlite.errors import UsageError
+from tests import tiny_graphs
+from tests.graph_operations import Array, by_onnxruntime, mean, multiplied, network, normalised, optimised_kinds
+from tests.tiny_graphs import Builder
+
+onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
+pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+
+SIDE = tiny_graphs.SIDE
+PICTURES = tiny_graphs.photographs(16)
+
+
+def pixels_of(pictures: list[bytes]) -> Array:
+    return np.stack([np.frombuffer(picture, np.uint8).reshape(SIDE, SIDE, 3) for picture in pictures])
+
+
+@pytest.fixture(scope="module")
+def floats() -> bytes:
+    graph = take_pixels(tiny_graphs.graph(rounds=False), SIDE)
+    return graph_to_onnx(fold(graph), quantize="none")
+
+
+def apart(model: bytes, other: bytes) -> float:
+    pictures = pixels_of(PICTURES)
+    return float(np.abs(by_onnxruntime(model, pictures) - by_onnxruntime(other, pictures)).max())
+
+
+def test_the_result_answers_nearly_as_its_source(floats: bytes) -> None:
+    result, _ = quantized(floats, PICTURES)
+
+    assert apart(result, floats) < 0.01  # measured: 0.003
+
+
+def test_its_ranges_are_those_of_the_pictures(floats: bytes) -> None:
+    # Without light there is nothing to measure, and everything else saturates.
+    result, _ = quantized(floats, [bytes(SIDE * SIDE * 3)])
+
+    assert apart(result, floats) > 0.05  # measured: 0.064
+
+
+def test_without_its_rounding_the_result_is_nearly_its_source(floats: bytes) -> None:
+    result, _ = quantized(floats, PICTURES)
+
+    assert apart(unrounded(result), floats) < 0.01
+
+
+def test_it_says_how_many_pictures_it_took(floats: bytes) -> None:
+    _, count = quantized(floats, iter(PICTURES[:5]))
+
+    assert count == 5
+
+
+def test_pictures_are_taken_one_at_a_time(floats: bytes) -> None:
+    """Each is let go of before the next is taken: a thousand would be a lot of memory."""
+    alive = 0
+
+    class Picture(bytes):
+        def __del__(self) -> None:
+            nonlocal alive
+            alive -= 1
+
+    most = 0
+
+    def pictures() -> Iterator[bytes]:
+        nonlocal alive, most
+        for picture in PICTURES:
+            alive += 1
+            most = max(most, alive)
+            yield Picture(picture)
+
+    quantized(floats, pictures())
+
+    assert most <= 3
+
+
+def test_without_pictures_the_error_says_so(floats: bytes) -> None:
+    with pytest.raises(UsageError, match="there are no pictures to calibrate on"):
+        quantized(floats, [])
+
+
+def test_the_contract_stays_as_it_was(floats: bytes) -> None:
+    before, after = (onnx.load_from_string(model).graph for model in (floats, quantized(floats, PICTURES[:2])[0]))
+
+    for ends, same in ((before.input, after.input), (before.output, after.output)):
+        assert [(end.name, end.type) for end in ends] == [(end.name, end.type) for end in same]
+
+
+def test_activations_are_uint8_and_weights_int8_with_a_scale_for_each_channel(floats: bytes) -> None:
+    graph = onnx.load_from_string(quantized(floats, PICTURES[:2])[0]).graph
+    constants = {c.name: onnx.numpy_helper.to_array(c) for c in graph.initializer}
+    zero_points = {node.op_type: set[tuple[str, int]]() for node in graph.node if "Linear" in node.op_type}
+    for node in graph.node:
+        if "Linear" in node.op_type and node.input[0] != "planes":
+            zero_point = constants[node.input[2]]
+            zero_points[node.op_type].add((zero_point.dtype.name, zero_point.ndim))
+
+    assert zero_points["QuantizeLinear"] == {("uint8", 0)}
+    assert ("int8", 1) in zero_points["DequantizeLinear"]
+
+
+def test_the_beginning_and_the_scores_stay_floats_and_all_between_them_does_not(floats: bytes, tmp_path: Path) -> None:
+    kinds = optimised_kinds(quantized(floats, PICTURES)[0], tmp_path)
+
+    first = kinds.index("QuantizeLinear")
+    assert [kind for kind in kinds[:first] if "Conv" in kind] == ["Conv"]
+    assert kinds[-2:] == ["QGemm", "Softmax"]
+    assert set(kinds[first:-2]) <= {
+        "QuantizeLinear",
+        "QLinearConv",
+        "QLinearAdd",
+        "QLinearGlobalAveragePool",
+        "Reshape",
+    }
+
+
+def test_a_normalisation_is_folded_into_its_convolution_before_that_is_rounded(tmp_path: Path) -> None:
+    def normal(build: Builder, value: str) -> str:
+        for number in range(2):
+            weights = build.constant(f"weights{number}", build.chance.normal(0, 0.5, (1, 1, 3, 3)))
+            value = build.add("Conv2D", [value, weights], f"conv{number}", padding="SAME", strides=[1, 1, 1, 1])
+        return multiplied(build, mean(build, normalised(build, value, "FusedBatchNormV3")))
+
+    model = graph_to_onnx(fold(network(normal, None, side=SIDE)), quantize="none")
+
+    result, _ = quantized(model, PICTURES)
+
+    kinds = optimised_kinds(result, tmp_path)
+    assert "QLinearConv" in kinds
+    assert not {"BatchNormalization", "Mul"} & set(kinds)
+    assert apart(result, model) < 0.05
+
+
+def test_a_network_without_a_convolution_is_quantised_too(tmp_path: Path) -> None:
+    model = graph_to_onnx(fold(network(lambda b, v: multiplied(b, mean(b, v)), None, side=SIDE)), quantize="none")
+
+    result, _ = quantized(model, PICTURES)
+
+    assert "QGemm" in optimised_kinds(result, tmp_path)
+    assert apart(result, model) < 0.05
+
+
+def test_nothing_is_printed_logged_or_left_behind(
+    floats: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder, temporary = tmp_path / "current", tmp_path / "temporary"
+    folder.mkdir()
+    temporary.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    handlers = [*logging.getLogger().handlers]
+
+    quantized(floats, PICTURES[:2])
+
+    assert capfd.readouterr() == ("", "")
+    assert (os.listdir(folder), os.listdir(temporary)) == ([], [])
+    assert logging.getLogger().handlers == handlers

@@ -1,0 +1,178 @@
+"""What TensorFlow prints becomes debug lines, whichever way it prints; TensorFlow itself is not needed for that."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from birdlite import log
+from birdlite.convert.with_tensorflow import chatter
+from birdlite.convert.with_tensorflow.chatter import quiet
+
+libc = ctypes.CDLL(None)
+
+
+@pytest.fixture
+def told() -> list[str]:
+    """The lines that `-v` would show, as they come."""
+    lines: list[str] = []
+    log.to(lambda level, message, fields: lines.append(f"{level} {message}: {fields.get('line')}"), log.DEBUG)
+    return lines
+
+
+@pytest.fixture
+def logger() -> Iterator[logging.Logger]:
+    """TensorFlow's, with a handler of its own that prints, as TensorFlow leaves it."""
+    logger = logging.getLogger("tensorflow")
+    handler = logging.StreamHandler(sys.stderr)
+    logger.addHandler(handler)
+    yield logger
+    logger.removeHandler(handler)
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        lambda: os.write(1, b"hoo\n"),
+        lambda: os.write(2, b"hoo\n"),
+        lambda: libc.puts(b"hoo"),  # which C holds back where the output is no terminal
+        lambda: libc.perror(b"hoo"),
+        lambda: sys.__stdout__ and print("hoo", file=sys.__stdout__),
+        lambda: logging.getLogger("tensorflow").warning("hoo"),
+        lambda: warnings.warn("hoo", DeprecationWarning, stacklevel=1),
+    ],
+    ids=["descriptor 1", "descriptor 2", "C's stdout", "C's stderr", "print", "log", "warning"],
+)
+def test_whatever_is_printed_becomes_a_debug_line(
+    say: Callable[[], object], told: list[str], logger: logging.Logger, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with quiet():
+        say()
+        assert told == []
+    libc.fflush(None)
+
+    (line,) = told
+    assert line.startswith("10 TensorFlow printed a line: ")
+    assert "hoo" in line
+    assert capfd.readouterr() == ("", "")
+
+
+def test_before_and_after_the_block_lines_are_printed(told: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    libc.printf(b"before, ")
+    with quiet():
+        pass
+    os.write(1, b"after")
+
+    assert capfd.readouterr().out == "before, after"
+    assert told == []
+
+
+def test_a_block_that_fails_still_tells_its_lines(told: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        os.write(2, b"the reason\n")
+        raise RuntimeError("no luck")
+
+    with pytest.raises(RuntimeError, match="no luck"), quiet():
+        fail()
+    os.write(2, b"after")
+
+    assert told == ["10 TensorFlow printed a line: the reason"]
+    assert capfd.readouterr().err == "after"
+
+
+def test_a_block_within_a_block_belongs_to_it(told: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    with quiet():
+        with quiet():
+            os.write(2, b"inner\n")
+        assert told == []
+        os.write(2, b"outer\n")
+
+    assert [line.rpartition(" ")[2] for line in told] == ["inner", "outer"]
+    assert capfd.readouterr().err == ""
+
+
+def test_blocks_of_two_threads_run_one_after_the_other(told: list[str]) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        with quiet():
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with quiet():
+        thread.start()
+        thread.join(0.05)
+        order.append("first")
+    thread.join()
+
+    assert order == ["first", "second"]
+
+
+def test_a_flood_is_told_in_part(told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chatter, "MOST_TOLD", 8)
+
+    with quiet():
+        os.write(2, b"one\ntwo\nthree\nfour\n")
+
+    assert [line.rpartition(" ")[2] for line in told] == ["one", "two"]
+
+
+def test_warnings_that_are_errors_do_not_stop_tensorflow() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with quiet():
+            warnings.warn("its own affair", DeprecationWarning, stacklevel=1)
+        with pytest.raises(DeprecationWarning):
+            warnings.warn("ours", DeprecationWarning, stacklevel=1)
+
+
+def test_loggers_are_given_back_as_they_were(logger: logging.Logger) -> None:
+    before = logger.handlers, [*logger.handlers], logger.propagate, [*logging.root.handlers]
+
+    with quiet():
+        assert (logger.handlers, logger.propagate) != before[1:3]
+
+    assert logger.handlers is before[0]
+    assert ([*logger.handlers], logger.propagate, [*logging.root.handlers]) == before[1:]
+
+
+def test_a_program_without_logging_gets_none_from_a_block(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])
+
+    with quiet():
+        logging.getLogger("absl.new").warning("configured me?")  # on the way that absl's and TensorFlow's lines take
+        assert logging.root.handlers
+
+    assert told == ["10 TensorFlow printed a line: WARNING: configured me?"]
+    assert logging.root.handlers == []
+
+
+def test_loggers_that_do_not_exist_are_not_made() -> None:
+    said = _run("import logging\nwith quiet(): pass\nprint('absl' in logging.root.manager.loggerDict)")
+
+    assert said == b"False\n"
+
+
+@pytest.mark.parametrize("closed", [1, 2])
+def test_a_closed_descriptor_stays_closed(closed: int) -> None:
+    said = _run(
+        f"import os, sys\nos.dup2(1, 5)\nsys.stdout = sys.stderr = None\nos.close({closed})\n"
+        f"with quiet():\n    os.write({3 - closed}, b'caught')\n"
+        f"try:\n    os.fstat({closed})\nexcept OSError:\n    os.write(5, b'still closed')"
+    )
+
+    assert said == b"still closed"
+
+
+def _run(lines: str) -> bytes:
+    """What a process of its own prints."""
+    program = f"from birdlite.convert.with_tensorflow.chatter import quiet\n{lines}"
+    return subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True).stdout

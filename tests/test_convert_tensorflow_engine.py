@@ -1,0 +1,111 @@
+"""A graph in TensorFlow: the reference for operations that are not known here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("tensorflow", reason="the extra `convert` is not installed")
+
+from birdlite.convert.saved_model.graph import Graph, attribute
+from birdlite.convert.saved_model.numpy_engine import NumpyEngine
+from birdlite.convert.with_tensorflow.tensorflow_engine import TensorFlowEngine
+from birdlite.errors import EngineError, InvalidModel
+from tests import tensorflow_models as models
+
+PICTURES = models.pictures(3)
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    return models.drawn(models.classifier)
+
+
+def test_the_scores_are_those_that_numpy_computes(graph: Graph) -> None:
+    expected = NumpyEngine(graph).run(b"".join(PICTURES), len(PICTURES))
+
+    engine = TensorFlowEngine(graph)
+
+    assert engine.name == "tensorflow"
+    for found, wanted in zip(engine.run(b"".join(PICTURES), len(PICTURES)), expected, strict=True):
+        assert found == pytest.approx(wanted, abs=1e-5)
+    engine.close()
+
+
+def test_operations_that_are_not_known_here_can_be_run() -> None:
+    (scores,) = TensorFlowEngine(models.drawn(models.unknown)).run(PICTURES[0])
+
+    assert sum(scores) == pytest.approx(1)
+    assert len(scores) == 3
+
+
+def test_a_graph_for_one_picture_runs_several_one_by_one() -> None:
+    engine = TensorFlowEngine(models.drawn(models.classifier, batch=1))
+
+    assert engine.run(b"".join(PICTURES), 3) == [engine.run(picture)[0] for picture in PICTURES]
+
+
+def test_every_engine_gives_the_same_numbers(graph: Graph) -> None:
+    assert TensorFlowEngine(graph).run(PICTURES[0]) == TensorFlowEngine(graph).run(PICTURES[0])
+
+
+@pytest.mark.parametrize(("pixels", "n"), [(PICTURES[0][:-1], 1), (PICTURES[0], 2), (b"", 1)])
+def test_pixels_of_another_size_are_refused(graph: Graph, pixels: bytes, n: int) -> None:
+    with pytest.raises(EngineError, match="contiguous bytes"):
+        TensorFlowEngine(graph).run(pixels, n)
+
+
+def test_a_closed_engine_says_so(graph: Graph) -> None:
+    engine = TensorFlowEngine(graph)
+
+    engine.close()
+    engine.close()
+
+    with pytest.raises(EngineError, match="closed"):
+        engine.run(PICTURES[0])
+
+
+def test_a_graph_that_takes_something_else_is_refused(graph: Graph) -> None:
+    nodes = dict(graph.nodes)
+    nodes["pixels"] = type(nodes["pixels"]).FromString(nodes["pixels"].SerializeToString())
+    nodes["pixels"].attr["shape"].shape.dim[1].size = 17
+    assert attribute(nodes["pixels"], "shape") == (-1, 17, 16, 3)
+
+    with pytest.raises(InvalidModel, match="17"):
+        TensorFlowEngine(graph._replace(nodes=nodes))
+
+
+def test_a_graph_that_tensorflow_does_not_know_is_refused(graph: Graph) -> None:
+    nodes = {name: type(node).FromString(node.SerializeToString()) for name, node in graph.nodes.items()}
+    nodes["probabilities"].op = "Recognise"
+
+    with pytest.raises(InvalidModel, match=r"TensorFlow does not accept the graph: .*Recognise") as caught:
+        TensorFlowEngine(graph._replace(nodes=nodes))
+    assert "\n" not in str(caught.value)
+
+
+def failing(tensorflow: Any, pixels: Any) -> Any:
+    """Pixels are used as rows of a table that is too short for them."""
+    rows = tensorflow.gather(tensorflow.ones([10, 5]), tensorflow.cast(pixels, "int32"))
+    return tensorflow.reduce_mean(rows, [1, 2, 3])
+
+
+def test_what_fails_while_it_runs_is_said_in_a_line() -> None:
+    with pytest.raises(EngineError, match=r"^TensorFlow could not run the graph: .*not in \[0, 10\)$") as caught:
+        TensorFlowEngine(models.drawn(failing)).run(PICTURES[0])
+    assert "\n" not in str(caught.value)
+
+
+def without_classes(tensorflow: Any, pixels: Any) -> Any:
+    return tensorflow.reduce_mean(tensorflow.cast(pixels, "float32"), [1, 2, 3])
+
+
+def of_pairs(tensorflow: Any, pixels: Any) -> Any:
+    return tensorflow.reshape(tensorflow.cast(pixels, "float32"), [2, -1])
+
+
+@pytest.mark.parametrize("function", [without_classes, of_pairs])
+def test_scores_of_another_shape_are_refused(function: Any) -> None:
+    with pytest.raises(EngineError, match=r"instead of \[1, classes\]"):
+        TensorFlowEngine(models.drawn(function)).run(PICTURES[0])

@@ -37,6 +37,7 @@ COUNT = 96  # pictures in the list
 VICTIM = 1  # the index that is killed
 VOLUME = "birdlite-out"  # what the overlay's claim is called
 PATIENCE = 120.0  # s for a pod to end, or to be half way
+_MOUNTED = ("run", "--rm", "--read-only", "--network=host", f"--volume={VOLUME}:/out")
 Document = dict[str, Any]
 
 
@@ -81,19 +82,20 @@ def check(podman: Podman) -> None:
         configs = [document for document in documents if document["kind"] == "ConfigMap"]
         out = _empty_volume(podman)
         try:
-            _kill_half_way(podman, [*configs, pods[VICTIM]], out)
+            _kill_half_way(podman, configs, pods[VICTIM], out)
             album.release()
             for pod in pods:
-                _play(podman, [*configs, pod])
+                _play(podman, configs, pod)
             for pod in pods:
                 code = _wait(podman, pod)
                 assert code == 0, f"{pod['metadata']['name']}: exit {code}\n{_log(podman, pod)}"
             _check_parts(out, album, len(pods))
-            _check_merged(podman, image, out, album)
+            _check_undisturbed(podman, image, out, album, len(pods))
+            _check_merged(podman, image, out, album, len(pods))
         finally:
             for pod in pods:
                 podman.call("pod", "rm", "--force", "--ignore", pod["metadata"]["name"])
-            podman.call("volume", "rm", "--force", VOLUME)
+            podman.call("volume", "prune", "--force")
 
 
 def _documents(image: str, album: Album) -> list[Document]:
@@ -145,22 +147,34 @@ def _empty_volume(podman: Podman) -> Path:
     """Make the volume that the claim means, writable for every user as README's folder is."""
     podman.call("volume", "rm", "--force", VOLUME)
     podman.call("volume", "create", VOLUME)
-    out = Path(podman.call("volume", "inspect", "--format", "{{.Mountpoint}}", VOLUME).stdout.strip())
+    out = _mountpoint(podman)
     out.chmod(0o777)
     return out
 
 
-def _play(podman: Podman, documents: list[Document]) -> None:
+def _mountpoint(podman: Podman) -> Path:
+    return Path(podman.call("volume", "inspect", "--format", "{{.Mountpoint}}", VOLUME).stdout.strip())
+
+
+def _play(podman: Podman, configs: list[Document], pod: Document) -> None:
+    """Start a pod, with ConfigMaps of its own.
+
+    podman keeps a ConfigMap in a volume and writes it anew for each pod that mounts it, under the eyes of those that
+    run already: one of them could find an empty list. A cluster puts a new version in the place of the old at once.
+    """
+    suffix = f"-{pod['metadata']['name']}"
+    text = yaml.safe_dump_all([*configs, pod])
+    for name in (config["metadata"]["name"] for config in configs):
+        text = text.replace(name, name + suffix)
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        yaml.safe_dump_all(documents, file)
+        file.write(text)
         file.flush()
         podman.call("kube", "play", "--replace", "--network=host", file.name)
 
 
-def _kill_half_way(podman: Podman, documents: list[Document], out: Path) -> None:
+def _kill_half_way(podman: Podman, configs: list[Document], pod: Document, out: Path) -> None:
     """Play one pod, and kill it with -9 as soon as some of its results, and not all, are written."""
-    pod = documents[-1]
-    _play(podman, documents)
+    _play(podman, configs, pod)
     until = time.monotonic() + PATIENCE
     while not any(_lines(path) for path in out.rglob("*") if path.is_file()):
         assert time.monotonic() < until, f"no result from {pod['metadata']['name']}\n{_log(podman, pod)}"
@@ -178,22 +192,51 @@ def _check_parts(out: Path, album: Album, count: int) -> None:
     assert not missing, f"not there: {', '.join(missing)}"
     targets = [[json.loads(line)["target"] for line in part.read_text().splitlines()] for part in parts]
     seen = [target for part in targets for target in part]
-    assert len(seen) == len(set(seen)), "parts are not disjoint"
-    assert sorted(seen) == sorted(album.urls), "parts are not complete"
+    twice = sorted({target for target in seen if seen.count(target) > 1})
+    assert not twice, f"in more than one part: {twice}"
+    assert set(seen) == set(album.urls), f"not in the parts: {sorted(set(album.urls) - set(seen))}"
     print(f"{count} parts, disjoint and complete: {', '.join(str(len(part)) for part in targets)} pictures")
 
 
-def _check_merged(podman: Podman, image: str, out: Path, album: Album) -> None:
+def _check_undisturbed(podman: Podman, image: str, out: Path, album: Album, shards: int) -> None:
+    """Run the killed index once more, in one piece: the same bytes, in whatever order."""
+    index = (f"--env=JOB_COMPLETION_INDEX={VICTIM}", f"--env=BIRDLITE_SHARDS={shards}")
+    _classify(podman, image, album, "undisturbed", *index)
+    killed, whole = (_sorted_lines(out / f"{name}.jsonl") for name in (f"part-{VICTIM}", "undisturbed"))
+    assert killed == whole, f"part {VICTIM} is not what a run that nobody kills writes"
+    print(f"part {VICTIM}, killed and continued: byte for byte that of a run that nobody killed")
+
+
+def _check_merged(podman: Podman, image: str, out: Path, album: Album, shards: int) -> None:
     """Merge the parts, and classify the same list in one piece."""
-    mounted = ("run", "--rm", "--read-only", "--network=host", f"--volume={VOLUME}:/out", image)
-    (out / "list.txt").write_text("".join(url + "\n" for url in album.urls))
-    names = [f"/out/{path.name}" for path in sorted(out.glob("part-*.jsonl"))]
-    podman.call(*mounted, "merge", *names, "-o", "/out/merged.jsonl")
-    whole = ("classify", "--no-timing", f"--mirror={album.base}", "--from=/out/list.txt", "--output=/out/whole.jsonl")
-    podman.call(*mounted, *whole)
-    merged, one = (sorted((out / f"{name}.jsonl").read_bytes().splitlines()) for name in ("merged", "whole"))
-    assert merged == one, "the merged result differs from a run in one piece"
-    print(f"merged: {len(merged)} records, byte for byte those of a run in one piece")
+    parts = [f"/out/part-{index}.jsonl" for index in range(shards)]
+    podman.call(*_MOUNTED, image, "merge", *parts, "-o", "/out/merged.jsonl")
+    _classify(podman, image, album, "whole")
+    merged, whole = (_records(out / f"{name}.jsonl") for name in ("merged", "whole"))
+    assert merged == whole, "the merged result differs from a run in one piece"
+    print(f"merged: {len(merged)} records, those of a run in one piece")
+
+
+def _classify(podman: Podman, image: str, album: Album, name: str, *options: str) -> None:
+    (_mountpoint(podman) / "list.txt").write_text("".join(url + "\n" for url in album.urls))
+    command = (
+        "classify",
+        "--no-timing",
+        f"--mirror={album.base}",
+        "--from=/out/list.txt",
+        f"--output=/out/{name}.jsonl",
+    )
+    podman.call(*_MOUNTED, *options, image, *command)
+
+
+def _sorted_lines(path: Path) -> list[bytes]:
+    return sorted(path.read_bytes().splitlines())
+
+
+def _records(path: Path) -> list[str]:
+    """The records, without their place in a list."""
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    return sorted(json.dumps({name: value for name, value in record.items() if name != "index"}) for record in records)
 
 
 def _lines(path: Path) -> int:

@@ -46,6 +46,7 @@ class Album:
 
     def __init__(self, mirror: Origin) -> None:
         self.base = mirror.base
+        self._mirror = mirror
         self.urls = [f"https://album.invalid/{number:03}{_picture(number).suffix}" for number in range(COUNT)]
         self._open = threading.Event()
         mirror.serve_folder(f"/{HOST}", Path(FOLDER))
@@ -55,6 +56,10 @@ class Album:
     def release(self) -> None:
         """Hold nothing back any longer."""
         self._open.set()
+
+    def asked_for(self, url: str) -> int:
+        """How often a picture was."""
+        return self._mirror.hits(url.removeprefix("https:/"))
 
     def _serve(self, mirror: Origin, path: str, number: int) -> None:
         body = message(200, {"Content-Type": "image/jpeg"}, _picture(number).read_bytes())
@@ -82,13 +87,15 @@ def check(podman: Podman) -> None:
         configs = [document for document in documents if document["kind"] == "ConfigMap"]
         out = _empty_volume(podman)
         try:
-            _kill_half_way(podman, configs, pods[VICTIM], out)
+            written = _kill_half_way(podman, configs, pods[VICTIM], out)
             album.release()
             for pod in pods:
                 _play(podman, configs, pod)
             for pod in pods:
                 code = _wait(podman, pod)
                 assert code == 0, f"{pod['metadata']['name']}: exit {code}\n{_log(podman, pod)}"
+            again = [target for target in written if album.asked_for(target) > 1]
+            assert not again, f"the killed pod did not go on where it was, but did again {again}"
             _check_parts(out, album, len(pods))
             _check_undisturbed(podman, image, out, album, len(pods))
             _check_merged(podman, image, out, album, len(pods))
@@ -172,18 +179,26 @@ def _play(podman: Podman, configs: list[Document], pod: Document) -> None:
         podman.call("kube", "play", "--replace", "--network=host", file.name)
 
 
-def _kill_half_way(podman: Podman, configs: list[Document], pod: Document, out: Path) -> None:
-    """Play one pod, and kill it with -9 as soon as some of its results, and not all, are written."""
+def _kill_half_way(podman: Podman, configs: list[Document], pod: Document, out: Path) -> list[str]:
+    """Play one pod, kill it with -9 as soon as some of its results are written, and give the targets of those."""
     _play(podman, configs, pod)
     until = time.monotonic() + PATIENCE
-    while not any(_lines(path) for path in out.rglob("*") if path.is_file()):
+    while not _written(out):
         assert time.monotonic() < until, f"no result from {pod['metadata']['name']}\n{_log(podman, pod)}"
         time.sleep(0.02)
     podman.call("kill", "--signal=KILL", _container(pod))
     assert _wait(podman, pod) == 137
-    lines = sum(_lines(path) for path in out.rglob("*") if path.is_file())
     assert not (out / f"part-{VICTIM}.jsonl").exists(), "half a result stands under the final name"
-    print(f"pod {VICTIM} killed with {lines} results written, none of them under the final name")
+    written = _written(out)
+    print(f"pod {VICTIM} killed with {len(written)} results written, none of them under the final name")
+    return written
+
+
+def _written(out: Path) -> list[str]:
+    """Targets of the whole lines of results below a folder, whatever the file that holds them is called."""
+    lines = [line for path in out.rglob("*") if path.is_file() for line in path.read_bytes().split(b"\n")[:-1]]
+    records = [json.loads(line) for line in lines if line.startswith(b'{"index"')]
+    return [record["target"] for record in records]
 
 
 def _check_parts(out: Path, album: Album, count: int) -> None:
@@ -237,10 +252,6 @@ def _records(path: Path) -> list[str]:
     """The records, without their place in a list."""
     records = [json.loads(line) for line in path.read_text().splitlines()]
     return sorted(json.dumps({name: value for name, value in record.items() if name != "index"}) for record in records)
-
-
-def _lines(path: Path) -> int:
-    return path.read_bytes().count(b"\n")
 
 
 def _container(pod: Document) -> str:

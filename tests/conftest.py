@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from birdlite import Classifier, Settings, log
 from birdlite.demo import DemoServer
 from birdlite.fetch import FetchSettings
 from birdlite.models.catalog import DEMO_MODEL
+from tests import manifests
 from tests.origin import Origin
 
 BIRDS = Path(__file__).parents[1].parent / "shared" / "birds"
@@ -65,3 +67,11 @@ def filled_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def warm_cache(filled_cache: Path, tmp_path: Path) -> Path:
     """A copy of that cache, for the test to use and to spoil."""
     return Path(shutil.copytree(filled_cache, tmp_path / "warm-cache"))
+
+
+@pytest.fixture(scope="session")
+def render() -> manifests.Render:
+    """Overlays of k8s/ as kubectl renders them, each once a session."""
+    if manifests.kubectl() is None:
+        pytest.skip("no kubectl to render with: pip install '.[k8s]' brings one")
+    return functools.cache(manifests.render)

@@ -137,6 +137,13 @@ def test_some_failures_are_exit_code_1_and_the_rest_is_there(run: Run) -> None:
     assert "Crested Emberling" in out
 
 
+def test_failures_may_be_allowed_and_are_told_all_the_same(run: Run) -> None:
+    code, out, _ = run("classify", "--allow-failures", "--format", "json", PICTURES[0], "nosuch.jpg")
+
+    assert code == 0
+    assert [result["status"] for result in json.loads(out)["results"]] == ["ok", "error"]
+
+
 USAGE = [
     (["classify"], "nothing to classify"),
     (["classify", "--top", "0", "a.jpg"], "--top: 0: must be between 1 and 1000"),
@@ -216,6 +223,15 @@ def test_nonsense_in_the_environment_names_the_variable(
 
     assert code == 2
     assert value in err
+
+
+def test_an_empty_variable_is_as_good_as_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIRDLITE_TOP", "")
+    monkeypatch.setenv("BIRDLITE_MIRROR", "")
+
+    code, out, _ = run("classify", "--format", "csv", PICTURES[0])
+
+    assert (code, len(out.splitlines())) == (0, 4)
 
 
 def test_a_list_from_standard_input_with_blanks_comments_and_a_byte_order_mark(

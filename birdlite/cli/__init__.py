@@ -55,7 +55,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_OK
     if first not in COMMANDS:
         return _complain(f"unknown command {first!r}" if first else "no command given", see="birdlite --help")
+    _end_at_sigterm_as_first_process()
     return _guarded(first, arguments[1:], started)
+
+
+def _end_at_sigterm_as_first_process() -> None:
+    """Make PID 1 of a container die of SIGTERM as any other process does.
+
+    The kernel drops signals that PID 1 has no handler for, and whoever stops the container would have to wait out the
+    grace period. Commands that have something to finish put a handler of their own in the place of this one.
+    """
+    import os
+
+    if os.getpid() == 1:
+        import signal
+
+        signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
 
 
 def _usage() -> str:

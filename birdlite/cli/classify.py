@@ -41,6 +41,7 @@ def main(argv: Sequence[str], started: float) -> int:
         output=values.output,
         names=values.names,
         timing=values.timing,
+        allow_failures=values.allow_failures,
     )
     if not (values.targets or values.lists or values.samples):
         raise UsageError("nothing to classify: give URLs, files or folders, --from LIST, or --samples")
@@ -94,6 +95,11 @@ def _add_answer_options(parser: Parser) -> None:
     )
     parser.option("-o", "--output", metavar="FILE", group=group, help="write there instead of standard output")
     parser.flag("--unordered", group=group, help="give answers as they come, not in the order of the targets")
+    parser.flag(
+        "--allow-failures",
+        group=group,
+        help="exit with 0 although targets failed: their records say why, and the run is done",
+    )
     parser.flag(
         "--timing",
         negatable=True,

@@ -2,7 +2,7 @@
 
 argparse and not click, which takes five times as long to import (docs/decisions/0002). Every command builds one
 `Parser` and calls `option` for each of its options. A value comes from the command line, else from
-`BIRDLITE_<OPTION>`, else it is the default.
+`BIRDLITE_<OPTION>` unless that is empty, else it is the default.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from birdlite.errors import UsageError
 
 ENVIRONMENT_PREFIX = "BIRDLITE_"
 TRUE_WORDS = {"1", "true", "yes", "on"}
-FALSE_WORDS = {"0", "false", "no", "off", ""}
+FALSE_WORDS = {"0", "false", "no", "off"}
 HELP_WIDTH = 100  # columns at most
 
 
@@ -98,7 +98,7 @@ class _Option:
 
     def from_environment(self) -> object:
         text = os.environ.get(self._variable)
-        if text is None:
+        if not text:  # as a manifest or a build argument leaves it that has nothing to say
             return self._default
         try:
             value = self._convert(text)

@@ -1,0 +1,96 @@
+# birdlite in a container: two targets from one file.
+#
+#   docker build --target lean  -t birdlite:lean .     the program; it fetches its model (3.6 MB) on first use, into a volume at /cache
+#   docker build --target baked -t birdlite:baked .    the program and the model: starts without a download, classifies without a network
+#
+# podman and buildah build it too. Nothing here depends on the processor: `--platform linux/amd64` or `linux/arm64` chooses it.
+#
+# Build arguments:
+#   BASE             an image with Python 3.11 or newer as `python` and `pip`, of a glibc system; the final image adds nothing but files to it
+#   EXTRAS           extras of pyproject.toml, with commas; `cloud` is what s3://, gs:// and az:// need (15 MB)
+#   MODEL            the model that `baked` holds
+#   BIRDLITE_MIRROR  where `baked` gets it if not from the Internet: see README, "Models, cache, mirror, offline"
+#   VERSION, REVISION, CREATED   for the labels
+# Proxies and package indexes are the builder's affair: HTTPS_PROXY and PIP_INDEX_URL may be given as build arguments too.
+
+# A tag moves. Pin what you ship by its digest, which your own registry tells you:
+#   docker buildx imagetools inspect python:3.11-slim-bookworm --format '{{.Manifest.Digest}}'
+#   docker build --build-arg BASE=docker.io/library/python:3.11-slim-bookworm@sha256:DIGEST …
+ARG BASE=docker.io/library/python:3.11-slim-bookworm
+
+# ---- build: a virtual environment with what a run loads, and nothing else -------------------------------------------------------
+FROM ${BASE} AS build
+ARG EXTRAS=cloud
+ARG PIP_INDEX_URL=""
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY birdlite birdlite
+# The newest versions that pyproject.toml allows: `proof` tries them, and what ships is pinned by the image's own digest.
+# hadolint ignore=DL3013
+RUN python -m venv --without-pip /opt/venv \
+ && pip --python /opt/venv/bin/python --disable-pip-version-check install --quiet --no-cache-dir --no-compile ".[${EXTRAS}]"
+# LiteRT is called through its C library alone (docs/decisions/0003): its Python side goes, what only that needs, compilers for other
+# chips and the WebGPU accelerator. Of Pillow go AVIF, which birdlite does not read, and fonts. The next stage proves that all is there.
+WORKDIR /opt/venv/lib
+RUN pip --python /opt/venv/bin/python --disable-pip-version-check uninstall --quiet --yes \
+        numpy protobuf flatbuffers tqdm ml_dtypes backports.strenum \
+ && find python3*/site-packages/ai_edge_litert -mindepth 1 ! -name libLiteRt.so -delete \
+ && find python3*/site-packages/PIL python3*/site-packages/pillow.libs \
+        -regex '.*/\(_avif\|_imagingft\|libavif\|libfreetype\|libharfbuzz\|libbrotli\)[^/]*' -delete
+# Official images ship the standard library without bytecode, and a read-only root never gets any: every start would compile it anew.
+# It goes into a tree of its own, so that no file of the base changes. The hash is not checked at run time: nothing here is edited.
+RUN PYTHONPYCACHEPREFIX=/opt/pycache /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+        -x '/(test|tests|idlelib|tkinter|turtledemo|ensurepip|lib2to3|pydoc_data|unittest|distutils|multiprocessing|site-packages|dist-packages)/' \
+        "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
+ && PYTHONPYCACHEPREFIX=/opt/pycache /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
+
+# ---- settings: the base as both targets want it ---------------------------------------------------------------------------------
+FROM ${BASE} AS settings
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONPYCACHEPREFIX=/opt/pycache \
+    PYTHONDONTWRITEBYTECODE=1 \
+    BIRDLITE_CACHE_DIR=/cache
+RUN install -d -o 10001 -g 10001 /cache
+WORKDIR /tmp
+# A number, so that Kubernetes can see that it is not root.
+USER 10001:10001
+
+# ---- proof: classify runs, as that user, or there is no image ---------------------------------------------
+FROM settings AS proof
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /opt/pycache /opt/pycache
+COPY scripts/image_proof.py /proof/
+RUN ["/opt/venv/bin/python", "/proof/image_proof.py"]
+
+# ---- lean -----------------------------------------------------------------------------------------------------------------------
+FROM settings AS lean
+ARG BASE
+ARG VERSION=0.1.0
+ARG REVISION=""
+ARG CREATED=""
+LABEL org.opencontainers.image.title="birdlite" \
+      org.opencontainers.image.description="What bird is this? Any number of photographs, from a cold start, in a fraction of a second." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.base.name="${BASE}"
+# From `proof` and not from `build`: a builder that skips unneeded stages must not skip that one.
+COPY --from=proof /opt/venv /opt/venv
+COPY --from=proof /opt/pycache /opt/pycache
+# The first SIGTERM ends a run in good order within a second, well inside any grace period: exit code 143.
+STOPSIGNAL SIGTERM
+# A batch has no health to ask for: it ends, and its exit code says how.
+HEALTHCHECK NONE
+ENTRYPOINT ["/opt/venv/bin/birdlite"]
+CMD ["--help"]
+
+# ---- baked: the model comes from the first of its sources that answers, checked by its sha256 -----------------------------------
+FROM lean AS model
+ARG MODEL=birds-v1-lite
+ARG BIRDLITE_MIRROR=""
+RUN birdlite model fetch "$MODEL" && birdlite model verify "$MODEL" && mv "/cache/models/$MODEL" /cache/model
+
+FROM lean AS baked
+COPY --from=model --chown=0:0 /cache/model /opt/birdlite/model
+ENV BIRDLITE_MODEL=/opt/birdlite/model

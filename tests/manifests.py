@@ -1,0 +1,44 @@
+"""The manifests under k8s/ as tests and scripts/job_check.py read them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+FOLDER = Path(__file__).parents[1] / "k8s"
+BASE = FOLDER / "base"
+OVERLAYS = ("local", "cluster")
+
+Render = Callable[[str], list[dict[str, Any]]]
+
+
+def kubectl() -> str | None:
+    """The program: of this environment (the extra `k8s` brings it), else of the system."""
+    return shutil.which("kubectl", path=os.path.dirname(sys.executable)) or shutil.which("kubectl")
+
+
+def render(overlay: str) -> list[dict[str, Any]]:
+    """What `kubectl apply -k` would send of an overlay.
+
+    Raises:
+        CalledProcessError: it does not render.
+        FileNotFoundError: there is no kubectl.
+    """
+    program = kubectl()
+    if program is None:
+        raise FileNotFoundError("no kubectl: pip install '.[k8s]'")
+    command = [program, "kustomize", str(FOLDER / "overlays" / overlay)]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def documents_of(path: Path) -> list[dict[str, Any]]:
+    """The documents of one file as it is written."""
+    return [document for document in yaml.safe_load_all(path.read_text()) if document]

@@ -187,7 +187,6 @@ CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("Reshape", [floats(2, 6), np.array([-1, 3], np.int32)], {}),
     ("Shape", [floats(2, 6)], {}),
     ("Shape", [floats(2, 6)], {"out_type": "int64"}),
-    ("Shape", [floats(2, 3, 1)], {}),
     ("Squeeze", [floats(2, 1, 3, 1)], {"squeeze_dims": [1, 3]}),
     ("StopGradient", [floats(3)], {}),
     ("Transpose", [floats(2, 3, 4), np.array([2, 0, 1], np.int32)], {}),

@@ -208,12 +208,6 @@ def _reshape(node: Any, inputs: list[Array]) -> Array:
     return inputs[0].reshape([int(size) for size in inputs[1]])
 
 
-def _shape(node: Any, inputs: list[Array]) -> Array:
-    import numpy as np
-
-    return np.array(inputs[0].shape, attribute(node, "out_type", "int32"))
-
-
 def _squeeze(node: Any, inputs: list[Array]) -> Array:
     axes = attribute(node, "squeeze_dims", [])
     if axes:
@@ -307,7 +301,6 @@ KERNELS: dict[str, Kernel] = {
     "Relu6": _relu6,
     "Reshape": _reshape,
     "Rsqrt": _rsqrt,
-    "Shape": _shape,
     "Shape": _shape,
     "Sigmoid": _sigmoid,
     "Softmax": _softmax,

@@ -1,16 +1,13 @@
-"""What the tests of batches share: many targets out of the demo's few pictures, and command lines that classify them."""
+"""What the tests of batches share: many targets out of the demo's few pictures, and a look into parts."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tests.demo_world import LABELS, MODEL, PICTURES
-
-Run = Callable[..., tuple[int, str, str]]
 
 WITH_DEMO_MODEL = ("--model", str(MODEL), "--labels", str(LABELS), "--no-timing")
 
@@ -26,7 +23,8 @@ def make_album(folder: Path, count: int) -> Path:
 
 def records_of(path: Path) -> list[dict[str, Any]]:
     """The records of an output, without a header."""
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    with open(path) as file:
+        lines = [json.loads(line) for line in file]
     return [line for line in lines if "birdlite_run" not in line]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from birdlite import log
 from birdlite.batch.record_file import outputs_at, read_records
-from birdlite.batch.shard import key_of
+from birdlite.batch.shard import key_of, octets_of
 from birdlite.errors import PartsError
 
 
@@ -28,7 +28,7 @@ class Earlier:
 
     def add(self, name: str) -> None:
         """Note a target."""
-        key = key_of(name)
+        key = key_of(octets_of(name))
         self._buckets[key >> 56].append(key)
 
     def settle(self) -> None:
@@ -37,7 +37,7 @@ class Earlier:
 
     def has(self, name: str) -> bool:
         """Whether a target was noted."""
-        key = key_of(name)
+        key = key_of(octets_of(name))
         bucket = self._buckets[key >> 56]
         at = bisect_left(bucket, key)
         return at < len(bucket) and bucket[at] == key

@@ -39,6 +39,7 @@ class Part:
         self._closed = False
         self._journal: Journal | None = None
         self._header: Header | None = None
+        self._taken_up = -1  # the highest index of what was there at the beginning
 
     @property
     def failed(self) -> int:
@@ -71,7 +72,7 @@ class Part:
             except BaseException:
                 journal.close()
                 raise
-            self._journal, self._header = journal, header
+            self._journal, self._header, self._taken_up = journal, header, journal.places.last
             return True
 
     def has(self, index: int, name: str) -> bool:
@@ -80,6 +81,8 @@ class Part:
         Raises:
             OutputError: the record at `index` is of another target: the list is not what it was.
         """
+        if index > self._taken_up:
+            return False
         journal = self._open_journal()
         place = journal.places.get(index)
         if place is None:
@@ -97,8 +100,7 @@ class Part:
         Raises:
             OutputError: there are records of targets behind it.
         """
-        journal, header = self._open_journal(), self._header
-        last = journal.places.last
+        header, last = self._header, self._taken_up
         if last >= targets or header is None:
             raise OutputError(
                 f"{self._partial}: the list has changed since: it had a target {last} and ends before it now; {_AGAIN}"

@@ -13,7 +13,7 @@ from birdlite import __version__
 from birdlite.batch.earlier import Earlier, read_earlier
 from birdlite.batch.header import Run
 from birdlite.batch.part import Part
-from birdlite.batch.shard import WHOLE, Shard, key_of
+from birdlite.batch.shard import WHOLE, Shard, key_of, octets_of
 from birdlite.models.model import Model
 from birdlite.results import Result
 from birdlite.settings import Settings
@@ -57,10 +57,11 @@ class Selection:
         count = given = left_out = 0
         for position, target in enumerate(whole):
             count = position + 1
-            digest.update(target.name.encode("utf-8", "surrogatepass") + b"\n")
+            octets = octets_of(target.name)
+            digest.update(octets + b"\n")
             if self.part is not None and self.part.has(position, target.name):
                 continue
-            if self.shard.count > 1 and not self.shard.holds(key_of(target.name)):
+            if self.shard.count > 1 and not self.shard.holds(key_of(octets)):
                 continue
             if earlier is not None and earlier.has(target.name):
                 left_out += 1

@@ -36,12 +36,17 @@ class Shard(NamedTuple):
 WHOLE = Shard(0, 1)
 
 
-def key_of(name: str) -> int:
-    """64 even bits for the name of a target, the same on every machine.
+def octets_of(name: str) -> bytes:
+    """What is hashed of a target's name.
 
     `surrogatepass` because names carry undecodable bytes of paths, and JSON lists any half of a surrogate pair.
     """
-    return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+    return name.encode("utf-8", "surrogatepass")
+
+
+def key_of(octets: bytes) -> int:
+    """64 even bits for the name of a target, the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(octets, digest_size=8).digest(), "big")
 
 
 def parse(text: str) -> Shard:

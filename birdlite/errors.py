@@ -9,6 +9,7 @@
     ├── EngineError             exit 3: there is no runtime that can run the model
     │   └── EngineMissing           not installed; the message names the extra to install
     ├── OutputError             exit 3: the results cannot be written where they should go
+    ├── PartsError              exit 3: parts of a run are missing, doubled, unfinished or of another run
     └── PictureError            one target failed; the run goes on, and the caller gets a `Failure` of the same kind
 
 Messages are one line, say what was being done to what, and where there is a remedy, name it.
@@ -53,6 +54,10 @@ class EngineMissing(EngineError):
 
 class OutputError(BirdliteError):
     """The results cannot be written where the user wants them."""
+
+
+class PartsError(BirdliteError):
+    """Files that should be parts of one run are not, or not all of them."""
 
 
 class PictureError(BirdliteError):

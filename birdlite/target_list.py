@@ -171,6 +171,8 @@ def _jsonl(lines: NumberedLines, name: str) -> Iterator[Found]:
             yield _bad_line(name, number, "not JSON")
             continue
         if isinstance(value, dict):
+            if value.keys() == {"birdlite_run"}:
+                continue  # the header of a part
             value = next((value[key] for key in COLUMNS if value.get(key)), None)
         if isinstance(value, str) and value:
             yield value, None

@@ -24,7 +24,7 @@ BIRDS = Path(__file__).parents[1].parent / "shared" / "birds"
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the user's settings, cache or proxy."""
     for name in list(os.environ):
-        if name.startswith("BIRDLITE_") or name.lower().endswith("_proxy"):
+        if name.startswith(("BIRDLITE_", "JOB_COMPLETION_INDEX")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg-cache"))
     monkeypatch.setenv("COLUMNS", "100")

@@ -161,9 +161,6 @@ def test_a_drain_leaves_half_of_the_pods(render: Render) -> None:
     assert budget["spec"]["minAvailable"] * 2 == jobs_in(documents)[0].spec["parallelism"]
 
 
-@pytest.mark.xfail(
-    reason="--resume and --since-output come with birdlite.batch; then .ci/run gets scripts.job_check too"
-)
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_variable_is_one_that_birdlite_reads(render: Render, overlay: str) -> None:
     documents = render(overlay)

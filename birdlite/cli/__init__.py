@@ -18,6 +18,7 @@ EXIT_BROKEN_PIPE = 141  # whoever read our output went away: 128 + SIGPIPE, as f
 
 COMMANDS = {
     "classify": "name the birds in pictures: URLs, files, folders, lists",
+    "merge": "put the parts of a run of --shard together: jsonl or csv",
     "model": "fetch, list, show, verify, find or remove models",
     "convert": "a model from TensorFlow Hub, a SavedModel or a .tflite to ONNX or TensorFlow Lite, proven equal",
     "evaluate": "measure models on labelled pictures: accuracy, confusions, calibration",
@@ -110,6 +111,8 @@ def _run(command: str, argv: list[str], started: float) -> int:
         from birdlite.cli import classify as chosen
     elif command == "model":
         from birdlite.cli import model as chosen  # type: ignore[no-redef]
+    elif command == "merge":
+        from birdlite.cli import merge as chosen  # type: ignore[no-redef]
     elif command == "convert":
         from birdlite.cli import convert as chosen  # type: ignore[no-redef]
     elif command == "evaluate":

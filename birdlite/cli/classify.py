@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
+from birdlite.cli.batch_options import add_batch_options, select
 from birdlite.cli.options import (
     add_cache_options,
     add_log_options,
@@ -36,20 +38,24 @@ def main(argv: Sequence[str], started: float) -> int:
     timeline.add("interpreter start-up", timeline.origin, started)
     values = _parser().parse(argv)
     settings = _settings(values)
+    format_ = values.format or guess_format(values.output)
+    selection = select(values, format_, os.environ)
     options = RunOptions(
-        format=values.format or guess_format(values.output),
+        format=format_,
         output=values.output,
         names=values.names,
         timing=values.timing,
         allow_failures=values.allow_failures,
     )
+    if selection is not None and selection.part is not None:
+        settings = settings._replace(ordered=False)  # a part is put in order at its end
     if not (values.targets or values.lists or values.samples):
         raise UsageError("nothing to classify: give URLs, files or folders, --from LIST, or --samples")
     console = open_console(values)
     arguments = [*(SAMPLES if values.samples else ()), *values.targets]
     targets = expand(arguments, values.lists, stdin=None if sys.stdin is None else sys.stdin.buffer)
     timeline.add("imports", started, clock())
-    return run(settings, targets, options, console, timeline)
+    return run(settings, targets, options, console, timeline, selection)
 
 
 def _parser() -> Parser:
@@ -65,6 +71,7 @@ def _parser() -> Parser:
     )
     parser.flag("--samples", group=group, help="the five sample photographs of the birds V1 model")
     _add_answer_options(parser)
+    add_batch_options(parser)
     _add_model_options(parser)
     add_cache_options(parser)
     add_network_options(parser)

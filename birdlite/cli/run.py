@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from birdlite import log
 from birdlite.classifier import Classifier
@@ -15,8 +15,11 @@ from birdlite.results import RunSummary
 from birdlite.settings import Settings
 from birdlite.targets import BadTarget, Target
 from birdlite.timing import Breakdown, Timeline, clock
-from birdlite.writers import Format, ModelFacts, Names, RunFacts, WriterOptions, open_writer
+from birdlite.writers import Format, ModelFacts, Names, RunFacts, Writer, WriterOptions, open_writer
 from birdlite.writers.output import open_output
+
+if TYPE_CHECKING:
+    from birdlite.batch.selection import Selection
 
 SUFFIXES: dict[str, Format] = {"json": "json", "jsonl": "jsonl", "ndjson": "jsonl", "csv": "csv", "txt": "text"}
 
@@ -42,36 +45,89 @@ def run(
     options: RunOptions,
     console: Console,
     timeline: Timeline,
+    selection: Selection | None = None,
 ) -> int:
-    """Classify, print, and give the exit code.
+    """Classify, print, and give the exit code. With a `selection`, only its targets, and into its part if it has one.
 
     Raises:
         BirdliteError: nothing could run, or the results cannot be written.
         BrokenPipeError: whoever read standard output went away.
     """
     times = options.timing is not False
-    on_screen = options.output is None and sys.stdout.isatty()
-    ok = failed = 0
     with Classifier(settings, timeline=timeline) as classifier, Interruption(classifier.cancel) as interruption:
-        with open_output(options.output, options.format) as output:
-            writer = open_writer(options.format, output.stream, WriterOptions(options.names, times, settings.min_score))
-            for result in classifier.stream(targets):
-                ok, failed = ok + result.ok, failed + (not result.ok)
-                with timeline.span("output", result.index):
-                    writer.write(result)
-                if not on_screen:  # results that scroll by are progress enough
-                    console.progress(ok + failed, failed, clock() - timeline.origin)
-            breakdown = timeline.breakdown()
-            interrupted = interruption.exit_code is not None
-            summary = _summary(ok, failed, breakdown, interrupted=interrupted)
-            writer.finish(RunFacts(summary, _model_facts(classifier, settings), breakdown if times else None))
+        one = _Run(classifier, interruption, options, settings, console, timeline)
+        if selection is not None:
+            targets = _selected(selection, targets, classifier, options, settings)
+        if selection is not None and selection.part is not None:
+            with selection.part as part:
+                summary, breakdown = one.drive(targets, part, selection)
+            failed = part.failed
+        else:
+            with open_output(options.output, options.format) as output:
+                choices = WriterOptions(options.names, times, settings.min_score)
+                writer = open_writer(options.format, output.stream, choices)
+                summary, breakdown = one.drive(targets, writer, selection)
+            failed = summary.failed
         console.clear()
         if options.timing or (options.timing is None and options.format == "text" and not console.quiet):
             _print_timing(summary, breakdown)
         if interruption.exit_code is not None:
-            log.warning(f"interrupted; {ok + failed} results were written")
+            log.warning(f"interrupted; {summary.targets} results were written")
             return interruption.exit_code
     return EXIT_FAILURES if failed and not options.allow_failures else EXIT_OK
+
+
+class _Run(NamedTuple):
+    """What is fixed while results come."""
+
+    classifier: Classifier
+    interruption: Interruption
+    options: RunOptions
+    settings: Settings
+    console: Console
+    timeline: Timeline
+
+    def drive(
+        self, targets: Iterable[Target | BadTarget], writer: Writer, selection: Selection | None
+    ) -> tuple[RunSummary, Breakdown]:
+        """Write a result for each target, and the facts of the run."""
+        timeline, options = self.timeline, self.options
+        on_screen = options.output is None and sys.stdout.isatty()
+        ok = failed = 0
+        for result in self.classifier.stream(targets):
+            ok, failed = ok + result.ok, failed + (not result.ok)
+            with timeline.span("output", result.index):
+                writer.write(result if selection is None else selection.placed(result))
+            if not on_screen:  # results that scroll by are progress enough
+                self.console.progress(ok + failed, failed, clock() - timeline.origin)
+        breakdown = timeline.breakdown()
+        summary = _summary(ok, failed, breakdown, interrupted=self.interruption.exit_code is not None)
+        timing = None if options.timing is False else breakdown
+        writer.finish(RunFacts(summary, _model_facts(self.classifier, self.settings), timing))
+        return summary, breakdown
+
+
+def _selected(
+    selection: Selection,
+    targets: Iterable[Target | BadTarget],
+    classifier: Classifier,
+    options: RunOptions,
+    settings: Settings,
+) -> Iterable[Target | BadTarget]:
+    from birdlite.batch.selection import run_of
+
+    return selection.of(
+        targets,
+        lambda: classifier.model,
+        lambda model: run_of(
+            model,
+            settings,
+            selection.shard,
+            names=options.names,
+            timing=options.timing is not False,
+            since=selection.leaves_out,
+        ),
+    )
 
 
 def _summary(ok: int, failed: int, breakdown: Breakdown, *, interrupted: bool) -> RunSummary:

@@ -3,7 +3,8 @@
 `json`, `csv` and `text` go into a new file beside the old one, which `commit` renames over it: a reader sees the old
 results or all of the new ones. `jsonl` is written in place, because its lines are worth something one by one, and what
 an interrupted or failed run has written stays. So is whatever is no regular file (a pipe, /dev/null): a rename would
-put a file in its place.
+put a file in its place. The parts and merged outputs of `batch` are `whole`: they appear complete in any format, and
+not before the disk has them, because another machine may take the name for the proof.
 
 What the disk or the system refuses is an `OutputError` that names the file, save one: `BrokenPipeError` passes, for a
 reader that has seen enough is no fault.
@@ -69,12 +70,21 @@ class GuardedText:
 class Output:
     """An open destination. As a context manager it commits, or discards if the body raised."""
 
-    def __init__(self, text: TextIO, name: str, *, rename: tuple[str, str] | None = None, close: bool = True) -> None:
-        """Take charge of `text`; `rename` is the temporary path and the real one."""
+    def __init__(
+        self,
+        text: TextIO,
+        name: str,
+        *,
+        rename: tuple[str, str] | None = None,
+        close: bool = True,
+        durable: bool = False,
+    ) -> None:
+        """Take charge of `text`; `rename` is the temporary path and the real one; `durable` waits for the disk."""
         self._text = text
         self._name = name
         self._rename = rename
         self._close = close
+        self._durable = durable
         self._guarded = GuardedText(text, name)
 
     @property
@@ -90,10 +100,14 @@ class Output:
         """
         try:
             self._guarded.flush()
+            if self._durable:
+                os.fsync(self._text.fileno())
             if self._close:
                 self._text.close()
             if self._rename:
                 os.replace(*self._rename)
+                if self._durable:
+                    _settle(os.path.dirname(self._rename[1]) or ".")
         except OSError as error:
             self.discard()
             if isinstance(error, BrokenPipeError):
@@ -123,8 +137,8 @@ class Output:
             self.discard()
 
 
-def open_output(path: str | None, format: Format) -> Output:  # noqa: A002 - the option's name
-    """Open `path`, or standard output for None and `-`.
+def open_output(path: str | None, format: Format, *, whole: bool = False) -> Output:  # noqa: A002 - the option's name
+    """Open `path`, or standard output for None and `-`. With `whole`, JSON lines too appear only when complete.
 
     Raises:
         OutputError: the folder does not exist, `path` is a folder, may not be written, or its disk is full.
@@ -133,11 +147,11 @@ def open_output(path: str | None, format: Format) -> Output:  # noqa: A002 - the
         return _standard_output(format)
     try:
         mode = _mode(path)
-        if format == "jsonl" or (mode is not None and not stat.S_ISREG(mode)):
+        if (format == "jsonl" and not whole) or (mode is not None and not stat.S_ISREG(mode)):
             return Output(_open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)), path)
         if mode is not None and not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))  # the rename would not ask
-        return _beside(path, mode)
+        return _beside(path, mode, durable=whole)
     except FileNotFoundError as error:
         raise OutputError(f"{path}: the folder for the results does not exist") from error
     except (OSError, ValueError) as error:
@@ -166,18 +180,29 @@ def _mode(path: str) -> int | None:
         return None
 
 
-def _beside(path: str, mode: int | None) -> Output:
+def _beside(path: str, mode: int | None, *, durable: bool) -> Output:
     """Begin a new file in the same folder, so that the rename stays within one file system."""
     real = os.path.realpath(path) if os.path.islink(path) else path  # the file that a link means is replaced
     temporary = os.path.join(os.path.dirname(real), f".birdlite-{os.getpid()}-{os.urandom(4).hex()}.part")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     if mode is not None:
         os.fchmod(descriptor, mode & 0o777)
-    return Output(_open(descriptor), path, rename=(temporary, real))
+    return Output(_open(descriptor), path, rename=(temporary, real), durable=durable)
 
 
 def _open(descriptor: int) -> TextIO:
     return open(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def _settle(folder: str) -> None:
+    """Make a rename last: until its folder is on the disk too, a lost node can undo it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        return  # a file system that does not do this for folders
+    finally:
+        os.close(descriptor)
 
 
 def _quietly(step: Callable[[], None]) -> None:

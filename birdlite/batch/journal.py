@@ -1,0 +1,225 @@
+"""A part that is being made: `NAME.partial`, a header and then the records as they finish, a line a record.
+
+Every line is one write to the system, so a process that is killed leaves whole lines and at most one torn one, the
+last; `take_up` cuts that off. A target may have two records, a failure and what came of trying again: the later one
+counts. A lock keeps a second process off, and the kernel frees it however the first one ends.
+
+In memory there are 16 bytes a record (`Places`). Records themselves stay on the disk, and are read back by offset.
+
+The pipeline's feeder opens the journal and looks targets up in it; the caller's thread appends to it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from birdlite.batch.header import HEADER_LIMIT, KEY, Header, parse_header
+from birdlite.errors import OutputError
+
+_BLOCK = 1 << 12  # bytes to read at once for one record; most have fewer
+
+
+class Place(NamedTuple):
+    """Where a record is."""
+
+    offset: int  # bytes
+    failed: bool
+
+
+class Places:
+    """Where the record of each target is: two sorted arrays, 16 bytes a record. Records come nearly in order."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._indexes = array("q")
+        self._marks = array("q")  # twice the offset, plus 1 for a failure
+        self.failed = 0  # records
+
+    def __len__(self) -> int:
+        return len(self._indexes)
+
+    def __iter__(self) -> Iterator[int]:
+        """Offsets, by the index of the target. Nobody may `put` meanwhile."""
+        return (mark >> 1 for mark in self._marks)
+
+    @property
+    def last(self) -> int:
+        """The highest index; -1 if there is none."""
+        return self._indexes[-1] if self._indexes else -1
+
+    def put(self, index: int, place: Place) -> None:
+        """Note a record; it takes the place of an earlier one of the same target."""
+        mark = place.offset << 1 | place.failed
+        with self._lock:
+            at = bisect_left(self._indexes, index)
+            if at < len(self._indexes) and self._indexes[at] == index:
+                self.failed -= self._marks[at] & 1
+                self._marks[at] = mark
+            else:
+                self._indexes.insert(at, index)
+                self._marks.insert(at, mark)
+            self.failed += place.failed
+
+    def get(self, index: int) -> Place | None:
+        """Look up a target; None if it has no record."""
+        with self._lock:
+            at = bisect_left(self._indexes, index)
+            if at == len(self._indexes) or self._indexes[at] != index:
+                return None
+            return Place(self._marks[at] >> 1, bool(self._marks[at] & 1))
+
+
+class Journal:
+    """An open `NAME.partial`, ours alone."""
+
+    def __init__(self, path: str) -> None:
+        """Open or make the file and lock it. It is left as it is.
+
+        Raises:
+            OutputError: it cannot be opened, or another process is writing it.
+        """
+        self._path = path
+        self._size = 0  # bytes that are known to be whole lines
+        self.places = Places()
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except FileNotFoundError as error:
+            raise OutputError(f"{path}: the folder for the results does not exist") from error
+        except (OSError, ValueError) as error:
+            raise self._refused(error) from error
+        self._lock_or_refuse()
+
+    def take_up(self) -> Header | None:
+        """Read what is there up to the first line that is not whole; None if there is not even a header.
+
+        Raises:
+            OutputError: it cannot be read, or is a file of somebody else.
+        """
+        try:
+            with open(self._path, "rb") as file:
+                line = file.readline(HEADER_LIMIT)
+                header = parse_header(line)
+                if header is None or not line.endswith(b"\n"):
+                    if not _is_torn_header(line):
+                        raise OutputError(f"{self._path}: not an unfinished output of birdlite; move it away")
+                    return None
+                self._size = len(line)
+                for line in file:
+                    found = _index_and_failed(line)
+                    if found is None:
+                        break  # torn
+                    index, failed = found
+                    self.places.put(index, Place(self._size, failed))
+                    self._size += len(line)
+            os.ftruncate(self._descriptor, self._size)
+        except OSError as error:
+            raise self._refused(error) from error
+        return header
+
+    def begin(self, header: Header) -> None:
+        """Throw away what is there, and write the header.
+
+        Raises:
+            OutputError: the disk refuses.
+        """
+        self._size = 0
+        self.places = Places()
+        try:
+            os.ftruncate(self._descriptor, 0)
+        except OSError as error:
+            raise self._refused(error) from error
+        self._write(header.line())
+
+    def append(self, index: int, line: str, *, failed: bool) -> None:
+        """Write the record of a target, with its line end, through to the system.
+
+        Raises:
+            OutputError: the disk refuses; what was written before stays.
+        """
+        offset = self._size
+        self._write(line)
+        self.places.put(index, Place(offset, failed))
+
+    def line_at(self, offset: int) -> bytes:
+        """Read back the line that begins at `offset`, with its end.
+
+        Raises:
+            OutputError: the disk refuses, or the file has been changed by somebody else.
+        """
+        data = b""
+        try:
+            while b"\n" not in data:
+                block = os.pread(self._descriptor, _BLOCK, offset + len(data))
+                if not block:
+                    raise OutputError(f"{self._path}: somebody else has changed this file")
+                data += block
+        except OSError as error:
+            raise self._refused(error) from error
+        return data[: data.index(b"\n") + 1]
+
+    def close(self) -> None:
+        """Let go of the file; it stays."""
+        os.close(self._descriptor)
+
+    def remove(self) -> None:
+        """Take the file away: its records have reached their final place."""
+        try:
+            os.unlink(self._path)
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def _write(self, line: str) -> None:
+        data = memoryview(line.encode())
+        try:
+            at = self._size
+            while data:
+                written = os.pwrite(self._descriptor, data, at)
+                at, data = at + written, data[written:]
+        except OSError as error:
+            raise self._refused(error) from error
+        self._size = at
+
+    def _lock_or_refuse(self) -> None:
+        try:
+            import fcntl
+
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise OutputError(f"{self._path}: another run is writing this output") from None
+        except (ImportError, OSError):
+            return  # a system or a file system without locks
+
+    def _refused(self, error: OSError | ValueError) -> OutputError:
+        reason = (error.strerror or error) if isinstance(error, OSError) else "no file can have this name"
+        return OutputError(f"{self._path}: the results cannot be written: {reason}")
+
+
+def target_in(line: bytes) -> object:
+    """The target that a record is of."""
+    return json.loads(line)["target"]
+
+
+def _is_torn_header(line: bytes) -> bool:
+    begin = b'{"%s"' % KEY.encode()
+    return not line.endswith(b"\n") and line[: len(begin)] == begin[: len(line)]
+
+
+def _index_and_failed(line: bytes) -> tuple[int, bool] | None:
+    """What `Places` needs of a record; None for what is no whole record."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        record = json.loads(line)
+        index, target, status = record["index"], record["target"], record["status"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if type(index) is not int or index < 0 or not isinstance(target, str) or status not in ("ok", "error"):
+        return None
+    return index, status == "error"

@@ -1,0 +1,124 @@
+"""Parts into one output: checked to be all of one run, then merged by index, a record of each in memory.
+
+`open_parts` looks at headers only, so that a missing shard is known before anything is read; `merged` checks the rest
+on the way: that each part holds what its header says, that no target comes twice, and that none is missing.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from birdlite.batch.header import Header, Run, Totals, difference
+from birdlite.batch.record_file import Record, read_records
+from birdlite.errors import PartsError
+
+SHOWN = 10  # missing shards to name; the rest is counted
+
+
+class Parts(NamedTuple):
+    """All parts of one run, by shard."""
+
+    paths: list[str]
+    headers: list[Header]
+    run: Run  # as one part would have it
+    totals: Totals
+
+    def line(self) -> str:
+        """The header of the merged output: that of a run in one part."""
+        return Header(self.run, self.totals).line()
+
+
+def open_parts(paths: Iterable[str]) -> Parts:
+    """Read the headers, and see whether they belong together.
+
+    Raises:
+        PartsError: a file is no complete part, is of another run or another list, or shards are missing or doubled.
+    """
+    found: dict[int, tuple[str, Header, Totals]] = {}
+    first: tuple[str, Header, Totals] | None = None
+    for path in paths:
+        header, _ = read_records(path)
+        if header is None:
+            raise PartsError(f"{path}: not a part: it does not begin with the header that --shard and --resume write")
+        if header.totals is None:
+            raise PartsError(f"{path}: unfinished: run shard {header.run.shard} again with --resume")
+        here = (path, header, header.totals)
+        first = first or here
+        _check_same_run(first, here)
+        if header.run.shard in found:
+            raise PartsError(f"shard {header.run.shard} is there twice: {found[header.run.shard][0]} and {path}")
+        found[header.run.shard] = here
+    if first is None:
+        raise PartsError("there are no parts to merge")
+    _check_none_missing(found, first[1].run.shards)
+    ordered = [found[shard] for shard in sorted(found)]
+    run = first[1].run._replace(shard=0, shards=1)
+    return Parts([path for path, _, _ in ordered], [header for _, header, _ in ordered], run, _sum(ordered))
+
+
+def merged(parts: Parts) -> Iterator[Record]:
+    """The records of all parts, by index.
+
+    Raises:
+        PartsError: a part does not hold what its header says.
+    """
+    expected = parts.totals
+    before, count = -1, 0
+    for index, record in heapq.merge(*map(_checked, parts.paths, parts.headers), key=lambda pair: pair[0]):
+        if index == before:
+            raise PartsError(f"target {index} is in two parts")
+        if index >= expected.targets:
+            raise PartsError(f"target {index} is behind the end of the list, which has {expected.targets}")
+        before, count = index, count + 1
+        yield record
+    if count + expected.left_out != expected.targets:
+        missing = expected.targets - expected.left_out - count
+        raise PartsError(f"{missing} of {expected.targets} targets are in no part")
+
+
+def _checked(path: str, header: Header) -> Iterator[tuple[int, Record]]:
+    """One part's records with their indexes."""
+    before, count, failed = -1, 0, 0
+    for record in read_records(path)[1]:
+        index = record["index"]
+        if index <= before:
+            raise PartsError(f"{path}: target {index} comes after target {before}")
+        before, count, failed = index, count + 1, failed + (record["status"] == "error")
+        yield index, record
+    totals = header.totals
+    if totals is not None and (count, failed) != (totals.mine, totals.failed):
+        raise PartsError(
+            f"{path}: {count} records and {failed} failures instead of {totals.mine} and {totals.failed}: damaged"
+        )
+
+
+def _check_same_run(first: tuple[str, Header, Totals], here: tuple[str, Header, Totals]) -> None:
+    changed = difference(first[1].run, here[1].run, apart_from=("shard",))
+    if changed:
+        raise PartsError(f"{here[0]}: of another run than {first[0]}: {changed}")
+    if (first[2].targets, first[2].list_sha256) != (here[2].targets, here[2].list_sha256):
+        raise PartsError(
+            f"{here[0]}: of another list than {first[0]}: the list has changed between the two"
+            f" ({first[2].targets} and {here[2].targets} targets)"
+        )
+
+
+def _check_none_missing(found: dict[int, tuple[str, Header, Totals]], shards: int) -> None:
+    count = shards - len(found)
+    if count:
+        missing = (shard for shard in range(shards) if shard not in found)
+        names = ", ".join(str(shard) for shard, _ in zip(missing, range(SHOWN), strict=False))
+        more = f" and {count - SHOWN} more" if count > SHOWN else ""
+        raise PartsError(f"{count} of {shards} shards missing: {names}{more}")
+
+
+def _sum(ordered: list[tuple[str, Header, Totals]]) -> Totals:
+    every = [totals for _, _, totals in ordered]
+    return every[0]._replace(
+        mine=sum(one.mine for one in every),
+        left_out=sum(one.left_out for one in every),
+        ok=sum(one.ok for one in every),
+        failed=sum(one.failed for one in every),
+    )

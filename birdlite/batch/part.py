@@ -1,0 +1,179 @@
+"""The output of one shard: `NAME.partial` while it grows, `NAME` once it is complete. A `Writer`, driven by `cli.run`.
+
+Under its final name a part is a header with its totals and then its records, by index. It gets there by a rename, so
+whoever finds `NAME` has all of it; and because nothing in it depends on the order in which pictures were finished, two
+runs with --no-timing give the same bytes, killed and taken up again or not.
+
+`begin`, `has` and `end` are called by the pipeline's feeder, which knows the list; the rest by the caller's thread.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from birdlite import log
+from birdlite.batch.header import Header, Run, Totals, difference, parse_header, read_header
+from birdlite.batch.journal import Journal, target_in
+from birdlite.errors import OutputError
+from birdlite.results import Result
+from birdlite.writers import RunFacts
+from birdlite.writers.output import open_output
+from birdlite.writers.record import record, to_json
+
+SUFFIX = ".partial"
+_AGAIN = "run without --resume to begin anew"
+
+
+class Part:
+    """One part, from its first record to its final name."""
+
+    def __init__(self, path: str, *, resume: bool = False, retry_failed: bool = False, times: bool = True) -> None:
+        """Prepare the part at `path`; nothing is opened yet."""
+        self.path = path
+        self._partial = path + SUFFIX
+        self._resume = resume
+        self._retry_failed = retry_failed
+        self._times = times
+        self._guard = threading.Lock()  # `close` must not take the file away under `begin`
+        self._closed = False
+        self._journal: Journal | None = None
+        self._header: Header | None = None
+        self._taken_up = -1  # the highest index of what was there at the beginning
+
+    @property
+    def failed(self) -> int:
+        """Records of failures, those of earlier starts included."""
+        if self._journal is not None:
+            return self._journal.places.failed
+        return 0 if self._header is None or self._header.totals is None else self._header.totals.failed
+
+    def begin(self, run: Run) -> bool:
+        """Open the journal, or take up the one that is there; False if the part is complete and to be left so.
+
+        Raises:
+            OutputError: it is of another run, another process writes it, or the disk refuses.
+        """
+        with self._guard:
+            if self._closed:
+                return False
+            header = Header(run)
+            if self._resume and not os.path.exists(self._partial) and self._is_complete(run):
+                return False
+            journal = Journal(self._partial)
+            try:
+                before = journal.take_up() if self._resume else None
+                if before is None:
+                    self._say_what_is_replaced()
+                    journal.begin(header)
+                else:
+                    self._refuse_another(before.run, run, self._partial)
+                    log.info(f"{self._partial}: {len(journal.places)} records are there, going on")
+            except BaseException:
+                journal.close()
+                raise
+            self._journal, self._header, self._taken_up = journal, header, journal.places.last
+            return True
+
+    def has(self, index: int, name: str) -> bool:
+        """Whether the target at `index` in the list needs no further work.
+
+        Raises:
+            OutputError: the record at `index` is of another target: the list is not what it was.
+        """
+        if index > self._taken_up:
+            return False
+        journal = self._open_journal()
+        place = journal.places.get(index)
+        if place is None:
+            return False
+        was = target_in(journal.line_at(place.offset))
+        if was != name:
+            raise OutputError(
+                f"{self._partial}: the list has changed since: target {index} was {was!r} and is {name!r}; {_AGAIN}"
+            )
+        return not (place.failed and self._retry_failed)
+
+    def end(self, *, targets: int, left_out: int, list_sha256: str) -> None:
+        """The list is read to its end.
+
+        Raises:
+            OutputError: there are records of targets behind it.
+        """
+        header, last = self._header, self._taken_up
+        if last >= targets or header is None:
+            raise OutputError(
+                f"{self._partial}: the list has changed since: it had a target {last} and ends before it now; {_AGAIN}"
+            )
+        self._header = Header(header.run, Totals(targets, 0, left_out, 0, 0, list_sha256))
+
+    def write(self, result: Result) -> None:
+        """Keep a result. One that was `cancelled` is none: it is done when the run is taken up again."""
+        failure = result.failure
+        if failure is None or failure.kind != "cancelled":
+            line = to_json(record(result, times=self._times)) + "\n"
+            self._open_journal().append(result.index, line, failed=failure is not None)
+
+    def finish(self, run: RunFacts) -> None:
+        """Let the part appear, unless the run was interrupted: then the journal stays for --resume."""
+        if self._journal is None or run.summary.interrupted or self._header is None or self._header.totals is None:
+            return
+        places = self._journal.places
+        mine, failed = len(places), places.failed
+        totals = self._header.totals._replace(mine=mine, ok=mine - failed, failed=failed)
+        with open_output(self.path, "jsonl", whole=True) as output:
+            output.stream.write(Header(self._header.run, totals).line())
+            for offset in places:
+                output.stream.write(self._journal.line_at(offset).decode())
+        self._journal.remove()
+
+    def __enter__(self) -> Part:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with self._guard:
+            self._closed = True
+            if self._journal is not None:
+                self._journal.close()
+
+    def _open_journal(self) -> Journal:
+        if self._journal is None:
+            raise OutputError(f"{self.path}: not begun")
+        return self._journal
+
+    def _is_complete(self, run: Run) -> bool:
+        """Whether there is nothing to do. To try failures again, a complete part becomes a journal once more."""
+        try:
+            header = read_header(self.path)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be read: {error.strerror or error}") from error
+        if header is None or header.totals is None:
+            raise OutputError(f"{self.path}: not an output of --shard or --resume; {_AGAIN}, and replace it")
+        self._refuse_another(header.run, run, self.path)
+        if self._retry_failed and header.totals.failed:
+            self._reopen(header)
+            return False
+        log.info(f"{self.path}: complete already, nothing to do")
+        self._header = header
+        return True
+
+    def _reopen(self, header: Header) -> None:
+        """Make a journal of the complete part, which stays until a better one takes its name."""
+        with open_output(self._partial, "jsonl", whole=True) as output, open(self.path, "rb") as file:
+            first = file.readline()
+            if parse_header(first) != header:
+                raise OutputError(f"{self.path}: somebody else has changed this file")
+            output.stream.write(Header(header.run).line())
+            for line in file:
+                output.stream.write(line.decode())
+
+    def _refuse_another(self, was: Run, now: Run, path: str) -> None:
+        changed = difference(was, now)
+        if changed:
+            raise OutputError(f"{path}: made with other parameters: {changed}; {_AGAIN}")
+
+    def _say_what_is_replaced(self) -> None:
+        if not self._resume and os.stat(self._partial).st_size:
+            log.info(f"{self._partial}: left by an earlier run, begun anew (--resume would go on)")

@@ -1,0 +1,94 @@
+"""Which targets of a list belong to which machine. `--shard`, or what Kubernetes tells the pod of an Indexed Job.
+
+Membership depends on a target's name and the number of shards alone. A line more or less in the list therefore moves
+no other line to another shard, and no machine needs to know what the others do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from birdlite.errors import UsageError
+
+MOST_SHARDS = 1_000_000
+INDEX_VARIABLE = "JOB_COMPLETION_INDEX"  # Kubernetes sets it in the pods of an Indexed Job, from 0
+COUNT_VARIABLE = "BIRDLITE_SHARDS"
+PLACEHOLDER = "{shard}"
+
+
+class Shard(NamedTuple):
+    """One of `count` parts of a list."""
+
+    index: int  # type: ignore[assignment]  # from 0; hides tuple.index, as Result.index does
+    count: int  # type: ignore[assignment]
+
+    def holds(self, key: int) -> bool:
+        """Whether the target with this `key_of` belongs here."""
+        return key % self.count == self.index
+
+    def named(self, path: str) -> str:
+        """`path` with `{shard}` as the index, as wide as the last one: names then sort as shards do."""
+        return path.replace(PLACEHOLDER, f"{self.index:0{len(str(self.count - 1))}d}")
+
+
+WHOLE = Shard(0, 1)
+
+
+def octets_of(name: str) -> bytes:
+    """What is hashed of a target's name.
+
+    `surrogatepass` because names carry undecodable bytes of paths, and JSON lists any half of a surrogate pair.
+    """
+    return name.encode("utf-8", "surrogatepass")
+
+
+def key_of(octets: bytes) -> int:
+    """64 even bits for the name of a target, the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(octets, digest_size=8).digest(), "big")
+
+
+def parse(text: str) -> Shard:
+    """Read `I/N`, as the parser's type for `--shard`.
+
+    Raises:
+        ValueError: it is not that, or I is not below N.
+    """
+    index, slash, count = text.partition("/")
+    if not (slash and _is_number(index) and _is_number(count)):
+        raise ValueError("not a shard such as 0/4: its index, from 0, and how many there are")
+    return _checked(int(index), int(count))
+
+
+def from_environment(variables: Mapping[str, str]) -> Shard | None:
+    """What a pod of an Indexed Job is told; None where nothing is.
+
+    Raises:
+        UsageError: an index without a count, a count without an index, or numbers that do not fit.
+    """
+    index, count = variables.get(INDEX_VARIABLE), variables.get(COUNT_VARIABLE)
+    if index is None and count is None:
+        return None
+    if count is None:
+        raise UsageError(f"{INDEX_VARIABLE}={index}: an index without a count: set {COUNT_VARIABLE}")
+    if index is None:
+        if count.strip() == "1":
+            return WHOLE
+        raise UsageError(f"{COUNT_VARIABLE}={count}: a count without an index: set {INDEX_VARIABLE}, or give --shard")
+    try:
+        return parse(f"{index.strip()}/{count.strip()}")
+    except ValueError as error:
+        raise UsageError(f"{INDEX_VARIABLE}={index} {COUNT_VARIABLE}={count}: {error}") from None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
+
+
+def _checked(index: int, count: int) -> Shard:
+    if not 1 <= count <= MOST_SHARDS:
+        raise ValueError(f"the number of shards must be from 1 to {MOST_SHARDS}")
+    if index >= count:
+        raise ValueError(f"the index of one of {count} shards must be from 0 to {count - 1}")
+    return Shard(index, count)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from birdlite import log
 from birdlite.errors import PictureError
@@ -31,6 +31,7 @@ from birdlite.network.politeness import (
     thumbnail_advice,
 )
 from birdlite.network.retry import BACKOFF_S, MAX_RETRY_AFTER_S, Setback, backoff, may_pass, retry_after
+from birdlite.records import NamedTuple
 
 __all__ = ["DEFAULTS", "FetchSettings", "Fetcher", "PerHost", "check_mirror", "parse_per_host"]
 

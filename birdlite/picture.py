@@ -9,9 +9,10 @@ The formats themselves are read in `birdlite.formats`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from birdlite.errors import PictureError, UsageError
+from birdlite.records import NamedTuple
 
 if TYPE_CHECKING:
     from PIL.Image import Image

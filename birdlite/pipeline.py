@@ -20,7 +20,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from queue import SimpleQueue
-from typing import NamedTuple
 
 from birdlite import disk, picture
 from birdlite.crew import Crew
@@ -28,6 +27,7 @@ from birdlite.engine_pool import EnginePool
 from birdlite.engines.base import Engine
 from birdlite.errors import PictureError
 from birdlite.ranking import top_k
+from birdlite.records import NamedTuple
 from birdlite.results import Failure, ImageInfo, Prediction, Result, Times
 from birdlite.settings import Settings
 from birdlite.targets import BadTarget, Target

@@ -10,9 +10,10 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO, Literal, NamedTuple
+from typing import BinaryIO, Literal
 
 from birdlite import target_files
+from birdlite.records import NamedTuple
 from birdlite.results import Failure
 from birdlite.target_files import Found
 

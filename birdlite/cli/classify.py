@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from birdlite.cli.options import (
     add_cache_options,
@@ -22,6 +22,9 @@ from birdlite.models.catalog import DEFAULT_MODEL
 from birdlite.settings import DEFAULT_TOP, Settings
 from birdlite.targets import SAMPLES, expand
 from birdlite.timing import Timeline, clock, process_start
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 EPILOG = """\
 A TARGET is an http(s) URL, a file, a folder (searched for pictures), a glob, or - for a list on standard input.
@@ -122,7 +125,7 @@ def _add_model_options(parser: Parser) -> None:
     add_running_options(parser, group)
 
 
-def _settings(values: argparse.Namespace) -> Settings:
+def _settings(values: Namespace) -> Settings:
     return Settings(
         model=values.model,
         labels=values.labels,

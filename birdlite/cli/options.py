@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from birdlite import log
 from birdlite.cli.console import Console
@@ -12,6 +11,9 @@ from birdlite.cli.values import seconds, size, whole
 from birdlite.engines import EngineChoice
 from birdlite.fetch import DEFAULTS, FetchSettings, parse_per_host
 from birdlite.picture import DEFAULT_MAX_PIXELS
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 
 def add_cache_options(parser: Parser, *, may_go_without: bool = True) -> None:
@@ -102,7 +104,7 @@ def add_network_options(parser: Parser) -> None:
     )
 
 
-def add_running_options(parser: Parser, group: argparse._ArgumentGroup) -> None:
+def add_running_options(parser: Parser, group: str) -> None:
     """How a model is run on pictures."""
     parser.option("--engine", choices=get_args(EngineChoice), default="auto", group=group, help="what runs the model")
     parser.option(
@@ -137,7 +139,7 @@ def add_log_options(parser: Parser) -> None:
     )
 
 
-def fetch_settings(values: argparse.Namespace) -> FetchSettings:
+def fetch_settings(values: Namespace) -> FetchSettings:
     """The network options as settings.
 
     Raises:
@@ -158,7 +160,7 @@ def fetch_settings(values: argparse.Namespace) -> FetchSettings:
     )
 
 
-def open_console(values: argparse.Namespace) -> Console:
+def open_console(values: Namespace) -> Console:
     """Standard error as the message options want it."""
     threshold = log.ERROR if values.quiet else log.DEBUG if values.verbose else log.INFO
     return Console(values.log_format, threshold=threshold)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from birdlite import log
 from birdlite.classifier import Classifier
 from birdlite.cli import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.console import Console
 from birdlite.cli.interruption import Interruption
+from birdlite.records import NamedTuple
 from birdlite.results import RunSummary
 from birdlite.settings import Settings
 from birdlite.targets import BadTarget, Target
@@ -49,7 +49,7 @@ def run(
         BrokenPipeError: whoever read standard output went away.
     """
     times = options.timing is not False
-    on_screen = options.output is None and sys.stdout.isatty()
+    on_screen = options.output is None and sys.stdout is not None and sys.stdout.isatty()
     ok = failed = 0
     with Classifier(settings, timeline=timeline) as classifier, Interruption(classifier.cancel) as interruption:
         with open_output(options.output, options.format) as output:

@@ -8,9 +8,10 @@ harm. TIFF, WebP and BMP go to their one plugin of Pillow. No reader looks at a 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from birdlite.errors import PictureError
+from birdlite.records import NamedTuple
 
 if TYPE_CHECKING:
     from PIL.Image import Image

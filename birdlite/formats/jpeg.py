@@ -6,10 +6,11 @@ marker by marker, and refused wherever the two could disagree.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from birdlite.errors import PictureError
 from birdlite.formats import Frame, check_size, damaged, truncated, unpack
+from birdlite.records import NamedTuple
 
 if TYPE_CHECKING:
     from PIL.Image import Image

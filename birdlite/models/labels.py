@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import NamedTuple
 
 from birdlite.errors import InvalidModel
+from birdlite.records import NamedTuple
 
 LABELS_MAX_BYTES = 16 * 1024 * 1024  # 700 times the birds label map; bounds what a wrong URL can make us hold
 

@@ -11,11 +11,11 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
 
 from birdlite import __version__
 from birdlite.errors import UsageError
 from birdlite.network.deadline import POLL_S
+from birdlite.records import NamedTuple
 
 WIKIMEDIA = "upload.wikimedia.org"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from birdlite import cpus
 from birdlite.engines import EngineChoice
-from birdlite.fetch import FetchSettings
 from birdlite.models.catalog import DEFAULT_MODEL
+from birdlite.network.settings import FetchSettings
 from birdlite.picture import DEFAULT_MAX_PIXELS, Resize
 from birdlite.records import NamedTuple
 

@@ -109,9 +109,11 @@ def test_the_interpreter_does_not_take_itself_apart(classify: tuple[str, ...]) -
     assert "the ordinary end" in ordinary.stdout
 
 
-def test_garbage_is_looked_for_only_after_a_start_but_is_looked_for() -> None:
-    code = f"import gc; from birdlite import cli; cli.main = lambda: print(gc.get_threshold()[0]) or 0; {PROGRAM}"
+def test_garbage_is_looked_for_only_after_a_start_and_threads_take_short_turns() -> None:
+    seen = "print(gc.get_threshold()[0], sys.getswitchinterval())"
+    code = f"import gc, sys; from birdlite import cli; cli.main = lambda: {seen} or 0; {PROGRAM}"
 
-    threshold = int(birdlite(code=code).stdout)
+    threshold, turn = map(float, birdlite(code=code).stdout.split())
 
     assert 20_000 <= threshold <= 100_000
+    assert turn == pytest.approx(0.0005)

@@ -9,7 +9,7 @@ from birdlite.cli.console import Console
 from birdlite.cli.parser import Parser
 from birdlite.cli.values import seconds, size, whole
 from birdlite.engines import EngineChoice
-from birdlite.fetch import DEFAULTS, FetchSettings, parse_per_host
+from birdlite.network.settings import DEFAULTS, FetchSettings, PerHost
 from birdlite.picture import DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -153,11 +153,19 @@ def fetch_settings(values: Namespace) -> FetchSettings:
         retries=values.retries,
         max_bytes=values.max_bytes,
         max_redirects=values.max_redirects,
-        per_host=parse_per_host(values.per_host),
+        per_host=_per_host(values.per_host),
         downloads=values.downloads,
         mirror=values.mirror,
         offline=values.offline,
     )
+
+
+def _per_host(values: list[str]) -> PerHost:
+    if not values:
+        return DEFAULTS.per_host
+    from birdlite.network.politeness import parse_per_host
+
+    return parse_per_host(values)
 
 
 def open_console(values: Namespace) -> Console:

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from birdlite import disk, picture
 from birdlite.demo import PICTURES_FOLDER
 from birdlite.errors import ModelUnavailable, PictureError, UsageError
-from birdlite.fetch import Fetcher, FetchSettings
+from birdlite.fetch import Fetcher
 from birdlite.models.catalog import DEFAULT_MODEL, find
 from birdlite.models.model import Model
+from birdlite.network.settings import FetchSettings
 from birdlite.targets import SAMPLES, BadTarget, expand
 
 

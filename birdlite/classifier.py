@@ -21,6 +21,7 @@ from birdlite import engines, log
 from birdlite.engine_pool import EnginePool
 from birdlite.engines.base import Engine
 from birdlite.models.cache_dir import default_cache_dir
+from birdlite.models.catalog import CATALOG
 from birdlite.models.model import Model
 from birdlite.models.open import open_model
 from birdlite.models.store import Store
@@ -60,7 +61,7 @@ class Classifier:
         self._store = Store(
             self._cache_dir, self._download_model, offline=self._settings.fetch.offline, timeline=self._timeline
         )
-        self._engines = EnginePool(self._open_model, self._load_engine)
+        self._engines = EnginePool(self._open_model, self._load_engine, self._preload_engine)
         self._run: Pipeline | None = None
 
     @property
@@ -157,6 +158,12 @@ class Classifier:
 
     def _open_model(self) -> Model:
         return open_model(self._settings.model, self._settings.labels, self._store, self._timeline, engines.describe)
+
+    def _preload_engine(self) -> None:
+        entry = CATALOG.get(self._settings.model)  # of other models the format is not known yet
+        if entry is not None and self._settings.engine == "auto":
+            with self._timeline.span("imports"):
+                engines.preload(entry.card.format)
 
     def _load_engine(self, model: Model) -> Engine:
         with self._timeline.span("imports"):

@@ -51,13 +51,13 @@ if TYPE_CHECKING:
         UnknownModel,
         UsageError,
     )
-    from birdlite.fetch import FetchSettings
+    from birdlite.network.settings import FetchSettings
     from birdlite.results import Failure, ImageInfo, Prediction, Result, RunSummary, Times
     from birdlite.settings import Settings
 
 _ROOMS = {
     "Classifier": "classifier",
-    "FetchSettings": "fetch",
+    "FetchSettings": "network.settings",
     "Settings": "settings",
     **dict.fromkeys(("Failure", "ImageInfo", "Prediction", "Result", "RunSummary", "Times"), "results"),
 }

@@ -15,20 +15,25 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Generator, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from birdlite import engines, log
 from birdlite.engine_pool import EnginePool
 from birdlite.engines.base import Engine
-from birdlite.fetch import Fetcher
 from birdlite.models.cache_dir import default_cache_dir
+from birdlite.models.catalog import CATALOG
 from birdlite.models.model import Model
 from birdlite.models.open import open_model
 from birdlite.models.store import Store
+from birdlite.network.settings import DEFAULTS
 from birdlite.pipeline import Pipeline
 from birdlite.results import Result
 from birdlite.settings import Settings
 from birdlite.targets import BadTarget, Target, expand, single
 from birdlite.timing import Timeline
+
+if TYPE_CHECKING:
+    from birdlite.fetch import Fetcher
 
 WEIGHT_CACHE_FOLDER = "xnnpack"  # under the cache
 
@@ -44,17 +49,20 @@ class Classifier:
         self._settings = settings or Settings()
         self._timeline = timeline or Timeline()
         self._cancelled = threading.Event()
-        self._fetcher = Fetcher(self._settings.fetch, self._cancelled)
+        self._closed = False
+        self._fetching = threading.Lock()  # around the three below
+        self._fetcher: Fetcher | None = None
+        self._connected = False
+        if self._settings.fetch != DEFAULTS:
+            self._make_fetcher()  # what makes no sense is told before anything runs
         self._cache_dir = None if self._settings.no_cache else self._settings.cache_dir or default_cache_dir()
         if self._cache_dir is None and not self._settings.no_cache:
             log.warning("this user has no home for a cache; keeping the model in memory (--cache-dir names a place)")
         self._store = Store(
             self._cache_dir, self._download_model, offline=self._settings.fetch.offline, timeline=self._timeline
         )
-        self._engines = EnginePool(self._open_model, self._load_engine)
+        self._engines = EnginePool(self._open_model, self._load_engine, self._preload_engine)
         self._run: Pipeline | None = None
-        self._connecting = threading.Lock()
-        self._connected = False
 
     @property
     def model(self) -> Model:
@@ -103,7 +111,7 @@ class Classifier:
         self._cancelled.clear()
         self._run = Pipeline(
             self._engines,
-            fetch=self._fetcher.get,
+            fetch=self._fetch,
             connect=self._connect,
             settings=self._settings,
             timeline=self._timeline,
@@ -120,7 +128,10 @@ class Classifier:
         """Finish writing to the cache, release engines and connections."""
         self._store.close()
         self._engines.close()
-        self._fetcher.close()
+        with self._fetching:
+            self._closed = True
+            if self._fetcher is not None:
+                self._fetcher.close()
 
     def __enter__(self) -> Classifier:
         return self
@@ -130,19 +141,38 @@ class Classifier:
 
     def _connect(self) -> None:
         """Get the HTTP client ready. The first thread to need it does so, the others wait."""
-        with self._connecting:
+        with self._fetching:
             if not self._connected:
                 with self._timeline.span("imports"):
-                    self._fetcher.preload()
+                    self._make_fetcher().preload()
                 self._connected = True
+
+    def _make_fetcher(self) -> Fetcher:
+        """Import what fetching takes, which a run on local files does without."""
+        if self._fetcher is None:
+            from birdlite.fetch import Fetcher
+
+            self._fetcher = Fetcher(self._settings.fetch, self._cancelled)
+            if self._closed:
+                self._fetcher.close()
+        return self._fetcher
+
+    def _fetch(self, url: str, *, max_bytes: int | None = None, timeout: float | None = None) -> bytes:
+        return self._make_fetcher().get(url, max_bytes=max_bytes, timeout=timeout)
 
     def _download_model(self, url: str, *, max_bytes: int, timeout: float) -> bytes:
         self._connect()
         with self._timeline.span("model fetch"):
-            return self._fetcher.get(url, max_bytes=max_bytes, timeout=timeout)
+            return self._fetch(url, max_bytes=max_bytes, timeout=timeout)
 
     def _open_model(self) -> Model:
         return open_model(self._settings.model, self._settings.labels, self._store, self._timeline, engines.describe)
+
+    def _preload_engine(self) -> None:
+        entry = CATALOG.get(self._settings.model)  # of other models the format is not known yet
+        if entry is not None and self._settings.engine == "auto":
+            with self._timeline.span("imports"):
+                engines.preload(entry.card.format)
 
     def _load_engine(self, model: Model, threads: int = 1) -> Engine:
         with self._timeline.span("imports"):

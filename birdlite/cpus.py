@@ -32,7 +32,7 @@ def _quota() -> float | None:
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="ascii") as file:
-            return file.read(100)
+        with open(path, "rb") as file:  # as text, Python would import an encoding for it
+            return file.read(100).decode()
     except OSError:
         return ""

@@ -1,6 +1,7 @@
 """The engines of one run: the model opened once, an engine for each worker, kept for the next run of the same program.
 
-Workers `take` an engine and `give_back`; whichever worker comes first opens the model while the others wait for it.
+Each worker says `begin` and decodes its first picture while a thread loads its engine; at the end it says `give_back`.
+Whichever thread comes first opens the model while the others wait for it.
 """
 
 from __future__ import annotations
@@ -15,9 +16,16 @@ from birdlite.models.model import Model
 class EnginePool:
     """Engines on one model, made when they are first wanted."""
 
-    def __init__(self, open_model: Callable[[], Model], load: Callable[[Model], Engine]) -> None:
+    def __init__(
+        self,
+        open_model: Callable[[], Model],
+        load: Callable[[Model], Engine],
+        preload: Callable[[], None] | None = None,
+    ) -> None:
+        """`preload` imports what `load` takes, as far as that is known before the model is open."""
         self._open_model = open_model
         self._load = load
+        self._preload = preload
         self._opening = threading.Lock()
         self._lock = threading.Lock()  # around the idle engines only: `close` must not wait for a download
         self._model: Model | None = None
@@ -41,8 +49,17 @@ class EnginePool:
         """Which engine runs, once one was made; empty before."""
         return self._name
 
+    def preload(self) -> None:
+        """Do what can be done before the model is open. For a thread that has nothing better to do."""
+        if self._preload is not None:
+            self._preload()
+
+    def begin(self, failed: Callable[[BaseException], None]) -> Loading:
+        """Get an engine for the calling thread alone, some time soon. `failed` is told at once if there is none."""
+        return Loading(self, failed)
+
     def take(self) -> Engine:
-        """An engine for the calling thread alone.
+        """An engine for the calling thread alone, now.
 
         Raises:
             ModelError: there is no model.
@@ -66,3 +83,55 @@ class EnginePool:
         with self._lock:
             while self._idle:
                 self._idle.pop().close()
+
+
+class Loading:
+    """An engine on its way: first its model, then itself. Made by `EnginePool.begin`."""
+
+    def __init__(self, pool: EnginePool, failed: Callable[[BaseException], None]) -> None:
+        self._pool = pool
+        self._failed = failed
+        self._opened = threading.Event()
+        self._loaded = threading.Event()
+        self._model: Model | None = None
+        self._engine: Engine | None = None
+        threading.Thread(target=self._run, name="birdlite-load", daemon=True).start()
+
+    @property
+    def model(self) -> Model:
+        """The model, as soon as it is open.
+
+        Raises:
+            NoEngine: it cannot be opened.
+        """
+        self._opened.wait()
+        if self._model is None:
+            raise NoEngine
+        return self._model
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, as soon as it is loaded.
+
+        Raises:
+            NoEngine: it cannot be loaded.
+        """
+        self._loaded.wait()
+        if self._engine is None:
+            raise NoEngine
+        return self._engine
+
+    def _run(self) -> None:
+        try:
+            self._model = self._pool.model
+            self._opened.set()
+            self._engine = self._pool.take()
+        except BaseException as error:  # noqa: BLE001 - handed over whole to whoever can raise it
+            self._failed(error)
+        finally:
+            self._opened.set()
+            self._loaded.set()
+
+
+class NoEngine(Exception):
+    """There will be no engine. Whoever began to load it has been told why."""

@@ -9,9 +9,12 @@ The formats themselves are read in `birdlite.formats`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from birdlite.errors import PictureError, UsageError
+from birdlite.formats import core
+from birdlite.formats.core import CoreImage
+from birdlite.records import NamedTuple
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,16 +30,16 @@ DEFAULT_MAX_PIXELS = 120_000_000
 _MARGIN = 256 / 224  # `crop`: the short side at this multiple of `side` before its middle is cut out
 _LEAST = 2  # JPEG is decoded at no less than this multiple of `side`: measured as good as the full size
 
-# What makes a picture of EXIF orientation 1, 2, ... 8 upright: a member of `PIL.Image.Transpose`.
+# What makes a picture of EXIF orientation 1, 2, ... 8 upright.
 _TURNS = (
     None,
-    "FLIP_LEFT_RIGHT",
-    "ROTATE_180",
-    "FLIP_TOP_BOTTOM",
-    "TRANSPOSE",
-    "ROTATE_270",
-    "TRANSVERSE",
-    "ROTATE_90",
+    core.FLIP_LEFT_RIGHT,
+    core.ROTATE_180,
+    core.FLIP_TOP_BOTTOM,
+    core.TRANSPOSE,
+    core.ROTATE_270,
+    core.TRANSVERSE,
+    core.ROTATE_90,
 )
 
 
@@ -51,9 +54,10 @@ class Picture(NamedTuple):
 
 def preload() -> None:
     """Import what a JPEG takes to decode, so that a thread can do so while the network works."""
-    import PIL.Image  # noqa: F401
-
     from birdlite.formats import jpeg  # noqa: F401
+
+    if not core.usable():
+        import PIL.Image  # noqa: F401
 
 
 def decode(data: Data, *, resize: Resize = "crop", side: int = 224, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
@@ -116,9 +120,6 @@ def _resized(frame: Frame, resize: Resize, side: int) -> bytes:
 
     Both ways to resize treat left and right, up and down alike, so turning first would give the same.
     """
-    import PIL.Image
-
-    bilinear = PIL.Image.Resampling.BILINEAR
     image = _plain(frame.image)
     width, height = frame.width / frame.scale, frame.height / frame.scale  # the last pixel may be a fraction of one
     box = (0.0, 0.0, width, height)
@@ -130,29 +131,19 @@ def _resized(frame: Frame, resize: Resize, side: int) -> bytes:
         box = (left, top, left + across, top + down)
     elif width < side < height:
         # Pillow 11 filters across first: a narrow strip of many rows would become a wide one of as many.
-        image = image.resize((image.width, side), bilinear, (0, 0, image.width, height))
+        image = image.resize((image.width, side), core.BILINEAR, (0, 0, image.width, height))
         box = (0.0, 0.0, width, float(side))
-    square = _on_white(image.resize((side, side), bilinear, box))
+    square = _on_white(image.resize((side, side), core.BILINEAR, box))
     turn = _TURNS[frame.orientation - 1]
-    return _bytes(square.transpose(PIL.Image.Transpose[turn]) if turn else square)
+    return _bytes(square if turn is None else square.transpose(turn))  # type: ignore[arg-type] # its number will do
 
 
-def _bytes(image: Image) -> bytes:
+def _bytes(image: Image | CoreImage) -> bytes:
     """Give what `tobytes` of an RGB image gives, without its imports.
 
-    For one constant `tobytes` imports `PIL.ImageFile` and with it `logging`: 5 ms, a tenth of a cold start. The encoder
-    behind it is not part of Pillow's public interface; where it is not as expected, `tobytes` does it.
+    For one constant Pillow's own imports `PIL.ImageFile` and with it `logging`: 5 ms, a tenth of a cold start.
     """
-    import PIL.Image
-
-    size = image.width * image.height * 3
-    try:
-        encoder = PIL.Image._getencoder("RGB", "raw", ("RGB",))
-        encoder.setimage(image.im, (0, 0, image.width, image.height))
-        pixels = encoder.encode(size)[2]
-    except (AttributeError, TypeError, ValueError):
-        return image.tobytes()
-    return pixels if len(pixels) == size else image.tobytes()
+    return CoreImage(image.im).tobytes() if core.usable() else image.tobytes()
 
 
 def _exact(frame: Frame, side: int) -> bytes:
@@ -174,8 +165,10 @@ def _exact(frame: Frame, side: int) -> bytes:
     return bilinear.resize(pixels, side).tobytes()
 
 
-def _plain(image: Image) -> Image:
+def _plain(image: Image | CoreImage) -> Image | CoreImage:
     """Bring an image of 8-bit samples to L, LA, RGB or RGBA, which is what filters and transparency work on."""
+    if isinstance(image, CoreImage):
+        return image
     mode = image.mode
     if mode in {"LA", "RGBA"}:
         return image
@@ -188,8 +181,10 @@ def _plain(image: Image) -> Image:
     return image if mode in {"L", "RGB"} else image.convert("RGB")
 
 
-def _on_white(image: Image) -> Image:
+def _on_white(image: Image | CoreImage) -> Image | CoreImage:
     """Bring an image from `_plain` to RGB, laid on white where it is transparent."""
+    if isinstance(image, CoreImage):
+        return image
     if image.mode == "LA":
         image = image.convert("RGBA")
     if image.mode != "RGBA":

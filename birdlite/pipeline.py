@@ -7,10 +7,12 @@
   become a million open downloads; and it stays at most `WINDOW` pictures ahead of what the caller has been given, so
   that results do not pile up without bound behind one slow download.
 - **Downloaders** are hired as URLs come, at most `downloads`; **workers** as pictures come, at most `workers`. The
-  first worker is there from the start: it opens the model and loads the engine while the first bytes are on their way.
-- Each worker has an engine of its own. ctypes and Pillow release the GIL, so workers really run side by side.
-- The **caller's thread** puts results in order and hands them out. Everything reaches it through one queue, the wish to
-  stop included: `cancel` may be called from any thread and from a signal handler.
+  first worker is there from the start: its engine loads while the first bytes are on their way.
+- Each worker has an engine of its own, and decodes its first picture while that is being loaded. ctypes and Pillow
+  release the GIL, so workers really run side by side.
+- The **caller's thread** prepares what all will need, the network first; then it puts results in order and hands them
+  out. Everything reaches it through one queue, the wish to stop included: `cancel` may be called from any thread and
+  from a signal handler.
 
 All threads are daemons: an interrupted run does not wait for a server that never answers.
 """
@@ -20,14 +22,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from queue import SimpleQueue
-from typing import NamedTuple
 
 from birdlite import disk, picture
 from birdlite.crew import Crew
-from birdlite.engine_pool import EnginePool
-from birdlite.engines.base import Engine
+from birdlite.engine_pool import EnginePool, Loading, NoEngine
 from birdlite.errors import PictureError
 from birdlite.ranking import top_k
+from birdlite.records import NamedTuple
 from birdlite.results import Failure, ImageInfo, Prediction, Result, Times
 from birdlite.settings import Settings
 from birdlite.targets import BadTarget, Target
@@ -156,6 +157,7 @@ class Pipeline:
         with self._timeline.span("imports"):
             picture.preload()
         self._decoder_ready.set()
+        self._engines.preload()
 
     def _leftovers(self, waiting: dict[int, Result]) -> Iterator[Result]:
         """After `cancel`: what is finished or under way, in order of index."""
@@ -211,14 +213,13 @@ class Pipeline:
                 self._workers.put(job)
 
     def _classify(self, jobs: Iterator[Job]) -> None:
+        loading = self._engines.begin(lambda error: self._inbox.put(_Fatal(error)))
         try:
-            engine = self._engines.take()
-        except BaseException as error:  # noqa: BLE001 - as in `_feed`
-            self._inbox.put(_Fatal(error))
+            for job in jobs:
+                self._attempt(job, lambda job: self._answer(loading, job))
+            self._engines.give_back(loading.engine)
+        except NoEngine:
             return
-        for job in jobs:
-            self._attempt(job, lambda job: self._answer(engine, job))
-        self._engines.give_back(engine)
 
     def _attempt(self, job: Job, step: Callable[[Job], None]) -> bool:
         """Take one step with a picture. A failure of the picture becomes its result, any other ends the run."""
@@ -229,6 +230,8 @@ class Pipeline:
             step(job)
         except PictureError as error:
             self._finish(job, Failure(error.kind, f"{job.target.name}: {error}"))
+        except NoEngine:
+            raise
         except BaseException as error:  # noqa: BLE001 - as in `_feed`
             self._inbox.put(_Fatal(error))
         else:
@@ -243,26 +246,24 @@ class Pipeline:
                 job.data = disk.read(job.target.location, self._settings.fetch.max_bytes)
         job.fetch_ms = span.ms
 
-    def _answer(self, engine: Engine, job: Job) -> None:
+    def _answer(self, loading: Loading, job: Job) -> None:
         if job.data is None:
             self._fetch_bytes(job)
-        pixels = self._decode(job)
-        model = self._engines.model
+        pixels = self._decode(job, loading.model.card.side)
+        engine, labels = loading.engine, loading.model.labels
         with self._timeline.span("inference", job.index) as span:
             scores = engine.run(pixels)[0]
-            predictions = top_k(scores, model.labels, self._settings.top, self._settings.min_score)
+            predictions = top_k(scores, labels, self._settings.top, self._settings.min_score)
         job.infer_ms = span.ms
         self._finish(job, predictions)
 
-    def _decode(self, job: Job) -> bytes:
+    def _decode(self, job: Job, side: int) -> bytes:
         """The model's input. The picture's own bytes are let go."""
         self._decoder_ready.wait()
         settings = self._settings
         data, job.data = job.data or b"", None
         with self._timeline.span("decode", job.index) as span:
-            decoded = picture.decode(
-                data, resize=settings.resize, side=self._engines.model.card.side, max_pixels=settings.max_pixels
-            )
+            decoded = picture.decode(data, resize=settings.resize, side=side, max_pixels=settings.max_pixels)
         job.decode_ms = span.ms
         job.image = ImageInfo(decoded.width, decoded.height, decoded.format, len(data))
         return decoded.pixels

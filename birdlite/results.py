@@ -6,7 +6,9 @@ and building a dozen of them costs more than classifying a picture (docs/decisio
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from birdlite.records import NamedTuple
 
 FailureKind = Literal[
     "not_found",  # no such file, folder, or host name

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from birdlite import cpus
 from birdlite.engines import EngineChoice
-from birdlite.fetch import FetchSettings
 from birdlite.models.catalog import DEFAULT_MODEL
+from birdlite.network.settings import FetchSettings
 from birdlite.picture import DEFAULT_MAX_PIXELS, Resize
+from birdlite.records import NamedTuple
 
 DEFAULT_TOP = 3
 

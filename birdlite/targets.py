@@ -10,9 +10,10 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO, Literal, NamedTuple
+from typing import BinaryIO, Literal
 
 from birdlite import target_files
+from birdlite.records import NamedTuple
 from birdlite.results import Failure
 from birdlite.target_files import Found
 
@@ -143,8 +144,7 @@ def _scheme(name: str) -> str:
 def _url(name: str, scheme: str) -> Target | BadTarget:
     """Encode what may not stand in a URL as it is, and refuse what no server can be asked for.
 
-    What is percent-encoded stays so. A host outside ASCII stays too: the HTTP client turns it into IDNA. Done by hand
-    because importing `urllib.parse` takes longer.
+    What is percent-encoded stays so. A host outside ASCII stays too: the HTTP client turns it into IDNA.
     """
     if scheme == "file":
         return BadTarget(name, Failure("unsupported", f"{name}: give the path without file://"))
@@ -161,17 +161,13 @@ def _url(name: str, scheme: str) -> Target | BadTarget:
         return BadTarget(name, Failure("unsupported", f"{name}: no such port"))
     if not tail.startswith("/"):
         tail = "/" + tail
+    from birdlite.network.quoting import quote
+
     try:
-        location = f"{scheme}://{_encode(user)}{at}{place}{_encode(tail)}"
+        location = f"{scheme}://{quote(user)}{at}{place}{quote(tail)}"
     except UnicodeEncodeError:  # half of a surrogate pair, out of JSON
         return BadTarget(name, Failure("unsupported", f"{name}: broken characters in this URL"))
     return Target(name, "url", location)
 
 
 _HOST_AND_PORT = r"""(?:\[[0-9A-Fa-f:.]+\]|[^\s"%<>\\^`{|}\[\]:]+)(?::([0-9]{0,5}))?"""
-_ILLEGAL = rb"%(?![0-9A-Fa-f]{2})|[^!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]"  # RFC 3986, and [] as browsers send them
-
-
-def _encode(text: str) -> str:
-    octets = text.encode("utf-8", "surrogateescape")
-    return re.sub(_ILLEGAL, lambda match: b"%%%02X" % ord(match[0]), octets).decode("ascii")

@@ -19,7 +19,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
+
+from birdlite.records import NamedTuple
 
 Stage = Literal[
     "interpreter start-up",

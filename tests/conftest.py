@@ -5,6 +5,9 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import socket
+import ssl
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +45,43 @@ def origin() -> Iterator[Origin]:
     """A real HTTP server on this machine that does what the test tells it."""
     with Origin() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 and a.example that only itself vouches for, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl, which makes the certificate, is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    made, key = folder / "certificate.pem", folder / "key.pem"
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(key)]
+    names = "subjectAltName=IP:127.0.0.1,DNS:a.example"
+    whose = ["-subj", "/CN=127.0.0.1", "-addext", names, "-days", "2", "-out", str(made)]
+    subprocess.run([openssl, "req", "-x509", *kind, *whose], check=True, capture_output=True)
+    return made, key
+
+
+@pytest.fixture
+def secure_origin(certificate: tuple[Path, Path]) -> Iterator[Origin]:
+    """A server that speaks https."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    with Origin(context) as server:
+        yield server
+
+
+@pytest.fixture
+def every_host_is_here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every name leads to this machine. The list of those that were looked up."""
+    lookup, asked = socket.getaddrinfo, []
+
+    def getaddrinfo(host: bytes, port: int, *others: int, **more: int) -> object:
+        asked.append(host.decode())
+        return lookup(b"127.0.0.1", port, *others, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return asked
 
 
 @pytest.fixture(scope="session")

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
-from pytest_httpx import HTTPXMock
 
 from birdlite import log
 from birdlite.fetch import Fetcher, FetchSettings
-from birdlite.network.politeness import USER_AGENT
+from birdlite.network.settings import USER_AGENT
 from tests.fetching import BODY, SETTINGS, failure_of, fetchers
 from tests.origin import Origin
 
@@ -211,13 +211,12 @@ def test_a_pause_that_the_deadline_does_not_allow_is_not_begun(origin: Origin, m
     assert (pauses, origin.hits("/a")) == ([], 1)
 
 
-def test_a_wikimedia_thumbnail_that_is_not_served_is_not_asked_for_again(
-    httpx_mock: HTTPXMock, fetcher: Fetcher
-) -> None:
-    url = "https://upload.wikimedia.org/wikipedia/commons/thumb/8/81/Bird.jpg/640px-Bird.jpg"
-    httpx_mock.add_response(status_code=429, url=url)
-    failure = failure_of(fetcher, url)
+@pytest.mark.usefixtures("every_host_is_here")
+def test_a_wikimedia_thumbnail_that_is_not_served_is_not_asked_for_again(origin: Origin, fetcher: Fetcher) -> None:
+    url = origin.serve("/wikipedia/commons/thumb/8/81/Bird.jpg/640px-Bird.jpg", b"", status=429)
+    failure = failure_of(fetcher, url.replace("127.0.0.1", "upload.wikimedia.org"))
     assert str(failure).startswith("429 Too Many Requests from upload.wikimedia.org: thumbnails are served 20, 40")
+    assert len(origin.requests) == 1
 
 
 # Redirects
@@ -278,11 +277,15 @@ def test_a_redirect_to_what_cannot_be_fetched_is_refused(origin: Origin, fetcher
     assert origin.hits("/a") == 1
 
 
-def test_a_redirect_from_https_to_http_is_blocked(httpx_mock: HTTPXMock, fetcher: Fetcher) -> None:
-    httpx_mock.add_response(status_code=302, url="https://a.example/b", headers={"Location": "http://c.example/d"})
-    failure = failure_of(fetcher, "https://a.example/b")
+def test_a_redirect_from_https_to_http_is_blocked(
+    origin: Origin, secure_origin: Origin, certificate: tuple[Path, Path], make: Callable[..., Fetcher]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(certificate[0]))
+        failure = failure_of(make(), secure_origin.redirect("/a", origin.serve("/b", BODY)))
     assert failure.kind == "blocked"
-    assert str(failure).startswith("redirected by a.example from https to http")
+    assert str(failure).startswith("redirected by 127.0.0.1 from https to http")
+    assert origin.requests == []
 
 
 def test_a_further_try_starts_where_the_redirects_led(origin: Origin, fetcher: Fetcher) -> None:
@@ -292,13 +295,15 @@ def test_a_further_try_starts_where_the_redirects_led(origin: Origin, fetcher: F
     assert (origin.hits("/a"), origin.hits("/b")) == (1, 2)
 
 
-def test_a_password_does_not_follow_to_another_host(httpx_mock: HTTPXMock, fetcher: Fetcher) -> None:
-    httpx_mock.add_response(
-        status_code=302, url="https://me:pw@a.example/b", headers={"Location": "https://c.example/d"}
-    )
-    httpx_mock.add_response(url="https://c.example/d", content=BODY)
-    assert fetcher.get("https://me:pw@a.example/b") == BODY
-    assert "Authorization" not in httpx_mock.get_requests()[1].headers
+def test_a_password_does_not_follow_to_another_host(
+    origin: Origin, fetcher: Fetcher, every_host_is_here: list[str]
+) -> None:
+    origin.redirect("/a", "/b")
+    origin.redirect("/b", f"http://c.example:{origin.port}/c")
+    origin.serve("/c", BODY)
+    assert fetcher.get(f"http://me:pw@a.example:{origin.port}/a") == BODY
+    assert [seen.headers["Authorization"] for seen in origin.requests] == ["Basic bWU6cHc=", "Basic bWU6cHc=", None]
+    assert every_host_is_here == ["a.example", "c.example"]
 
 
 # What the log says

@@ -56,7 +56,7 @@ def test_each_hop_of_a_redirect_goes_through_the_mirror(origin: Origin, make: Ca
 def test_no_certificates_are_read_for_an_http_mirror(
     origin: Origin, make: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("httpx.create_ssl_context", lambda: pytest.fail("certificates were read"))
+    monkeypatch.setattr("birdlite.network.wire._read_certificates", lambda: pytest.fail("certificates were read"))
     origin.serve("/a.example/b", BODY)
     assert make(SETTINGS._replace(mirror=origin.base)).get("https://a.example/b") == BODY
 
@@ -67,13 +67,13 @@ def test_settings_that_make_no_sense_are_wrong_usage(settings: FetchSettings) ->
         Fetcher(settings)
 
 
-def test_offline_nothing_is_asked_and_no_client_is_imported(origin: Origin) -> None:
+def test_offline_nothing_is_asked(origin: Origin) -> None:
     program = (
         "import sys; from birdlite.fetch import *; from birdlite.errors import PictureError\n"
         "fetcher = Fetcher(FetchSettings(offline=True)); fetcher.preload()\n"
         "try: fetcher.get(sys.argv[1])\n"
         "except PictureError as error: print(error.kind, error)\n"
-        "fetcher.close(); print('httpx' in sys.modules)"
+        "fetcher.close()"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, origin.serve("/a", BODY)],
@@ -82,41 +82,20 @@ def test_offline_nothing_is_asked_and_no_client_is_imported(origin: Origin) -> N
         text=True,
         check=True,
     )
-    assert done.stdout == "blocked it would have to be fetched, which --offline forbids\nFalse\n"
+    assert done.stdout == "blocked it would have to be fetched, which --offline forbids\n"
     assert origin.requests == []
 
 
-def test_importing_the_room_imports_no_http_client() -> None:
+def test_fetching_without_tls_imports_nothing_but_sockets(origin: Origin) -> None:
     program = (
-        "import sys, birdlite.fetch; print(sorted({'httpx', 'ssl', 'http', 'random', 'email'} & set(sys.modules)))"
+        "import sys; from birdlite.fetch import *; f = Fetcher(); f.get(sys.argv[1]); f.close()\n"
+        "print(sorted({'ssl', 'certifi', 'idna', 'http', 'urllib', 'email', 'random', 'asyncio'} & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, origin.serve("/a", BODY)],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == "[]\n"
-
-
-def test_the_http_client_comes_without_its_own_command_line() -> None:
-    program = (
-        "import sys; from birdlite.fetch import *; f = Fetcher(); f.preload(); f.close()\n"
-        "print(sorted({'httpx._main', 'click', 'rich', 'pygments'} & set(sys.modules)))\n"
-        "import importlib.util; print(importlib.util.find_spec('httpx._main') is not None)  # for whoever wants it"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "[]\nTrue\n"
-
-
-def test_a_proxy_that_cannot_be_used_is_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "gopher://a.example")
-    with pytest.raises(UsageError, match="the proxy that the environment names"):
-        Fetcher().preload()
-
-
-def test_a_proxy_of_the_environment_is_used(
-    origin: Origin, make: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", origin.base)
-    origin.serve("http://a.example/b", BODY)
-    assert make().get("http://a.example/b") == BODY

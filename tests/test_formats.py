@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, _imaging
 
 from birdlite import formats, picture
 from birdlite.errors import PictureError
-from birdlite.formats import jpeg
+from birdlite.formats import core, jpeg
 from tests.pictures import COLOURS, GREYS, chunk, fields, photograph, png, saved, tiff
 
 JPEG = saved(photograph(64, 48), "JPEG")
@@ -245,16 +245,21 @@ def test_a_file_of_nothing_but_empty_parts_is_given_up(data: bytes) -> None:
     assert "over " in message
 
 
-def test_a_memory_that_does_not_suffice_is_a_failure_of_this_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("core_usable", [True, False])
+def test_a_memory_that_does_not_suffice_is_a_failure_of_this_picture(
+    core_usable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_memory(*_: object) -> Image.Image:
         raise MemoryError
 
-    monkeypatch.setattr(Image, "frombytes", no_memory)
+    monkeypatch.setattr(core, "_usable", core_usable)
+    monkeypatch.setattr(_imaging if core_usable else Image, "fill" if core_usable else "frombytes", no_memory)
 
     assert failure(JPEG) == ("too_large", "not enough memory to decode it")
 
 
 def test_a_pillow_without_a_decoder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core, "_usable", None)
     monkeypatch.delattr("PIL.Image.core.jpeg_decoder")
 
     assert failure(JPEG) == ("unsupported", "this Pillow cannot read JPEG: decoder jpeg not available")

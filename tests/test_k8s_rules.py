@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from pathlib import Path
 from typing import Any
 
@@ -166,10 +165,9 @@ def test_every_variable_is_one_that_birdlite_reads(render: Render, overlay: str)
     documents = render(overlay)
     settings = [name for d in documents if d["kind"] == "ConfigMap" for name in d["data"]]
     names = {entry["name"] for job in jobs_in(documents) for c in job.containers for entry in c["env"]} | set(settings)
-    options = set(re.findall(r"--([a-z][a-z-]+)", _parser().format_help()))
 
     wanted = {name for name in names if name.startswith("BIRDLITE_")} - READ_WITHOUT_OPTION
-    assert wanted <= {"BIRDLITE_" + option.upper().replace("-", "_") for option in options}
+    assert wanted <= {option.variable for option in _parser().declared}
 
 
 def test_what_leaves_a_pod_goes_to_names_and_https_only(base: list[Document]) -> None:

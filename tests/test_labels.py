@@ -47,6 +47,8 @@ def test_a_hybrid_is_recognised_though_its_cross_is_spelt_as_an_escape() -> None
         (["0,a", "1.0,b", "2,c"], "the id '1.0' is not a whole number"),
         (["0,a", "²,b", "2,c"], "is not a whole number"),
         (["0,a", "1", "2,c"], "line 3: expected an id and a name"),
+        (['0,"a"', "1", "2,c"], "line 3: expected an id and a name"),
+        (["0,a", "", "1,b,c", "2,c"], "line 4: expected an id and a name"),
         (["0,a", "1,", "2,c"], "line 3: expected an id and a name"),
         ([], "0 labels for a model with 3 outputs"),
     ],
@@ -65,6 +67,17 @@ def test_a_label_map_without_its_header_is_an_error(data: bytes) -> None:
 def test_a_label_map_that_is_not_utf8_is_an_error() -> None:
     with pytest.raises(InvalidModel, match="label map: not UTF-8"):
         read_labels(b"id,name\n0,caf\xe9\n", None, 1)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_quoted_names_are_read_as_csv_has_them_and_others_like_them(end: str) -> None:
+    rows = ["id,name", "0,Larus a", "1,Larus \x0b\u2028b"]
+
+    plain = read_labels(end.join(rows).encode(), None, 2)
+    quoted = read_labels(end.join([*rows, '2,"c, ""d"""']).encode(), None, 3)
+
+    assert plain.names == quoted.names[:2] == ("Larus a", "Larus \x0b\u2028b")
+    assert quoted.names[2] == 'c, "d"'
 
 
 def test_a_byte_order_mark_and_blank_lines_do_no_harm() -> None:

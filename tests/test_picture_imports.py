@@ -1,4 +1,4 @@
-"""What the first picture of a run imports: Pillow's core, and of its plugins one or none."""
+"""What the first picture of a run imports: Pillow's core, more of Pillow where need be, and one plugin or none."""
 
 from __future__ import annotations
 
@@ -50,10 +50,17 @@ def test_the_room_opens_without_pillow() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.startswith(("JPEG", "PNG"))])
-def test_a_first_jpeg_or_png_imports_pillow_s_core_and_no_plugin(name: str, tmp_path: Path) -> None:
+def test_a_first_jpeg_or_png_imports_no_plugin(name: str, tmp_path: Path) -> None:
     more = modules_after(decoding(name, tmp_path)) - modules_after("import PIL.Image")
 
     assert {module for module in more if not module.startswith("birdlite")} <= {"zlib"}
+
+
+@pytest.mark.parametrize("name", ["JPEG", "JPEG with EXIF", "JPEG at reduced scale"])
+def test_a_first_rgb_jpeg_imports_pillow_s_core_and_nothing_on_top(name: str, tmp_path: Path) -> None:
+    modules = modules_after(decoding(name, tmp_path))
+
+    assert {module for module in modules if module.startswith("PIL")} == {"PIL", "PIL._version", "PIL._imaging"}
 
 
 def test_after_preload_a_jpeg_imports_nothing(tmp_path: Path) -> None:

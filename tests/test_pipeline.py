@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from birdlite import Classifier, FetchSettings, Result, Settings
+from birdlite import picture as pictures
 from birdlite.demo import FOLDER
 from birdlite.engine_pool import EnginePool
 from birdlite.engines.base import Pixels
@@ -248,9 +249,22 @@ class ScriptedEngine:
         pass
 
 
-def scripted(step: Callable[[], object], *, workers: int = 2, downloads: int = 3, ordered: bool = True) -> Pipeline:
+def scripted(
+    step: Callable[[], object],
+    *,
+    load: Callable[[], object] = lambda: None,
+    workers: int = 2,
+    downloads: int = 3,
+    ordered: bool = True,
+) -> Pipeline:
+    """A run whose engines take the test's own `load` and `step`."""
     model = Model(find(DEMO_MODEL).card, b"", Labels(("a", "b"), (None, None)), None)
-    pool = EnginePool(lambda: model, lambda _: ScriptedEngine(step))
+
+    def engine(_: Model) -> ScriptedEngine:
+        load()
+        return ScriptedEngine(step)
+
+    pool = EnginePool(lambda: model, engine)
     settings = Settings(workers=workers, ordered=ordered, fetch=FetchSettings(downloads=downloads))
     return Pipeline(pool, fetch=lambda _: b"", connect=lambda: None, settings=settings, timeline=Timeline())
 
@@ -259,6 +273,42 @@ def endless(seen: list[int]) -> Iterator[Target | BadTarget]:
     for index in itertools.count():
         seen.append(index)
         yield Target(str(PICTURES[0]), "file", str(PICTURES[0]))
+
+
+def test_the_first_picture_is_decoded_while_the_engine_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = threading.Event()
+    decode = pictures.decode
+
+    def told(*data: Any, **options: Any) -> pictures.Picture:
+        found = decode(*data, **options)
+        decoded.set()
+        return found
+
+    monkeypatch.setattr(pictures, "decode", told)
+
+    def load() -> None:
+        assert decoded.wait(PATIENCE), "the picture waits for the engine"
+
+    assert kinds(list(scripted(lambda: None, load=load).run(expand([str(PICTURES[0])])))) == ["ok"]
+
+
+@pytest.mark.parametrize("targets", [[str(PICTURES[0])], [str(PICTURES[0])] * 9, ["missing.jpg"]])
+def test_an_engine_that_cannot_be_loaded_ends_the_run_with_its_own_error(targets: list[str]) -> None:
+    told = threading.Event()
+
+    def load() -> None:
+        told.set()
+        raise InvalidModel("no such engine")
+
+    def expanded() -> Iterator[Target | BadTarget]:
+        yield from expand(targets)
+        assert told.wait(PATIENCE)
+        for thread in threading.enumerate():
+            if thread.name == "birdlite-load":
+                thread.join(PATIENCE)
+
+    with pytest.raises(InvalidModel, match="no such engine"):
+        list(scripted(lambda: None, load=load).run(expanded()))
 
 
 def test_two_workers_classify_at_the_same_time() -> None:

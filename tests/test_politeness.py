@@ -10,15 +10,8 @@ import pytest
 
 from birdlite import __version__
 from birdlite.errors import PictureError, UsageError
-from birdlite.network.politeness import (
-    USER_AGENT,
-    WIKIMEDIA,
-    HostLimits,
-    PerHost,
-    check_user_agent,
-    parse_per_host,
-    thumbnail_advice,
-)
+from birdlite.network.politeness import HostLimits, check_user_agent, parse_per_host, thumbnail_advice
+from birdlite.network.settings import USER_AGENT, WIKIMEDIA, PerHost
 from tests.fetching import until
 from tests.origin import PATIENCE
 

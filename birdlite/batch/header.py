@@ -10,7 +10,8 @@ Written by `journal` and `part`; read by them, by `merge` and by `earlier`. Two 
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
+
+from birdlite.records import NamedTuple
 
 KEY = "birdlite_run"
 HEADER_LIMIT = 1 << 16  # bytes; ours have some 600

@@ -17,10 +17,10 @@ import threading
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from birdlite.batch.header import HEADER_LIMIT, KEY, Header, parse_header
 from birdlite.errors import OutputError
+from birdlite.records import NamedTuple
 
 _BLOCK = 1 << 12  # bytes to read at once for one record; most have fewer
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from birdlite.batch.header import Header, Run, Totals, difference
 from birdlite.batch.record_file import Record, read_records
 from birdlite.errors import PartsError
+from birdlite.records import NamedTuple
 
 SHOWN = 10  # missing shards to name; the rest is counted
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import stat
 from collections.abc import Mapping
@@ -12,6 +11,8 @@ from birdlite.cli.parser import Parser
 from birdlite.errors import UsageError
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from birdlite.batch.part import Part
     from birdlite.batch.selection import Selection
     from birdlite.batch.shard import Shard
@@ -42,7 +43,7 @@ def add_batch_options(parser: Parser) -> None:
     )
 
 
-def select(values: argparse.Namespace, format_: Format, environment: Mapping[str, str]) -> Selection | None:
+def select(values: Namespace, format_: Format, environment: Mapping[str, str]) -> Selection | None:
     """What the options ask for; None for a plain run. `{shard}` in `values.output` is replaced.
 
     Raises:
@@ -68,7 +69,7 @@ def select(values: argparse.Namespace, format_: Format, environment: Mapping[str
     return Selection(shard, values.since_output, _part(values, format_))
 
 
-def _part(values: argparse.Namespace, format_: Format) -> Part | None:
+def _part(values: Namespace, format_: Format) -> Part | None:
     """The part that the output is: JSON lines in a file. Whatever else it is, is written as in a plain run."""
     if format_ != "jsonl" or not _is_file(values.output):
         if values.resume:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from birdlite.cli.batch_options import add_batch_options, select
 from birdlite.cli.options import (
@@ -24,6 +24,9 @@ from birdlite.models.catalog import DEFAULT_MODEL
 from birdlite.settings import DEFAULT_TOP, Settings
 from birdlite.targets import SAMPLES, expand
 from birdlite.timing import Timeline, clock, process_start
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 EPILOG = """\
 A TARGET is an http(s) URL, a file, a folder (searched for pictures), a glob, or - for a list on standard input.
@@ -135,7 +138,7 @@ def _add_model_options(parser: Parser) -> None:
     add_running_options(parser, group)
 
 
-def _settings(values: argparse.Namespace) -> Settings:
+def _settings(values: Namespace) -> Settings:
     if values.renditions and values.resize == "exact":
         raise UsageError("--resize exact samples the original, which --renditions does not fetch")
     return Settings(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from birdlite import log
 from birdlite.cli.console import Console
 from birdlite.cli.parser import Parser
 from birdlite.cli.values import seconds, size, whole
 from birdlite.engines import EngineChoice
-from birdlite.fetch import DEFAULTS, FetchSettings, parse_per_host
+from birdlite.network.settings import DEFAULTS, FetchSettings, PerHost
 from birdlite.picture import DEFAULT_MAX_PIXELS
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 
 def add_cache_options(parser: Parser, *, may_go_without: bool = True) -> None:
@@ -107,7 +109,7 @@ def add_network_options(parser: Parser) -> None:
     )
 
 
-def add_running_options(parser: Parser, group: argparse._ArgumentGroup) -> None:
+def add_running_options(parser: Parser, group: str) -> None:
     """How a model is run on pictures."""
     parser.option("--engine", choices=get_args(EngineChoice), default="auto", group=group, help="what runs the model")
     parser.option(
@@ -142,7 +144,7 @@ def add_log_options(parser: Parser) -> None:
     )
 
 
-def fetch_settings(values: argparse.Namespace) -> FetchSettings:
+def fetch_settings(values: Namespace) -> FetchSettings:
     """The network options as settings.
 
     Raises:
@@ -156,7 +158,7 @@ def fetch_settings(values: argparse.Namespace) -> FetchSettings:
         retries=values.retries,
         max_bytes=values.max_bytes,
         max_redirects=values.max_redirects,
-        per_host=parse_per_host(values.per_host),
+        per_host=_per_host(values.per_host),
         downloads=values.downloads,
         mirror=values.mirror,
         offline=values.offline,
@@ -164,7 +166,15 @@ def fetch_settings(values: argparse.Namespace) -> FetchSettings:
     )
 
 
-def open_console(values: argparse.Namespace) -> Console:
+def _per_host(values: list[str]) -> PerHost:
+    if not values:
+        return DEFAULTS.per_host
+    from birdlite.network.politeness import parse_per_host
+
+    return parse_per_host(values)
+
+
+def open_console(values: Namespace) -> Console:
     """Standard error as the message options want it."""
     threshold = log.ERROR if values.quiet else log.DEBUG if values.verbose else log.INFO
     return Console(values.log_format, threshold=threshold)

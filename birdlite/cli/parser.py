@@ -1,52 +1,110 @@
-"""An argument parser for a program whose start is timed: argparse, each option also readable from the environment.
+"""A command line for a program whose start is timed: its plain form is read here, everything else by argparse.
 
-argparse and not click, which takes five times as long to import (docs/decisions/0002). Every command builds one
-`Parser` and calls `option` for each of its options. A value comes from the command line, else from
-`BIRDLITE_<OPTION>` unless that is empty, else it is the default.
+Every command makes one `Parser` and calls `option`, `options` or `flag` for each of its options. A value comes from the
+command line, else from `BIRDLITE_<OPTION>` unless that is empty, else it is the default.
+
+Importing argparse and telling it of forty options takes as long as running the model. So a command line of nothing but
+whole option names, values and targets, as nearly all are, is read in one pass. At the first word that is anything
+else (`--help`, a mistake, `-ofile`, `--`) this room gives up, and `argparse_parser` reads the whole line, with the
+words that users know from other programs. Both give the same values; tests compare them.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from birdlite.errors import UsageError
+from birdlite.records import NamedTuple
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 ENVIRONMENT_PREFIX = "BIRDLITE_"
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off"}
-HELP_WIDTH = 100  # columns at most
+
+Kind = Literal["value", "values", "flag", "switch"]
+"""What an option takes: a value; a value each time it is given; nothing; or nothing, with `--no-…` as its opposite."""
 
 
-class Parser(argparse.ArgumentParser):
+class Option(NamedTuple):
+    """One option, as a command declares it."""
+
+    names: tuple[str, ...]  # the last one names its variable
+    kind: Kind
+    group: str | None  # the heading that --help lists it under
+    help: str
+    default: object = None
+    convert: Callable[[str], object] = str  # may raise ValueError or UsageError with a clause for the user
+    choices: Sequence[str] | None = None
+    metavar: str | None = None
+    given_dest: str | None = None
+
+    @property
+    def dest(self) -> str:
+        """The attribute that has its value."""
+        return self.given_dest or _dest(self.names[-1])
+
+    @property
+    def variable(self) -> str:
+        """The variable of the environment that stands in for it."""
+        return ENVIRONMENT_PREFIX + _dest(self.names[-1]).upper()
+
+
+class Positional(NamedTuple):
+    """An argument without a name, as argparse has it."""
+
+    dest: str
+    nargs: Literal["*", "+", "?"] | None
+    choices: Sequence[str] | None
+    default: object
+    metavar: str | None
+    help: str
+
+
+class Parser:
     """Reads the command line of one command."""
 
     def __init__(self, prog: str, description: str, epilog: str = "") -> None:
-        super().__init__(
-            prog=prog, description=description, epilog=epilog or None, formatter_class=_Help, allow_abbrev=False
-        )
-        self._options: list[_Option] = []
+        self.prog = prog
+        self.description = description
+        self.epilog = epilog
+        self.groups: list[str] = []  # titles, in the order of --help
+        self.declared: list[Option] = []
+        self.positionals: list[Positional] = []
+
+    def add_argument_group(self, title: str) -> str:
+        """Begin a heading of --help. What it gives is the `group` of the options below it."""
+        self.groups.append(title)
+        return title
+
+    def add_argument(
+        self,
+        dest: str,
+        *,
+        help: str,  # noqa: A002 - argparse's own word
+        nargs: Literal["*", "+", "?"] | None = None,
+        choices: Sequence[str] | None = None,
+        default: object = None,
+        metavar: str | None = None,
+    ) -> None:
+        """Add an argument without a name."""
+        self.positionals.append(Positional(dest, nargs, choices, default, metavar, help))
 
     def option(
         self,
         *names: str,
-        help: str,  # noqa: A002 - argparse's own word
+        help: str,  # noqa: A002
         default: object = None,
         type: Callable[[str], object] = str,  # noqa: A002
         choices: Sequence[str] | None = None,
         metavar: str | None = None,
-        group: argparse._ArgumentGroup | None = None,
+        group: str | None = None,
     ) -> None:
         """Add an option that takes a value. `type` may raise ValueError or UsageError with a clause for the user."""
-        text = help if default is None else f"{help} (default: {default})"
-        target = group or self
-        action = target.add_argument(
-            *names, default=None, type=_reporting(type), choices=choices, metavar=metavar, help=text
-        )
-        self._options.append(_Option(names[-1], action.dest, default, type, choices))
+        self.declared.append(Option(names, "value", group, help, default, type, choices, metavar))
 
     def options(
         self,
@@ -54,89 +112,103 @@ class Parser(argparse.ArgumentParser):
         *,
         help: str,  # noqa: A002
         metavar: str,
-        group: argparse._ArgumentGroup,
+        group: str,
         dest: str | None = None,
     ) -> None:
         """Add an option that may be repeated; in the environment its values stand in one variable, with commas."""
-        action = group.add_argument(name, action="append", default=None, metavar=metavar, help=help, dest=dest)
-        self._options.append(_Option(name, action.dest, [], lambda text: text.split(","), None))
+        self.declared.append(Option((name,), "values", group, help, [], _listed, None, metavar, dest))
 
-    def flag(self, *names: str, help: str, group: argparse._ArgumentGroup, negatable: bool = False) -> None:  # noqa: A002
+    def flag(self, *names: str, help: str, group: str, negatable: bool = False) -> None:  # noqa: A002
         """Add an option without a value; with `negatable`, also `--no-…`, and None when neither is given."""
-        action: Any = argparse.BooleanOptionalAction if negatable else "store_true"
-        group.add_argument(*names, action=action, default=None, help=help)
-        self._options.append(_Option(names[-1], _dest(names[-1]), None if negatable else False, _truth, None))
+        kind: Kind = "switch" if negatable else "flag"
+        self.declared.append(Option(names, kind, group, help, None if negatable else False, _truth))
 
-    def parse(self, argv: Sequence[str]) -> argparse.Namespace:
+    def parse(self, argv: Sequence[str]) -> Namespace:
         """The options' values.
 
         Raises:
             UsageError: the command line or a variable of the environment makes no sense.
         """
-        values = self.parse_intermixed_args(argv)
-        for option in self._options:
+        values = self.read_plainly(argv)
+        if values is None:
+            from birdlite.cli.argparse_parser import read
+
+            values = read(self, argv)
+        for option in self.declared:
             if getattr(values, option.dest) is None:
-                setattr(values, option.dest, option.from_environment())
+                setattr(values, option.dest, _from_environment(option))
         return values
 
-    def error(self, message: str) -> NoReturn:
-        """What argparse calls with its complaints."""
-        raise UsageError(f"{message} (see {self.prog} --help)")
+    def read_plainly(self, argv: Sequence[str]) -> Namespace | None:
+        """What the command line alone gives, None for an option that is not in it; or None if it is not a plain one."""
+        if [(argument.nargs, argument.choices) for argument in self.positionals] != [("*", None)]:
+            return None
+        names = {name: option for option in self.declared for name in option.names}
+        values = dict.fromkeys(option.dest for option in self.declared)
+        targets: list[str] = []
+        words = iter(argv)
+        for word in words:
+            if not word.startswith("-") or word == "-":
+                targets.append(word)
+            elif not _put(values, names, word, words):
+                return None
+        return _Values({**values, self.positionals[0].dest: targets})  # type: ignore[return-value]
 
 
-class _Option:
-    """Where an option's value comes from when the command line does not say."""
+class _Values:
+    """As much of `argparse.Namespace` as commands use: attributes."""
 
-    def __init__(
-        self, name: str, dest: str, default: object, convert: Callable[[str], object], choices: Sequence[str] | None
-    ) -> None:
-        self.dest = dest
-        self._variable = ENVIRONMENT_PREFIX + _dest(name).upper()
-        self._default = default
-        self._convert = convert
-        self._choices = choices
-
-    def from_environment(self) -> object:
-        text = os.environ.get(self._variable)
-        if not text:  # as a manifest or a build argument leaves it that has nothing to say
-            return self._default
-        try:
-            value = self._convert(text)
-        except (ValueError, UsageError) as error:
-            raise UsageError(f"{self._variable}={text}: {error}") from None
-        if self._choices is not None and value not in self._choices:
-            raise UsageError(f"{self._variable}={text}: not one of {', '.join(self._choices)}")
-        return value
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.__dict__.update(values)
 
 
-class _Help(argparse.HelpFormatter):
-    """argparse's help, of a width that is found without importing `shutil`; it is made for every option added."""
+def _put(values: dict[str, Any], names: dict[str, Option], word: str, words: Iterator[str]) -> bool:
+    """Take an option, and its value from the words that follow; False if argparse should have a look at it."""
+    name, equals, value = word.partition("=")
+    option = names.get(name)
+    if option is None:
+        option = names.get("--" + name.removeprefix("--no-"))
+        if option is None or option.kind != "switch" or equals:
+            return False
+        values[option.dest] = False
+        return True
+    if option.kind in ("flag", "switch"):
+        values[option.dest] = True
+        return not equals
+    if not equals:
+        value = next(words, "")
+    if not value or (value.startswith("-") and value != "-") or (equals and not name.startswith("--")):
+        return False
+    if option.kind == "values":
+        values[option.dest] = [*(values[option.dest] or ()), value]
+        return True
+    try:
+        values[option.dest] = option.convert(value)
+    except (ValueError, UsageError):
+        return False
+    return option.choices is None or values[option.dest] in option.choices
 
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=HELP_WIDTH)
 
-    def format_help(self) -> str:
-        try:
-            self._width = min(HELP_WIDTH, os.get_terminal_size(sys.stdout.fileno()).columns)
-        except (OSError, ValueError, AttributeError):
-            self._width = HELP_WIDTH  # not a terminal
-        return super().format_help()
-
-
-def _reporting(convert: Callable[[str], object]) -> Callable[[str], object]:
-    """`convert`, its complaint turned into the one kind of error whose text argparse shows."""
-
-    def reporting(text: str) -> object:
-        try:
-            return convert(text)
-        except (ValueError, UsageError) as error:
-            raise argparse.ArgumentTypeError(f"{text}: {error}") from None
-
-    return reporting
+def _from_environment(option: Option) -> object:
+    """Where a value comes from when the command line does not say."""
+    text = os.environ.get(option.variable)
+    if not text:  # as a manifest or a build argument leaves it that has nothing to say
+        return option.default
+    try:
+        value = option.convert(text)
+    except (ValueError, UsageError) as error:
+        raise UsageError(f"{option.variable}={text}: {error}") from None
+    if option.choices is not None and value not in option.choices:
+        raise UsageError(f"{option.variable}={text}: not one of {', '.join(option.choices)}")
+    return value
 
 
 def _dest(name: str) -> str:
     return name.lstrip("-").replace("-", "_")
+
+
+def _listed(text: str) -> list[str]:
+    return text.split(",")
 
 
 def _truth(text: str) -> bool:

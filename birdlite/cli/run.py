@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from birdlite import log
 from birdlite.classifier import Classifier
 from birdlite.cli import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.console import Console
 from birdlite.cli.interruption import Interruption
+from birdlite.records import NamedTuple
 from birdlite.results import RunSummary
 from birdlite.settings import Settings
 from birdlite.targets import BadTarget, Target
@@ -92,7 +93,7 @@ class _Run(NamedTuple):
     ) -> tuple[RunSummary, Breakdown]:
         """Write a result for each target, and the facts of the run."""
         timeline, options = self.timeline, self.options
-        on_screen = options.output is None and sys.stdout.isatty()
+        on_screen = options.output is None and sys.stdout is not None and sys.stdout.isatty()
         ok = failed = 0
         for result in self.classifier.stream(targets):
             ok, failed = ok + result.ok, failed + (not result.ok)

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from birdlite import disk, log, picture
 from birdlite.demo import PICTURES_FOLDER
 from birdlite.errors import ModelUnavailable, PictureError, UsageError
-from birdlite.fetch import Fetcher, FetchSettings
+from birdlite.fetch import Fetcher
+from birdlite.network.settings import FetchSettings
 from birdlite.picture import Resize
 from birdlite.targets import SAMPLES, BadTarget, Target, expand
 

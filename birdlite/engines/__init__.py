@@ -18,7 +18,7 @@ _RUNS: dict[EngineChoice, ModelFormat] = {"litert": "tflite", "tflite": "tflite"
 
 
 def preload(format: ModelFormat) -> None:  # noqa: A002 - as in `Card`
-    """Import what models of that format run on, for a caller that times loading without it.
+    """Import what models of that format run on, for a caller that times loading without it, or does it beforehand.
 
     Raises:
         EngineMissing: ONNX Runtime is not installed. (What runs tflite models is found out by `load`.)
@@ -28,7 +28,9 @@ def preload(format: ModelFormat) -> None:  # noqa: A002 - as in `Card`
 
         onnx_engine.runtime()
     else:
-        from birdlite.engines import litert  # noqa: F401
+        from birdlite.engines import litert
+
+        litert.preload()
 
 
 def load(

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 MODEL_FILE = "model.tflite"  # its name among the files of a card
 
 
+def preload() -> None:
+    """Open the library, if there is one that can be used."""
+    try:
+        open_library(library_file())
+    except LibraryUnusable:
+        return  # `load` finds out too, and what to do about it
+
+
 def describe(model: ModelBytes) -> tuple[Tensor, Tensor]:
     """Read input and output of a model that has no card: what they are, not always what an engine can run.
 

@@ -8,12 +8,15 @@ harm. TIFF, WebP and BMP go to their one plugin of Pillow. No reader looks at a 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from birdlite.errors import PictureError
+from birdlite.records import NamedTuple
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from birdlite.formats.core import CoreImage
 
 Data: TypeAlias = "bytes | memoryview"
 """A whole file; a memoryview is contiguous and of single bytes."""
@@ -28,7 +31,7 @@ costs memory that its number of pixels does not show. JPEG and GIF end at 65,535
 class Frame(NamedTuple):
     """A decoded picture as it was stored: not yet turned, resized, or brought to RGB."""
 
-    image: Image  # of any mode; `info["transparency"]` is set where Pillow's plugins would set it
+    image: Image | CoreImage  # of any mode; `info["transparency"]` is set where Pillow's plugins would set it
     width: int  # px, as stored, at full scale
     height: int
     scale: int = 1  # the image has 1/scale of the width and height, rounded up

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from birdlite.formats import Frame, check_size, damaged, truncated, unpack
+from birdlite.records import NamedTuple
 
 if TYPE_CHECKING:
     from birdlite.formats import Data

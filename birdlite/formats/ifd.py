@@ -6,7 +6,9 @@ Called by the readers. Pillow's own EXIF reader imports its TIFF plugin (13 ms) 
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from birdlite.records import NamedTuple
 
 if TYPE_CHECKING:
     from birdlite.formats import Data

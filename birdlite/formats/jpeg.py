@@ -6,15 +6,17 @@ marker by marker, and refused wherever the two could disagree.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from birdlite.errors import PictureError
-from birdlite.formats import Frame, check_size, damaged, truncated, unpack
+from birdlite.formats import Frame, check_size, core, damaged, truncated, unpack
+from birdlite.records import NamedTuple
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from birdlite.formats import Data
+    from birdlite.formats.core import CoreImage
 
 _SOI, _EOI, _SOS, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})  # baseline, extended, progressive; the last two arithmetic
@@ -130,13 +132,18 @@ def _has_end(data: Data, scan: int) -> bool:
     return (data if isinstance(data, bytes) else bytes(data)).rfind(b"\xff\xd9", scan) >= 0
 
 
-def _decode(data: Data, header: _Header, scale: int) -> Image:
+def _decode(data: Data, header: _Header, scale: int) -> Image | CoreImage:
     mode, raw_mode = _MODES[header.components]
     size = -(-header.width // scale), -(-header.height // scale)  # libjpeg rounds up
+    if mode == "RGB" and core.usable():
+        try:
+            return core.decode(size, data, "jpeg", raw_mode, "", scale, 0)
+        except ValueError as error:
+            raise damaged("JPEG", error) from error
     return unpack("JPEG", mode, size, data, "jpeg", raw_mode, "", scale, 0)
 
 
-def _may_lack_data(image: Image) -> bool:
+def _may_lack_data(image: Image | CoreImage) -> bool:
     """Tell whether the last pixel is the grey that libjpeg leaves where a scan ended too early, without an error."""
     pixel = image.getpixel((image.width - 1, image.height - 1))
     return all(v in {127, 128} for v in (pixel if isinstance(pixel, tuple) else (pixel,)))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from birdlite.errors import PictureError
 from birdlite.formats import Frame, check_size, damaged, truncated, unpack
+from birdlite.records import NamedTuple
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -6,7 +6,6 @@ that has it is whole; a folder without it is no bundle.
 
 from __future__ import annotations
 
-import json
 import os
 
 from birdlite.errors import InvalidModel
@@ -25,6 +24,8 @@ HEX_DIGITS = frozenset("0123456789abcdef")
 
 def card_to_json(card: Card) -> str:
     """The text of `model.json`."""
+    import json  # a model from the catalogue has no card to read
+
     fields: dict[str, object] = {"schema": CARD_SCHEMA}
     for key, value in card._asdict().items():
         if isinstance(value, Tensor):
@@ -42,6 +43,8 @@ def read_card(folder: str) -> Card:
     Raises:
         InvalidModel: there is no `model.json`, or it is not a card that this version understands.
     """
+    import json
+
     path = os.path.join(folder, CARD_FILE)
     try:
         with open(path, "rb") as file:

@@ -6,7 +6,9 @@ they load against it.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
+
+from birdlite.records import NamedTuple
 
 ModelFormat = Literal["tflite", "onnx"]
 

@@ -6,10 +6,9 @@ against the sha256, so it does not matter which of them answers.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from birdlite.errors import UnknownModel
 from birdlite.models.card import Card, FileFact, Tensor
+from birdlite.records import NamedTuple
 
 DEFAULT_MODEL = "birds-v1-lite"
 DEMO_MODEL = "birdlite-demo"

@@ -6,11 +6,10 @@ as published programs do, it gives every bird its neighbour's name. So the ids m
 
 from __future__ import annotations
 
-import csv
-import io
-from typing import NamedTuple
+from collections.abc import Iterator
 
 from birdlite.errors import InvalidModel
+from birdlite.records import NamedTuple
 
 LABELS_MAX_BYTES = 16 * 1024 * 1024  # 700 times the birds label map; bounds what a wrong URL can make us hold
 
@@ -35,14 +34,13 @@ def read_labels(label_map: bytes, common_names: bytes | None, classes: int) -> L
 
 
 def _read_label_map(data: bytes, classes: int) -> tuple[str, ...]:
-    rows = csv.reader(io.StringIO(_text(data, "label map"), newline=""))
-    if [cell.strip().lower() for cell in next(rows, [])] != ["id", "name"]:
+    rows = _rows(_text(data, "label map"))
+    if [cell.strip().lower() for cell in next(rows, (0, []))[1]] != ["id", "name"]:
         raise InvalidModel("label map: the first line must be `id,name`")
     names: dict[int, str] = {}
-    for row in rows:
+    for line, row in rows:
         if not row:
             continue
-        line = rows.line_num
         if len(row) != 2 or not row[1].strip():
             raise InvalidModel(f"label map, line {line}: expected an id and a name")
         if not (row[0].isascii() and row[0].isdigit()):
@@ -61,6 +59,21 @@ def _read_label_map(data: bytes, classes: int) -> tuple[str, ...]:
     return tuple(names[key] for key in range(classes))
 
 
+def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV file, and the line on which each ends, from 1. Only quoted cells take the `csv` module."""
+    if '"' in text:
+        import csv
+        import io
+
+        reader = csv.reader(io.StringIO(text, newline=""))
+        for row in reader:
+            yield reader.line_num, row
+        return
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    for number, line in enumerate(lines, start=1):
+        yield number, line.split(",") if line else []
+
+
 def _read_common_names(data: bytes, names: tuple[str, ...]) -> tuple[str | None, ...]:
     """Read lines of `Scientific (Common)`, in id order. The birds list spells `×` in hybrids as an escape."""
     lines = _text(data, "list of common names").replace("\\xd7", "×").splitlines()
@@ -77,6 +90,6 @@ def _read_common_names(data: bytes, names: tuple[str, ...]) -> tuple[str | None,
 
 def _text(data: bytes, what: str) -> str:
     try:
-        return data.decode("utf-8-sig")
+        return data.removeprefix(b"\xef\xbb\xbf").decode()  # a byte order mark, as spreadsheets write it
     except UnicodeDecodeError as error:
         raise InvalidModel(f"{what}: not UTF-8 (byte {error.start})") from None

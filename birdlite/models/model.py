@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from birdlite.models.bundle import LABELS_FILE, MODEL_FILES, NAMES_FILE
 from birdlite.models.card import Card, ModelBytes
 from birdlite.models.labels import Labels, read_labels
+from birdlite.records import NamedTuple
 
 
 class Model(NamedTuple):

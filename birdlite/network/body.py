@@ -7,32 +7,30 @@ swell. Some servers compress all the same. Their gzip is undone here, in steps t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from birdlite.errors import PictureError
+from birdlite.network.connection import Response
 from birdlite.network.deadline import Deadline
 from birdlite.network.retry import Setback
-
-if TYPE_CHECKING:
-    import httpx
 
 _SMALL = 16 * 1024  # bytes of an error page or a redirect that are worth reading to keep the connection
 
 
-def read_body(response: httpx.Response, max_bytes: int, deadline: Deadline) -> bytes:
+def read_body(response: Response, max_bytes: int, deadline: Deadline) -> bytes:
     """Read the body of `response`, which was opened as a stream: at most `max_bytes`, compressed and not.
 
     Raises:
         PictureError: `too_large`, `unsupported` (an encoding that nobody asked for), `timeout`, `cancelled`, or a
-            `Setback` of kind `network` when compressed data is damaged or ends early. What httpx raises when the
-            connection breaks is passed on.
+            `Setback` when the connection breaks, or compressed data is damaged or ends early.
     """
     declared = _declared(response)
     if declared is not None and declared > max_bytes:
         raise PictureError("too_large", f"{declared:,} bytes, more than the {max_bytes:,} allowed")
     parts: list[bytes] = []
     size = 0
-    for part in _decoded(_raw(response, max_bytes, deadline), response.headers.get("Content-Encoding", ""), max_bytes):
+    for part in _decoded(
+        _raw(response, max_bytes, deadline), response.headers.get("Content-Encoding") or "", max_bytes
+    ):
         size += len(part)
         if size > max_bytes:
             raise _too_large(max_bytes)
@@ -40,11 +38,11 @@ def read_body(response: httpx.Response, max_bytes: int, deadline: Deadline) -> b
     return b"".join(parts)
 
 
-def finish(response: httpx.Response, deadline: Deadline) -> None:
+def finish(response: Response, deadline: Deadline) -> None:
     """Read what is left of an answer whose body nobody wants, if it is small, so that its connection can be used again.
 
     Raises:
-        PictureError: `timeout` or `cancelled`. What httpx raises is passed on.
+        PictureError: `timeout`, `cancelled`, or a `Setback` when the connection breaks.
     """
     declared = _declared(response)
     if declared is not None and declared <= _SMALL:
@@ -52,16 +50,16 @@ def finish(response: httpx.Response, deadline: Deadline) -> None:
             pass
 
 
-def _declared(response: httpx.Response) -> int | None:
+def _declared(response: Response) -> int | None:
     """Read Content-Length; None where there is none to believe."""
-    length = response.headers.get("Content-Length", "")
+    length = response.headers.get("Content-Length") or ""
     return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else None
 
 
-def _raw(response: httpx.Response, max_bytes: int, deadline: Deadline) -> Iterator[bytes]:
+def _raw(response: Response, max_bytes: int, deadline: Deadline) -> Iterator[bytes]:
     """Give the body as it was sent, part by part."""
     size = 0
-    for part in response.iter_raw():
+    for part in response.parts():
         deadline.left()
         size += len(part)
         if size > max_bytes:

@@ -10,39 +10,13 @@ from __future__ import annotations
 import re
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
 
-from birdlite import __version__
 from birdlite.errors import UsageError
 from birdlite.network.deadline import POLL_S
-
-WIKIMEDIA = "upload.wikimedia.org"
-
-USER_AGENT = (
-    f"birdlite/{__version__} (+https://github.com/birdlite/birdlite; "
-    "contact: https://github.com/birdlite/birdlite/issues)"
-)
-"""Tool, version, home and contact. Whoever runs birdlite on a large scale should name themselves: --user-agent."""
-
-PER_HOST = 6
-"""Requests under way at one host at once: what browsers keep to with HTTP/1.1."""
-
-PER_NAMED_HOST: Mapping[str, int] = {WIKIMEDIA: 2}
-"""Hosts that ask for something else."""
+from birdlite.network.settings import PER_HOST, PER_NAMED_HOST, WIKIMEDIA, PerHost, host_key
 
 _WIKIMEDIA_WIDTHS = (20, 40, 60, 120, 250, 330, 500, 960, 1280, 1920, 3840)  # px
-
-
-class PerHost(NamedTuple):
-    """How many requests may be under way at one host at once, from 1. A new general limit leaves named hosts alone."""
-
-    general: int = PER_HOST
-    named: Mapping[str, int] = PER_NAMED_HOST  # by host name, as `host_key` spells it
-
-    def limit(self, host: str) -> int:
-        """Tell how many requests `host` gets at once."""
-        return self.named.get(host_key(host), self.general)
 
 
 def check_user_agent(text: str) -> str:
@@ -76,11 +50,6 @@ def parse_per_host(values: Iterable[str]) -> PerHost:
         else:
             general = int(number)
     return PerHost(general, named)
-
-
-def host_key(host: str) -> str:
-    """Give one spelling of a host's name for counting: lower case, without the dot that may end it."""
-    return host.lower().rstrip(".")
 
 
 def thumbnail_advice(host: str, path: str) -> str | None:

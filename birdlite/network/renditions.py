@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from birdlite.network.politeness import WIKIMEDIA
+from birdlite.network.settings import WIKIMEDIA
 
 WIDTH = 960
 """px. Of the widths that Wikimedia serves, the smallest whose other side is 448 px or more in pictures up to 2:1.

@@ -7,10 +7,8 @@ import time
 from collections.abc import Callable
 
 from birdlite.errors import PictureError
+from birdlite.network.settings import BACKOFF_S
 from birdlite.results import FailureKind
-
-BACKOFF_S = 0.2
-"""Ceiling of the first wait: a proxy that restarts or a full queue is often over that quickly."""
 
 BACKOFF_CAP_S = 5.0
 """Ceiling of every later wait: beyond it the deadline of one picture (30 s) leaves no room for another try."""

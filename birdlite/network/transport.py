@@ -1,186 +1,155 @@
-"""The room that knows httpx: opens the client, makes its addresses, and says in plain words what went wrong.
+"""The HTTP client: requests over connections that are kept and shared, through a proxy if there is one. For `fetch`.
 
-Importing this room imports httpx (50 to 200 ms), so only `fetch` does it, at the first URL.
+Why birdlite has its own: docs/decisions/0004. It does what fetching pictures takes (GET, keep-alive, TLS, proxies) and
+no more: no cookies, no redirects (`fetch` follows them), no HTTP/2.
 """
 
 from __future__ import annotations
 
-import errno
-import socket
-import ssl
-import sys
-from collections.abc import Iterator
-from http import HTTPStatus
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
+import binascii
+import re
+import threading
+import time
+from collections import deque
 
-from birdlite import log
-from birdlite.errors import PictureError, UsageError
+from birdlite.errors import PictureError
+from birdlite.network.address import Address
+from birdlite.network.connection import Connection, Response, phrase
+from birdlite.network.proxies import Proxies, find_proxies
 from birdlite.network.retry import Setback
-from birdlite.network.sockets import Backend, Current, Trust
+from birdlite.network.wire import Patience, Trust, Wire, connect, secure
 
-if "httpx" not in sys.modules:
-    # httpx imports its own command line with the rest: click, and rich and pygments where they are installed, 12 to
-    # 100 ms. Without it httpx puts a stub in its place. The entry goes again, so that whoever wants it can have it.
-    sys.modules["httpx._main"] = None  # type: ignore[assignment]
-try:
-    import httpx
-finally:
-    if sys.modules.get("httpx._main", ...) is None:
-        del sys.modules["httpx._main"]
+KEPT_S = 5.0
+"""How long an idle connection is used again: Apache, the least patient of the common servers, hangs up after 5 s."""
 
-FAULTS = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
-"""What sending a request or reading its answer may raise, beside PictureError; `explain` takes them."""
-
-_NO_SUCH_HOST = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
-_WORDS = 160  # characters of a library's own message: a server's garbage may be quoted in it
+_Route = tuple[Address | None, str, str, int]  # proxy, scheme, host, port: what a connection is good for
 
 
-def open_client(user_agent: str, connections: int, current: Current) -> httpx.Client:
-    """Open a client for any number of threads: keeps `connections` idle ones, no cookies, and follows no redirects.
+class Client:
+    """Asks for addresses, for any number of threads at once. TLS certificates are always checked."""
 
-    Proxies come from the environment, as everywhere. TLS certificates are always checked.
+    def __init__(self, user_agent: str, kept: int) -> None:
+        """Keep up to `kept` idle connections.
+
+        Raises:
+            UsageError: a proxy variable of the environment holds something that cannot be used.
+        """
+        self._fields = f"User-Agent: {user_agent}\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
+        self._kept = kept
+        self._proxies: Proxies | None = find_proxies()
+        self._trust = Trust()
+        self._lock = threading.Lock()
+        self._idle: deque[tuple[_Route, Connection, float]] = deque()  # the longest idle first, and since when, in s
+        self._closed = False
+
+    def get(self, target: Address, patience: Patience) -> Response:
+        """Ask for an address. The response is to be closed.
+
+        Raises:
+            PictureError: out of time, called off, nobody there, or a `Setback` where another try may help.
+        """
+        proxy = None if self._proxies is None else self._proxies.on_the_way_to(target)
+        route = (proxy, *((target.scheme, target.host, target.port) if _tunnels(proxy, target) else ("", "", 0)))
+        request = self._request(target, proxy)
+        while kept := self._take(route):
+            try:
+                return _ask(kept, request, patience)
+            except Setback as setback:
+                if kept.answered or setback.kind != "network":
+                    raise
+                # The server has hung up in the very moment in which it was asked. That is nobody's fault.
+        return _ask(self._open(route, target, patience), request, patience)
+
+    def close(self) -> None:
+        """Close the idle connections; those in use are closed when their answers are."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, deque()
+        for _, connection, _ in idle:
+            connection.close()
+
+    def _request(self, target: Address, proxy: Address | None) -> bytes:
+        asked, more = target.target, _authorization("Authorization", target)
+        if proxy is not None and not _tunnels(proxy, target):
+            asked = str(target._replace(userinfo=""))
+            more += _authorization("Proxy-Authorization", proxy)
+        return f"GET {asked} HTTP/1.1\r\nHost: {target.netloc}\r\n{self._fields}{more}\r\n".encode("ascii")
+
+    def _open(self, route: _Route, target: Address, patience: Patience) -> Connection:
+        """Connect to the target, or to the proxy and through it to the target."""
+        proxy = route[0]
+        nearest = target if proxy is None else proxy
+        if "https" in (nearest.scheme, target.scheme):
+            self._trust.prepare()
+        wire: Wire = connect(nearest.host, nearest.port, patience)
+        if nearest.scheme == "https":
+            wire = secure(wire, nearest.host, self._trust, patience)
+        if proxy is not None and target.scheme == "https":
+            _tunnel(wire, proxy, target, patience)
+            wire = secure(wire, target.host, self._trust, patience)
+        return Connection(wire, lambda connection: self._put(route, connection))
+
+    def _take(self, route: _Route) -> Connection | None:
+        """Take the connection on a route that was used last, if one is still good."""
+        while True:
+            with self._lock:
+                found = next((entry for entry in reversed(self._idle) if entry[0] == route), None)
+                if found is None:
+                    return None
+                self._idle.remove(found)
+            _, connection, since = found
+            if time.monotonic() - since < KEPT_S and connection.is_usable():
+                return connection
+            connection.close()
+
+    def _put(self, route: _Route, connection: Connection) -> None:
+        """Keep a connection whose answer was closed, if it can be used again."""
+        surplus: Connection | None = connection
+        if connection.is_usable():
+            with self._lock:
+                if not self._closed:
+                    self._idle.append((route, connection, time.monotonic()))
+                    surplus = self._idle.popleft()[1] if len(self._idle) > self._kept else None
+        if surplus is not None:
+            surplus.close()
+
+
+def _ask(connection: Connection, request: bytes, patience: Patience) -> Response:
+    try:
+        return connection.ask(request, patience)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _tunnels(proxy: Address | None, target: Address) -> bool:
+    """Whether a connection leads to the target and nowhere else: without a proxy, and with TLS through one."""
+    return proxy is None or target.scheme == "https"
+
+
+def _tunnel(wire: Wire, proxy: Address, target: Address, patience: Patience) -> None:
+    """Have a proxy connect the wire to the target. The wire is closed if it does not.
 
     Raises:
-        UsageError: a proxy variable of the environment holds something that cannot be used.
+        PictureError: `network`; it refuses. Or what `Connection.ask` raises.
     """
-    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no certificate: `Trust` has the one that does
-    client = _client(user_agent, connections, nobody)
-    pools = _pools(client)
-    if pools and all(hasattr(pool, "_network_backend") for pool in pools):
-        backend = Backend(current, Trust(nobody, httpx.create_ssl_context))
-        for pool in pools:
-            pool._network_backend = backend
-        return client
-    log.debug("this httpx hides its sockets; deadlines hold only from part to part", httpx=httpx.__version__)
-    client.close()
-    return _client(user_agent, connections, httpx.create_ssl_context())
+    place = f"[{target.host}]:{target.port}" if ":" in target.host else f"{target.host}:{target.port}"
+    more = _authorization("Proxy-Authorization", proxy)
+    request = f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{more}\r\n".encode("ascii")
+    status = _ask(Connection(wire, lambda _: None), request, patience).status
+    if not 200 <= status < 300:
+        wire.close()
+        raise PictureError("network", f"the proxy does not lead to {target.host}: {phrase(status)}")
 
 
-def _client(user_agent: str, connections: int, context: ssl.SSLContext) -> httpx.Client:
-    try:
-        return httpx.Client(
-            headers={"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "identity"},
-            verify=context,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=connections),
-            # A million hosts' cookies would be memory, and an answer must not depend on what was fetched before.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            event_hooks={"response": [_keep_location]},
-        )
-    except (ImportError, ValueError, httpx.InvalidURL) as error:
-        raise UsageError(f"the proxy that the environment names cannot be used: {_brief(error)}") from error
+def _authorization(name: str, place: Address) -> str:
+    """Make the header field with the user name and password of an address, if it has them."""
+    if not place.userinfo:
+        return ""
+    user, _, password = place.userinfo.partition(":")
+    words = _unquoted(user) + b":" + _unquoted(password)
+    return f"{name}: Basic {binascii.b2a_base64(words, newline=False).decode('ascii')}\r\n"
 
 
-def _pools(client: httpx.Client) -> list[Any]:
-    """Find the connection pools of the client and its proxies. No public way leads there, so there may be none."""
-    transports = (getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values())
-    return [transport._pool for transport in transports if hasattr(transport, "_pool")]
-
-
-def _keep_location(response: httpx.Response) -> None:
-    """Take Location away before httpx prepares a redirect of its own, which fails when it is malformed."""
-    response.extensions["location"] = response.headers.pop("Location", None)
-
-
-def address(url: str) -> httpx.URL:
-    """Bring `url` into the form that can be asked for: spaces and other letters escaped, the host's name in ASCII.
-
-    Raises:
-        PictureError: `unsupported`; not http or https, or nothing that can be a URL.
-    """
-    try:
-        parsed = httpx.URL(url)
-    except (httpx.InvalidURL, UnicodeError) as error:
-        raise PictureError("unsupported", f"not a URL: {_brief(error)}") from error
-    if parsed.scheme not in ("http", "https"):
-        raise PictureError("unsupported", f"{parsed.scheme or 'no scheme'}: only http and https can be fetched")
-    if not host_of(parsed).strip("."):
-        raise PictureError("unsupported", "the URL names no host")
-    if parsed.port is not None and not 0 < parsed.port < 65536:
-        raise PictureError("unsupported", f"there is no port {parsed.port}")
-    return parsed
-
-
-def host_of(target: httpx.URL) -> str:
-    """Give the host's name in ASCII: `URL.host` would decode it, and fail for names that are in use but not allowed."""
-    return target.raw_host.decode("ascii")
-
-
-def shown(target: httpx.URL) -> str:
-    """Show a URL in the log: no password, and no query, which may be a signature."""
-    path = target.raw_path.partition(b"?")[0]
-    return f"{target.scheme}://{target.netloc.decode('ascii')}{path.decode('ascii')}"
-
-
-def join(base: httpx.URL, location: str) -> str:
-    """Make a URL of what a Location header says.
-
-    Raises:
-        PictureError: `http_status`; it is no URL.
-    """
-    try:
-        return str(base.join(location))
-    except (httpx.InvalidURL, UnicodeError) as error:
-        raise PictureError("http_status", f"not a URL: {_brief(error)}") from error
-
-
-def phrase(status: int) -> str:
-    """Name a status, as in `404 Not Found`: in our own words, for a server's may be anything."""
-    try:
-        return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return str(status)
-
-
-def explain(fault: Exception, host: str) -> PictureError:
-    """Turn one of `FAULTS` into a failure of the picture: a `Setback` where another try may help."""
-    host = host[:_WORDS]
-    for cause in _causes(fault):
-        if isinstance(cause, socket.gaierror):
-            if cause.errno in _NO_SUCH_HOST:
-                return PictureError("not_found", f"no host is called {host}")
-            return Setback("network", f"the name {host} cannot be looked up now: {cause.strerror}")
-        if isinstance(cause, UnicodeError):
-            return PictureError("not_found", f"no host can be called {host}")
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return PictureError("network", f"the certificate of {host} is not to be trusted: {cause.verify_message}")
-    reason = _reason(fault)
-    if isinstance(fault, httpx.ConnectTimeout):
-        return Setback("timeout", f"no connection to {host} in time")
-    if isinstance(fault, httpx.TimeoutException):
-        return Setback("timeout", f"{host} has stopped sending")
-    if isinstance(fault, httpx.ConnectError):
-        return Setback("network", f"no connection to {host}: {reason}")
-    if isinstance(fault, httpx.NetworkError):
-        return Setback("network", f"the connection to {host} broke: {reason}")
-    if isinstance(fault, httpx.RemoteProtocolError):
-        return Setback("network", f"{host} broke off, or does not speak HTTP: {reason}")
-    if isinstance(fault, httpx.ProxyError):
-        return PictureError("network", f"the proxy does not lead to {host}: {reason}")
-    if isinstance(fault, (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError)):
-        return PictureError("unsupported", f"cannot be asked for: {reason}")
-    return PictureError("network", f"{host}: {reason}")
-
-
-def _causes(fault: BaseException) -> Iterator[BaseException]:
-    """Go from the fault to what it came from: httpx and httpcore wrap the system's errors twice."""
-    link: BaseException | None = fault
-    for _ in range(8):
-        if link is None:
-            return
-        yield link
-        link = link.__cause__ or link.__context__
-
-
-def _reason(fault: Exception) -> str:
-    """Find the system's own word for the fault, or else the library's."""
-    for cause in _causes(fault):
-        if isinstance(cause, OSError) and cause.errno in errno.errorcode and cause.strerror:
-            return cause.strerror
-    return _brief(fault)
-
-
-def _brief(error: Exception) -> str:
-    """Cut a library's message to one short line of printable characters."""
-    text = "".join(c if c.isprintable() else " " for c in str(error)) or type(error).__name__
-    return text if len(text) <= _WORDS else text[: _WORDS - 1] + "…"
+def _unquoted(text: str) -> bytes:
+    return re.sub(rb"%([0-9A-Fa-f]{2})", lambda match: bytes((int(match[1], 16),)), text.encode("ascii"))

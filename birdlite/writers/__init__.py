@@ -11,8 +11,9 @@ A run that was interrupted, or had no target, is finished like every other: what
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
+from birdlite.records import NamedTuple
 from birdlite.results import Result, RunSummary
 from birdlite.timing import Breakdown
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
 
+from birdlite.records import NamedTuple
 from birdlite.writers import TextSink
 from birdlite.writers.escape import printable
 

@@ -10,8 +10,8 @@ name moves to a line of its own, then names are cut. Only messages may wrap: hal
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from birdlite.records import NamedTuple
 from birdlite.results import Prediction, Result
 from birdlite.writers import Names, RunFacts, TextSink, WriterOptions
 from birdlite.writers.terminal import BOLD, GREEN, RED, Terminal, columns, pad

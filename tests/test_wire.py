@@ -1,11 +1,8 @@
-"""The sockets keep to a deadline, do not mix up answers, trust nobody without a reason, and are closed."""
+"""The wire keeps to a deadline, does not mix up answers, trusts nobody without a reason, and is closed."""
 
 from __future__ import annotations
 
 import gc
-import shutil
-import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from birdlite.fetch import Fetcher
-from birdlite.network import transport
 from tests.fetching import BODY, SETTINGS, failure_of
 from tests.origin import Origin, head, message
 
@@ -25,29 +21,6 @@ def fetcher() -> Iterator[Fetcher]:
     fetcher = Fetcher(SETTINGS)
     yield fetcher
     fetcher.close()
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that only itself vouches for, and its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl, which makes the certificate, is not installed")
-    folder = tmp_path_factory.mktemp("tls")
-    made, key = folder / "certificate.pem", folder / "key.pem"
-    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(key)]
-    whose = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2", "-out", str(made)]
-    subprocess.run([openssl, "req", "-x509", *kind, *whose], check=True, capture_output=True)
-    return made, key
-
-
-@pytest.fixture
-def secure_origin(certificate: tuple[Path, Path]) -> Iterator[Origin]:
-    """A server that speaks https."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
-    with Origin(context) as server:
-        yield server
 
 
 # Answers that take too long
@@ -97,18 +70,6 @@ def test_slow_is_not_too_slow(origin: Origin) -> None:
     release = origin.stall("/a", BODY, sent=10)
     threading.Timer(0.25, release.set).start()  # longer than the pieces in which the sockets wait
     assert fetcher.get(origin.url("/a")) == BODY
-    fetcher.close()
-
-
-def test_sockets_that_httpx_hides_still_leave_a_clock_between_two_parts(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transport, "_pools", lambda client: [])
-    fetcher = Fetcher(SETTINGS)
-    assert fetcher.get(origin.serve("/a", BODY)) == BODY
-    dripping = origin.drip("/b", head(200, {"Content-Length": "1000000"}), b"x")
-    assert failure_of(fetcher, dripping, timeout=0.2).kind == "timeout"
-    assert failure_of(fetcher, "http://a..example/").kind == "not_found"
     fetcher.close()
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from birdlite.demo import PICTURES_FOLDER, DemoServer
 from birdlite.models.catalog import DEMO_MODEL
-from scripts.photographs import photographs
+from scripts.photographs import links, photographs
 
 
 def main() -> None:
@@ -42,27 +42,16 @@ def main() -> None:
             environment["BIRDLITE_MIRROR"] = stack.enter_context(DemoServer()).mirror
         originals = _originals(folder, values.megapixels)
         print("| pictures | peak MiB | more than for one |\n|---|---|---|")
-        _peak(_pictures(folder / "1", originals, 1), environment)  # fills the cache
+        _peak(links(folder / "1", originals, 1), environment)  # fills the cache
         first = 0.0
         for count in (1, 20, values.many):
-            peak = _peak(_pictures(folder / str(count), originals, count), environment)
+            peak = _peak(links(folder / str(count), originals, count), environment)
             first = first or peak
             print(f"| {count:,} | {peak:.1f} | {peak - first:+.1f} |", flush=True)
 
 
 def _originals(folder: Path, megapixels: float | None) -> list[Path]:
     return sorted(Path(PICTURES_FOLDER).iterdir()) if megapixels is None else photographs(folder, megapixels)
-
-
-def _pictures(folder: Path, originals: list[Path], count: int) -> Path:
-    """A folder of so many links to a few pictures."""
-    folder.mkdir(exist_ok=True)
-    for number in range(count):
-        original = originals[number % len(originals)]
-        link = folder / f"{number:06d}{original.suffix}"
-        if not link.exists():
-            link.symlink_to(original)
-    return folder
 
 
 def _peak(folder: Path, environment: dict[str, str]) -> float:

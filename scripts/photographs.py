@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -21,6 +22,17 @@ def photographs(folder: Path, megapixels: float, *, progressive: bool = False) -
         _noise(width, height, random.Random(number)).save(path, quality=QUALITY, progressive=progressive)
         files.append(path)
     return files
+
+
+def links(folder: Path, originals: Sequence[Path], count: int) -> Path:
+    """Make a folder of so many links to a few pictures."""
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        original = originals[number % len(originals)]
+        link = folder / f"{number:06d}{original.suffix}"
+        if not link.exists():
+            link.symlink_to(original)
+    return folder
 
 
 def _noise(width: int, height: int, chance: random.Random) -> Image.Image:

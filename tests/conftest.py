@@ -7,8 +7,8 @@ import os
 import shutil
 import socket
 import ssl
-import uuid
 import subprocess
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 

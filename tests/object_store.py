@@ -1,7 +1,7 @@
 """A real S3 server on this machine, moto's, in a process of its own; and a gate before it that breaks what tests want.
 
-Tests use them through the fixtures `bucket` and `gate`. What is in a bucket is put there and looked at by plain HTTP, so
-that nothing here depends on the client under test.
+Tests use them through the fixtures `bucket` and `gate`. What is in a bucket is put there and looked at by plain HTTP,
+so that nothing here depends on the client under test.
 """
 
 from __future__ import annotations
@@ -77,14 +77,18 @@ class Bucket:
         """What an object holds."""
         return self._ask("GET", key)
 
+    def delete(self, key: str) -> None:
+        """Take an object away."""
+        self._ask("DELETE", key)
+
     def keys(self) -> list[str]:
         """All keys."""
-        document = ElementTree.fromstring(self._ask("GET", "", query="?list-type=2"))  # noqa: S314 - ours
+        document = ElementTree.fromstring(self._ask("GET", "", query="?list-type=2"))
         return [element.text or "" for element in document.iter() if element.tag.endswith("}Key")]
 
     def uploads(self) -> int:
         """How many uploads in pieces were begun and are not ended."""
-        document = ElementTree.fromstring(self._ask("GET", "", query="?uploads="))  # noqa: S314
+        document = ElementTree.fromstring(self._ask("GET", "", query="?uploads="))
         return sum(element.tag.endswith("}Upload") for element in document.iter())
 
     def _ask(self, method: str, key: str, body: bytes | None = None, *, query: str = "") -> bytes:
@@ -179,7 +183,7 @@ class _Keeper(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"" if self.command == "HEAD" else data)
 
-    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass  # noqa: N815 - the names that the base class calls
 
     def handle(self) -> None:
         try:

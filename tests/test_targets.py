@@ -71,10 +71,16 @@ class TestUrls:
         ("given", "message"),
         [
             ("file:///etc/passwd", "file:///etc/passwd: give the path without file://"),
-            ("ftp://example.org/a.jpg", "ftp://example.org/a.jpg: ftp: is not supported, only http and https"),
-            ("S3://bucket/a.jpg", "S3://bucket/a.jpg: s3: is not supported, only http and https"),
-            ("git+ssh://host/a", "git+ssh://host/a: git+ssh: is not supported, only http and https"),
-            ("data:image/png;base64,AAAA", "data:image/png;base64,AAAA: data: is not supported, only http and https"),
+            (
+                "ftp://example.org/a.jpg",
+                "ftp://example.org/a.jpg: ftp: is not supported, only http, https, s3, gs and az",
+            ),
+            ("s3a://bucket/a.jpg", "s3a://bucket/a.jpg: s3a: is not supported, only http, https, s3, gs and az"),
+            ("git+ssh://host/a", "git+ssh://host/a: git+ssh: is not supported, only http, https, s3, gs and az"),
+            (
+                "data:image/png;base64,AAAA",
+                "data:image/png;base64,AAAA: data: is not supported, only http, https, s3, gs and az",
+            ),
             ("http://", "http://: no usable host in this URL"),
             ("http:///a.jpg", "http:///a.jpg: no usable host in this URL"),
             ("http:a.jpg", "http:a.jpg: no usable host in this URL"),

@@ -133,7 +133,7 @@ class Storage:
         """
         place = _parsed(url)
         if place.is_folder:
-            raise StorageError("unsupported", "names a folder, not an object")
+            raise StorageError("unsupported", "this names a folder, not an object")
         try:
             self._ask(place, lambda store: _get_range(store, place.key, 0, 1, None))
         except StorageError as error:
@@ -188,9 +188,15 @@ class Storage:
         except StorageError:
             raise
         except PictureError as error:
-            raise StorageError(error.kind, str(error)) from error
-        except Exception as error:  # whatever obstore raises is about the store
-            fault = _explained(error, place)
+            fault = StorageError(error.kind, str(error))
+            if error.kind == "timeout" and not bucket.answered:
+                fault = _without_credentials(place.scheme) or fault
+                bucket.take_note(fault)
+            raise fault from error
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # as obstore's may be
+                raise
+            fault = _explained(error, place.scheme)
             bucket.take_note(fault)
             raise fault from error
         bucket.answered = True
@@ -238,8 +244,12 @@ class _Bucket:
         }
         if not self._writing:  # it counts while a request is sent, too
             config["read_timeout"] = _ms(settings.read_timeout)
-        if any(os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS[self._place.scheme]):
-            config["allow_http"] = "true"  # whoever writes http:// means it
+        for name in _ENDPOINTS[self._place.scheme]:
+            endpoint = os.environ.get(name)
+            if endpoint and not endpoint.startswith(("http://", "https://")):
+                raise StorageError("unsupported", f"{name}={endpoint}: no URL of a store")
+            if endpoint and endpoint.startswith("http://"):
+                config["allow_http"] = "true"  # whoever writes it means it
         make: Any = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[self._place.scheme]
         retries = {"max_retries": settings.retries, "retry_timeout": timedelta(seconds=settings.timeout)}
         return make(self._place.bucket, config=config, retry_config=retries)
@@ -274,10 +284,22 @@ def _get_range(store: Any, key: str, start: int, end: int, version: str | None) 
     return Range(bytes(found.bytes()), found.meta["size"], found.meta["e_tag"])
 
 
-def _explained(error: Exception, place: Place) -> StorageError:
+def _without_credentials(scheme: str) -> StorageError | None:
+    """What a silent store most likely means to somebody who has set no credentials: a machine has none to give."""
+    from birdlite.storage.faults import no_credentials
+
+    prefix, words = (
+        {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}[scheme],
+        ("KEY", "TOKEN", "CREDENTIAL", "SIGN", "SECRET"),
+    )
+    named = any(name.startswith(prefix) and any(word in name for word in words) for name in os.environ)
+    return None if named else no_credentials(scheme)
+
+
+def _explained(error: BaseException, scheme: str) -> StorageError:
     from birdlite.storage.faults import explain
 
-    return explain(error, place)
+    return explain(error, scheme)
 
 
 def _within(clock: Deadline | None, call: Callable[[], T]) -> T:

@@ -69,6 +69,13 @@ def body(code: str) -> str:
             "Generic S3 error: Bucket in another region, see http://h/b",
             "other",
         ),
+        (
+            "Generic HTTP client error: builder error",
+            "network",
+            "no client for https: Generic HTTP client error: builder error; are there root certificates?"
+            + " SSL_CERT_FILE names them",
+            "other",
+        ),
         ("x" * 1000, "network", "x" * 300, "other"),
     ],
 )

@@ -47,6 +47,10 @@ def explain(error: BaseException, scheme: str) -> StorageError:
         return _answered(status, match[2].strip() if match else "", said)
     if "HTTP error" in said or "error sending request" in said:
         return _unanswered(state)
+    if "HTTP client error" in said:  # it is made when the first bucket is opened
+        return StorageError(
+            "network", f"no client for https: {_one_line(said)}; are there root certificates? SSL_CERT_FILE names them"
+        )
     if isinstance(error, ValueError):
         return StorageError("unsupported", f"{_one_line(said)}")
     return StorageError("network", f"{_one_line(said)}")

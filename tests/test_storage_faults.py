@@ -9,6 +9,7 @@ from birdlite.storage.faults import CREDENTIALS, explain
 ANSWERED = (
     "Generic S3 error: Error performing GET http://h/b/k?sig=SECRET in 2ms - Server returned non-2xx status code: "
 )
+BROKEN_CLIENT = "Generic HTTP client error: builder error"
 DUMP = "\n\nDebug source:\nGeneric {{ uri: http://h/?sig=SECRET, inner: {} }}"
 
 
@@ -70,10 +71,9 @@ def body(code: str) -> str:
             "other",
         ),
         (
-            "Generic HTTP client error: builder error",
+            BROKEN_CLIENT,
             "network",
-            "no client for https: Generic HTTP client error: builder error; are there root certificates?"
-            + " SSL_CERT_FILE names them",
+            f"no client for https: {BROKEN_CLIENT}; are there root certificates? SSL_CERT_FILE names them",
             "other",
         ),
         ("x" * 1000, "network", "x" * 300, "other"),

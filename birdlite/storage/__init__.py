@@ -8,5 +8,5 @@
     upload.py   such an output at its end: put, or kept where the user finds it
 
 obstore is the extra `cloud`, and is imported when a bucket is first opened. Rooms that take a path ask
-`address.is_storage` and hand over; a run without such a URL imports `address` and `store`, which are small, and no more.
+`address.is_storage` and hand over; a run without such a URL imports `address` and `store`, which are small, no more.
 """

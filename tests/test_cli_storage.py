@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from birdlite import FetchSettings
+from birdlite import Classifier, FetchSettings, Settings
 from birdlite.batch.header import Run as RunFields
 from birdlite.cli import main
 from birdlite.errors import StorageError
+from birdlite.models.catalog import DEMO_MODEL
 from birdlite.storage.scratch import name_for
 from birdlite.storage.store import PIECE, Storage
 from tests.batch_runs import WITH_DEMO_MODEL
@@ -427,6 +428,94 @@ def test_a_store_that_says_nothing_is_a_timeout(classify: Classify, bucket: Buck
 
     (record,) = lines(out)
     assert record["error"]["kind"] == "timeout"  # type: ignore[index]
+
+
+def test_a_put_that_nobody_answers_ends_by_the_timeout(
+    classify: Classify, bucket: Bucket, gate: Gate, tmp_path: Path
+) -> None:
+    gate.rule = lambda asked: "hold" if asked.method == "PUT" else None
+
+    code, _, err = classify("--timeout", 0.5, "-o", bucket.url("birds.csv"), PICTURES[0])
+
+    assert code == 3
+    assert "the store does not answer in time; they are kept in" in err
+
+
+def test_a_merge_whose_put_fails_leaves_the_parts_and_nothing_else(
+    classify: Classify, run: Run, bucket: Bucket, gate: Gate, tmp_path: Path
+) -> None:
+    classify("--shard", "0/1", "-o", bucket.url("run/part-{shard}.jsonl"), PICTURES[0])
+    gate.rule = lambda asked: 500 if asked.method == "PUT" else None
+
+    code, _, err = run("merge", "--retries", 0, bucket.url("run/"), "-o", bucket.url("birds.jsonl"))
+
+    reason = "the results cannot be written: 500 Internal Server Error (Broken)"
+    assert (code, err) == (3, f"birdlite: error: {bucket.url('birds.jsonl')}: {reason}\n")
+    assert bucket.keys() == ["run/part-0.jsonl"]
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_merge_does_not_take_its_own_output_for_a_part(classify: Classify, run: Run, bucket: Bucket) -> None:
+    classify("--shard", "0/1", "-o", bucket.url("run/part-{shard}.jsonl"), PICTURES[0])
+    merge = ("merge", bucket.url("run/"), "-o", bucket.url("run/birds.jsonl"))
+
+    assert [run(*merge)[0], run(*merge)[0]] == [0, 0]
+    code, _, err = run("merge", bucket.url("run/part-0.jsonl"), "-o", bucket.url("run/part-0.jsonl"))
+    assert (code, err) == (2, f"birdlite: error: {bucket.url('run/part-0.jsonl')}: is the output too\n")
+
+
+@pytest.mark.parametrize(
+    ("place", "code", "reason"),
+    [
+        ("run/", 3, "there are no parts to merge"),
+        ("run/part-*.jsonl", 3, "there are no parts to merge"),
+        ("gone.jsonl", 3, "gone.jsonl: cannot be read: no such file"),
+        ("a//b.jsonl", 2, "a//b.jsonl: a key with an empty segment, . or .. is not supported"),
+    ],
+)
+def test_parts_that_are_not_there_are_named(run: Run, bucket: Bucket, place: str, code: int, reason: str) -> None:
+    found, _, err = run("merge", bucket.url(place))
+
+    assert found == code
+    assert err.endswith(reason + "\n")
+
+
+def test_a_run_that_fails_keeps_the_lines_that_were_finished(
+    classify: Classify, bucket: Bucket, gate: Gate, tmp_path: Path
+) -> None:
+    long = "# \n" * 40_000  # the second picture is behind the first range
+    listed = bucket.put("list.txt", f"{PICTURES[0]}\n{long}{PICTURES[1]}\n".encode())
+
+    def fail_when_a_line_is_there(asked: Asked) -> int | None:
+        if not asked.range or asked.range.startswith("bytes=0-"):
+            return None
+        until(lambda: any(path.stat().st_size for path in (tmp_path / "scratch").iterdir()))
+        return 500
+
+    gate.rule = fail_when_a_line_is_there
+
+    code, _, err = classify("--retries", 0, "--from", listed, "-o", bucket.url("birds.jsonl"))
+
+    (kept,) = (tmp_path / "scratch").iterdir()
+    assert code == 3
+    assert f"not put there, for it is not complete; what there is, is in {kept}" in err
+    assert [record["target"] for record in lines(kept.read_bytes())] == [str(PICTURES[0])]
+    assert bucket.keys() == ["list.txt"]
+
+
+def test_python_users_name_objects_as_they_name_files(bucket: Bucket, warm_cache: Path) -> None:
+    urls = fill(bucket, count=2)
+
+    with Classifier(Settings(model=DEMO_MODEL, cache_dir=str(warm_cache))) as birds:
+        assert birds.classify(urls[0]).ok
+        assert [result.target for result in birds.classify_many([bucket.url("album/")])] == urls
+
+
+def test_a_bench_is_not_measured_on_a_store(run: Run) -> None:
+    code, _, err = run("bench", "s3://bucket/a.jpg")
+
+    assert code == 2
+    assert "s3://bucket/a.jpg: a server's speed is not measured here; name files" in err
 
 
 def test_an_interrupted_run_puts_nothing_and_says_where_its_results_are(

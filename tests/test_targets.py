@@ -17,7 +17,7 @@ import pytest
 from birdlite.errors import UsageError
 from birdlite.network.address import address
 from birdlite.results import Failure
-from birdlite.targets import SAMPLES, BadTarget, Target, expand
+from birdlite.targets import SAMPLES, BadTarget, Target, expand, single
 from tests.targeting import failure_of, nobody, only
 
 REPO = Path(__file__).parents[1]
@@ -55,6 +55,17 @@ class TestUrls:
     )
     def test_only_what_is_illegal_in_a_url_is_encoded(self, given: str, location: str) -> None:
         assert only(given) == Target(given, "url", location)
+
+    @pytest.mark.parametrize(
+        ("given", "location"),
+        [
+            ("s3://bucket/a b%20c?d#e.jpg", "s3://bucket/a b%20c?d#e.jpg"),
+            ("GS://bucket/a.jpg", "gs://bucket/a.jpg"),
+            (" az://container/a.jpg\n", "az://container/a.jpg"),
+        ],
+    )
+    def test_an_object_is_one_target_and_its_key_is_left_as_it_is(self, given: str, location: str) -> None:
+        assert only(given) == single(given) == Target(given.strip(), "object", location)
 
     def test_whitespace_around_a_url_is_dropped(self) -> None:
         assert only(" \thttps://example.org/a.jpg\r\n") == Target(

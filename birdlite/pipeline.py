@@ -114,8 +114,9 @@ class Pipeline:
         Raises:
             BirdliteError: nothing can run: no model, no engine, an unreadable list.
         """
-        self._workers.hire_one()
-        threading.Thread(target=self._feed, args=(targets,), name="birdlite-feed", daemon=True).start()
+        with self._timeline.span("threads"):  # the first ones take a virtual machine milliseconds
+            self._workers.hire_one()
+            threading.Thread(target=self._feed, args=(targets,), name="birdlite-feed", daemon=True).start()
         try:
             yield from self._collect()
         finally:

@@ -26,6 +26,7 @@ from birdlite.records import NamedTuple
 Stage = Literal[
     "interpreter start-up",
     "imports",
+    "threads",
     "model fetch",
     "model load",
     "labels",

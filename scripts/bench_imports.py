@@ -1,6 +1,6 @@
 """What imports cost at a cold start, beside what every run needs anyway: the figures behind docs/decisions 1, 2, 4, 5.
 
-    .venv/bin/python scripts/bench_imports.py [RUNS]
+    scripts/bench imports [RUNS]
 
 Each line is a whole process that imports Pillow's core, ctypes, threading, typing and hashlib, and one thing more; all
 of them run in turn, RUNS times (default 15). Printed: median ms of the whole process, and its ratio to the one with

@@ -1,65 +1,72 @@
 """Peak memory of `birdlite classify` on few and on many pictures: it must not grow with their number.
 
-    .venv/bin/python scripts/bench_memory.py [MANY]
+    scripts/bench memory [--many N] [--megapixels M] [--model MODEL] [--threads N]
 
-Runs the command on folders of 1, 20 and MANY (default 2000) copies of the demo's pictures, with the demo's model, each
-in a process of its own, and prints its peak resident memory as the kernel saw it.
+Runs the command on folders of 1, 20 and MANY pictures, each in a process of its own, and prints its peak resident
+memory as the kernel saw it. The pictures are links to a few photographs of M megapixels (scripts/photographs.py), or
+without M to the demo's drawings. Without --model, the demo's own model runs. BIRDLITE_MIRROR and BIRDLITE_CACHE_DIR
+count as they do for the command.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from birdlite.demo import PICTURES_FOLDER, DemoServer
 from birdlite.models.catalog import DEMO_MODEL
+from scripts.photographs import links, photographs
 
 
-def main(many: int) -> None:
+def main() -> None:
     """Measure and print."""
-    with tempfile.TemporaryDirectory() as folder, DemoServer() as server:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--many", type=int, default=2000)
+    parser.add_argument("--megapixels", type=float)
+    parser.add_argument("--model")
+    parser.add_argument("--threads", type=int, default=2)
+    values = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         environment = os.environ | {
-            "BIRDLITE_MODEL": DEMO_MODEL,
-            "BIRDLITE_MIRROR": server.mirror,
-            "BIRDLITE_CACHE_DIR": os.path.join(folder, "cache"),
+            "BIRDLITE_MODEL": values.model or DEMO_MODEL,
+            "BIRDLITE_THREADS": str(values.threads),
         }
+        environment.setdefault("BIRDLITE_CACHE_DIR", str(folder / "cache"))
+        if values.model is None:
+            environment["BIRDLITE_MIRROR"] = stack.enter_context(DemoServer()).mirror
+        originals = _originals(folder, values.megapixels)
         print("| pictures | peak MiB | more than for one |\n|---|---|---|")
-        _peak(_pictures(Path(folder, "1"), 1), environment)  # fills the cache
+        _peak(links(folder / "1", originals, 1), environment)  # fills the cache
         first = 0.0
-        for count in (1, 20, many):
-            peak = _peak(_pictures(Path(folder, str(count)), count), environment)
+        for count in (1, 20, values.many):
+            peak = _peak(links(folder / str(count), originals, count), environment)
             first = first or peak
-            print(f"| {count:,} | {peak:.1f} | {peak - first:+.1f} |")
+            print(f"| {count:,} | {peak:.1f} | {peak - first:+.1f} |", flush=True)
 
 
-def _pictures(folder: Path, count: int) -> Path:
-    """A folder of so many links to the demo's pictures."""
-    originals = sorted(Path(PICTURES_FOLDER).iterdir())
-    folder.mkdir(exist_ok=True)
-    for number in range(count):
-        original = originals[number % len(originals)]
-        link = folder / f"{number:06d}{original.suffix}"
-        if not link.exists():
-            link.symlink_to(original)
-    return folder
+def _originals(folder: Path, megapixels: float | None) -> list[Path]:
+    return sorted(Path(PICTURES_FOLDER).iterdir()) if megapixels is None else photographs(folder, megapixels)
 
 
 def _peak(folder: Path, environment: dict[str, str]) -> float:
-    """MiB. The process reports on itself, because a parent knows only the largest of its children."""
+    """MiB. The process reports on itself: what a parent is told of its child is at least what it has itself."""
     code = (
-        "import resource, sys; from birdlite.cli import main;"
+        "import sys; from birdlite.cli import main;"
         "code = main(['classify', sys.argv[1], '-q', '-o', '/dev/null', '--format', 'jsonl']);"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)"
+        "from birdlite.bench.machine import peak_memory_bytes;"
+        "print(peak_memory_bytes()); sys.exit(code)"
     )
     run = subprocess.run(
         [sys.executable, "-c", code, str(folder)], env=environment, capture_output=True, text=True, check=True
     )
-    unit = 1024**2 if sys.platform == "darwin" else 1024
-    return int(run.stdout) / unit
+    return int(run.stdout) / 2**20
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2000)
+    main()

@@ -1,6 +1,6 @@
 """The table of artefacts: size, load, inference and answers of several models beside those of the first.
 
-    .venv/bin/python scripts/bench_models.py [--make FOLDER [--source SOURCE]] [--pictures PATH]... MODEL...
+    .venv/bin/python -m scripts.bench_models [--make FOLDER [--source SOURCE]] [--pictures PATH]... MODEL...
 
 A MODEL is a name of the catalogue or a bundle's folder. With --make, every artefact of a SOURCE (default: the Hub's
 birds_V1) is converted into FOLDER first, as `birdlite convert` does, and takes part; those that are there are kept. All

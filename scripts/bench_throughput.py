@@ -1,8 +1,8 @@
 """Pictures a second on photographs of many sizes, beside what the machine could do at most, measured in the same round.
 
-    .venv/bin/python scripts/bench_throughput.py [--model MODEL] [--rounds N] [--megapixels 0.3,1,3,12,24] [--seconds S]
+    scripts/bench throughput [--model MODEL] [--rounds N] [--megapixels 0.3,1,3,12,24] [--seconds S]
 
-The photographs are made here: noise at all scales, as in nature, saved as JPEG at quality 90, baseline and progressive.
+The photographs are those of scripts/photographs.py, baseline and progressive.
 The limit of a core is one reduced decode by libjpeg-turbo (through Pillow's own `draft`), one resize and one inference,
 in a plain loop; that of the machine is as many times that as there are cores. birdlite runs the whole way, from files
 and from a local server, with 1, 2, … workers, bound to as many cores as it has workers. Each round measures everything
@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import random
 import subprocess
 import sys
 import tempfile
@@ -32,10 +31,9 @@ from birdlite import Classifier, FetchSettings, Settings
 from birdlite.demo import DemoServer
 from birdlite.models.catalog import DEMO_MODEL
 from birdlite.timing import clock
+from scripts.photographs import photographs
 
 LEAST = 448  # px: the short side that a decode may be reduced to; birdlite's own, twice the model's
-VARIETY = 4  # different photographs of a kind
-QUALITY = 90
 KINDS = {"baseline": False, "progressive": True}
 
 
@@ -60,7 +58,7 @@ def main() -> None:
         print("|---|---|---|---|---|---|---|")
         for megapixels in map(float, values.megapixels.split(",")):
             for kind, progressive in KINDS.items():
-                files = _photographs(folder, megapixels, progressive=progressive)
+                files = photographs(folder, megapixels, progressive=progressive)
                 _measure(f"{megapixels:g} Mpx {kind}", files, base, settings, cores, values.rounds, values.seconds)
 
 
@@ -182,31 +180,6 @@ def _server(folder: Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
-
-
-def _photographs(folder: Path, megapixels: float, *, progressive: bool) -> list[Path]:
-    """Make the photographs of one kind, 4:3."""
-    height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
-    width = round(height * 4 / 3)
-    files = []
-    for number in range(VARIETY):
-        path = folder / f"{megapixels:g}-{'progressive' if progressive else 'baseline'}-{number}.jpg"
-        image = _noise(width, height, random.Random(number))
-        image.save(path, quality=QUALITY, progressive=progressive)
-        files.append(path)
-    return files
-
-
-def _noise(width: int, height: int, chance: random.Random) -> Image.Image:
-    """Noise whose strength falls with its fineness, about as in photographs."""
-    image = Image.new("RGB", (width, height), (128, 128, 128))
-    for octave in range(2, 12):
-        size = 2**octave
-        if size > width:
-            break
-        layer = Image.frombytes("RGB", (size, size * 3 // 4), chance.randbytes(size * (size * 3 // 4) * 3))
-        image = Image.blend(image, layer.resize((width, height), Image.Resampling.BICUBIC), 1 / (octave + 1))
-    return image
 
 
 def _ratio(times: list[float], others: list[float]) -> float:

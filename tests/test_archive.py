@@ -65,3 +65,27 @@ def test_a_bomb_before_the_member_is_not_unpacked(monkeypatch: pytest.MonkeyPatc
 def test_what_is_no_archive_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidModel):
         member_of(data, "3.tflite", 10_000)
+
+
+def test_a_name_as_long_as_a_bomb_is_not_read() -> None:
+    information = tarfile.TarInfo("x" * (2 << 20))
+
+    with pytest.raises(InvalidModel, match="headers without measure"):
+        member_of(packed(information, ("3.tflite", b"model")), "3.tflite", 100)
+
+
+def test_long_names_of_long_names_are_not_followed_for_ever() -> None:
+    """`tarfile` calls itself for each of them."""
+    name = tarfile.TarInfo("././@LongLink")
+    name.type, name.size = tarfile.GNUTYPE_LONGNAME, 512
+    chain = gzip.compress((name.tobuf(tarfile.GNU_FORMAT) + b"a".ljust(512, b"\0")) * 5000)
+
+    with pytest.raises(InvalidModel, match="headers without measure"):
+        member_of(chain, "3.tflite", 100)
+
+
+def test_a_member_that_is_cut_off_is_refused() -> None:
+    whole = gzip.decompress(packed(("3.tflite", b"x" * 5000)))
+
+    with pytest.raises(InvalidModel, match="is cut off"):
+        member_of(gzip.compress(whole[:4000]), "3.tflite", 10_000)

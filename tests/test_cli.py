@@ -81,7 +81,15 @@ def test_json_holds_results_model_summary_and_a_breakdown_that_adds_up(run: Run)
     assert (summary["targets"], summary["ok"], summary["failed"]) == (len(PICTURES), len(PICTURES), 0)
     timing = document["timing"]
     stages = {stage["stage"]: stage for stage in timing["stages"]}
-    assert {"interpreter start-up", "imports", "model load", "labels", "decode", "inference"} <= stages.keys()
+    assert {
+        "interpreter start-up",
+        "imports",
+        "threads",
+        "model load",
+        "labels",
+        "decode",
+        "inference",
+    } <= stages.keys()
     critical = sum(stage["critical_ms"] for stage in timing["stages"]) + timing["other_ms"]
     assert critical == pytest.approx(timing["wall_ms"], abs=0.1)
 

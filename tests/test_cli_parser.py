@@ -70,7 +70,7 @@ def test_a_plain_line_is_read_at_a_glance_as_argparse_would_read_it(parser: Pars
     values = parser.read_plainly(line.split())
 
     assert values is not None
-    assert vars(values) == vars(read(parser, line.split()))
+    assert vars(values) == vars(read(parser.command, line.split()))
 
 
 @pytest.mark.parametrize("line", NOT_PLAIN)
@@ -83,7 +83,7 @@ def test_spaces_commas_and_empty_names_are_read_as_they_are(parser: Parser, argv
     values = parser.read_plainly(argv)
 
     assert values is not None
-    assert vars(values) == vars(read(parser, argv))
+    assert vars(values) == vars(read(parser.command, argv))
 
 
 def test_an_empty_value_is_left_to_argparse(parser: Parser) -> None:

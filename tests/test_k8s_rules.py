@@ -167,7 +167,7 @@ def test_every_variable_is_one_that_birdlite_reads(render: Render, overlay: str)
     names = {entry["name"] for job in jobs_in(documents) for c in job.containers for entry in c["env"]} | set(settings)
 
     wanted = {name for name in names if name.startswith("BIRDLITE_")} - READ_WITHOUT_OPTION
-    assert wanted <= {option.variable for option in _parser().declared}
+    assert wanted <= {option.variable for option in _parser().command.options}
 
 
 def test_what_leaves_a_pod_goes_to_names_and_https_only(base: list[Document]) -> None:

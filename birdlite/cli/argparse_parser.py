@@ -11,34 +11,34 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from birdlite.cli.parser import Option, Parser
+from birdlite.cli.declaration import Command, Option
 from birdlite.errors import UsageError
 
 HELP_WIDTH = 100  # columns at most
 
 
-def read(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
+def read(command: Command, argv: Sequence[str]) -> argparse.Namespace:
     """The values of the command line, None for an option that is not in it. `--help` prints and exits.
 
     Raises:
         UsageError: the command line makes no sense.
     """
-    return _argparse(parser).parse_intermixed_args(argv)
+    return _argparse(command).parse_intermixed_args(argv)
 
 
-def _argparse(parser: Parser) -> argparse.ArgumentParser:
+def _argparse(command: Command) -> argparse.ArgumentParser:
     """Tell argparse what the command has declared."""
     full = _ArgumentParser(
-        prog=parser.prog,
-        description=parser.description,
-        epilog=parser.epilog or None,
+        prog=command.prog,
+        description=command.description,
+        epilog=command.epilog or None,
         formatter_class=_Help,
         allow_abbrev=False,
     )
-    for dest, nargs, choices, default, metavar, text in parser.positionals:
+    for dest, nargs, choices, default, metavar, text in command.positionals:
         full.add_argument(dest, nargs=nargs, choices=choices, default=default, metavar=metavar, help=text)
-    groups = {title: full.add_argument_group(title) for title in parser.groups}
-    for option in parser.declared:
+    groups = {title: full.add_argument_group(title) for title in command.groups}
+    for option in command.options:
         _declare(full if option.group is None else groups[option.group], option)
     return full
 

@@ -15,69 +15,25 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from birdlite.cli.declaration import Command, Kind, Option, Positional
 from birdlite.errors import UsageError
-from birdlite.records import NamedTuple
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-ENVIRONMENT_PREFIX = "BIRDLITE_"
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off"}
-
-Kind = Literal["value", "values", "flag", "switch"]
-"""What an option takes: a value; a value each time it is given; nothing; or nothing, with `--no-…` as its opposite."""
-
-
-class Option(NamedTuple):
-    """One option, as a command declares it."""
-
-    names: tuple[str, ...]  # the last one names its variable
-    kind: Kind
-    group: str | None  # the heading that --help lists it under
-    help: str
-    default: object = None
-    convert: Callable[[str], object] = str  # may raise ValueError or UsageError with a clause for the user
-    choices: Sequence[str] | None = None
-    metavar: str | None = None
-    given_dest: str | None = None
-
-    @property
-    def dest(self) -> str:
-        """The attribute that has its value."""
-        return self.given_dest or _dest(self.names[-1])
-
-    @property
-    def variable(self) -> str:
-        """The variable of the environment that stands in for it."""
-        return ENVIRONMENT_PREFIX + _dest(self.names[-1]).upper()
-
-
-class Positional(NamedTuple):
-    """An argument without a name, as argparse has it."""
-
-    dest: str
-    nargs: Literal["*", "+", "?"] | None
-    choices: Sequence[str] | None
-    default: object
-    metavar: str | None
-    help: str
 
 
 class Parser:
     """Reads the command line of one command."""
 
     def __init__(self, prog: str, description: str, epilog: str = "") -> None:
-        self.prog = prog
-        self.description = description
-        self.epilog = epilog
-        self.groups: list[str] = []  # titles, in the order of --help
-        self.declared: list[Option] = []
-        self.positionals: list[Positional] = []
+        self.command = Command(prog, description, epilog, [], [], [])
 
     def add_argument_group(self, title: str) -> str:
         """Begin a heading of --help. What it gives is the `group` of the options below it."""
-        self.groups.append(title)
+        self.command.groups.append(title)
         return title
 
     def add_argument(
@@ -91,7 +47,7 @@ class Parser:
         metavar: str | None = None,
     ) -> None:
         """Add an argument without a name."""
-        self.positionals.append(Positional(dest, nargs, choices, default, metavar, help))
+        self.command.positionals.append(Positional(dest, nargs, choices, default, metavar, help))
 
     def option(
         self,
@@ -104,7 +60,7 @@ class Parser:
         group: str | None = None,
     ) -> None:
         """Add an option that takes a value. `type` may raise ValueError or UsageError with a clause for the user."""
-        self.declared.append(Option(names, "value", group, help, default, type, choices, metavar))
+        self.command.options.append(Option(names, "value", group, help, default, type, choices, metavar))
 
     def options(
         self,
@@ -116,12 +72,12 @@ class Parser:
         dest: str | None = None,
     ) -> None:
         """Add an option that may be repeated; in the environment its values stand in one variable, with commas."""
-        self.declared.append(Option((name,), "values", group, help, [], _listed, None, metavar, dest))
+        self.command.options.append(Option((name,), "values", group, help, [], _listed, None, metavar, dest))
 
     def flag(self, *names: str, help: str, group: str, negatable: bool = False) -> None:  # noqa: A002
         """Add an option without a value; with `negatable`, also `--no-…`, and None when neither is given."""
         kind: Kind = "switch" if negatable else "flag"
-        self.declared.append(Option(names, kind, group, help, None if negatable else False, _truth))
+        self.command.options.append(Option(names, kind, group, help, None if negatable else False, _truth))
 
     def parse(self, argv: Sequence[str]) -> Namespace:
         """The options' values.
@@ -133,18 +89,18 @@ class Parser:
         if values is None:
             from birdlite.cli.argparse_parser import read
 
-            values = read(self, argv)
-        for option in self.declared:
+            values = read(self.command, argv)
+        for option in self.command.options:
             if getattr(values, option.dest) is None:
                 setattr(values, option.dest, _from_environment(option))
         return values
 
     def read_plainly(self, argv: Sequence[str]) -> Namespace | None:
         """What the command line alone gives, None for an option that is not in it; or None if it is not a plain one."""
-        if [(argument.nargs, argument.choices) for argument in self.positionals] != [("*", None)]:
+        if [(argument.nargs, argument.choices) for argument in self.command.positionals] != [("*", None)]:
             return None
-        names = {name: option for option in self.declared for name in option.names}
-        values = dict.fromkeys(option.dest for option in self.declared)
+        names = {name: option for option in self.command.options for name in option.names}
+        values = dict.fromkeys(option.dest for option in self.command.options)
         targets: list[str] = []
         words = iter(argv)
         for word in words:
@@ -152,7 +108,7 @@ class Parser:
                 targets.append(word)
             elif not _put(values, names, word, words):
                 return None
-        return _Values({**values, self.positionals[0].dest: targets})  # type: ignore[return-value]
+        return _Values({**values, self.command.positionals[0].dest: targets})  # type: ignore[return-value]
 
 
 class _Values:
@@ -201,10 +157,6 @@ def _from_environment(option: Option) -> object:
     if option.choices is not None and value not in option.choices:
         raise UsageError(f"{option.variable}={text}: not one of {', '.join(option.choices)}")
     return value
-
-
-def _dest(name: str) -> str:
-    return name.lstrip("-").replace("-", "_")
 
 
 def _listed(text: str) -> list[str]:

@@ -73,7 +73,8 @@ def run(
         else:
             with open_output(options.output, options.format, storage=storage) as output:
                 choices = WriterOptions(options.names, times, settings.min_score)
-                writer = open_writer(options.format, output.stream, choices)
+                with timeline.span("imports"):
+                    writer = open_writer(options.format, output.stream, choices)
                 summary, breakdown = one.drive(targets, writer, selection)
                 output.interrupted = summary.interrupted
             failed = summary.failed

@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import os
 import tarfile
 import zlib
-from typing import IO, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from birdlite.convert.saved_model.read import MODEL_FILE
 from birdlite.errors import InvalidModel
+from birdlite.models.packed import GZIP, HEADERS_MAX_BYTES, Packed
 
 UNPACKED_MAX_BYTES = 1 << 30
 """70 times the birds model: bounds a decompression bomb."""
@@ -22,10 +21,7 @@ MAX_MEMBERS = 10_000
 MAX_NAME = 512
 """Characters of a member's path: an eighth of what Linux takes, so that the folder's own path fits before it."""
 
-_HEADERS_MAX_BYTES = 1 << 16
-"""Of one member's headers. Long names and lists of holes come in these, and `tarfile` reads them whole."""
-
-_GZIP, _TAR, _TAR_AT = b"\x1f\x8b", b"ustar", 257  # magic numbers, and where that of tar stands
+_TAR, _TAR_AT = b"ustar", 257  # a magic number, and where it stands
 _BLOCK = 512
 _CHUNK = 1 << 16
 _DEPTH = 3  # folders around a module in an archive
@@ -42,7 +38,7 @@ class _Member(NamedTuple):
 
 def looks_packed(data: bytes) -> bool:
     """Whether bytes, the first 512 at least, begin an archive."""
-    return data.startswith(_GZIP) or data[_TAR_AT:].startswith(_TAR)
+    return data.startswith(GZIP) or data[_TAR_AT:].startswith(_TAR)
 
 
 def unpack(archive: bytes, folder: str) -> None:
@@ -52,7 +48,7 @@ def unpack(archive: bytes, folder: str) -> None:
         InvalidModel: it is damaged, too large, or has members that are not plain files and folders below its root.
     """
     try:
-        packed = _Archive(archive)
+        packed = Packed(archive, UNPACKED_MAX_BYTES)
         members = _members(packed)
     except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError) as error:
         raise InvalidModel(f"not a readable .tar.gz: {error}") from None
@@ -81,41 +77,7 @@ def module_folder(folder: str) -> str:
     raise InvalidModel(f"the archive holds no SavedModel: there is no {MODEL_FILE}")
 
 
-class _Archive:
-    """The bytes of an archive without its compression, as `tarfile` reads them: no more than is allowed."""
-
-    def __init__(self, archive: bytes) -> None:
-        file = io.BytesIO(archive)
-        self._bytes: IO[bytes] = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if archive.startswith(_GZIP) else file
-        self.allow(_HEADERS_MAX_BYTES)
-
-    def allow(self, size: int) -> None:
-        """Let so many bytes be read from here on."""
-        self._allowed = size
-
-    def tell(self) -> int:
-        return self._bytes.tell()
-
-    def seek(self, place: int) -> int:
-        if place > UNPACKED_MAX_BYTES:
-            raise _too_large()
-        return self._bytes.seek(place)
-
-    def read(self, size: int) -> bytes:
-        if not 0 <= size <= self._allowed:
-            raise InvalidModel("not a readable .tar.gz: a member has headers without measure")
-        self._allowed -= size
-        data = self._bytes.read(size)
-        if self._bytes.tell() > UNPACKED_MAX_BYTES:
-            raise _too_large()
-        return data
-
-
-def _too_large() -> InvalidModel:
-    return InvalidModel(f"the archive unpacks to more than {UNPACKED_MAX_BYTES >> 20} MiB")
-
-
-def _members(packed: _Archive) -> list[_Member]:
+def _members(packed: Packed) -> list[_Member]:
     """What is in the archive, read to its end: there gzip has its checksum."""
     found: list[_Member] = []
     files: set[tuple[str, ...]] = set()
@@ -129,7 +91,7 @@ def _members(packed: _Archive) -> list[_Member]:
             if not member.folder:
                 files.add(member.path)
             found.append(member)
-            packed.allow(_HEADERS_MAX_BYTES)
+            packed.allow(HEADERS_MAX_BYTES)
         end = tar.offset
     packed.allow(_BLOCK)
     packed.seek(end)
@@ -157,7 +119,7 @@ def _checked(info: tarfile.TarInfo) -> _Member:
     return _Member(path, info.isdir(), info.offset_data, info.size)
 
 
-def _write(packed: _Archive, member: _Member, folder: str) -> None:
+def _write(packed: Packed, member: _Member, folder: str) -> None:
     path = os.path.join(folder, *member.path)
     if member.folder:
         os.makedirs(path, exist_ok=True)

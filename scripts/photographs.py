@@ -1,0 +1,47 @@
+"""Photographs of any size for the benchmarks: noise at all scales, as in nature, saved as JPEG at quality 90."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+VARIETY = 4  # different photographs of a kind
+QUALITY = 90
+
+
+def photographs(folder: Path, megapixels: float, *, progressive: bool = False) -> list[Path]:
+    """Make the photographs of one kind, 4:3."""
+    height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
+    width = round(height * 4 / 3)
+    files = []
+    for number in range(VARIETY):
+        path = folder / f"{megapixels:g}-{'progressive' if progressive else 'baseline'}-{number}.jpg"
+        _noise(width, height, random.Random(number)).save(path, quality=QUALITY, progressive=progressive)
+        files.append(path)
+    return files
+
+
+def links(folder: Path, originals: Sequence[Path], count: int) -> Path:
+    """Make a folder of so many links to a few pictures."""
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        original = originals[number % len(originals)]
+        link = folder / f"{number:06d}{original.suffix}"
+        if not link.exists():
+            link.symlink_to(original)
+    return folder
+
+
+def _noise(width: int, height: int, chance: random.Random) -> Image.Image:
+    """Noise whose strength falls with its fineness, about as in photographs."""
+    image = Image.new("RGB", (width, height), (128, 128, 128))
+    for octave in range(2, 12):
+        size = 2**octave
+        if size > width:
+            break
+        layer = Image.frombytes("RGB", (size, size * 3 // 4), chance.randbytes(size * (size * 3 // 4) * 3))
+        image = Image.blend(image, layer.resize((width, height), Image.Resampling.BICUBIC), 1 / (octave + 1))
+    return image

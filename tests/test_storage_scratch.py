@@ -43,6 +43,14 @@ def test_a_link_of_that_name_is_not_followed(monkeypatch: pytest.MonkeyPatch, tm
         scratch_folder(None)
 
 
+def test_a_file_of_that_name_is_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    (tmp_path / f"birdlite-{os.getuid()}").touch(mode=0o600)
+
+    with pytest.raises(OutputError, match="--scratch names another place"):
+        scratch_folder(None)
+
+
 def test_a_folder_that_is_given_is_made_and_used_as_it_is(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
 

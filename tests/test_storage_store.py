@@ -70,6 +70,13 @@ def test_what_is_put_appears_with_all_its_bytes(bucket: Bucket, tmp_path: Path) 
         assert bucket.get("there") == file.read_bytes()
 
 
+def test_a_file_that_is_gone_is_no_fault_of_the_store(bucket: Bucket, gate: Gate, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Storage().put(str(tmp_path / "gone"), bucket.url("there"))
+
+    assert gate.asked == []
+
+
 def test_a_small_output_is_one_put(bucket: Bucket, gate: Gate, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x" * PIECE)
 

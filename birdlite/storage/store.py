@@ -148,14 +148,14 @@ class Storage:
             OSError: the file cannot be read.
         """
         place = _parsed(url)
+        with open(path, "rb") as file:
 
-        def put(store: Any) -> None:
-            import obstore
+            def put(store: Any) -> None:
+                import obstore
 
-            with open(path, "rb") as file:
                 obstore.put(store, place.key, file, chunk_size=PIECE, max_concurrency=PIECES)
 
-        self._ask(place, put, writing=True)
+            self._ask(place, put, writing=True)
 
     def _keys(self, place: Place) -> Iterator[str]:
         def begin(store: Any) -> Iterator[Any]:

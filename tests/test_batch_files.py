@@ -23,6 +23,10 @@ def test_a_file_and_an_object_give_the_same_bytes_in_small_blocks(bucket: Bucket
         assert max(map(len, found)) == BLOCK
 
 
+def test_an_empty_object_has_no_blocks(bucket: Bucket) -> None:
+    assert list(blocks(bucket.put("part", b""))) == []
+
+
 @pytest.mark.parametrize(("together", "largest"), [(1, len(DATA)), (256, OBJECTS // 256), (10_000, BLOCK)])
 def test_objects_that_are_read_together_share_the_memory(
     bucket: Bucket, gate: Gate, together: int, largest: int

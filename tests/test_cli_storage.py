@@ -480,6 +480,21 @@ def test_parts_that_are_not_there_are_named(run: Run, bucket: Bucket, place: str
     assert err.endswith(reason + "\n")
 
 
+@pytest.mark.parametrize("format_", ["json", "csv", "txt"])
+def test_a_run_that_fails_leaves_nothing_of_what_is_worth_nothing_by_halves(
+    classify: Classify, bucket: Bucket, gate: Gate, tmp_path: Path, format_: str
+) -> None:
+    long = "# \n" * 40_000
+    listed = bucket.put("list.txt", f"{PICTURES[0]}\n{long}{PICTURES[1]}\n".encode())
+    gate.rule = lambda asked: 500 if asked.range and not asked.range.startswith("bytes=0-") else None
+
+    code, _, err = classify("--retries", 0, "--from", listed, "-o", bucket.url(f"birds.{format_}"))
+
+    assert (code, err.count("\n")) == (3, 1)
+    assert list((tmp_path / "scratch").iterdir()) == []
+    assert bucket.keys() == ["list.txt"]
+
+
 def test_a_run_that_fails_keeps_the_lines_that_were_finished(
     classify: Classify, bucket: Bucket, gate: Gate, tmp_path: Path
 ) -> None:

@@ -6,12 +6,15 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from birdlite import Classifier, FetchSettings, Settings
+from birdlite import Classifier, FetchSettings, Result, Settings
+from birdlite.batch import files
+from birdlite.batch.header import Header, Totals
 from birdlite.batch.header import Run as RunFields
 from birdlite.cli import main
 from birdlite.errors import StorageError
@@ -22,6 +25,7 @@ from tests.batch_runs import WITH_DEMO_MODEL
 from tests.demo_world import PICTURES, slug, species_of
 from tests.fetching import until
 from tests.object_store import Asked, Bucket, Gate
+from tests.origin import PATIENCE
 
 Run = Callable[..., tuple[int, str, str]]
 Classify = Callable[..., tuple[int, str, str]]
@@ -378,6 +382,7 @@ class TestFaults:
         assert [record["error"]["kind"] for record in lines(out)] == ["blocked", "blocked"]  # type: ignore[index]
         assert classify("--offline", "--from", bucket.url("list.txt"))[0] == 3
         assert classify("--offline", "-o", bucket.url("birds.json"), PICTURES[0])[0] == 3
+        assert classify("--offline", "--since-output", bucket.url("runs/"), PICTURES[0])[0] == 3
 
         assert gate.asked == []
 
@@ -447,12 +452,16 @@ def test_a_merge_whose_put_fails_leaves_the_parts_and_nothing_else(
     classify("--shard", "0/1", "-o", bucket.url("run/part-{shard}.jsonl"), PICTURES[0])
     gate.rule = lambda asked: 500 if asked.method == "PUT" else None
 
-    code, _, err = run("merge", "--retries", 0, bucket.url("run/"), "-o", bucket.url("birds.jsonl"))
+    scratch = tmp_path / "another"
+
+    merge = ("merge", "--retries", 0, "--scratch", scratch, bucket.url("run/"))
+    code, _, err = run(*merge, "-o", bucket.url("birds.jsonl"))
 
     reason = "the results cannot be written: 500 Internal Server Error (Broken)"
     assert (code, err) == (3, f"birdlite: error: {bucket.url('birds.jsonl')}: {reason}\n")
+    assert gate.count("PUT", "birds") == 1
     assert bucket.keys() == ["run/part-0.jsonl"]
-    assert list((tmp_path / "scratch").iterdir()) == []
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_merge_does_not_take_its_own_output_for_a_part(classify: Classify, run: Run, bucket: Bucket) -> None:
@@ -524,6 +533,60 @@ def test_python_users_name_objects_as_they_name_files(bucket: Bucket, warm_cache
     with Classifier(Settings(model=DEMO_MODEL, cache_dir=str(warm_cache))) as birds:
         assert birds.classify(urls[0]).ok
         assert [result.target for result in birds.classify_many([bucket.url("album/")])] == urls
+
+
+def test_parts_that_are_merged_share_the_memory(
+    run: Run, bucket: Bucket, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "OBJECTS", 2 * files.BLOCK)
+    totals = Totals(targets=800, mine=400, left_out=0, ok=400, failed=0, list_sha256="0")
+    for shard in range(2):
+        header = Header(
+            RunFields("0", "m", "0", "0", "crop", 3, "both", 0.0, timing=False, since=False, shard=shard, shards=2),
+            totals,
+        )
+        records = ({"index": index, "target": "x" * 100, "status": "ok"} for index in range(shard, 800, 2))
+        bucket.put(f"run/{shard}.jsonl", (header.line() + "".join(json.dumps(one) + "\n" for one in records)).encode())
+
+    code, out, _ = run("merge", bucket.url("run/"))
+
+    assert (code, len(lines(out))) == (0, 800)
+    assert [asked.range for asked in gate.asked].count(f"bytes=0-{files.BLOCK - 1}") == 2
+
+
+def test_a_run_on_objects_alone_imports_no_http_client_of_our_own(bucket: Bucket) -> None:
+    code = (
+        "import sys; from birdlite.cli import main; code = main(sys.argv[1:]);"
+        "print(*sys.modules, file=sys.stderr); sys.exit(code)"
+    )
+    command = [sys.executable, "-c", code, "classify", *WITH_DEMO_MODEL, bucket.put("a.jpg", PICTURES[0].read_bytes())]
+
+    run = subprocess.run(command, capture_output=True, text=True)
+
+    assert run.returncode == 0, run.stderr
+    assert "obstore" in run.stderr.split()
+    assert "birdlite.fetch" not in run.stderr.split()
+
+
+def test_threads_that_wait_for_a_store_end_when_the_run_is_cancelled(
+    bucket: Bucket, gate: Gate, warm_cache: Path
+) -> None:
+    gate.rule = lambda asked: "hold"
+    before = set(threading.enumerate())
+    found: list[Result] = []
+    with Classifier(Settings(model=DEMO_MODEL, cache_dir=str(warm_cache))) as birds:
+        caller = threading.Thread(target=lambda: found.extend(birds.classify_many([bucket.url("a.jpg")])))
+        caller.start()
+        until(lambda: gate.count("GET") == 1)
+
+        birds.cancel()
+
+        caller.join(PATIENCE)
+    assert [result.failure.kind for result in found if result.failure] == ["cancelled"]
+    started = [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("birdlite-fetch")]
+    for thread in started:
+        thread.join(PATIENCE / 4)
+    assert not any(thread.is_alive() for thread in started)
 
 
 def test_a_bench_is_not_measured_on_a_store(run: Run) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from birdlite.cli.parser import Parser
 from birdlite.errors import UsageError
-from birdlite.storage.address import is_storage
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -106,12 +105,10 @@ def _is_file(path: str | None) -> bool:
     """Whether `path` is, or will be, a regular file, or an object."""
     if path is None or path == "-":
         return False
-    if is_storage(path):
-        return True
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (OSError, ValueError):
-        return True  # nothing there yet; what cannot be opened is said when it is opened
+        return True  # an object, or nothing there yet; what cannot be opened is said when it is opened
 
 
 def _shard(text: str) -> Shard:

@@ -459,7 +459,7 @@ def test_a_merge_whose_put_fails_leaves_the_parts_and_nothing_else(
 
     reason = "the results cannot be written: 500 Internal Server Error (Broken)"
     assert (code, err) == (3, f"birdlite: error: {bucket.url('birds.jsonl')}: {reason}\n")
-    assert gate.count("PUT", "birds") == 1
+    assert gate.count("PUT", "birds.jsonl") == 1
     assert bucket.keys() == ["run/part-0.jsonl"]
     assert list(scratch.iterdir()) == []
 

@@ -29,11 +29,13 @@ from birdlite.network.settings import DEFAULTS
 from birdlite.pipeline import Pipeline
 from birdlite.results import Result
 from birdlite.settings import Settings
+from birdlite.storage.address import is_storage
 from birdlite.targets import BadTarget, Target, expand, single
 from birdlite.timing import Timeline
 
 if TYPE_CHECKING:
     from birdlite.fetch import Fetcher
+    from birdlite.storage.store import Storage
 
 WEIGHT_CACHE_FOLDER = "xnnpack"  # under the cache
 
@@ -45,14 +47,22 @@ class Classifier:
     cache to the end, and engines and connections released.
     """
 
-    def __init__(self, settings: Settings | None = None, *, timeline: Timeline | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        timeline: Timeline | None = None,
+        storage: Storage | None = None,
+    ) -> None:
+        """`timeline` is where the time is noted; `storage` has buckets that the caller has open already."""
         self._settings = settings or Settings()
         self._timeline = timeline or Timeline()
+        self._given_storage = storage
         self._cancelled = threading.Event()
         self._closed = False
         self._fetching = threading.Lock()  # around the three below
         self._fetcher: Fetcher | None = None
-        self._connected = False
+        self._connected: set[str] = set()  # the clients that are ready
         if self._settings.fetch != DEFAULTS:
             self._make_fetcher()  # what makes no sense is told before anything runs
         self._cache_dir = None if self._settings.no_cache else self._settings.cache_dir or default_cache_dir()
@@ -104,14 +114,15 @@ class Classifier:
             ModelError: there is no model to classify with.
             EngineError: no runtime can run it.
         """
-        return self.stream(expand(os.fspath(target) for target in targets))
+        names = (os.fspath(target) for target in targets)
+        return self.stream(expand(names, storage=self._storage))
 
     def stream(self, targets: Iterable[Target | BadTarget]) -> Generator[Result, None, None]:
         """Answers for targets that are expanded already. The run ends when the iterator is closed or exhausted."""
         self._cancelled.clear()
         self._run = Pipeline(
             self._engines,
-            fetch=self._fetch,
+            fetch=self._fetch_picture,
             connect=self._connect,
             settings=self._settings,
             timeline=self._timeline,
@@ -139,13 +150,24 @@ class Classifier:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _connect(self) -> None:
-        """Get the HTTP client ready. The first thread to need it does so, the others wait."""
+    @property
+    def _storage(self) -> Storage:
+        if self._given_storage is None:
+            from birdlite.storage.store import Storage
+
+            self._given_storage = Storage(self._settings.fetch)
+        return self._given_storage
+
+    def _connect(self, location: str) -> None:
+        """Get the client ready that `location` needs. The first thread to need it does so, the others wait."""
+        kind = "storage" if is_storage(location) else "http"
+        if kind in self._connected:
+            return
         with self._fetching:
-            if not self._connected:
+            if kind not in self._connected:
                 with self._timeline.span("imports"):
-                    self._make_fetcher().preload()
-                self._connected = True
+                    (self._storage if kind == "storage" else self._make_fetcher()).preload()
+                self._connected.add(kind)
 
     def _make_fetcher(self) -> Fetcher:
         """Import what fetching takes, which a run on local files does without."""
@@ -157,11 +179,16 @@ class Classifier:
                 self._fetcher.close()
         return self._fetcher
 
+    def _fetch_picture(self, location: str) -> bytes:
+        if is_storage(location):
+            return self._storage.fetch(location, (self._cancelled,))
+        return self._fetch(location)
+
     def _fetch(self, url: str, *, max_bytes: int | None = None, timeout: float | None = None) -> bytes:
         return self._make_fetcher().get(url, max_bytes=max_bytes, timeout=timeout)
 
     def _download_model(self, url: str, *, max_bytes: int, timeout: float) -> bytes:
-        self._connect()
+        self._connect(url)
         with self._timeline.span("model fetch"):
             return self._fetch(url, max_bytes=max_bytes, timeout=timeout)
 

@@ -10,6 +10,8 @@
     │   └── EngineMissing           not installed; the message names the extra to install
     ├── OutputError             exit 3: the results cannot be written where they should go
     ├── PartsError              exit 3: parts of a run are missing, doubled, unfinished or of another run
+    ├── StorageError            exit 3: object storage refuses or cannot be reached; of a picture it is a PictureError
+    ├── StorageMissing          exit 3: the client for object storage is not installed; the message names the extra
     └── PictureError            one target failed; the run goes on, and the caller gets a `Failure` of the same kind
 
 Messages are one line, say what was being done to what, and where there is a remedy, name it.
@@ -17,7 +19,11 @@ Messages are one line, say what was being done to what, and where there is a rem
 
 from __future__ import annotations
 
+from typing import Literal
+
 from birdlite.results import FailureKind
+
+StorageCause = Literal["no_object", "no_bucket", "no_credentials", "denied", "other"]
 
 
 class BirdliteError(Exception):
@@ -58,6 +64,19 @@ class OutputError(BirdliteError):
 
 class PartsError(BirdliteError):
     """Files that should be parts of one run are not, or not all of them."""
+
+
+class StorageError(BirdliteError):
+    """Object storage does not do as it is asked. Rooms that know what for raise an error of their own instead."""
+
+    def __init__(self, kind: FailureKind, message: str, cause: StorageCause = "other") -> None:
+        super().__init__(message)
+        self.kind: FailureKind = kind
+        self.cause: StorageCause = cause
+
+
+class StorageMissing(BirdliteError):
+    """The client for object storage is not installed. The message names the extra that brings it."""
 
 
 class PictureError(BirdliteError):

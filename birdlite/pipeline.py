@@ -55,9 +55,9 @@ class Job:
 
 
 class _First(NamedTuple):
-    """The first target is known, and whether it needs the network."""
+    """The first target is known, and where it is if it must be fetched."""
 
-    is_url: bool
+    remote: str | None
 
 
 class _End(NamedTuple):
@@ -84,11 +84,11 @@ class Pipeline:
         engines: EnginePool,
         *,
         fetch: Callable[[str], bytes],
-        connect: Callable[[], None],
+        connect: Callable[[str], None],
         settings: Settings,
         timeline: Timeline,
     ) -> None:
-        """Prepare a run: `fetch` gives the bytes of a URL, `connect` makes it ready to and may be called again."""
+        """Prepare a run: `fetch` gives the bytes of a URL, `connect` gets ready for such and may be called again."""
         self._engines = engines
         self._fetch = fetch
         self._connect = connect
@@ -142,7 +142,7 @@ class Pipeline:
                     yield waiting.pop(turn)
                     turn += 1
             elif isinstance(message, _First):
-                self._prepare(message.is_url)
+                self._prepare(message.remote)
             elif isinstance(message, _End):
                 targets = message.targets
             elif isinstance(message, _Fatal):
@@ -151,10 +151,10 @@ class Pipeline:
                 yield from self._leftovers(waiting)
                 return
 
-    def _prepare(self, network: bool) -> None:
+    def _prepare(self, remote: str | None) -> None:
         """Import what the first picture will need, while the first worker loads the engine: the network first."""
-        if network:
-            self._connect()
+        if remote is not None:
+            self._connect(remote)
         with self._timeline.span("imports"):
             picture.preload()
         self._decoder_ready.set()
@@ -179,7 +179,7 @@ class Pipeline:
         try:
             for target in targets:
                 if count == 0:
-                    self._inbox.put(_First(isinstance(target, Target) and target.kind == "url"))
+                    self._inbox.put(_First(_remote(target)))
                 self._window.acquire()
                 self._slots.acquire()
                 if self._over:
@@ -196,7 +196,7 @@ class Pipeline:
             self._slots.release()
             return
         job = Job(index, target)
-        if target.kind == "url":
+        if target.kind != "file":
             self._downloaders.put(job)
         else:
             self._workers.put(job)
@@ -204,13 +204,8 @@ class Pipeline:
     # Downloaders and workers
 
     def _download(self, jobs: Iterator[Job]) -> None:
-        try:
-            self._connect()
-        except BaseException as error:  # noqa: BLE001 - as in `_feed`
-            self._inbox.put(_Fatal(error))
-            return
         for job in jobs:
-            if self._attempt(job, self._fetch_bytes):
+            if self._attempt(job, self._fetch_remote):
                 self._workers.put(job)
 
     def _classify(self, jobs: Iterator[Job]) -> None:
@@ -239,9 +234,13 @@ class Pipeline:
             return True
         return False
 
+    def _fetch_remote(self, job: Job) -> None:
+        self._connect(job.target.location)
+        self._fetch_bytes(job)
+
     def _fetch_bytes(self, job: Job) -> None:
         with self._timeline.span("image fetch", job.index) as span:
-            if job.target.kind == "url":
+            if job.target.kind != "file":
                 job.data = self._fetch(job.target.location)
             else:
                 job.data = disk.read(job.target.location, self._settings.fetch.max_bytes)
@@ -272,6 +271,10 @@ class Pipeline:
     def _finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
         self._inbox.put(_result(job, outcome))
         self._slots.release()
+
+
+def _remote(target: Target | BadTarget) -> str | None:
+    return target.location if isinstance(target, Target) and target.kind != "file" else None
 
 
 def _result(job: Job, outcome: tuple[Prediction, ...] | Failure) -> Result:

@@ -21,12 +21,15 @@ import stat
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from birdlite.errors import UsageError
+from birdlite.errors import StorageError, UsageError
 from birdlite.results import Failure
+from birdlite.storage.address import is_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from birdlite.storage.store import Storage
+    from birdlite.storage.stream import ObjectStream
     from birdlite.target_files import Found
 
 ListKind = Literal["text", "csv", "jsonl"]
@@ -43,12 +46,16 @@ NumberedLines = Iterator[tuple[int, "str | None"]]
 """Line numbers from 1, and lines without their ends; None for one that is too long."""
 
 
-def check(path: str) -> None:
+def check(path: str, storage: Storage | None = None) -> None:
     """Find out before any work is done whether the list can be read. A pipe is only looked at: it can be read once.
 
     Raises:
         UsageError: there is no such file, it cannot be read, or it is a CSV file without a column of targets.
+        StorageError: it is in object storage, which refuses or cannot be reached.
     """
+    if is_storage(path):
+        next(read_file(path, storage), None)
+        return
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError) as error:
@@ -57,8 +64,11 @@ def check(path: str) -> None:
         next(read_file(path), None)
 
 
-def read_file(path: str) -> Iterator[Found]:
-    """Yield what the list at `path` names; see `read`."""
+def read_file(path: str, storage: Storage | None = None) -> Iterator[Found]:
+    """Yield what the list at `path` names, a file or an object in `storage`; see `read`."""
+    if is_storage(path):
+        yield from _read_object(path, storage)
+        return
     try:
         stream = open(path, "rb")  # noqa: SIM115 - closed below; only its own errors are caught here
     except (OSError, ValueError) as error:
@@ -67,7 +77,19 @@ def read_file(path: str) -> Iterator[Found]:
         yield from read(stream, path)
 
 
-def read(stream: BinaryIO, name: str) -> Iterator[Found]:
+def _read_object(url: str, storage: Storage | None) -> Iterator[Found]:
+    from birdlite.storage.store import Storage
+
+    try:
+        yield from read((storage or Storage()).open(url), url)
+    except StorageError as error:
+        message = f"{url}: the list cannot be read: {error}"
+        if error.cause in ("no_object", "no_bucket") or error.kind == "unsupported":
+            raise UsageError(message) from error
+        raise StorageError(error.kind, message, error.cause) from error
+
+
+def read(stream: BinaryIO | ObjectStream, name: str) -> Iterator[Found]:
     """Yield what an open list called `name` names: texts, or `name:line` with what is wrong with that line.
 
     Raises:
@@ -112,7 +134,7 @@ def first_filled(cells: list[str], columns: list[int]) -> str | None:
     return next((cells[at] for at in columns if at < len(cells) and cells[at]), None)
 
 
-def _lines(stream: BinaryIO, name: str) -> NumberedLines:
+def _lines(stream: BinaryIO | ObjectStream, name: str) -> NumberedLines:
     """Decode and divide, bounded in memory whatever comes. `readline` would hold a line of any length."""
     try:
         # read1 gives what a pipe has now; read would wait until it has a whole chunk.

@@ -1,7 +1,8 @@
-"""What to classify: URLs, files, folders, patterns and lists of them into a lazy stream of targets, for the pipeline.
+"""What to classify: URLs, files, folders, patterns, objects and lists of them into a lazy stream of targets.
 
 Whatever cannot become a picture to read comes out of the same stream at its place as a `BadTarget`, so it gets its
-result like every other target and the ones after it are not held up. Nothing here opens a picture or a connection.
+result like every other target and the ones after it are not held up. Nothing here opens a picture; a connection is made
+only to list a folder in object storage, and to read a list there.
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from birdlite import target_files
+from birdlite.errors import StorageError
 from birdlite.records import NamedTuple
 from birdlite.results import Failure
+from birdlite.storage.address import SCHEMES, parse
 from birdlite.target_files import Found
+
+if TYPE_CHECKING:
+    from birdlite.storage.store import Storage
 
 SAMPLES = (
     "https://upload.wikimedia.org/wikipedia/commons/c/c8/Phalacrocorax_varius_-Waikawa%2C_Marlborough%2C_New_Zealand-8.jpg",
@@ -31,8 +37,8 @@ class Target(NamedTuple):
     """One picture to be read."""
 
     name: str  # as the user gave it, or the path found for it
-    kind: Literal["url", "file"]
-    location: str  # an absolute http(s) URL in ASCII but for its host, without fragment; or a path
+    kind: Literal["url", "file", "object"]
+    location: str  # an absolute http(s) URL in ASCII but for its host, without fragment; a path; or a storage URL
 
 
 class BadTarget(NamedTuple):
@@ -45,48 +51,59 @@ class BadTarget(NamedTuple):
 def single(name: str) -> Target | BadTarget:
     """Take `name` for one URL or one file, whatever it may look like: no folders, no patterns, no lists."""
     scheme = _scheme(name)
+    if scheme in SCHEMES:
+        return _object(name.strip())
     return _url(name.strip(), scheme) if scheme else Target(name, "file", name)
 
 
 def expand(
-    arguments: Iterable[str], lists: Sequence[str] = (), *, stdin: BinaryIO | None = None
+    arguments: Iterable[str],
+    lists: Sequence[str] = (),
+    *,
+    stdin: BinaryIO | None = None,
+    storage: Storage | None = None,
 ) -> Iterator[Target | BadTarget]:
     """Yield the targets of a command line: `arguments` as given, then what is in the files `lists`.
 
+    `storage` is where folders and lists in object storage are read, with the defaults of the command line if None.
     `-` among either is a list on `stdin`. The lines of a list are what an argument can be, only not `-`; relative paths
     in it are relative to the current folder, not to the list.
 
     Raises:
         UsageError: at once if a list cannot be read or is CSV without a column of targets; while iterating if that
             turns out only then (standard input, a list that has changed since).
+        StorageError: a list is in object storage, which refuses or cannot be reached.
+        StorageMissing: there is no client for object storage.
     """
     from_files = [path for path in lists if path != "-"]
     if from_files:
         from birdlite.target_list import check
 
         for path in from_files:
-            check(path)
-    return _expand(arguments, lists, stdin)
+            check(path, storage)
+    return _expand(arguments, lists, stdin, storage)
 
 
-def _expand(arguments: Iterable[str], lists: Sequence[str], stdin: BinaryIO | None) -> Iterator[Target | BadTarget]:
+def _expand(
+    arguments: Iterable[str], lists: Sequence[str], stdin: BinaryIO | None, storage: Storage | None
+) -> Iterator[Target | BadTarget]:
     for argument in arguments:
         if argument == "-":
-            yield from _listed("-", stdin)
+            yield from _listed("-", stdin, storage)
             stdin = None
         else:
-            yield from _locate(argument)
+            yield from _locate(argument, storage)
     for path in lists:
-        yield from _listed(path, stdin)
+        yield from _listed(path, stdin, storage)
         if path == "-":
             stdin = None
 
 
-def _listed(path: str, stdin: BinaryIO | None) -> Iterator[Target | BadTarget]:
+def _listed(path: str, stdin: BinaryIO | None, storage: Storage | None) -> Iterator[Target | BadTarget]:
     from birdlite import target_list
 
     if path != "-":
-        lines = target_list.read_file(path)
+        lines = target_list.read_file(path, storage)
     elif stdin is not None:
         lines = target_list.read(stdin, "stdin")
     else:
@@ -94,14 +111,17 @@ def _listed(path: str, stdin: BinaryIO | None) -> Iterator[Target | BadTarget]:
         return
     for text, failure in lines:
         if failure is None:
-            yield from _locate(text)
+            yield from _locate(text, storage)
         else:
             yield BadTarget(text, failure)
 
 
-def _locate(name: str) -> Iterator[Target | BadTarget]:
+def _locate(name: str, storage: Storage | None) -> Iterator[Target | BadTarget]:
     """Find what one argument or one line of a list stands for."""
     scheme = _scheme(name)
+    if scheme in SCHEMES:
+        yield from _stored(name.strip(), storage)
+        return
     if scheme:
         yield _url(name.strip(), scheme)
         return
@@ -129,6 +149,33 @@ def _found(paths: Iterator[Found]) -> Iterator[Target | BadTarget]:
         yield Target(path, "file", path) if failure is None else BadTarget(path, failure)
 
 
+def _stored(name: str, storage: Storage | None) -> Iterator[Target | BadTarget]:
+    """One object, or the pictures in a folder of them, in the order of their keys."""
+    target = _object(name)
+    if isinstance(target, BadTarget) or not parse(name).is_folder:
+        yield target
+        return
+    from birdlite.storage.store import Storage
+
+    empty = True
+    try:
+        for url in (storage or Storage()).pictures(name, target_files.SUFFIXES):
+            empty = False
+            yield Target(url, "object", url)
+    except StorageError as error:
+        yield BadTarget(name, Failure(error.kind, f"{name}: {error}"))
+    else:
+        if empty:
+            yield BadTarget(name, Failure("not_found", f"{name}: no pictures in this folder"))
+
+
+def _object(name: str) -> Target | BadTarget:
+    try:
+        return Target(name, "object", parse(name).url)
+    except ValueError as error:
+        return BadTarget(name, Failure("unsupported", f"{name}: {error}"))
+
+
 def _scheme(name: str) -> str:
     """Give the lower-case scheme if `name` is meant as a URL, otherwise nothing."""
     scheme, colon, rest = name.strip().partition(":")
@@ -149,7 +196,9 @@ def _url(name: str, scheme: str) -> Target | BadTarget:
     if scheme == "file":
         return BadTarget(name, Failure("unsupported", f"{name}: give the path without file://"))
     if scheme not in ("http", "https"):
-        return BadTarget(name, Failure("unsupported", f"{name}: {scheme}: is not supported, only http and https"))
+        return BadTarget(
+            name, Failure("unsupported", f"{name}: {scheme}: is not supported, only http, https, s3, gs and az")
+        )
     rest = name.partition("#")[0].partition(":")[2]
     authority = re.split("[/?]", rest[2:], maxsplit=1)[0]
     tail = rest[2 + len(authority) :]

@@ -13,6 +13,7 @@ import importlib.util
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,7 @@ def main() -> None:
     _prove_that_nothing_superfluous_is_here()
     _prove_that_the_demo_names_its_birds()
     _prove_that_every_format_is_read()
+    _prove_that_storage_is_reached_if_its_client_is_here()
     _prove_that_nothing_is_compiled_at_run_time()
 
 
@@ -90,6 +92,26 @@ def _prove_that_every_format_is_read() -> None:
     for result in document["results"]:
         assert result["predictions"][0]["name"] == "Demoavis cristata", result
     print(f"read: {', '.join(FORMATS)}")
+
+
+def _prove_that_storage_is_reached_if_its_client_is_here() -> None:
+    """As far as that can be shown without a store: a connection is tried, and refused."""
+    if _is_absent("obstore"):
+        print("built without the extra cloud: no object storage")
+        return
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        environment = {
+            **os.environ,
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{nobody.getsockname()[1]}",
+            "AWS_ACCESS_KEY_ID": "somebody",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+        }
+        command = [sys.executable, "-m", "birdlite", "classify", "--retries", "0", "--from", "s3://bucket/list.txt"]
+        run = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert run.returncode == 3, run.stderr
+    assert "no connection to the store: Connection refused" in run.stderr, run.stderr
+    print("the client for object storage is there")
 
 
 def _prove_that_nothing_is_compiled_at_run_time() -> None:

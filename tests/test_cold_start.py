@@ -14,7 +14,19 @@ from tests.demo_world import PICTURES
 ROOT = Path(__file__).parents[1]
 
 NETWORK = {"httpx", "httpcore", "anyio", "asyncio", "ssl", "http", "http.client", "socket", "certifi"}
-HEAVY = {"numpy", "onnxruntime", "tensorflow", "tflite_runtime", "ai_edge_litert", "rich", "click", "pygments"}
+HEAVY = {
+    "obstore",
+    "birdlite.storage.stream",
+    "birdlite.storage.faults",
+    "numpy",
+    "onnxruntime",
+    "tensorflow",
+    "tflite_runtime",
+    "ai_edge_litert",
+    "rich",
+    "click",
+    "pygments",
+}
 # Cheap one by one, and together a third of a run: what each costs stands in docs/decisions.
 SLOW = {"dataclasses", "inspect", "pathlib", "logging", "tempfile", "shutil", "concurrent", "importlib.metadata"}
 SLOW |= {"importlib.resources", "platformdirs", "xml", "email", "urllib.request"}

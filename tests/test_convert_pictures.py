@@ -13,6 +13,7 @@ from birdlite.errors import ModelUnavailable, UsageError
 from birdlite.fetch import FetchSettings
 from birdlite.picture import decode
 from tests.demo_world import PICTURES
+from tests.object_store import Bucket
 from tests.origin import Origin
 
 SIDE = 32
@@ -36,6 +37,13 @@ def test_a_picture_may_be_on_a_server(origin: Origin) -> None:
     origin.serve("/bird.png", PICTURES[0].read_bytes())
 
     assert choose([origin.url("/bird.png")], SIDE, SETTINGS, birds=False) == [shown(PICTURES[0])]
+
+
+def test_pictures_and_lists_may_be_in_a_bucket(bucket: Bucket) -> None:
+    url = bucket.put("bird.png", PICTURES[0].read_bytes())
+
+    assert choose([url], SIDE, SETTINGS, birds=False) == [shown(PICTURES[0])]
+    assert choose([bucket.put("list.txt", url.encode())], SIDE, SETTINGS, birds=False) == [shown(PICTURES[0])]
 
 
 def test_without_pictures_of_the_user_the_drawings_are_taken_and_for_birds_the_samples(origin: Origin) -> None:

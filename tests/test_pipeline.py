@@ -266,7 +266,7 @@ def scripted(
 
     pool = EnginePool(lambda: model, engine)
     settings = Settings(workers=workers, ordered=ordered, fetch=FetchSettings(downloads=downloads))
-    return Pipeline(pool, fetch=lambda _: b"", connect=lambda: None, settings=settings, timeline=Timeline())
+    return Pipeline(pool, fetch=lambda _: b"", connect=lambda _: None, settings=settings, timeline=Timeline())
 
 
 def endless(seen: list[int]) -> Iterator[Target | BadTarget]:

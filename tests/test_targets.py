@@ -17,7 +17,7 @@ import pytest
 from birdlite.errors import UsageError
 from birdlite.network.address import address
 from birdlite.results import Failure
-from birdlite.targets import SAMPLES, BadTarget, Target, expand
+from birdlite.targets import SAMPLES, BadTarget, Target, expand, single
 from tests.targeting import failure_of, nobody, only
 
 REPO = Path(__file__).parents[1]
@@ -56,6 +56,17 @@ class TestUrls:
     def test_only_what_is_illegal_in_a_url_is_encoded(self, given: str, location: str) -> None:
         assert only(given) == Target(given, "url", location)
 
+    @pytest.mark.parametrize(
+        ("given", "location"),
+        [
+            ("s3://bucket/a b%20c?d#e.jpg", "s3://bucket/a b%20c?d#e.jpg"),
+            ("GS://bucket/a.jpg", "gs://bucket/a.jpg"),
+            (" az://container/a.jpg\n", "az://container/a.jpg"),
+        ],
+    )
+    def test_an_object_is_one_target_and_its_key_is_left_as_it_is(self, given: str, location: str) -> None:
+        assert only(given) == single(given) == Target(given.strip(), "object", location)
+
     def test_whitespace_around_a_url_is_dropped(self) -> None:
         assert only(" \thttps://example.org/a.jpg\r\n") == Target(
             "https://example.org/a.jpg", "url", "https://example.org/a.jpg"
@@ -71,10 +82,16 @@ class TestUrls:
         ("given", "message"),
         [
             ("file:///etc/passwd", "file:///etc/passwd: give the path without file://"),
-            ("ftp://example.org/a.jpg", "ftp://example.org/a.jpg: ftp: is not supported, only http and https"),
-            ("S3://bucket/a.jpg", "S3://bucket/a.jpg: s3: is not supported, only http and https"),
-            ("git+ssh://host/a", "git+ssh://host/a: git+ssh: is not supported, only http and https"),
-            ("data:image/png;base64,AAAA", "data:image/png;base64,AAAA: data: is not supported, only http and https"),
+            (
+                "ftp://example.org/a.jpg",
+                "ftp://example.org/a.jpg: ftp: is not supported, only http, https, s3, gs and az",
+            ),
+            ("s3a://bucket/a.jpg", "s3a://bucket/a.jpg: s3a: is not supported, only http, https, s3, gs and az"),
+            ("git+ssh://host/a", "git+ssh://host/a: git+ssh: is not supported, only http, https, s3, gs and az"),
+            (
+                "data:image/png;base64,AAAA",
+                "data:image/png;base64,AAAA: data: is not supported, only http, https, s3, gs and az",
+            ),
             ("http://", "http://: no usable host in this URL"),
             ("http:///a.jpg", "http:///a.jpg: no usable host in this URL"),
             ("http:a.jpg", "http:a.jpg: no usable host in this URL"),

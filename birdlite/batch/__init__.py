@@ -6,6 +6,7 @@
     part.py       from the journal to the part under its final name
     earlier.py    what earlier runs have classified already
     selection.py  all of this applied to the stream of targets, between `targets` and the pipeline
+    files.py     parts found and read, in files or in object storage
     record_file.py  records read back from a part
     merge.py      parts into one output
 

@@ -6,15 +6,19 @@ known and ten million asked for, the chance that any one is taken for another by
 
 from __future__ import annotations
 
-import os
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from birdlite import log
-from birdlite.batch.record_file import outputs_at, read_records
+from birdlite.batch.files import outputs_at, same
+from birdlite.batch.record_file import read_records
 from birdlite.batch.shard import key_of, octets_of
 from birdlite.errors import PartsError
+
+if TYPE_CHECKING:
+    from birdlite.storage.store import Storage
 
 
 class Earlier:
@@ -43,20 +47,23 @@ class Earlier:
         return at < len(bucket) and bucket[at] == key
 
 
-def read_earlier(places: Iterable[str], model_sha256: str, *, own: str | None = None) -> Earlier:
-    """Read the outputs at `places` (files, folders, patterns); those of other models count for nothing.
+def read_earlier(
+    places: Iterable[str], model_sha256: str, *, own: str | None = None, storage: Storage | None = None
+) -> Earlier:
+    """Read the outputs at `places` (files, folders, patterns; some may be in `storage`); of other models, none counts.
 
     `own` is the output that is being made, which is not earlier.
 
     Raises:
         UsageError: there is nothing at one of them.
         PartsError: a file has no header, so nobody knows which model made it, or it is damaged.
+        StorageError: object storage refuses or cannot be reached.
     """
     earlier = Earlier()
-    for path in (path for place in places for path in outputs_at(place)):
-        if own is not None and os.path.exists(own) and os.path.samefile(own, path):
+    for path in (path for place in places for path in outputs_at(place, storage)):
+        if own is not None and same(own, path):
             continue
-        header, records = read_records(path)
+        header, records = read_records(path, storage)
         if header is None:
             raise PartsError(
                 f"{path}: no header, so nobody knows which model made it; --since-output takes parts, and outputs of"

@@ -80,16 +80,6 @@ def parse_header(line: bytes) -> Header | None:
     return Header(run, Totals(*(values[name] for name in Totals._fields)))
 
 
-def read_header(path: str) -> Header | None:
-    """The header of the file at `path`; None if its first line is none.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with open(path, "rb") as file:
-        return parse_header(file.readline(HEADER_LIMIT))
-
-
 def difference(was: Run, now: Run, *, apart_from: tuple[str, ...] = ()) -> str | None:
     """The first parameter in which two runs differ, as `top was 3 and is 5`; None if they are one run."""
     for name in Run._fields:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from birdlite.batch.header import Header, Run, Totals, difference
 from birdlite.batch.record_file import Record, read_records
 from birdlite.errors import PartsError
 from birdlite.records import NamedTuple
+
+if TYPE_CHECKING:
+    from birdlite.storage.store import Storage
 
 SHOWN = 10  # missing shards to name; the rest is counted
 
@@ -30,7 +34,7 @@ class Parts(NamedTuple):
         return Header(self.run, self.totals).line()
 
 
-def open_parts(paths: Iterable[str]) -> Parts:
+def open_parts(paths: Iterable[str], storage: Storage | None = None) -> Parts:
     """Read the headers, and see whether they belong together.
 
     Raises:
@@ -39,7 +43,7 @@ def open_parts(paths: Iterable[str]) -> Parts:
     found: dict[int, tuple[str, Header, Totals]] = {}
     first: tuple[str, Header, Totals] | None = None
     for path in paths:
-        header, _ = read_records(path)
+        header, _ = read_records(path, storage)
         if header is None:
             raise PartsError(f"{path}: not a part: it does not begin with the header that --shard and --resume write")
         if header.totals is None:
@@ -58,7 +62,7 @@ def open_parts(paths: Iterable[str]) -> Parts:
     return Parts([path for path, _, _ in ordered], [header for _, header, _ in ordered], run, _sum(ordered))
 
 
-def merged(parts: Parts) -> Iterator[Record]:
+def merged(parts: Parts, storage: Storage | None = None) -> Iterator[Record]:
     """The records of all parts, by index.
 
     Raises:
@@ -66,7 +70,12 @@ def merged(parts: Parts) -> Iterator[Record]:
     """
     expected = parts.totals
     before, count = -1, 0
-    for index, record in heapq.merge(*map(_checked, parts.paths, parts.headers), key=lambda pair: pair[0]):
+    together = len(parts.paths)
+    records = (
+        _checked(path, header, read_records(path, storage, together=together)[1])
+        for path, header in zip(parts.paths, parts.headers, strict=True)
+    )
+    for index, record in heapq.merge(*records, key=lambda pair: pair[0]):
         if index == before:
             raise PartsError(f"target {index} is in two parts")
         if index >= expected.targets:
@@ -78,10 +87,10 @@ def merged(parts: Parts) -> Iterator[Record]:
         raise PartsError(f"{missing} of {expected.targets} targets are in no part")
 
 
-def _checked(path: str, header: Header) -> Iterator[tuple[int, Record]]:
+def _checked(path: str, header: Header, records: Iterator[Record]) -> Iterator[tuple[int, Record]]:
     """One part's records with their indexes."""
     before, count, failed = -1, 0, 0
-    for record in read_records(path)[1]:
+    for record in records:
         index = record["index"]
         if index <= before:
             raise PartsError(f"{path}: target {index} comes after target {before}")

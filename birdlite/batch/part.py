@@ -1,8 +1,9 @@
 """The output of one shard: `NAME.partial` while it grows, `NAME` once it is complete. A `Writer`, driven by `cli.run`.
 
-Under its final name a part is a header with its totals and then its records, by index. It gets there by a rename, so
-whoever finds `NAME` has all of it; and because nothing in it depends on the order in which pictures were finished, two
-runs with --no-timing give the same bytes, killed and taken up again or not.
+Under its final name a part is a header with its totals and then its records, by index. It gets there by a rename, or in
+object storage by a put, so whoever finds `NAME` has all of it; what grows is always on this machine. Because nothing
+in it depends on the order in which pictures were finished, two runs with --no-timing give the same bytes, killed and
+taken up again or not.
 
 `begin`, `has` and `end` are called by the pipeline's feeder, which knows the list; the rest by the caller's thread.
 """
@@ -11,15 +12,21 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import TYPE_CHECKING
 
 from birdlite import log
-from birdlite.batch.header import Header, Run, Totals, difference, parse_header, read_header
+from birdlite.batch.header import Header, Run, Totals, difference
 from birdlite.batch.journal import Journal, target_in
-from birdlite.errors import OutputError
+from birdlite.batch.record_file import read_lines
+from birdlite.errors import OutputError, PartsError
 from birdlite.results import Result
+from birdlite.storage.address import is_storage
 from birdlite.writers import RunFacts
-from birdlite.writers.output import open_output
+from birdlite.writers.output import check_output, open_output
 from birdlite.writers.record import record, to_json
+
+if TYPE_CHECKING:
+    from birdlite.storage.store import Storage
 
 SUFFIX = ".partial"
 _AGAIN = "run without --resume to begin anew"
@@ -28,9 +35,18 @@ _AGAIN = "run without --resume to begin anew"
 class Part:
     """One part, from its first record to its final name."""
 
-    def __init__(self, path: str, *, resume: bool = False, retry_failed: bool = False, times: bool = True) -> None:
-        """Prepare the part at `path`; nothing is opened yet."""
+    def __init__(
+        self,
+        path: str,
+        *,
+        resume: bool = False,
+        retry_failed: bool = False,
+        times: bool = True,
+        storage: Storage | None = None,
+    ) -> None:
+        """Prepare the part at `path`; nothing is opened yet. `storage` is for a path in object storage."""
         self.path = path
+        self._storage = storage
         self._partial = path + SUFFIX
         self._resume = resume
         self._retry_failed = retry_failed
@@ -58,6 +74,8 @@ class Part:
             if self._closed:
                 return False
             header = Header(run)
+            if is_storage(self.path):
+                self._partial = self._journal_of_object()
             if self._resume and not os.path.exists(self._partial) and self._is_complete(run):
                 return False
             journal = Journal(self._partial)
@@ -121,10 +139,13 @@ class Part:
         places = self._journal.places
         mine, failed = len(places), places.failed
         totals = self._header.totals._replace(mine=mine, ok=mine - failed, failed=failed)
-        with open_output(self.path, "jsonl", whole=True) as output:
-            output.stream.write(Header(self._header.run, totals).line())
-            for offset in places:
-                output.stream.write(self._journal.line_at(offset).decode())
+        try:
+            with open_output(self.path, "jsonl", whole=True, storage=self._storage) as output:
+                output.stream.write(Header(self._header.run, totals).line())
+                for offset in places:
+                    output.stream.write(self._journal.line_at(offset).decode())
+        except OutputError as error:
+            raise OutputError(f"{error}; all records are in {self._partial}, where --resume finds them") from error
         self._journal.remove()
 
     def __enter__(self) -> Part:
@@ -144,11 +165,11 @@ class Part:
     def _is_complete(self, run: Run) -> bool:
         """Whether there is nothing to do. To try failures again, a complete part becomes a journal once more."""
         try:
-            header = read_header(self.path)
+            header, _ = read_lines(self.path, self._storage)
         except FileNotFoundError:
             return False
-        except OSError as error:
-            raise OutputError(f"{self.path}: cannot be read: {error.strerror or error}") from error
+        except PartsError as error:
+            raise OutputError(str(error)) from error
         if header is None or header.totals is None:
             raise OutputError(f"{self.path}: not an output of --shard or --resume; {_AGAIN}, and replace it")
         self._refuse_another(header.run, run, self.path)
@@ -161,13 +182,24 @@ class Part:
 
     def _reopen(self, header: Header) -> None:
         """Make a journal of the complete part, which stays until a better one takes its name."""
-        with open_output(self._partial, "jsonl", whole=True) as output, open(self.path, "rb") as file:
-            first = file.readline()
-            if parse_header(first) != header:
+        try:
+            again, lines = read_lines(self.path, self._storage)
+            if again != header:
                 raise OutputError(f"{self.path}: somebody else has changed this file")
-            output.stream.write(Header(header.run).line())
-            for line in file:
-                output.stream.write(line.decode())
+            with open_output(self._partial, "jsonl", whole=True) as output:
+                output.stream.write(Header(header.run).line())
+                for line in lines:
+                    output.stream.write(line.decode() + "\n")
+        except (PartsError, FileNotFoundError) as error:
+            raise OutputError(f"{self.path}: somebody else has changed this file: {error}") from error
+
+    def _journal_of_object(self) -> str:
+        """The journal of a part in object storage. That it can be put there is looked at before the work is done."""
+        from birdlite.storage.scratch import name_for, scratch_folder
+
+        check_output(self.path, self._storage)
+        folder = scratch_folder(None if self._storage is None else self._storage.scratch)
+        return os.path.join(folder, name_for(self.path) + SUFFIX)
 
     def _refuse_another(self, was: Run, now: Run, path: str) -> None:
         changed = difference(was, now)

@@ -1,66 +1,59 @@
-"""Outputs read back: the header and the records of a JSON lines file. For `merge` and `earlier`.
-
-A file is read a block at a time and is not kept open between blocks, so that any number of parts can be read at once.
-"""
+"""Outputs read back: header and records of JSON lines, in a file or an object. For `merge`, `earlier`, `part`."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from typing import Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
+from birdlite.batch.files import blocks
 from birdlite.batch.header import HEADER_LIMIT, Header, parse_header
-from birdlite.errors import PartsError, UsageError
+from birdlite.errors import PartsError
 from birdlite.results import Failure, ImageInfo, Prediction, Result, Times
-from birdlite.target_files import is_pattern
 
-BLOCK = 1 << 15  # bytes of each file in memory, and what is left of a line
+if TYPE_CHECKING:
+    from birdlite.storage.store import Storage
+
 LINE_LIMIT = 1 << 24  # bytes; a thousand candidates and the longest of names are far shorter
 
 Record = dict[str, Any]
 
 
-def outputs_at(place: str) -> list[str]:
-    """The outputs that an argument names: a file, a folder's `*.jsonl`, or what a pattern matches, by name.
-
-    An empty folder and a pattern without matches name none: so it is before the first run.
-
-    Raises:
-        UsageError: there is no such file or folder.
-    """
-    if os.path.isdir(place):
-        return [
-            os.path.join(place, name)
-            for name in sorted(os.listdir(place))
-            if name.endswith(".jsonl") and not name.startswith(".")
-        ]
-    if os.path.exists(place):
-        return [place]
-    if is_pattern(place):
-        from glob import glob
-
-        return sorted(path for path in glob(place, recursive=True) if os.path.isfile(path))
-    raise UsageError(f"{place}: no such file or folder")
-
-
-def read_records(path: str) -> tuple[Header | None, Iterator[Record]]:
-    """The header of a file, None if it has none, and its records, lazily.
+def read_records(
+    path: str, storage: Storage | None = None, *, together: int = 1
+) -> tuple[Header | None, Iterator[Record]]:
+    """The header of an output, None if it has none, and its records, lazily, while `together` outputs are read at once.
 
     Raises:
         PartsError: it cannot be read; while iterating also: a line is no record, or the last one is torn.
     """
     try:
-        with open(path, "rb") as file:
-            first = file.readline(HEADER_LIMIT)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    header = parse_header(first)
-    return header, _records(path, 0 if header is None else len(first), 1 if header is None else 2)
+        header, lines = read_lines(path, storage, together=together)
+    except FileNotFoundError:
+        raise PartsError(f"{path}: cannot be read: no such file") from None
+    return header, _records(path, lines, 1 if header is None else 2)
 
 
-def _records(path: str, offset: int, first: int) -> Iterator[Record]:
-    for number, line in enumerate(_lines(path, offset), first):
+def read_lines(
+    path: str, storage: Storage | None = None, *, together: int = 1
+) -> tuple[Header | None, Iterator[bytes]]:
+    """The header, None if the first line is none, and the lines behind it, without their ends.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        PartsError: it cannot be read.
+    """
+    lines = _lines(path, storage, together)
+    first = next(lines, None)
+    if first is None:
+        return None, lines
+    header = parse_header(first) if len(first) < HEADER_LIMIT else None
+    return header, lines if header is not None else chain((first,), lines)
+
+
+def _records(path: str, lines: Iterator[bytes], first: int) -> Iterator[Record]:
+    for number, line in enumerate(lines, first):
         try:
             record = json.loads(line)
             index, target, status = record["index"], record["target"], record["status"]
@@ -71,25 +64,15 @@ def _records(path: str, offset: int, first: int) -> Iterator[Record]:
         yield record
 
 
-def _lines(path: str, offset: int) -> Iterator[bytes]:
+def _lines(path: str, storage: Storage | None, together: int) -> Iterator[bytes]:
     rest = b""
-    while block := _block(path, offset):
-        offset += len(block)
+    for block in blocks(path, storage, together=together):
         *lines, rest = (rest + block).split(b"\n")
         yield from lines
         if len(rest) > LINE_LIMIT:
             raise PartsError(f"{path}: a line longer than {LINE_LIMIT} bytes")
     if rest:
         yield rest
-
-
-def _block(path: str, offset: int) -> bytes:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            file.seek(offset)
-            return file.read(BLOCK)
-    except OSError as error:
-        raise _unreadable(path, error) from error
 
 
 def result_of(record: Record) -> Result:
@@ -111,7 +94,3 @@ def result_of(record: Record) -> Result:
         )
     except (TypeError, KeyError) as error:
         raise PartsError(f"the record of target {record['index']} is not birdlite's: {error}") from None
-
-
-def _unreadable(path: str, error: OSError) -> PartsError:
-    return PartsError(f"{path}: cannot be read: {error.strerror or error}")

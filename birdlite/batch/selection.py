@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from birdlite import __version__
 from birdlite.batch.earlier import Earlier, read_earlier
@@ -19,15 +20,28 @@ from birdlite.results import Result
 from birdlite.settings import Settings
 from birdlite.targets import BadTarget, Target
 
+if TYPE_CHECKING:
+    from birdlite.storage.store import Storage
+
 
 class Selection:
     """What one run takes of a list. `of` runs in the pipeline's feeder, `placed` in the caller's thread."""
 
-    def __init__(self, shard: Shard = WHOLE, since: Sequence[str] = (), part: Part | None = None) -> None:
-        """Take `shard`, without what the outputs at `since` have; `part` keeps the results, if they are to be kept."""
+    def __init__(
+        self,
+        shard: Shard = WHOLE,
+        since: Sequence[str] = (),
+        part: Part | None = None,
+        storage: Storage | None = None,
+    ) -> None:
+        """Take `shard`, without what the outputs at `since` have; `part` keeps the results, if they are to be kept.
+
+        `storage` is where some of `since` may be.
+        """
         self.shard = shard
         self.part = part
         self._since = since
+        self._storage = storage
         self._positions: dict[int, int] = {}  # in the pipeline's count -> in the whole list; those under way
 
     @property
@@ -52,7 +66,8 @@ class Selection:
             if self.part is not None and not self.part.begin(describe(model)):
                 return
             if self._since:
-                earlier = read_earlier(self._since, model.sha256, own=None if self.part is None else self.part.path)
+                own = None if self.part is None else self.part.path
+                earlier = read_earlier(self._since, model.sha256, own=own, storage=self._storage)
         digest = hashlib.sha256()
         count = given = left_out = 0
         for position, target in enumerate(whole):

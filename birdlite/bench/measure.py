@@ -104,7 +104,7 @@ def _files(paths: Sequence[str]) -> list[Target]:
     for target in expand(paths):
         if isinstance(target, BadTarget):
             raise UsageError(target.failure.message)
-        if target.kind == "url":
+        if target.kind != "file":
             raise UsageError(f"{target.name}: a server's speed is not measured here; name files")
         if len(targets) == MAX_PICTURES:
             raise UsageError(f"more than {MAX_PICTURES:,} pictures; fewer tell as much")

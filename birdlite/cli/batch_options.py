@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from birdlite.batch.part import Part
     from birdlite.batch.selection import Selection
     from birdlite.batch.shard import Shard
+    from birdlite.storage.store import Storage
     from birdlite.writers import Format
 
 SHARD_VARIABLES = ("JOB_COMPLETION_INDEX", "BIRDLITE_SHARDS")
@@ -41,9 +42,23 @@ def add_batch_options(parser: Parser) -> None:
         help="leave out what has an answer by the same model in PATH: a part, a folder of *.jsonl, or a glob;"
         " may be repeated",
     )
+    add_scratch_option(parser, group)
 
 
-def select(values: Namespace, format_: Format, environment: Mapping[str, str]) -> Selection | None:
+def add_scratch_option(parser: Parser, group: str) -> None:
+    """Where an output is before it is in object storage."""
+    parser.option(
+        "--scratch",
+        metavar="DIR",
+        group=group,
+        help="where an --output in object storage is made before it is put there, and --resume looks for what is"
+        " unfinished (default: a folder of your own in TMPDIR)",
+    )
+
+
+def select(
+    values: Namespace, format_: Format, environment: Mapping[str, str], storage: Storage | None = None
+) -> Selection | None:
     """What the options ask for; None for a plain run. `{shard}` in `values.output` is replaced.
 
     Raises:
@@ -66,10 +81,10 @@ def select(values: Namespace, format_: Format, environment: Mapping[str, str]) -
     shard = shard or WHOLE
     if values.output is not None:
         values.output = shard.named(values.output)
-    return Selection(shard, values.since_output, _part(values, format_))
+    return Selection(shard, values.since_output, _part(values, format_, storage), storage)
 
 
-def _part(values: Namespace, format_: Format) -> Part | None:
+def _part(values: Namespace, format_: Format, storage: Storage | None) -> Part | None:
     """The part that the output is: JSON lines in a file. Whatever else it is, is written as in a plain run."""
     if format_ != "jsonl" or not _is_file(values.output):
         if values.resume:
@@ -77,17 +92,23 @@ def _part(values: Namespace, format_: Format) -> Part | None:
         return None
     from birdlite.batch.part import Part
 
-    return Part(values.output, resume=values.resume, retry_failed=values.retry_failed, times=values.timing is not False)
+    return Part(
+        values.output,
+        resume=values.resume,
+        retry_failed=values.retry_failed,
+        times=values.timing is not False,
+        storage=storage,
+    )
 
 
 def _is_file(path: str | None) -> bool:
-    """Whether `path` is, or will be, a regular file."""
+    """Whether `path` is, or will be, a regular file, or an object."""
     if path is None or path == "-":
         return False
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (OSError, ValueError):
-        return True  # nothing there yet; what cannot be opened is said when it is opened
+        return True  # an object, or nothing there yet; what cannot be opened is said when it is opened
 
 
 def _shard(text: str) -> Shard:

@@ -22,6 +22,7 @@ from birdlite.cli.values import fraction, whole
 from birdlite.errors import UsageError
 from birdlite.models.catalog import DEFAULT_MODEL
 from birdlite.settings import DEFAULT_TOP, Settings
+from birdlite.storage.store import Storage
 from birdlite.targets import SAMPLES, expand
 from birdlite.timing import Timeline, clock, process_start
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 A TARGET is an http(s) URL, a file, a folder (searched for pictures), a glob, or - for a list on standard input.
+Targets, lists and outputs may be in object storage (extra `cloud`): s3://BUCKET/KEY, gs://BUCKET/KEY, az://CONTAINER/KEY;
+a folder there ends with a slash. Credentials are read from the variables that the stores' own tools use.
 Every option can also be set in the environment: --max-bytes as BIRDLITE_MAX_BYTES.
 Exit codes: 0 all classified, 1 some targets failed, 2 wrong usage, 3 nothing could run, 130/143 interrupted.
 """
@@ -42,7 +45,8 @@ def main(argv: Sequence[str], started: float) -> int:
     values = _parser().parse(argv)
     settings = _settings(values)
     format_ = values.format or guess_format(values.output)
-    selection = select(values, format_, os.environ)
+    storage = Storage(settings.fetch, scratch=values.scratch)
+    selection = select(values, format_, os.environ, storage)
     options = RunOptions(
         format=format_,
         output=values.output,
@@ -56,14 +60,15 @@ def main(argv: Sequence[str], started: float) -> int:
         raise UsageError("nothing to classify: give URLs, files or folders, --from LIST, or --samples")
     console = open_console(values)
     arguments = [*(SAMPLES if values.samples else ()), *values.targets]
-    targets = expand(arguments, values.lists, stdin=None if sys.stdin is None else sys.stdin.buffer)
+    stdin = None if sys.stdin is None else sys.stdin.buffer
+    targets = expand(arguments, values.lists, stdin=stdin, storage=storage)
     timeline.add("imports", started, clock())
-    return run(settings, targets, options, console, timeline, selection)
+    return run(settings, targets, options, console, timeline, selection, storage)
 
 
 def _parser() -> Parser:
     parser = Parser("birdlite classify", "Name the birds in pictures: the best candidates for each.", EPILOG)
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help="URL, file, folder, glob, or - for a list")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help="URL, file, folder, glob, object, or - for a list")
     group = parser.add_argument_group("what to classify")
     parser.options(
         "--from",

@@ -6,20 +6,24 @@ import os
 from collections.abc import Iterator, Sequence
 
 from birdlite import log
+from birdlite.batch.files import outputs_at, same
 from birdlite.batch.merge import merged, open_parts
-from birdlite.batch.record_file import outputs_at, result_of
+from birdlite.batch.record_file import result_of
 from birdlite.cli import EXIT_FAILURES, EXIT_OK
-from birdlite.cli.options import add_log_options, open_console
+from birdlite.cli.batch_options import add_scratch_option
+from birdlite.cli.options import add_log_options, add_patience_options, open_console, patience_settings
 from birdlite.cli.parser import Parser
 from birdlite.cli.run import guess_format
 from birdlite.errors import UsageError
 from birdlite.results import RunSummary
+from birdlite.storage.store import Storage
 from birdlite.writers import Format, RunFacts, WriterOptions, open_writer
 from birdlite.writers.output import open_output
 from birdlite.writers.record import to_json
 
 EPILOG = """\
-A PART is a file that `birdlite classify --shard` or `--resume` made, a folder of them (*.jsonl), or a glob.
+A PART is a file that `birdlite classify --shard` or `--resume` made, a folder of them (*.jsonl), or a glob. Parts and
+output may be in object storage (extra `cloud`): s3://BUCKET/FOLDER/, 's3://BUCKET/FOLDER/part-*.jsonl', gs://…, az://….
 Exit codes: 0 all targets of the run were classified, 1 some had failed, 2 wrong usage, 3 parts are missing, doubled,
 unfinished or of another run, or the output cannot be written. The output appears only when it is complete.
 """
@@ -32,17 +36,18 @@ def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every co
     if values.keep_header and format_ != "jsonl":
         raise UsageError("--keep-header is for jsonl")
     open_console(values)
-    parts = open_parts(_paths(values.parts, values.output))
-    with open_output(values.output, format_, whole=True) as output:
+    storage = Storage(patience_settings(values), scratch=values.scratch)
+    parts = open_parts(_paths(values.parts, values.output, storage), storage)
+    with open_output(values.output, format_, whole=True, storage=storage) as output:
         if format_ == "csv":
             writer = open_writer("csv", output.stream, WriterOptions(times=parts.run.timing))
-            for record in merged(parts):
+            for record in merged(parts, storage):
                 writer.write(result_of(record))
             writer.finish(RunFacts(RunSummary(parts.totals.mine, parts.totals.ok, parts.totals.failed, 0.0, 0.0)))
         else:
             if values.keep_header:
                 output.stream.write(parts.line())
-            for record in merged(parts):
+            for record in merged(parts, storage):
                 output.stream.write(to_json(record) + "\n")
     left_out = f", {parts.totals.left_out} left out that earlier runs have" if parts.totals.left_out else ""
     log.info(
@@ -54,7 +59,7 @@ def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every co
 
 def _parser() -> Parser:
     parser = Parser("birdlite merge", "Put the parts of one run together, by the order of its list.", EPILOG)
-    parser.add_argument("parts", nargs="+", metavar="PART", help="file, folder or glob")
+    parser.add_argument("parts", nargs="+", metavar="PART", help="file, object, folder or glob")
     group = parser.add_argument_group("output")
     parser.option("-o", "--output", metavar="FILE", group=group, help="write there instead of standard output")
     parser.option(
@@ -65,6 +70,8 @@ def _parser() -> Parser:
         group=group,
         help="begin with the run's header, so that classify --since-output and merge can read the file",
     )
+    add_scratch_option(parser, group)
+    add_patience_options(parser, parser.add_argument_group("object storage"))
     add_log_options(parser)
     return parser
 
@@ -78,13 +85,9 @@ def _format_of(output: str | None) -> Format:
     return format_
 
 
-def _paths(places: Sequence[str], output: str | None) -> Iterator[str]:
+def _paths(places: Sequence[str], output: str | None, storage: Storage) -> Iterator[str]:
     """The files of the parts, without the output of an earlier merge that lies among them."""
     for place in places:
-        if _same(place, output):
+        if output is not None and same(place, output) and not os.path.isdir(place):
             raise UsageError(f"{place}: is the output too")
-        yield from (path for path in outputs_at(place) if not _same(path, output))
-
-
-def _same(path: str, output: str | None) -> bool:
-    return output is not None and os.path.isfile(path) and os.path.exists(output) and os.path.samefile(path, output)
+        yield from (path for path in outputs_at(place, storage) if output is None or not same(path, output))

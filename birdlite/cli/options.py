@@ -52,6 +52,34 @@ def add_network_options(parser: Parser) -> None:
         group=group,
         help="connections at once to any one host, or to HOST; may be repeated (default: 6, upload.wikimedia.org=2)",
     )
+    add_patience_options(parser, group)
+    parser.option(
+        "--max-redirects",
+        metavar="N",
+        type=whole(0, 20),
+        default=DEFAULTS.max_redirects,
+        group=group,
+        help="redirects to follow",
+    )
+    parser.option(
+        "--max-bytes",
+        metavar="SIZE",
+        type=size,
+        default=DEFAULTS.max_bytes,
+        group=group,
+        help="largest picture to read, in bytes; k, M, G are understood",
+    )
+    parser.option(
+        "--user-agent",
+        metavar="TEXT",
+        default=DEFAULTS.user_agent,
+        group=group,
+        help="how birdlite names itself to servers; say how to reach you",
+    )
+
+
+def add_patience_options(parser: Parser, group: str) -> None:
+    """How long the network may take."""
     parser.option(
         "--timeout",
         metavar="S",
@@ -83,29 +111,6 @@ def add_network_options(parser: Parser) -> None:
         default=DEFAULTS.retries,
         group=group,
         help="more tries after 408, 425, 429, 5xx or a broken connection",
-    )
-    parser.option(
-        "--max-redirects",
-        metavar="N",
-        type=whole(0, 20),
-        default=DEFAULTS.max_redirects,
-        group=group,
-        help="redirects to follow",
-    )
-    parser.option(
-        "--max-bytes",
-        metavar="SIZE",
-        type=size,
-        default=DEFAULTS.max_bytes,
-        group=group,
-        help="largest picture to read, in bytes; k, M, G are understood",
-    )
-    parser.option(
-        "--user-agent",
-        metavar="TEXT",
-        default=DEFAULTS.user_agent,
-        group=group,
-        help="how birdlite names itself to servers; say how to reach you",
     )
 
 
@@ -163,6 +168,16 @@ def fetch_settings(values: Namespace) -> FetchSettings:
         mirror=values.mirror,
         offline=values.offline,
         renditions=values.renditions,
+    )
+
+
+def patience_settings(values: Namespace) -> FetchSettings:
+    """The settings of a command that has no other network options."""
+    return DEFAULTS._replace(
+        timeout=values.timeout,
+        connect_timeout=values.connect_timeout,
+        read_timeout=values.read_timeout,
+        retries=values.retries,
     )
 
 

@@ -21,6 +21,7 @@ from birdlite.writers.output import open_output
 
 if TYPE_CHECKING:
     from birdlite.batch.selection import Selection
+    from birdlite.storage.store import Storage
 
 SUFFIXES: dict[str, Format] = {"json": "json", "jsonl": "jsonl", "ndjson": "jsonl", "csv": "csv", "txt": "text"}
 
@@ -47,15 +48,21 @@ def run(
     console: Console,
     timeline: Timeline,
     selection: Selection | None = None,
+    storage: Storage | None = None,
 ) -> int:
     """Classify, print, and give the exit code. With a `selection`, only its targets, and into its part if it has one.
+
+    `storage` is for pictures and an output in object storage.
 
     Raises:
         BirdliteError: nothing could run, or the results cannot be written.
         BrokenPipeError: whoever read standard output went away.
     """
     times = options.timing is not False
-    with Classifier(settings, timeline=timeline) as classifier, Interruption(classifier.cancel) as interruption:
+    with (
+        Classifier(settings, timeline=timeline, storage=storage) as classifier,
+        Interruption(classifier.cancel) as interruption,
+    ):
         one = _Run(classifier, interruption, options, settings, console, timeline)
         if selection is not None:
             targets = _selected(selection, targets, classifier, options, settings)
@@ -64,11 +71,12 @@ def run(
                 summary, breakdown = one.drive(targets, part, selection)
             failed = part.failed
         else:
-            with open_output(options.output, options.format) as output:
+            with open_output(options.output, options.format, storage=storage) as output:
                 choices = WriterOptions(options.names, times, settings.min_score)
                 with timeline.span("imports"):
                     writer = open_writer(options.format, output.stream, choices)
                 summary, breakdown = one.drive(targets, writer, selection)
+                output.interrupted = summary.interrupted
             failed = summary.failed
         console.clear()
         if options.timing or (options.timing is None and options.format == "text" and not console.quiet):

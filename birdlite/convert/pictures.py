@@ -17,6 +17,7 @@ from birdlite.errors import ModelUnavailable, PictureError, UsageError
 from birdlite.fetch import Fetcher
 from birdlite.network.settings import FetchSettings
 from birdlite.picture import Resize
+from birdlite.storage.store import Storage
 from birdlite.targets import SAMPLES, BadTarget, Target, expand
 
 COMPARED = 64
@@ -73,18 +74,21 @@ def _named(paths: Sequence[str], settings: FetchSettings) -> Iterator[tuple[str,
     """Name and bytes of the user's pictures, in files, folders, URLs, and lists of them."""
     lists = [path for path in paths if path.endswith(_LISTS)]
     fetcher = Fetcher(settings)
+    storage = Storage(settings)
     try:
-        for target in expand([path for path in paths if path not in lists], lists):
+        for target in expand([path for path in paths if path not in lists], lists, storage=storage):
             if isinstance(target, BadTarget):
                 raise UsageError(target.failure.message)
-            yield target.name, _read(target, fetcher, settings.max_bytes)
+            yield target.name, _read(target, fetcher, storage, settings.max_bytes)
     finally:
         fetcher.close()
 
 
-def _read(target: Target, fetcher: Fetcher, max_bytes: int) -> bytes:
+def _read(target: Target, fetcher: Fetcher, storage: Storage, max_bytes: int) -> bytes:
     try:
-        return fetcher.get(target.location) if target.kind == "url" else disk.read(target.location, max_bytes)
+        if target.kind == "url":
+            return fetcher.get(target.location)
+        return storage.fetch(target.location) if target.kind == "object" else disk.read(target.location, max_bytes)
     except PictureError as error:
         raise UsageError(f"{target.name}: {error}") from None
 

@@ -4,7 +4,8 @@
 results or all of the new ones. `jsonl` is written in place, because its lines are worth something one by one, and what
 an interrupted or failed run has written stays. So is whatever is no regular file (a pipe, /dev/null): a rename would
 put a file in its place. The parts and merged outputs of `batch` are `whole`: they appear complete in any format, and
-not before the disk has them, because another machine may take the name for the proof.
+not before the disk has them, because another machine may take the name for the proof. An output in object storage is
+made in a file on this machine and put there at the end, whatever its format (`storage.upload`).
 
 What the disk or the system refuses is an `OutputError` that names the file, save one: `BrokenPipeError` passes, for a
 reader that has seen enough is no fault.
@@ -18,12 +19,16 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
-from birdlite.errors import OutputError
+from birdlite.errors import OutputError, StorageError
+from birdlite.records import NamedTuple
+from birdlite.storage.address import is_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
 
+    from birdlite.storage.store import Storage
+    from birdlite.storage.upload import Upload
     from birdlite.writers import Format, TextSink
 
 
@@ -67,6 +72,28 @@ class GuardedText:
         return error if isinstance(error, BrokenPipeError) else _refused(self._name, error)
 
 
+class Rename(NamedTuple):
+    """A new file beside the old one, which it is to replace."""
+
+    temporary: str
+    real: str
+    durable: bool  # the rename must outlast the machine
+
+    def land(self) -> None:
+        """Let it appear."""
+        os.replace(self.temporary, self.real)
+        if self.durable:
+            _settle(os.path.dirname(self.real) or ".")
+
+    def hold(self) -> None:
+        """The run was interrupted: what is finished appears all the same."""
+        self.land()
+
+    def discard(self) -> None:
+        """Take it away."""
+        os.unlink(self.temporary)
+
+
 class Output:
     """An open destination. As a context manager it commits, or discards if the body raised."""
 
@@ -75,14 +102,15 @@ class Output:
         text: TextIO,
         name: str,
         *,
-        rename: tuple[str, str] | None = None,
+        landing: Rename | Upload | None = None,
         close: bool = True,
         durable: bool = False,
     ) -> None:
-        """Take charge of `text`; `rename` is the temporary path and the real one; `durable` waits for the disk."""
+        """Take charge of `text`; `landing` is how it gets its name at the end; `durable` waits for the disk."""
+        self.interrupted = False  # the run ended in good order, but before its targets did
         self._text = text
         self._name = name
-        self._rename = rename
+        self._landing = landing
         self._close = close
         self._durable = durable
         self._guarded = GuardedText(text, name)
@@ -104,10 +132,10 @@ class Output:
                 os.fsync(self._text.fileno())
             if self._close:
                 self._text.close()
-            if self._rename:
-                os.replace(*self._rename)
-                if self._durable:
-                    _settle(os.path.dirname(self._rename[1]) or ".")
+            if self._landing and self.interrupted:
+                self._landing.hold()
+            elif self._landing:
+                self._landing.land()
         except OSError as error:
             self.discard()
             if isinstance(error, BrokenPipeError):
@@ -123,9 +151,8 @@ class Output:
             _quietly(self._text.close)
         elif self._guarded.broken:
             _abandon(self._text)
-        if self._rename:
-            temporary = self._rename[0]
-            _quietly(lambda: os.unlink(temporary))
+        if self._landing:
+            _quietly(self._landing.discard)
 
     def __enter__(self) -> Output:
         return self
@@ -137,14 +164,26 @@ class Output:
             self.discard()
 
 
-def open_output(path: str | None, format: Format, *, whole: bool = False) -> Output:  # noqa: A002 - the option's name
+def open_output(
+    path: str | None,
+    format: Format,  # noqa: A002 - the option's name
+    *,
+    whole: bool = False,
+    storage: Storage | None = None,
+) -> Output:
     """Open `path`, or standard output for None and `-`. With `whole`, JSON lines too appear only when complete.
 
+    `storage` is for a path in object storage.
+
     Raises:
-        OutputError: the folder does not exist, `path` is a folder, may not be written, or its disk is full.
+        OutputError: the folder does not exist, `path` is a folder, may not be written, or its disk is full; no such
+            bucket, no connection to it.
+        StorageMissing: there is no client for object storage.
     """
     if path is None or path == "-":
         return _standard_output(format)
+    if is_storage(path):
+        return _in_storage(path, format, storage, whole=whole)
     try:
         mode = _mode(path)
         if (format == "jsonl" and not whole) or (mode is not None and not stat.S_ISREG(mode)):
@@ -156,6 +195,38 @@ def open_output(path: str | None, format: Format, *, whole: bool = False) -> Out
         raise OutputError(f"{path}: the folder for the results does not exist") from error
     except (OSError, ValueError) as error:
         raise _refused(path, error) from error
+
+
+def check_output(url: str, storage: Storage | None) -> None:
+    """Find out before the work is done whether an output can be put at `url`, as far as that can be seen.
+
+    Raises:
+        OutputError: no such bucket, no connection to it, or no object can be called so.
+        StorageMissing: there is no client for object storage.
+    """
+    from birdlite.storage.store import Storage
+
+    try:
+        (storage or Storage()).probe(url)
+    except StorageError as error:
+        raise OutputError(f"{url}: the results cannot be written: {error}") from error
+
+
+def _in_storage(url: str, format: Format, storage: Storage | None, *, whole: bool) -> Output:  # noqa: A002
+    """Begin a file in the scratch folder. A `whole` output has its records elsewhere too."""
+    from birdlite.storage.scratch import name_for, scratch_folder
+    from birdlite.storage.store import Storage
+    from birdlite.storage.upload import Upload
+
+    storage = storage or Storage()
+    check_output(url, storage)
+    folder = scratch_folder(storage.scratch)
+    path = os.path.join(folder, f".{os.getpid()}-{os.urandom(4).hex()}-{name_for(url)}")
+    try:
+        text = _open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+    except (OSError, ValueError) as error:
+        raise _refused(path, error) from error
+    return Output(text, url, landing=Upload(path, url, storage, precious=not whole, lines=format == "jsonl"))
 
 
 def _standard_output(format: Format) -> Output:  # noqa: A002
@@ -187,7 +258,7 @@ def _beside(path: str, mode: int | None, *, durable: bool) -> Output:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     if mode is not None:
         os.fchmod(descriptor, mode & 0o777)
-    return Output(_open(descriptor), path, rename=(temporary, real), durable=durable)
+    return Output(_open(descriptor), path, landing=Rename(temporary, real, durable), durable=durable)
 
 
 def _open(descriptor: int) -> TextIO:

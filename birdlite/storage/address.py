@@ -1,0 +1,65 @@
+"""The URL of an object: `s3://bucket/key`, `gs://bucket/key`, `az://container/key`. For all who take a path or a URL.
+
+A key is taken as it is written, as the stores' own tools do: `%20` is three characters, `?` and `#` are part of it.
+"""
+
+from __future__ import annotations
+
+from birdlite.records import NamedTuple
+
+SCHEMES = ("s3", "gs", "az")
+KEY_LIMIT = 1024  # bytes; of all three stores
+
+_PREFIXES = tuple(f"{scheme}://" for scheme in SCHEMES)
+
+
+class Place(NamedTuple):
+    """An object, or a folder of them: all keys that begin so."""
+
+    scheme: str
+    bucket: str  # on Azure the container; the account is in the environment
+    key: str  # without a slash at its beginning; a folder's ends with one, and a whole bucket's is empty
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it stands for what is below it."""
+        return not self.key or self.key.endswith("/")
+
+    @property
+    def root(self) -> str:
+        """The bucket's URL."""
+        return f"{self.scheme}://{self.bucket}"
+
+    @property
+    def url(self) -> str:
+        """The whole URL."""
+        return f"{self.root}/{self.key}"
+
+
+def is_storage(name: str) -> bool:
+    """Whether `name` means object storage."""
+    return name[:5].lower().startswith(_PREFIXES)
+
+
+def parse(url: str) -> Place:
+    """Take a URL for which `is_storage` apart.
+
+    Raises:
+        ValueError: no object can have this name; a clause for the user.
+    """
+    scheme, _, rest = url.partition("://")
+    bucket, _, key = rest.partition("/")
+    if not bucket or not bucket.isascii() or not bucket.replace("-", "").replace(".", "").replace("_", "").isalnum():
+        raise ValueError("no usable bucket in this URL")
+    segments = key.removesuffix("/").split("/")
+    if key and not {"", ".", ".."}.isdisjoint(segments):
+        raise ValueError("a key with an empty segment, . or .. is not supported")
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        raise ValueError("broken characters in this URL") from None
+    if any(ord(sign) < 32 or ord(sign) == 127 or sign == "\\" for sign in key):
+        raise ValueError("a key with control characters or backslashes is not supported")
+    if size > KEY_LIMIT:
+        raise ValueError(f"longer than {KEY_LIMIT} bytes, which no key is")
+    return Place(scheme.lower(), bucket, key)

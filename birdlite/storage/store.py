@@ -1,0 +1,325 @@
+"""Objects read, listed and put. `targets`, the pipeline, `batch` and `writers` have one `Storage` for a run.
+
+Credentials, region and endpoint come from the environment, in the variables of the stores' own tools; obstore reads
+them. What is waited for is bounded by the settings: one request by the timeouts, a picture, a range or a page of a
+listing by --timeout, retries and the search for credentials included. obstore has no way to call a request off, so
+each runs in a daemon thread of its own that can be left alone: it ends by its own timeouts.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from birdlite.errors import PictureError, StorageError, StorageMissing
+from birdlite.network.settings import DEFAULTS, FetchSettings
+from birdlite.storage.address import Place, parse
+
+if TYPE_CHECKING:
+    from birdlite.network.deadline import Deadline
+    from birdlite.storage.stream import ObjectStream, Range
+
+PIECE = (
+    5 << 20
+)  # bytes; a larger output is put in pieces of this size, the smallest that S3 takes, and appears at the end
+PIECES = 2  # at once: 10 MB in memory
+PAGE = 1000  # keys of a listing in memory; what the stores give at once
+
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL", "STORAGE_EMULATOR_HOST"),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+
+T = TypeVar("T")
+
+
+class Storage:
+    """All buckets of a run, opened as they are met. Any thread may use it."""
+
+    def __init__(self, settings: FetchSettings = DEFAULTS, *, scratch: str | None = None) -> None:
+        """`scratch` is the folder where outputs are made before they are put; see `scratch_folder`."""
+        self.scratch = scratch
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._buckets: dict[tuple[str, bool], _Bucket] = {}
+
+    def preload(self) -> None:
+        """Import the client.
+
+        Raises:
+            StorageMissing: it is not installed.
+        """
+        try:
+            import obstore  # noqa: F401
+        except ImportError as error:
+            raise StorageMissing(f"object storage needs obstore ({error}): pip install 'birdlite[cloud]'") from error
+
+    def fetch(self, url: str, stops: tuple[threading.Event, ...] = ()) -> bytes:
+        """A picture's bytes. Any of `stops` that is set calls it off.
+
+        Raises:
+            PictureError: `not_found`, `blocked` (no rights, no credentials, --offline), `http_status`, `network`,
+                `timeout`, `too_large`, `cancelled`.
+            StorageMissing: there is no client.
+        """
+        most = self._settings.max_bytes
+        try:
+            place = _parsed(url)
+
+            def get(store: Any) -> bytes | None:
+                import obstore
+
+                found = obstore.get(store, place.key)
+                return bytes(found.bytes()) if found.meta["size"] <= most else None
+
+            data = self._ask(place, get, stops=stops)
+        except StorageError as error:
+            raise PictureError(error.kind, str(error)) from error
+        if data is None:
+            raise PictureError("too_large", f"more than {most} bytes, allowed by --max-bytes")
+        return data
+
+    def open(self, url: str, *, largest: int | None = None) -> ObjectStream:
+        """An object to be read from its beginning, with at most `largest` bytes in memory; nothing is asked yet.
+
+        Raises:
+            StorageError: no object can be called so.
+        """
+        from birdlite.storage.stream import LARGEST, ObjectStream
+
+        place = _parsed(url)
+
+        def get(start: int, end: int, version: str | None) -> Range:
+            return self._ask(place, lambda store: _get_range(store, place.key, start, end, version))
+
+        return ObjectStream(get, largest=largest or LARGEST)
+
+    def pictures(self, url: str, suffixes: frozenset[str]) -> Iterator[str]:
+        """URLs of the objects below a folder with one of these suffixes, by key, a page in memory; no hidden ones.
+
+        Raises:
+            StorageError: while iterating: the bucket is not there or may not be listed.
+        """
+        place = _parsed(url)
+        for key in self._keys(place):
+            rest = key[len(place.key) :]
+            if os.path.splitext(rest)[1].lower() in suffixes and not rest.startswith(".") and "/." not in rest:
+                yield f"{place.root}/{key}"
+
+    def directly_in(self, url: str) -> list[str]:
+        """URLs of the objects in a folder, without those in folders below it, by key.
+
+        Raises:
+            StorageError: the bucket is not there or may not be listed.
+        """
+        place = _parsed(url)
+
+        def look(store: Any) -> list[str]:
+            import obstore
+
+            found = obstore.list_with_delimiter(store, place.key.rstrip("/") or None)
+            return sorted(meta["path"] for meta in found["objects"])
+
+        return [f"{place.root}/{key}" for key in self._ask(place, look)]
+
+    def probe(self, url: str) -> None:
+        """Find out before a long run whether an output can be put, as far as that can be seen without writing.
+
+        Raises:
+            StorageError: no such bucket, no credentials, no connection, no object can be called so.
+        """
+        place = _parsed(url)
+        if place.is_folder:
+            raise StorageError("unsupported", "this names a folder, not an object")
+        try:
+            self._ask(place, lambda store: _get_range(store, place.key, 0, 1, None))
+        except StorageError as error:
+            if error.cause not in ("no_object", "denied"):  # who may only write is denied too
+                raise
+
+    def put(self, path: str, url: str) -> None:
+        """Let the file at `path` appear as the object at `url`, whole or not at all. Takes as long as it needs.
+
+        Raises:
+            StorageError: the store refuses, or the connection broke.
+            OSError: the file cannot be read.
+        """
+        place = _parsed(url)
+        with open(path, "rb") as file:
+
+            def put(store: Any) -> None:
+                import obstore
+
+                obstore.put(store, place.key, file, chunk_size=PIECE, max_concurrency=PIECES)
+
+            self._ask(place, put, writing=True)
+
+    def _keys(self, place: Place) -> Iterator[str]:
+        def begin(store: Any) -> Iterator[Any]:
+            import obstore
+
+            return iter(obstore.list(store, place.key.rstrip("/") or None, chunk_size=PAGE))
+
+        pages = self._ask(place, begin)
+        while (page := self._ask(place, lambda _: next(pages, None))) is not None:
+            for meta in page:
+                yield meta["path"]
+
+    def _ask(
+        self, place: Place, call: Callable[[Any], T], *, stops: tuple[threading.Event, ...] = (), writing: bool = False
+    ) -> T:
+        """Make one call of obstore; when reading, wait for no longer than --timeout."""
+        from birdlite.network.deadline import Deadline
+
+        if self._settings.offline:
+            raise StorageError("blocked", "it is in object storage, which --offline forbids")
+        self.preload()
+        clock = None if writing else Deadline(self._settings.timeout, stops or (threading.Event(),))
+        if clock is not None:
+            clock.doing = f"waiting for {place.root}"
+        bucket = self._bucket(place, writing=writing)
+        if bucket.refusal is not None:
+            raise bucket.refusal
+        try:
+            answer = _within(clock, lambda: call(bucket.open()))
+        except StorageError:
+            raise
+        except PictureError as error:
+            fault = StorageError(error.kind, str(error))
+            if error.kind == "timeout" and not bucket.answered:
+                fault = _without_credentials(place.scheme) or fault
+                bucket.take_note(fault)
+            raise fault from error
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # as obstore's may be
+                raise
+            fault = _explained(error, place.scheme)
+            bucket.take_note(fault)
+            raise fault from error
+        bucket.answered = True
+        return answer
+
+    def _bucket(self, place: Place, *, writing: bool) -> _Bucket:
+        with self._lock:
+            return self._buckets.setdefault((place.root, writing), _Bucket(place, self._settings, writing=writing))
+
+
+class _Bucket:
+    """One bucket's client."""
+
+    def __init__(self, place: Place, settings: FetchSettings, *, writing: bool) -> None:
+        self._place = place
+        self._settings = settings
+        self._writing = writing
+        self._lock = threading.Lock()
+        self._store: Any = None
+        self.answered = False
+        self.refusal: StorageError | None = None  # there are no credentials: to look for them again would take as long
+
+    def open(self) -> Any:
+        """The store of obstore for it. Asks for nothing yet."""
+        with self._lock:
+            if self._store is None:
+                self._store = self._make()
+            return self._store
+
+    def take_note(self, fault: StorageError) -> None:
+        """Remember what will not change."""
+        if fault.cause == "no_credentials" and not self.answered:
+            self.refusal = fault
+
+    def _make(self) -> Any:
+        from datetime import timedelta
+
+        from obstore.store import AzureStore, GCSStore, S3Store
+
+        settings = self._settings
+        config = {
+            "timeout": _ms(settings.timeout),
+            "connect_timeout": _ms(settings.connect_timeout),
+            "user_agent": settings.user_agent,
+        }
+        if not self._writing:  # it counts while a request is sent, too
+            config["read_timeout"] = _ms(settings.read_timeout)
+        for name in _ENDPOINTS[self._place.scheme]:
+            endpoint = os.environ.get(name)
+            if endpoint and not endpoint.startswith(("http://", "https://")):
+                raise StorageError("unsupported", f"{name}={endpoint}: no URL of a store")
+            if endpoint and endpoint.startswith("http://"):
+                config["allow_http"] = "true"  # whoever writes it means it
+        make: Any = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[self._place.scheme]
+        retries = {"max_retries": settings.retries, "retry_timeout": timedelta(seconds=settings.timeout)}
+        return make(self._place.bucket, config=config, retry_config=retries)
+
+
+def _ms(seconds: float) -> str:
+    return f"{max(1, round(seconds * 1e3))}ms"
+
+
+def _parsed(url: str) -> Place:
+    try:
+        return parse(url)
+    except ValueError as error:
+        raise StorageError("unsupported", str(error)) from None
+
+
+def _get_range(store: Any, key: str, start: int, end: int, version: str | None) -> Range:
+    """Bytes of an object; an empty object has no ranges, which stores answer with 416."""
+    import obstore
+
+    from birdlite.storage.stream import Range
+
+    options: dict[str, Any] = {"range": (start, end)}
+    if version is not None:
+        options["if_match"] = version
+    try:
+        found = obstore.get(store, key, options=options)  # type: ignore[arg-type]
+    except Exception as error:
+        if start == 0 and "status code: 416" in str(error):
+            return Range(b"", 0, None)
+        raise
+    return Range(bytes(found.bytes()), found.meta["size"], found.meta["e_tag"])
+
+
+def _without_credentials(scheme: str) -> StorageError | None:
+    """What a silent store most likely means to somebody who has set no credentials: a machine has none to give."""
+    from birdlite.storage.faults import no_credentials
+
+    prefix, words = (
+        {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}[scheme],
+        ("KEY", "TOKEN", "CREDENTIAL", "SIGN", "SECRET"),
+    )
+    named = any(name.startswith(prefix) and any(word in name for word in words) for name in os.environ)
+    return None if named else no_credentials(scheme)
+
+
+def _explained(error: BaseException, scheme: str) -> StorageError:
+    from birdlite.storage.faults import explain
+
+    return explain(error, scheme)
+
+
+def _within(clock: Deadline | None, call: Callable[[], T]) -> T:
+    """The answer of `call`, if it is there in time. Looks up often, so that signals are handled meanwhile."""
+    from birdlite.network.deadline import POLL_S
+
+    answers: list[T] = []
+    errors: list[BaseException] = []
+    done = threading.Event()
+
+    def work() -> None:
+        try:
+            answers.append(call())
+        except BaseException as error:  # noqa: BLE001 - raised where the answer is waited for
+            errors.append(error)
+        done.set()
+
+    threading.Thread(target=work, name="birdlite-storage", daemon=True).start()
+    while not done.wait(POLL_S if clock is None else min(POLL_S, clock.left())):
+        pass
+    if errors:
+        raise errors[0]
+    return answers[0]

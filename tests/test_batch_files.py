@@ -1,0 +1,90 @@
+"""Parts found and read, in files and in objects: the same blocks either way, and many at once in little memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from birdlite.batch.files import BLOCK, OBJECTS, blocks, outputs_at, same
+from birdlite.errors import PartsError, StorageError, UsageError
+from tests.object_store import Bucket, Gate
+
+DATA = bytes(range(256)) * 3000
+
+
+def test_a_file_and_an_object_give_the_same_bytes_in_small_blocks(bucket: Bucket, tmp_path: Path) -> None:
+    (tmp_path / "part").write_bytes(DATA)
+
+    for place in (str(tmp_path / "part"), bucket.put("part", DATA)):
+        found = list(blocks(place))
+
+        assert b"".join(found) == DATA
+        assert max(map(len, found)) == BLOCK
+
+
+def test_an_empty_object_has_no_blocks(bucket: Bucket) -> None:
+    assert list(blocks(bucket.put("part", b""))) == []
+
+
+@pytest.mark.parametrize(("together", "largest"), [(1, len(DATA)), (256, OBJECTS // 256), (10_000, BLOCK)])
+def test_objects_that_are_read_together_share_the_memory(
+    bucket: Bucket, gate: Gate, together: int, largest: int
+) -> None:
+    list(blocks(bucket.put("part", DATA), together=together))
+
+    ranges = [asked.range.removeprefix("bytes=").split("-") for asked in gate.asked if asked.range]
+    assert max(int(last) + 1 - int(first) for first, last in ranges) <= max(largest, 1 << 20)
+    if together > 1:
+        assert max(int(last) + 1 - int(first) for first, last in ranges) == largest
+
+
+def test_what_is_not_there_is_not_found(bucket: Bucket, tmp_path: Path) -> None:
+    for place in (str(tmp_path / "gone"), bucket.url("gone")):
+        with pytest.raises(FileNotFoundError):
+            next(blocks(place))
+
+
+def test_what_cannot_be_read_is_named(bucket: Bucket, gate: Gate, tmp_path: Path) -> None:
+    gate.rule = lambda asked: 403
+    with pytest.raises(PartsError, match=r"/part: cannot be read: permission denied \(Broken\)"):
+        next(blocks(bucket.url("part")))
+    with pytest.raises(PartsError, match="cannot be read: Is a directory"):
+        next(blocks(str(tmp_path)))
+
+
+def test_a_folder_and_a_pattern_name_outputs_directly_in_it(bucket: Bucket) -> None:
+    for key in (
+        "run/part-0.jsonl",
+        "run/part-1.jsonl",
+        "run/other.jsonl",
+        "run/.part-2.jsonl",
+        "run/x/part-3.jsonl",
+        "run/a.txt",
+    ):
+        bucket.put(key, b"")
+    parts = [bucket.url(f"run/part-{number}.jsonl") for number in (0, 1)]
+
+    assert outputs_at(bucket.url("run/")) == [bucket.url("run/other.jsonl"), *parts]
+    assert outputs_at(bucket.url("run/part-?.jsonl")) == parts
+    assert outputs_at(bucket.url("run/PART-?.jsonl")) == []
+    assert outputs_at(bucket.url("empty/")) == []
+    assert outputs_at(bucket.url("anything.txt")) == [bucket.url("anything.txt")]
+
+
+def test_a_folder_that_cannot_be_listed_is_named(bucket: Bucket) -> None:
+    with pytest.raises(StorageError, match=r"^s3://no-such-bucket/run/: there is no such bucket$"):
+        outputs_at("s3://no-such-bucket/run/")
+    with pytest.raises(UsageError, match=r"^s3://b//: a key with an empty segment"):
+        outputs_at("s3://b//")
+
+
+def test_two_names_may_lead_to_one_file_and_never_to_one_object(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+
+    assert same(str(tmp_path / "a"), str(tmp_path / "link"))
+    assert not same(str(tmp_path / "a"), str(tmp_path / "gone"))
+    assert same("s3://b/a", "s3://b/a")
+    assert not same("s3://b/a", "s3://c/a")
+    assert not same("s3://b/a", str(tmp_path / "a"))

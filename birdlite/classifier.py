@@ -23,7 +23,7 @@ from birdlite.engines.base import Engine
 from birdlite.models.cache_dir import default_cache_dir
 from birdlite.models.catalog import CATALOG
 from birdlite.models.model import Model
-from birdlite.models.open import open_model
+from birdlite.models.open import check_labels, open_model
 from birdlite.models.store import Store
 from birdlite.network.settings import DEFAULTS
 from birdlite.pipeline import Pipeline
@@ -63,6 +63,7 @@ class Classifier:
         self._fetching = threading.Lock()  # around the three below
         self._fetcher: Fetcher | None = None
         self._connected: set[str] = set()  # the clients that are ready
+        check_labels(self._settings.model, self._settings.labels)
         if self._settings.fetch != DEFAULTS:
             self._make_fetcher()  # what makes no sense is told before anything runs
         self._cache_dir = None if self._settings.no_cache else self._settings.cache_dir or default_cache_dir()

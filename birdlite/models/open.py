@@ -28,26 +28,36 @@ def open_model(name: str, labels: str | None, store: Store, timeline: Timeline, 
 
     Raises:
         ModelError: there is no such model, it cannot be had, or it is not what it must be.
-        UsageError: `labels` is missing for a bare file, or given for a model that brings its own.
+        UsageError: see `check_labels`.
     """
+    check_labels(name, labels)
     if name in catalog.CATALOG:
-        _refuse_labels(name, labels)
         return store.open(catalog.CATALOG[name])
     if os.path.isdir(name):
-        _refuse_labels(name, labels)
         return _open_bundle(name, timeline)
-    if os.path.exists(name):
-        if labels is None:
-            raise UsageError(f"{name} is a bare model file: say with --labels which label map belongs to it")
+    if os.path.exists(name) and labels is not None:
         return _open_file(name, labels, timeline, describe)
     if os.sep in name or name.endswith(tuple(bundle.MODEL_FILES)):
         raise UnknownModel(f"{name}: no such model file or folder")
     return store.open(catalog.find(name))
 
 
-def _refuse_labels(name: str, labels: str | None) -> None:
-    if labels is not None:
+def check_labels(name: str, labels: str | None) -> None:
+    """See whether label map and model go together, before anything is opened.
+
+    Raises:
+        UsageError: `labels` is missing for a bare file, or given for a model that brings its own.
+    """
+    if name in catalog.CATALOG:
+        brings_its_own = True
+    elif os.path.exists(name):
+        brings_its_own = os.path.isdir(name)
+    else:
+        return  # `open_model` says what is wrong with it
+    if brings_its_own and labels is not None:
         raise UsageError(f"{name} brings its own labels; --labels is for bare model files")
+    if not brings_its_own and labels is None:
+        raise UsageError(f"{name} is a bare model file: say with --labels which label map belongs to it")
 
 
 def _open_bundle(folder: str, timeline: Timeline) -> Model:

@@ -11,7 +11,7 @@ interpreter lock that is what the span was waiting for; if nothing was, to `othe
 the critical column and `other` add up to the wall time exactly.
 
 A run of a million pictures must not keep a million spans: whenever `FOLD_AT` have gathered, the walk is done
-over them, its sums are kept, and the spans are dropped. A run that is to be drawn keeps a few from its beginning: `Trace`.
+over them, its sums are kept, and the spans are dropped. A run that is to be drawn keeps its first ones: `trace`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from birdlite.records import NamedTuple
+
+if TYPE_CHECKING:
+    from birdlite.trace import Trace
 
 Stage = Literal[
     "interpreter start-up",
@@ -38,7 +41,6 @@ Stage = Literal[
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 FOLD_AT = 4096  # spans: about a thousand pictures, under 1 MB
-TRACED = 60  # pictures of which a trace keeps the spans: more rows than that nobody looks at
 LOOK_BACK = 64  # spans that began last, among which one still at work is looked for: far more than there are threads
 
 clock = time.perf_counter
@@ -70,15 +72,6 @@ class Breakdown(NamedTuple):
     wall_ms: float
     stages: tuple[StageTime, ...]  # those that occurred, in the order of STAGES
     other_ms: float
-
-
-class Trace(NamedTuple):
-    """A run's beginning, to be drawn by `writers.waterfall`. Times in s on `clock`."""
-
-    start: float  # the process began
-    end: float  # of the run, or of what was looked at
-    spans: tuple[Span, ...]  # of the whole run, and of its first `TRACED` pictures
-    path: tuple[Span, ...]  # what the run was waiting for: pieces of spans, of any picture, one after the other
 
 
 class Timeline:
@@ -127,8 +120,9 @@ class Timeline:
         path: list[Span] = []
         critical, other = critical_path(self._spans, self._folded_to, end, path)
         if self.traced and self.trace is None:
-            kept = tuple(span for span in self._spans if span.picture is None or span.picture < TRACED)
-            self.trace = Trace(self.origin, end, kept, tuple(reversed(path)))
+            from birdlite.trace import beginning
+
+            self.trace = beginning(self.origin, end, self._spans, path)
         for stage, seconds in critical.items():
             self._critical[stage] += seconds
         self._other += other

@@ -63,7 +63,8 @@ def run(
     """
     if options.report is None:
         return _run(settings, targets, options, console, timeline, selection, storage)
-    from birdlite.cli.report_file import ReportFile
+    with timeline.span("imports"):
+        from birdlite.cli.report_file import ReportFile
 
     choices = WriterOptions(options.names, options.timing is not False, settings.min_score)
     with ReportFile(options.report, choices, storage) as report:

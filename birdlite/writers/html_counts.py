@@ -12,6 +12,7 @@ SPECIES = 20_000  # different ones to count: the largest models know half as man
 SPECIES_SHOWN = 1_000
 SPECIES_FIRST = 12  # the others are folded away
 EXAMPLES = 20  # failures shown of each kind
+BACKGROUND = "background"  # the class of pictures without a bird, in Google's label maps
 
 MEANINGS = {
     "not_found": "no such file, folder, host or object",
@@ -54,15 +55,17 @@ class SpeciesCount:
         return bool(self._species or self._unnamed)
 
     def number(self) -> str:
-        """How many species."""
-        return f"{len(self._species):,}{'+' if self._beyond else ''}"
+        """How many species; background is none."""
+        count = sum(name != BACKGROUND for _, name in self._species)
+        return f"{count:,}{'+' if self._beyond else ''}"
 
     def section(self, options: WriterOptions) -> str:
         """The section of the page; nothing if nothing was classified."""
         if not self:
             return ""
         ranked = sorted(self._species.values(), key=lambda one: (-one.count, one.name))
-        rows = [one.row(ranked[0].count) for one in ranked[:SPECIES_SHOWN]]
+        most = max((one.count for one in ranked), default=0)
+        rows = [one.row(most) for one in ranked[:SPECIES_SHOWN]]
         rest = [f"And {len(ranked) - len(rows):,} more species."] if len(ranked) > len(rows) else []
         if self._beyond:
             rest.append(f"And {self._beyond:,} pictures of species beyond the first {SPECIES:,}.")
@@ -85,8 +88,9 @@ class _Species:
         self.scores = 0.0  # their sum
 
     def row(self, most: int) -> str:
+        common_name = "no bird" if self.name == BACKGROUND and not self.common_name else self.common_name
         return (
-            f'<tr><td class="t">{named(self.name, self.common_name, "span")}</td><td class="n">{self.count:,}</td>'
+            f'<tr><td class="t">{named(self.name, common_name, "span")}</td><td class="n">{self.count:,}</td>'
             f'<td>{bar(self.count / most)}</td><td class="n">{self.scores / self.count:.3f}</td></tr>\n'
         )
 

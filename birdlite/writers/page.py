@@ -26,6 +26,7 @@ header{padding-top:2.25rem}
 h1{margin:0;font-size:1.75rem;line-height:1.2;letter-spacing:-.02em;text-wrap:balance}
 h2{margin:0 0 .75rem;font-size:1.1rem;letter-spacing:-.01em}
 h3{margin:1.25rem 0 .25rem;font-size:1rem}
+h3 small{font-weight:400}
 p{margin:.25rem 0 .75rem}
 a{color:inherit;text-decoration-color:var(--bar);text-underline-offset:.2em;text-decoration-thickness:1px}
 a:hover{color:var(--leaf)}
@@ -55,7 +56,7 @@ min-width:3rem}
 .dot{display:inline-block;width:.7rem;height:.7rem;border-radius:.15rem;margin-right:.5rem}
 .sum td{font-weight:600}
 .species .bar{width:100%}
-.species td:nth-child(3){width:34%}
+.species td:nth-child(3),.stages td:last-child{width:34%}
 details>summary{cursor:pointer;color:var(--leaf);padding:.5rem 0}
 ul{margin:.25rem 0 .75rem;padding-left:1.1rem}
 li{margin:.2rem 0}
@@ -84,7 +85,7 @@ section{padding:1rem .85rem}
 .pictures td:last-child{width:auto;clear:both;padding-top:.3rem}
 ol li{grid-template-columns:3rem 1fr 2.6rem;gap:0 .6rem}
 .species em{display:block}
-.species td:nth-child(3){width:22%}
+.species td:nth-child(3),.stages td:last-child{width:22%}
 .stages th:nth-child(2),.stages td:nth-child(2){display:none}
 }
 @media print{body{background:#fff}section{border:0;padding:0}nav{display:none}tr{break-inside:avoid}

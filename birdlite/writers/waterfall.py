@@ -31,12 +31,13 @@ COLOURS: dict[Stage, str] = {  # all of them stand out from white and from near-
 }
 
 WIDTH = 960  # user units, about px
-LABELS = 180  # the column of names
+LABELS = 190  # the column of names
 END = 12  # free at the right, where half of a number stands
 ROW, BAR = 19, 12
 TOP = 30  # above the first row: the axis
+REST = TOP + ROW + 7  # where the rows begin that come below it
 LANES = 6  # rows for one stage; what overlaps still more lies on top of each other
-NAME = 26  # columns of a picture's name
+NAME = 23  # columns of a picture's name
 TICKS = 9  # at most
 LEGEND_ROW = 20
 LETTER = 6.4  # units, on average, of text of this size: the legend is set by it
@@ -77,10 +78,10 @@ def waterfall(trace: Trace, names: Mapping[int, str], pictures: int) -> str:
     rows, left_out = _rows(trace.spans, names), max(pictures - TRACED, 0)
     end = max((span.end for row in rows for span in row.lane), default=trace.end) if left_out else trace.end
     scale = _Scale(trace.start, end)
-    bottom = TOP + (len(rows) + 1) * ROW
+    bottom = REST + len(rows) * ROW
     parts = [*_axis(scale, bottom), *_waited_for(scale, trace.path)]
-    for number, row in enumerate(rows, 1):
-        parts += _row(scale, row, TOP + number * ROW, trace.path)
+    for number, row in enumerate(rows):
+        parts += _row(scale, row, REST + number * ROW, trace.path)
     legend, height = _legend({span.stage for row in rows for span in row.lane}, bottom + 14)
     parts += legend
     if left_out:

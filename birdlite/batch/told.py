@@ -18,7 +18,11 @@ def facts_of_run(run: Run) -> tuple[ModelFacts, ReportFacts]:
 
 
 def facts_of_outputs(headers: Sequence[Header | None]) -> tuple[ModelFacts | None, ReportFacts]:
-    """Any outputs, of one run or of several, whole or not; None stands for one without a header."""
+    """Any outputs, of one run or of several, whole or not; None stands for one without a header.
+
+    Returns:
+        The model, if all are of one run.
+    """
     known = [header for header in headers if header is not None]
     files = ("outputs", f"{len(headers):,}")
     notes: list[str] = []

@@ -39,7 +39,8 @@ def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every co
     model, told = facts_of_outputs([read_records(path, storage)[0] for path in paths])
     ok = failed = 0
     with open_output(values.output, "html", whole=True, storage=storage) as output:
-        writer = open_writer("html", output.stream, WriterOptions(folder=folder_of(values.output)))
+        choices = WriterOptions(folder=folder_of(values.output), by_index=model is not None)  # indexes of one list
+        writer = open_writer("html", output.stream, choices)
         for path in paths:
             for record in read_records(path, storage)[1]:
                 result = result_of(record)

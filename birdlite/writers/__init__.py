@@ -50,6 +50,7 @@ class WriterOptions(NamedTuple):
     names: Names = "both"  # for text; the other formats always have both
     times: bool = True  # without them two runs over the same pictures give the same bytes
     min_score: float = 0.0  # the run's threshold, to explain a picture that has no prediction left
+    by_index: bool = True  # html: the rows are in the order of the list, in whatever order they come
     folder: str | None = None  # where the page will be, absolute: html links to files from there
 
 

@@ -7,8 +7,6 @@ else is counts. So a run of a million pictures gives a page that a browser can o
 
 from __future__ import annotations
 
-import zlib
-from codecs import getincrementaldecoder
 from collections.abc import Iterator
 
 from birdlite import __version__
@@ -17,13 +15,13 @@ from birdlite.timing import STAGES, Breakdown
 from birdlite.writers import RunFacts, TextSink, WriterOptions
 from birdlite.writers.html_counts import FailureCount, SpeciesCount
 from birdlite.writers.html_picture import row
+from birdlite.writers.html_rows import KeptRows
 from birdlite.writers.markup import text
 from birdlite.writers.page import bar, dot, head
 from birdlite.writers.report_facts import ReportFacts
 from birdlite.writers.waterfall import waterfall
 
 ROWS = 10_000  # pictures in the table, for more make a page that browsers take long to open
-PIECE = 1 << 16  # bytes unpacked at a time
 
 
 class HtmlWriter:
@@ -32,18 +30,14 @@ class HtmlWriter:
     def __init__(self, stream: TextSink, options: WriterOptions) -> None:
         self._stream = stream
         self._options = options
-        self._packer = zlib.compressobj(1)
-        self._packed: list[bytes] = []
-        self._rows = 0
+        self._rows = KeptRows(ROWS, by_index=options.by_index)
         self._species = SpeciesCount()
-        self._failures = FailureCount()
+        self._failures = FailureCount(by_index=options.by_index)
 
     def write(self, result: Result) -> None:
         """Count a result, and keep its row while there is room."""
-        if self._rows < ROWS:
-            self._rows += 1
-            if packed := self._packer.compress(row(result, self._options).encode()):
-                self._packed.append(packed)
+        if self._rows.wants(result.index):
+            self._rows.add(result.index, row(result, self._options))
         failure = result.failure
         if failure is None:
             self._species.add(result.predictions)
@@ -63,8 +57,8 @@ class HtmlWriter:
         if timing is not None:
             put(_time(timing, run.summary.targets, report))
         put(self._pictures_begin(run.summary.targets))
-        for rows in self._unpacked():
-            put(rows)
+        for line in self._rows:
+            put(line)
         put("</tbody>\n</table>\n" if self._rows else "")
         put(f"</section>\n</main>\n<footer><p>Made by birdlite {__version__}.</p></footer>\n</body>\n</html>\n")
         self._stream.flush()
@@ -99,22 +93,12 @@ class HtmlWriter:
         begin = '<section id="pictures">\n<h2>Pictures</h2>\n'
         if not self._rows:
             return f'{begin}<p class="soft">There were none.</p>\n'
-        if targets > self._rows:
-            begin += f'<p class="soft">The first {self._rows:,} of {targets:,}; the output has them all.</p>\n'
+        if targets > len(self._rows):
+            begin += f'<p class="soft">The first {len(self._rows):,} of {targets:,}; the output has them all.</p>\n'
         return (
             f'{begin}<table class="pictures">\n<thead><tr><th class="n">number</th><th>picture</th>'
             "<th>best candidates</th></tr></thead>\n<tbody>\n"
         )
-
-    def _unpacked(self) -> Iterator[str]:
-        """The rows, a piece at a time."""
-        self._packed.append(self._packer.flush())
-        unpacker, decoder = zlib.decompressobj(), getincrementaldecoder("utf-8")()
-        for packed in self._packed:
-            while packed:
-                yield decoder.decode(unpacker.decompress(packed, PIECE))
-                packed = unpacker.unconsumed_tail
-        yield decoder.decode(unpacker.flush(), final=True)
 
 
 def _time(breakdown: Breakdown, pictures: int, report: ReportFacts) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from birdlite.results import Failure, Prediction, Result
 from birdlite.writers import WriterOptions
 from birdlite.writers.html_picture import named, nothing, reason
+from birdlite.writers.html_rows import KeptRows
 from birdlite.writers.markup import text
 from birdlite.writers.page import bar
 
@@ -12,6 +13,7 @@ SPECIES = 20_000  # different ones to count: the largest models know half as man
 SPECIES_SHOWN = 1_000
 SPECIES_FIRST = 12  # the others are folded away
 EXAMPLES = 20  # failures shown of each kind
+MILLIONTHS = 1_000_000  # as records have them
 BACKGROUND = "background"  # the class of pictures without a bird, in Google's label maps
 
 MEANINGS = {
@@ -49,7 +51,7 @@ class SpeciesCount:
                 return
             species = self._species[best.id, best.name] = _Species(best)
         species.count += 1
-        species.scores += best.score
+        species.scores += round(best.score * MILLIONTHS)
 
     def __bool__(self) -> bool:
         return bool(self._species or self._unnamed)
@@ -85,13 +87,13 @@ class _Species:
         self.name = best.name
         self.common_name = best.common_name
         self.count = 0
-        self.scores = 0.0  # their sum
+        self.scores = 0  # their sum, in millionths: the same in whatever order they come
 
     def row(self, most: int) -> str:
         common_name = "no bird" if self.name == BACKGROUND and not self.common_name else self.common_name
         return (
             f'<tr><td class="t">{named(self.name, common_name, "span")}</td><td class="n">{self.count:,}</td>'
-            f'<td>{bar(self.count / most)}</td><td class="n">{self.scores / self.count:.3f}</td></tr>\n'
+            f'<td>{bar(self.count / most)}</td><td class="n">{self.scores / MILLIONTHS / self.count:.3f}</td></tr>\n'
         )
 
 
@@ -111,17 +113,21 @@ def _folded(rows: list[str]) -> str:
 class FailureCount:
     """How many failures there were of each kind, and the first of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_index: bool) -> None:
+        self._by_index = by_index
         self._counts: dict[str, int] = {}
-        self._examples: dict[str, list[str]] = {}  # items of a list, in HTML
+        self._examples: dict[str, KeptRows] = {}  # items of a list, in HTML
 
     def add(self, result: Result, failure: Failure) -> None:
         """Count a picture that failed."""
         self._counts[failure.kind] = self._counts.get(failure.kind, 0) + 1
-        examples = self._examples.setdefault(failure.kind, [])
-        if len(examples) < EXAMPLES:
+        if failure.kind not in self._examples:
+            self._examples[failure.kind] = KeptRows(EXAMPLES, by_index=self._by_index)
+        examples = self._examples[failure.kind]
+        if examples.wants(result.index):
             target, said = text(result.target), text(reason(result, failure))
-            examples.append(f'<li><span class="t">{target}</span><br><small class="t">{said}</small></li>\n')
+            example = f'<li><span class="t">{target}</span><br><small class="t">{said}</small></li>\n'
+            examples.add(result.index, example)
 
     def __bool__(self) -> bool:
         return bool(self._counts)

@@ -110,7 +110,8 @@ def _run(server: str, words: Sequence[str], scratch: str, *, warm: bool) -> Run:
     environment = kept | {"BIRDLITE_MIRROR": server, "BIRDLITE_CACHE_DIR": cache, "BIRDLITE_PER_HOST": "16"}
     environment["PYTHONPATH"] = ROOT  # this checkout, whatever is installed
     command = os.path.join(os.path.dirname(sys.executable), "birdlite")
-    arguments = [command, "classify", *words, "--format", "json", "-q", "--report", page]
+    start = (command,) if os.path.exists(command) else (sys.executable, "-m", "birdlite")
+    arguments = [*start, "classify", *words, "--format", "json", "-q", "--report", page]
     done = subprocess.run(arguments, env=environment, stdout=subprocess.PIPE, check=True)
     with open(page, encoding="utf-8") as file:
         found = _DRAWING.search(file.read())

@@ -265,12 +265,34 @@ def test_results_stay_when_the_disk_has_no_room_for_the_page(run: Run, tmp_path:
         (["-o", "page.html"], "--output page.html: a page is written beside the results: --report page.html"),
     ],
 )
-def test_wrong_usage_of_classify_is_one_line_and_exit_code_2(run: Run, arguments: list[str], complaint: str) -> None:
+def test_wrong_usage_of_classify_is_one_line_and_exit_code_2(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], complaint: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
     code, out, err = run("classify", *WITH_DEMO_MODEL, *arguments, PICTURES[0])
 
     assert (code, out) == (2, "")
     assert complaint in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "folder"),
+    [
+        ("pages/today.html", "/work/pages"),
+        ("/a/b/c.html", "/a/b"),
+        ("-", "/work"),
+        (None, "/work"),
+        ("s3://b/p.html", None),
+    ],
+)
+def test_links_lead_from_the_folder_of_the_page(
+    monkeypatch: pytest.MonkeyPatch, path: str | None, folder: str | None
+) -> None:
+    monkeypatch.setattr(os, "getcwd", lambda: "/work")
+
+    assert report_file.folder_of(path) == folder
 
 
 def test_a_link_to_the_output_is_the_output(run: Run, tmp_path: Path) -> None:
@@ -318,6 +340,22 @@ def test_the_suffix_or_the_format_asks_merge_for_a_page(run: Run, parts: Path) -
     assert len(rows(page)) == 27
 
 
+def test_a_merged_page_says_what_scores_had_to_reach_and_what_was_left_out(
+    run: Run, report: Path, tmp_path: Path
+) -> None:
+    album, part = make_album(tmp_path / "album", 3), tmp_path / "parts" / "first.jsonl"
+    part.parent.mkdir()
+    run("classify", *TIMED, "--shard", "0/1", "-o", part, album / "0000.jpg")
+    arguments = ("--min-score", 1, "--since-output", part.parent, "-o", tmp_path / "second.jsonl")
+    run("classify", *TIMED, *arguments, album)
+
+    run("merge", tmp_path / "second.jsonl", "-o", report)
+
+    page = page_of(report)
+    assert [row[2] for row in rows(page)] == ["nothing above 1", "nothing above 1"]
+    assert page.one("p", "note").text == "Left out are 1 pictures that earlier runs have."
+
+
 def test_merge_writes_no_page_of_parts_that_are_not_all_there(run: Run, parts: Path, report: Path) -> None:
     (parts / "1.jsonl").unlink()
 
@@ -351,6 +389,19 @@ def test_report_reads_plain_json_lines_too(run: Run, report: Path, tmp_path: Pat
     assert facts(page)["outputs"] == "1"
     assert "model" not in facts(page)
     assert re.search(r"[\d.]+ ms$", rows(page)[0][1])
+
+
+def test_outputs_of_several_runs_come_one_after_the_other(run: Run, parts: Path, report: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "birds.jsonl"
+    run("classify", *TIMED, "-o", plain, PICTURES[0], PICTURES[1])
+
+    run("report", plain, parts / "0.jsonl", plain, "-o", report)
+
+    page = page_of(report)
+    part = [str(record["index"]) for record in records_of(parts / "0.jsonl")]
+    assert [row[0] for row in rows(page)] == ["0", "1", *part, "0", "1"]
+    assert facts(page)["outputs"] == "3"
+    assert "model" not in facts(page)  # of some of them it is not known
 
 
 def test_without_failures_it_is_exit_code_0_and_without_a_file_standard_output(run: Run, tmp_path: Path) -> None:

@@ -240,6 +240,7 @@ class TestInjection:
             0, text, (Prediction(1, 1, text, 0.5, text), Prediction(2, 2, text, 0.5)), ImageInfo(1, 1, text, 1)
         )
         bad = [Result(1, text, Failure(kind, text)) for kind in ("decode", "network")]
+        bad.append(Result(1, text, Failure(text, text)))  # type: ignore[arg-type]
         told = ReportFacts(facts=((text, text),), notes=(text,), version=text, trace=TRACE, names={0: text})
         model = ModelFacts(text, text, text, 1)
         return written(good, *bad, run=RUN._replace(model=model, report=told))

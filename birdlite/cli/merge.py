@@ -65,7 +65,7 @@ def _facts(parts: Parts) -> RunFacts:
     totals = parts.totals
     model, report = facts_of_run(parts.run)
     if totals.left_out:
-        left_out = f"{totals.left_out:,} pictures that earlier runs have are left out."
+        left_out = f"Left out are {totals.left_out:,} pictures that earlier runs have."
         report = report._replace(notes=(left_out,))
     return RunFacts(RunSummary(totals.mine, totals.ok, totals.failed, 0.0, 0.0), model, report=report)
 

@@ -11,7 +11,7 @@ interpreter lock that is what the span was waiting for; if nothing was, to `othe
 the critical column and `other` add up to the wall time exactly.
 
 A run of a million pictures must not keep a million spans: whenever `FOLD_AT` have gathered, the walk is done
-over them, its sums are kept, and the spans are dropped.
+over them, its sums are kept, and the spans are dropped. A run that is to be drawn keeps its first ones: `trace`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from birdlite.records import NamedTuple
+
+if TYPE_CHECKING:
+    from birdlite.trace import Trace
 
 Stage = Literal[
     "interpreter start-up",
@@ -83,6 +86,8 @@ class Timeline:
         self._count = dict.fromkeys(STAGES, 0)
         self._critical = dict.fromkeys(STAGES, 0.0)
         self._other = 0.0
+        self.traced = False  # set it before the run, and `trace` is there after `breakdown`
+        self.trace: Trace | None = None
 
     def span(self, stage: Stage, picture: int | None = None) -> _OpenSpan:
         """Time the body of a `with` statement; it counts also when the body raises."""
@@ -112,7 +117,12 @@ class Timeline:
 
     def _fold(self, end: float) -> None:
         """Walk back from `end` to where the last walk began, keep the sums, drop the spans. The lock is held."""
-        critical, other = critical_path(self._spans, self._folded_to, end)
+        path: list[Span] = []
+        critical, other = critical_path(self._spans, self._folded_to, end, path)
+        if self.traced and self.trace is None:
+            from birdlite.trace import beginning
+
+            self.trace = beginning(self.origin, end, self._spans, path)
         for stage, seconds in critical.items():
             self._critical[stage] += seconds
         self._other += other
@@ -139,8 +149,12 @@ class _OpenSpan:
         self._timeline.add(self._stage, self._start, end, self._picture)
 
 
-def critical_path(spans: list[Span], start: float, end: float) -> tuple[dict[Stage, float], float]:
+def critical_path(
+    spans: list[Span], start: float, end: float, path: list[Span] | None = None
+) -> tuple[dict[Stage, float], float]:
     """Divide the time from `start` to `end` among the stages that the end was waiting for.
+
+    `path` is given the pieces of spans that were waited for, the latest first.
 
     Returns:
         Seconds by stage, and the seconds that no span explains. Together they are `end - start`.
@@ -150,22 +164,25 @@ def critical_path(spans: list[Span], start: float, end: float) -> tuple[dict[Sta
         groups.setdefault(span.picture, []).append(span)
         groups.setdefault(("thread", span.thread), []).append(span)
 
-    sums: dict[Stage, float] = {}
+    path = [] if path is None else path
     by_start = sorted(spans, key=lambda span: span.start)
     cursor = end
     current = max(spans, key=lambda span: span.end, default=None)
     while current is not None and cursor > start:
-        cursor = _fill(sums, by_start, max(current.end, start), cursor)
+        cursor = _fill(path, by_start, max(current.end, start), cursor)
         begin = max(current.start, start)
         if cursor > begin:
-            sums[current.stage] = sums.get(current.stage, 0.0) + cursor - begin
+            path.append(current._replace(start=begin, end=cursor))
             cursor = begin
         current = _predecessor(groups, current)
-    _fill(sums, by_start, start, cursor)
+    _fill(path, by_start, start, cursor)
+    sums: dict[Stage, float] = {}
+    for piece in path:
+        sums[piece.stage] = sums.get(piece.stage, 0.0) + piece.end - piece.start
     return sums, end - start - sum(sums.values())
 
 
-def _fill(sums: dict[Stage, float], by_start: list[Span], start: float, end: float) -> float:
+def _fill(path: list[Span], by_start: list[Span], start: float, end: float) -> float:
     """Give the time from `start` back from `end` to the spans at work then, latest first; the rest stays nobody's.
 
     Returns:
@@ -179,7 +196,7 @@ def _fill(sums: dict[Stage, float], by_start: list[Span], start: float, end: flo
         if at_work is None or at_work.end <= start:
             break
         begin = max(at_work.start, start)
-        sums[at_work.stage] = sums.get(at_work.stage, 0.0) + min(at_work.end, cursor) - begin
+        path.append(at_work._replace(start=begin, end=min(at_work.end, cursor)))
         cursor = begin
     return min(start, end)
 

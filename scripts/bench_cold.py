@@ -26,8 +26,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from statistics import median
 
 from birdlite.demo import FOLDER as DEMO_FOLDER
@@ -35,6 +34,7 @@ from birdlite.demo import HOST as DEMO_HOST
 from birdlite.models.catalog import CATALOG, DEFAULT_MODEL, DEMO_MODEL
 from birdlite.targets import SAMPLES
 from scripts.cold.measure import Cost, Way, in_turn, output, table
+from scripts.cold.slow_server import running
 from scripts.cold.ways import CURL, SCENARIOS, TITLES, Bench, World, runnable
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         pythons, missing = runnable(world, chosen, sys.executable)
         if "original" in pythons and world.archive:
             world = world._replace(saved_model=_unpacked(os.path.join(world.folder, world.archive), scratch))
-        with _server(world.folder, values.round_trip, values.bandwidth) as server:
+        with running(world.folder, values.round_trip, values.bandwidth) as server:
             bench = Bench(world, server, scratch, pythons)
             print(f"{world.name}; {values.rounds} rounds; {values.round_trip:g} ms, {values.bandwidth:g} Mbit/s.")
             print(f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}.")
@@ -123,19 +123,6 @@ def _unpacked(archive: str, scratch: str) -> str:
     with tarfile.open(archive) as opened:
         opened.extractall(folder)
     return folder
-
-
-@contextmanager
-def _server(folder: str, round_trip: float, bandwidth: float) -> Iterator[str]:
-    """The slow server's URL."""
-    line = ("--round-trip", str(round_trip), "--bandwidth", str(bandwidth))
-    command = [sys.executable, "-m", "scripts.cold.slow_server", folder, *line]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().strip()
-        finally:
-            process.terminate()
 
 
 def _agree(ways: Sequence[Way]) -> None:

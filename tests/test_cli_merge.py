@@ -223,7 +223,7 @@ def test_many_missing_shards_are_counted(run: Run, parts: Path, tmp_path: Path) 
     [
         ([], "the following arguments are required: PART"),
         (["no/such.jsonl"], "no/such.jsonl: no such file or folder"),
-        (["parts", "-o", "merged.json"], "merge writes jsonl or csv"),
+        (["parts", "-o", "merged.json"], "merge writes jsonl, csv or html"),
         (["parts", "--format", "text"], "invalid choice: 'text'"),
         (["parts", "-o", "a.csv", "--keep-header"], "--keep-header is for jsonl"),
         (["parts/0.jsonl", "-o", "parts/0.jsonl"], "parts/0.jsonl: is the output too"),

@@ -30,6 +30,8 @@ HEAVY = {
 # Cheap one by one, and together a third of a run: what each costs stands in docs/decisions.
 SLOW = {"dataclasses", "inspect", "pathlib", "logging", "tempfile", "shutil", "concurrent", "importlib.metadata"}
 SLOW |= {"importlib.resources", "platformdirs", "xml", "email", "urllib.request"}
+REPORT = {"html", "zlib", "birdlite.trace", "birdlite.cli.report_file", "birdlite.writers.report_facts"}
+REPORT |= {f"birdlite.writers.{name}" for name in ("html", "html_rows", "html_picture", "markup", "page", "waterfall")}
 OTHER_PLUGINS = {f"PIL.{name}ImagePlugin" for name in ("Bmp", "Gif", "Png", "Ppm", "Tiff", "WebP")}
 
 
@@ -68,6 +70,37 @@ def test_a_warm_run_on_a_file_imports_no_network_no_numpy_and_nothing_slow(warm:
     assert "PIL._imaging" in loaded
     assert loaded & (NETWORK | HEAVY | OTHER_PLUGINS) == set()
     assert loaded & SLOW <= pillows_own()
+
+
+def test_what_makes_a_report_is_imported_for_a_report_only(warm: tuple[str, ...], tmp_path: Path) -> None:
+    assert modules_after(*warm, str(PICTURES[0])) & REPORT == set()
+
+    loaded = modules_after(*warm, str(PICTURES[0]), "--report", str(tmp_path / "report.html"))
+
+    assert loaded >= REPORT
+    assert loaded & (NETWORK | HEAVY) == set()
+
+
+def test_a_run_does_not_wait_for_the_rooms_that_make_its_report(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from birdlite.cli.report_file import ReportFile\n"
+        "from birdlite.results import Result\n"
+        "from birdlite.writers import WriterOptions\n"
+        "with ReportFile(sys.argv[1], WriterOptions()) as report:\n"
+        "    report.write(Result(0, 'a.jpg', ()), 0)\n"
+        "    print(*sys.modules)\n"
+        "    sys.exit()"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "report.html")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert set(run.stdout.split()) & REPORT == {"birdlite.trace", "birdlite.cli.report_file"}
 
 
 def test_exact_resizing_alone_imports_numpy(warm: tuple[str, ...]) -> None:

@@ -55,6 +55,7 @@ class Part:
         self._closed = False
         self._journal: Journal | None = None
         self._header: Header | None = None
+        self.already = 0  # records of earlier starts
         self._taken_up = -1  # the highest index of what was there at the beginning
 
     @property
@@ -91,6 +92,7 @@ class Part:
                 journal.close()
                 raise
             self._journal, self._header, self._taken_up = journal, header, journal.places.last
+            self.already = len(journal.places)
             return True
 
     def has(self, index: int, name: str) -> bool:
@@ -177,7 +179,7 @@ class Part:
             self._reopen(header)
             return False
         log.info(f"{self.path}: complete already, nothing to do")
-        self._header = header
+        self._header, self.already = header, header.totals.mine
         return True
 
     def _reopen(self, header: Header) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from types import NoneType
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from birdlite.batch.files import blocks
 from birdlite.batch.header import HEADER_LIMIT, Header, parse_header
 from birdlite.errors import PartsError
-from birdlite.results import Failure, ImageInfo, Prediction, Result, Times
+from birdlite.results import Failure, FailureKind, ImageInfo, Prediction, Result, Times
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
@@ -84,13 +85,47 @@ def result_of(record: Record) -> Result:
     try:
         error = record.get("error")
         image, times = record.get("image"), record.get("timing_ms")
-        outcome = Failure(**error) if error else tuple(Prediction(**one) for one in record["predictions"])
+        predictions = tuple(_checked(Prediction(**one), _PREDICTION) for one in record["predictions"])
         return Result(
             record["index"],
             record["target"],
-            outcome,
-            ImageInfo(**image) if image else None,
-            Times(**times) if times else None,
+            _failure(error) if error else predictions,
+            _checked(ImageInfo(**image), _IMAGE) if image else None,
+            _checked(Times(**times), _TIMES) if times else None,
         )
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, ValueError) as error:
         raise PartsError(f"the record of target {record['index']} is not birdlite's: {error}") from None
+
+
+def _failure(error: dict[str, Any]) -> Failure:
+    failure = _checked(Failure(**error), _FAILURE)
+    if failure.kind not in get_args(FailureKind):
+        raise ValueError("there is no such kind of failure")
+    return failure
+
+
+_NUMBER = (float, int)
+_MAYBE = (float, int, NoneType)
+_PREDICTION = ((int,), (int,), (str,), _NUMBER, (str, NoneType))  # types by field
+_FAILURE = ((str,), (str,))
+_IMAGE = ((int,), (int,), (str,), (int,))
+_TIMES = (_MAYBE, _MAYBE, _MAYBE, _NUMBER)
+_LARGEST = 1e15  # beyond it is no count of bytes, no time and no score
+
+_Some = TypeVar("_Some", Prediction, Failure, ImageInfo, Times)
+
+
+def _checked(some: _Some, types: tuple[tuple[type, ...], ...]) -> _Some:
+    """Look at what JSON has given for each field: whoever reads a record takes its types for granted.
+
+    Raises:
+        TypeError: a field is of another type.
+        ValueError: a number is none that birdlite could have meant: infinite, or absurd.
+    """
+    values: tuple[object, ...] = tuple(some)
+    for name, value, allowed in zip(some._fields, values, types, strict=True):
+        if type(value) not in allowed:
+            raise TypeError(f"{name} cannot be {type(value).__name__}")
+        if isinstance(value, (float, int)) and not -_LARGEST < value < _LARGEST:
+            raise ValueError(f"{name} is too large, or no number")
+    return some

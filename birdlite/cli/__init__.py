@@ -23,7 +23,8 @@ _SWITCH_S = 0.0005  # Python's own is 5 ms
 
 COMMANDS = {
     "classify": "name the birds in pictures: URLs, files, folders, lists",
-    "merge": "put the parts of a run of --shard together: jsonl or csv",
+    "merge": "put the parts of a run of --shard together: jsonl, csv or html",
+    "report": "a page for people, of the outputs of earlier runs",
     "model": "fetch, list, show, verify, find or remove models",
     "convert": "a model from TensorFlow Hub, a SavedModel or a .tflite to ONNX or TensorFlow Lite, proven equal",
     "evaluate": "measure models on labelled pictures: accuracy, confusions, calibration",
@@ -147,6 +148,8 @@ def _run(command: str, argv: list[str], started: float) -> int:
         from birdlite.cli import model as chosen  # type: ignore[no-redef]
     elif command == "merge":
         from birdlite.cli import merge as chosen  # type: ignore[no-redef]
+    elif command == "report":
+        from birdlite.cli import report as chosen  # type: ignore[no-redef]
     elif command == "convert":
         from birdlite.cli import convert as chosen  # type: ignore[no-redef]
     elif command == "evaluate":

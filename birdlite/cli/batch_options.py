@@ -31,7 +31,7 @@ def add_batch_options(parser: Parser) -> None:
         type=_shard,
         group=group,
         help="only part I, from 0, of N equal parts of the targets (default: JOB_COMPLETION_INDEX/BIRDLITE_SHARDS);"
-        " {shard} in --output becomes I",
+        " {shard} in --output and --report becomes I",
     )
     parser.flag("--resume", group=group, help="go on with an --output (jsonl) that an earlier run has left unfinished")
     parser.flag("--retry-failed", group=group, help="with --resume: try again what has failed before")
@@ -59,7 +59,7 @@ def add_scratch_option(parser: Parser, group: str) -> None:
 def select(
     values: Namespace, format_: Format, environment: Mapping[str, str], storage: Storage | None = None
 ) -> Selection | None:
-    """What the options ask for; None for a plain run. `{shard}` in `values.output` is replaced.
+    """What the options ask for; None for a plain run. `{shard}` in `values.output` and `values.report` is replaced.
 
     Raises:
         UsageError: they make no sense, alone or together.
@@ -71,8 +71,9 @@ def select(
         from birdlite.batch.shard import from_environment
 
         shard = from_environment(environment)
-    if shard is None and "{shard}" in (values.output or ""):
-        raise UsageError(f"--output {values.output}: there is no --shard to put for {{shard}}")
+    for name, path in (("output", values.output), ("report", values.report)):
+        if shard is None and "{shard}" in (path or ""):
+            raise UsageError(f"--{name} {path}: there is no --shard to put for {{shard}}")
     if shard is None and not values.resume and not values.since_output:
         return None
     from birdlite.batch.selection import Selection
@@ -81,6 +82,8 @@ def select(
     shard = shard or WHOLE
     if values.output is not None:
         values.output = shard.named(values.output)
+    if values.report is not None:
+        values.report = shard.named(values.report)
     return Selection(shard, values.since_output, _part(values, format_, storage), storage)
 
 

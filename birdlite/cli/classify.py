@@ -45,14 +45,21 @@ def main(argv: Sequence[str], started: float) -> int:
     values = _parser().parse(argv)
     settings = _settings(values)
     format_ = values.format or guess_format(values.output)
+    if format_ == "html":
+        raise UsageError(f"--output {values.output}: a page is written beside the results: --report {values.output}")
     storage = Storage(settings.fetch, scratch=values.scratch)
     selection = select(values, format_, os.environ, storage)
+    if values.report is not None:
+        from birdlite.cli.report_file import check_report
+
+        check_report(values.report, values.output)
     options = RunOptions(
         format=format_,
         output=values.output,
         names=values.names,
         timing=values.timing,
         allow_failures=values.allow_failures,
+        report=values.report,
     )
     if selection is not None and selection.part is not None:
         settings = settings._replace(ordered=False)  # a part is put in order at its end
@@ -109,6 +116,12 @@ def _add_answer_options(parser: Parser) -> None:
         help="default: by the suffix of --output, else text",
     )
     parser.option("-o", "--output", metavar="FILE", group=group, help="write there instead of standard output")
+    parser.option(
+        "--report",
+        metavar="FILE",
+        group=group,
+        help="also a page for people: species, failures, pictures, where the time went; one file of HTML",
+    )
     parser.flag("--unordered", group=group, help="give answers as they come, not in the order of the targets")
     parser.flag(
         "--allow-failures",

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from birdlite import log
-from birdlite.batch.files import outputs_at, same
-from birdlite.batch.merge import merged, open_parts
+from birdlite.batch.merge import Parts, merged, open_parts
 from birdlite.batch.record_file import result_of
+from birdlite.batch.told import facts_of_run
 from birdlite.cli import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.batch_options import add_scratch_option
 from birdlite.cli.options import add_log_options, add_patience_options, open_console, patience_settings
 from birdlite.cli.parser import Parser
+from birdlite.cli.part_paths import part_paths
+from birdlite.cli.report_file import folder_of
 from birdlite.cli.run import guess_format
 from birdlite.errors import UsageError
 from birdlite.results import RunSummary
@@ -37,13 +38,16 @@ def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every co
         raise UsageError("--keep-header is for jsonl")
     open_console(values)
     storage = Storage(patience_settings(values), scratch=values.scratch)
-    parts = open_parts(_paths(values.parts, values.output, storage), storage)
+    parts = open_parts(part_paths(values.parts, values.output, storage), storage)
     with open_output(values.output, format_, whole=True, storage=storage) as output:
-        if format_ == "csv":
-            writer = open_writer("csv", output.stream, WriterOptions(times=parts.run.timing))
+        if format_ in ("csv", "html"):
+            choices = WriterOptions(
+                times=parts.run.timing, min_score=parts.run.min_score, folder=folder_of(values.output)
+            )
+            writer = open_writer(format_, output.stream, choices)
             for record in merged(parts, storage):
                 writer.write(result_of(record))
-            writer.finish(RunFacts(RunSummary(parts.totals.mine, parts.totals.ok, parts.totals.failed, 0.0, 0.0)))
+            writer.finish(_facts(parts))
         else:
             if values.keep_header:
                 output.stream.write(parts.line())
@@ -57,13 +61,22 @@ def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every co
     return EXIT_FAILURES if parts.totals.failed else EXIT_OK
 
 
+def _facts(parts: Parts) -> RunFacts:
+    totals = parts.totals
+    model, report = facts_of_run(parts.run)
+    if totals.left_out:
+        left_out = f"{totals.left_out:,} pictures that earlier runs have are left out."
+        report = report._replace(notes=(left_out,))
+    return RunFacts(RunSummary(totals.mine, totals.ok, totals.failed, 0.0, 0.0), model, report=report)
+
+
 def _parser() -> Parser:
     parser = Parser("birdlite merge", "Put the parts of one run together, by the order of its list.", EPILOG)
     parser.add_argument("parts", nargs="+", metavar="PART", help="file, object, folder or glob")
     group = parser.add_argument_group("output")
     parser.option("-o", "--output", metavar="FILE", group=group, help="write there instead of standard output")
     parser.option(
-        "--format", choices=("jsonl", "csv"), group=group, help="default: by the suffix of --output, else jsonl"
+        "--format", choices=("jsonl", "csv", "html"), group=group, help="default: by the suffix of --output, else jsonl"
     )
     parser.flag(
         "--keep-header",
@@ -81,13 +94,5 @@ def _format_of(output: str | None) -> Format:
     if output is None or format_ == "text":  # no suffix that means anything
         return "jsonl"
     if format_ == "json":
-        raise UsageError(f"--output {output}: merge writes jsonl or csv")
+        raise UsageError(f"--output {output}: merge writes jsonl, csv or html")
     return format_
-
-
-def _paths(places: Sequence[str], output: str | None, storage: Storage) -> Iterator[str]:
-    """The files of the parts, without the output of an earlier merge that lies among them."""
-    for place in places:
-        if output is not None and same(place, output) and not os.path.isdir(place):
-            raise UsageError(f"{place}: is the output too")
-        yield from (path for path in outputs_at(place, storage) if output is None or not same(path, output))

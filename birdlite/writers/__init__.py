@@ -1,4 +1,4 @@
-"""Results into text, JSON, JSON lines and CSV. The CLI opens one writer a run; each is imported only when it is wanted.
+"""Results into text, JSON, JSON lines, CSV and HTML. Each writer is imported only when it is wanted.
 
     with open_output(path, "jsonl") as output:           # output.py
         writer = open_writer("jsonl", output.stream, WriterOptions())
@@ -11,13 +11,16 @@ A run that was interrupted, or had no target, is finished like every other: what
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from birdlite.records import NamedTuple
 from birdlite.results import Result, RunSummary
 from birdlite.timing import Breakdown
 
-Format = Literal["text", "json", "jsonl", "csv"]
+if TYPE_CHECKING:
+    from birdlite.writers.report_facts import ReportFacts
+
+Format = Literal["text", "json", "jsonl", "csv", "html"]
 Names = Literal["scientific", "common", "both"]
 
 
@@ -47,6 +50,8 @@ class WriterOptions(NamedTuple):
     names: Names = "both"  # for text; the other formats always have both
     times: bool = True  # without them two runs over the same pictures give the same bytes
     min_score: float = 0.0  # the run's threshold, to explain a picture that has no prediction left
+    by_index: bool = True  # html: the rows are in the order of the list, in whatever order they come
+    folder: str | None = None  # where the page will be, absolute: html links to files from there
 
 
 class ModelFacts(NamedTuple):
@@ -64,6 +69,7 @@ class RunFacts(NamedTuple):
     summary: RunSummary
     model: ModelFacts | None = None  # None if the run ended before a model was open
     timing: Breakdown | None = None  # None with --no-timing
+    report: ReportFacts | None = None
 
 
 class Writer(Protocol):
@@ -94,6 +100,10 @@ def open_writer(format: Format, stream: TextSink, options: WriterOptions) -> Wri
         from birdlite.writers.csv_writer import CsvWriter
 
         return CsvWriter(stream, options)
+    if format == "html":
+        from birdlite.writers.html import HtmlWriter
+
+        return HtmlWriter(stream, options)
     from birdlite.writers.terminal import look
     from birdlite.writers.text import TextWriter
 

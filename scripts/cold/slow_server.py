@@ -2,8 +2,8 @@
 
     .venv/bin/python -m scripts.cold.slow_server FOLDER [--round-trip MS] [--bandwidth MBIT_S]
 
-Prints its URL and serves until it is ended. `bench_cold` starts it in a process of its own, so that it takes no time of
-the clients' interpreter.
+Prints its URL and serves until it is ended. `bench_cold` and `draw_waterfall` start it by `running`, in a process of
+its own, so that it takes no time of the clients' interpreter.
 
 - A request is answered one round trip after it came; the first on a connection after two, for the handshake.
 - All answers share one line of that bandwidth, in pieces of 16 KiB, in turn; a piece arrives when its last byte would.
@@ -15,7 +15,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from urllib.parse import unquote
 
 PIECE = 16 * 1024  # bytes: the shared line turns to the next answer after each
@@ -98,6 +101,20 @@ async def serve(folder: str, round_trip_ms: float, megabits: float) -> None:
     server = await asyncio.start_server(site.converse, "127.0.0.1", 0)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
+
+
+@contextmanager
+def running(folder: str, round_trip: float, bandwidth: float) -> Iterator[str]:
+    """The URL of a server that runs as long as the body does; in ms and Mbit/s."""
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    line = ("--round-trip", str(round_trip), "--bandwidth", str(bandwidth))
+    command = [sys.executable, "-m", "scripts.cold.slow_server", folder, *line]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
 
 
 def main(argv: Sequence[str] | None = None) -> None:

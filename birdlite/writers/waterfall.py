@@ -1,0 +1,223 @@
+"""A run's spans as a picture: plain SVG without script, for the report and for `scripts/draw_waterfall`.
+
+One row says what the run was waiting for; below it stand the work for the whole run, a row for each stage and one more
+where spans overlap, and the pictures, a row each. Bars are solid where the run waited for them and pale where it did
+not. So a reader sees what ran beside what: downloads that are under way while the engine loads.
+
+The text has the colour of the page around it. Nothing in it is a style attribute, which a report's policy would forbid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from birdlite.records import NamedTuple
+from birdlite.timing import STAGES, Span, Stage
+from birdlite.trace import TRACED, Trace
+from birdlite.writers.markup import last_part, text
+from birdlite.writers.terminal import Terminal, columns
+
+COLOURS: dict[Stage, str] = {  # all of them stand out from white and from near-black
+    "interpreter start-up": "#8b8f98",
+    "imports": "#8f7bea",
+    "threads": "#5f7d8f",
+    "model fetch": "#c9931f",
+    "model load": "#dd6f32",
+    "labels": "#a9805b",
+    "image fetch": "#3f86dd",
+    "decode": "#2c9f6b",
+    "inference": "#dd4b4b",
+    "output": "#cf62a3",
+}
+
+WIDTH = 960  # user units, about px
+LABELS = 190  # the column of names
+END = 12  # free at the right, where half of a number stands
+ROW, BAR = 19, 12
+TOP = 30  # above the first row: the axis
+REST = TOP + ROW + 7  # where the rows begin that come below it
+LANES = 6  # rows for one stage; what overlaps still more lies on top of each other
+NAME = 23  # columns of a picture's name
+TICKS = 9  # at most
+LEGEND_ROW = 20
+LETTER = 6.4  # units, on average, of text of this size: the legend is set by it
+
+_Lane = list[Span]
+
+
+class _Row(NamedTuple):
+    label: str
+    lane: _Lane
+    title: str  # the whole name, for who points at a bar
+
+
+class _Scale(NamedTuple):
+    """From the clock to the drawing."""
+
+    start: float  # s
+    end: float
+
+    @property
+    def length(self) -> float:
+        """In s; never 0, for a drawing of nothing is a drawing too."""
+        return max(self.end - self.start, 1e-6)
+
+    def x(self, time: float) -> float:
+        share = (min(max(time, self.start), self.end) - self.start) / self.length
+        return LABELS + share * (WIDTH - LABELS - END)
+
+
+def waterfall(trace: Trace, names: Mapping[int, str], pictures: int) -> str:
+    """Draw the beginning of a run.
+
+    Args:
+        trace: its spans.
+        names: what the pictures are called, by the index that spans have.
+        pictures: how many the run had; `TRACED` of them at most are drawn, and the rest is said in words.
+    """
+    rows, left_out = _rows(trace.spans, names), max(pictures - TRACED, 0)
+    end = max((span.end for row in rows for span in row.lane), default=trace.end) if left_out else trace.end
+    scale = _Scale(trace.start, end)
+    bottom = REST + len(rows) * ROW
+    parts = [*_axis(scale, bottom), *_waited_for(scale, trace.path)]
+    for number, row in enumerate(rows):
+        parts += _row(scale, row, REST + number * ROW, trace.path)
+    legend, height = _legend({span.stage for row in rows for span in row.lane}, bottom + 14)
+    parts += legend
+    if left_out:
+        words = f"The first {TRACED} of {pictures:,} pictures, until {_ms(scale.length)} ms after the process began."
+        parts.append(f'<text x="0" y="{height + 8}">{words}</text>')
+        height += LEGEND_ROW
+    said = f"Timeline of {_ms(scale.length)} ms, {len(rows)} rows of spans, by stage and by picture"
+    return (
+        f'<svg class="waterfall" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{said}"'
+        f' font-size="12" font-family="system-ui, sans-serif" fill="currentColor">\n{chr(10).join(parts)}\n</svg>'
+    )
+
+
+def _rows(spans: Iterable[Span], names: Mapping[int, str]) -> list[_Row]:
+    """Work for the whole run first, stage by stage; then the pictures."""
+    shared: dict[Stage, list[Span]] = {}
+    pictures: dict[int, list[Span]] = {}
+    for span in sorted(spans, key=lambda span: span.start):
+        if span.picture is None:
+            shared.setdefault(span.stage, []).append(span)
+        elif span.picture < TRACED:
+            pictures.setdefault(span.picture, []).append(span)
+    rows = [
+        _Row(stage if number == 0 else "", lane, "")
+        for stage in STAGES
+        for number, lane in enumerate(_lanes(shared.get(stage, ())))
+    ]
+    for index in sorted(pictures):
+        name = names.get(index, f"picture {index}")
+        rows.append(_Row(Terminal().cut_middle(last_part(name), NAME), pictures[index], name))
+    return rows
+
+
+def _lanes(spans: Iterable[Span]) -> list[_Lane]:
+    """Put spans that overlap into rows of their own."""
+    lanes: list[_Lane] = []
+    for span in spans:
+        free = next((lane for lane in lanes if lane[-1].end <= span.start), None)
+        if free is not None:
+            free.append(span)
+        elif len(lanes) < LANES:
+            lanes.append([span])
+        else:
+            lanes[-1].append(span)
+    return lanes
+
+
+def _axis(scale: _Scale, bottom: int) -> Iterable[str]:
+    step = _step(scale.length * 1e3)
+    for number in range(TICKS + 1):
+        ms = number * step
+        if ms > scale.length * 1e3:
+            break
+        x = _units(scale.x(scale.start + ms / 1e3))
+        yield f'<path d="M{x} {TOP - 6}V{bottom}" stroke="currentColor" stroke-opacity=".16"/>'
+        unit = " ms" if number == 0 else ""
+        yield f'<text x="{x}" y="{TOP - 12}" text-anchor="middle" fill-opacity=".75">{_ms_number(ms)}{unit}</text>'
+
+
+def _step(length_ms: float) -> float:
+    """The smallest of 1, 2, 5, 10, … ms (or 0.1, 0.2, …) that needs no more than `TICKS` steps."""
+    step = 1e-3
+    while True:
+        for times in (1, 2, 5):
+            if length_ms <= step * times * TICKS:
+                return step * times
+        step *= 10
+
+
+def _waited_for(scale: _Scale, path: Sequence[Span]) -> Iterable[str]:
+    yield _label("waited for", TOP, bold=True)
+    for piece in path:
+        if piece.start < scale.end:
+            yield _bar(scale, piece, TOP, _said(piece, "waited for "))
+
+
+def _row(scale: _Scale, row: _Row, y: int, path: Sequence[Span]) -> Iterable[str]:
+    """The spans, pale, and on top of them what of each was waited for, solid."""
+    if row.label:
+        yield _label(row.label, y)
+    for span in row.lane:
+        title = _said(span, "", row.title)
+        yield _bar(scale, span, y, title, pale=True)
+        for piece in path:
+            if _is_part(piece, span):
+                yield _bar(scale, piece, y, title)
+
+
+def _is_part(piece: Span, span: Span) -> bool:
+    return piece[3:] == span[3:] and piece.stage == span.stage and span.start <= piece.start and piece.end <= span.end
+
+
+def _said(span: Span, before: str, name: str = "") -> str:
+    ms = _ms(span.end - span.start)
+    return f"{before}{span.stage}: {ms} ms{f' · {text(name)}' if name else ''}"
+
+
+def _bar(scale: _Scale, span: Span, y: int, title: str, *, pale: bool = False) -> str:
+    left, right = scale.x(span.start), scale.x(span.end)
+    width = max(right - left, 0.8)  # what was quick is to be seen all the same
+    opacity = ' fill-opacity=".33"' if pale else ""
+    return (
+        f'<rect x="{_units(left)}" y="{y + (ROW - BAR) // 2}" width="{_units(width)}" height="{BAR}" rx="1.5"'
+        f' fill="{COLOURS[span.stage]}"{opacity}><title>{title}</title></rect>'
+    )
+
+
+def _label(label: str, y: int, *, bold: bool = False) -> str:
+    weight = ' font-weight="600"' if bold else ""
+    return f'<text x="{LABELS - 10}" y="{y + ROW - 6}" text-anchor="end"{weight}>{text(label)}</text>'
+
+
+def _legend(stages: set[Stage], y: int) -> tuple[list[str], int]:
+    """The colours in use, and how bars are filled; and where the drawing ends."""
+    parts: list[str] = []
+    x = 0.0
+    entries: list[tuple[str, str, str]] = [(stage, COLOURS[stage], "") for stage in STAGES if stage in stages]
+    entries.append(("solid: the run waited for it; pale: done meanwhile", "currentColor", ' fill-opacity=".33"'))
+    for label, colour, opacity in entries:
+        width = 17 + columns(label) * LETTER + 14
+        if x and x + width > WIDTH:
+            x, y = 0.0, y + LEGEND_ROW
+        parts.append(f'<rect x="{_units(x)}" y="{y}" width="12" height="12" rx="2" fill="{colour}"{opacity}/>')
+        parts.append(f'<text x="{_units(x + 17)}" y="{y + 10}">{label}</text>')
+        x += width
+    return parts, y + LEGEND_ROW
+
+
+def _units(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _ms(seconds: float) -> str:
+    ms = seconds * 1e3
+    return f"{ms:,.0f}" if ms >= 100 else f"{ms:.1f}" if ms >= 1 else f"{ms:.2f}"
+
+
+def _ms_number(ms: float) -> str:
+    return f"{ms:,.0f}" if ms >= 10 else f"{ms:.3g}"

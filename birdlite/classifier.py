@@ -72,7 +72,9 @@ class Classifier:
         self._store = Store(
             self._cache_dir, self._download_model, offline=self._settings.fetch.offline, timeline=self._timeline
         )
-        self._engines = EnginePool(self._open_model, self._load_engine, self._preload_engine)
+        entry = CATALOG.get(self._settings.model)
+        side = None if entry is None else entry.card.side
+        self._engines = EnginePool(self._open_model, self._load_engine, self._preload_engine, side=side)
         self._run: Pipeline | None = None
 
     @property

@@ -21,11 +21,14 @@ class EnginePool:
         open_model: Callable[[], Model],
         load: Callable[[Model], Engine],
         preload: Callable[[], None] | None = None,
+        *,
+        side: int | None = None,
     ) -> None:
-        """`preload` imports what `load` takes, as far as that is known before the model is open."""
+        """`preload` imports what `load` takes, and `side` is the model's in px, if known before the model is open."""
         self._open_model = open_model
         self._load = load
         self._preload = preload
+        self._side = side
         self._opening = threading.Lock()
         self._lock = threading.Lock()  # around the idle engines only: `close` must not wait for a download
         self._model: Model | None = None
@@ -43,6 +46,11 @@ class EnginePool:
             if self._model is None:
                 self._model = self._open_model()
             return self._model
+
+    @property
+    def early_side(self) -> int | None:
+        """The model's side in px while there is no engine yet, if it is known: pictures can be decoded meanwhile."""
+        return None if self._name else self._side
 
     @property
     def engine_name(self) -> str:
@@ -96,6 +104,15 @@ class Loading:
         self._model: Model | None = None
         self._engine: Engine | None = None
         threading.Thread(target=self._run, name="birdlite-load", daemon=True).start()
+
+    @property
+    def side(self) -> int:
+        """The model's side in px, at once or as soon as it is open.
+
+        Raises:
+            NoEngine: it cannot be opened.
+        """
+        return self._pool.early_side or self.model.card.side
 
     @property
     def model(self) -> Model:

@@ -8,8 +8,9 @@
   that results do not pile up without bound behind one slow download.
 - **Downloaders** are hired as URLs come, at most `downloads`; **workers** as pictures come, at most `workers`. The
   first worker is there from the start: its engine loads while the first bytes are on their way.
-- Each worker has an engine of its own, and decodes its first picture while that is being loaded. ctypes and Pillow
-  release the GIL, so workers really run side by side.
+- Each worker has an engine of its own, and decodes its first picture while that is being loaded; pictures that arrive
+  before the model does are decoded by their downloaders. ctypes and Pillow release the GIL, so workers really run side
+  by side.
 - The **caller's thread** prepares what all will need, the network first; then it puts results in order and hands them
   out. Everything reaches it through one queue, the wish to stop included: `cancel` may be called from any thread and
   from a signal handler.
@@ -41,13 +42,14 @@ FAREWELL = 0.4  # s to wait for each crew at the end of a run; it is idle by the
 class Job:
     """One picture on its way. Whoever takes it off a queue owns it."""
 
-    __slots__ = ("began", "data", "decode_ms", "fetch_ms", "image", "index", "infer_ms", "target")
+    __slots__ = ("began", "data", "decode_ms", "fetch_ms", "image", "index", "infer_ms", "pixels", "target")
 
     def __init__(self, index: int, target: Target) -> None:
         self.index = index
         self.target = target
         self.began = clock()  # s; its turn came
         self.data: bytes | None = None  # until fetched, and after it was decoded
+        self.pixels: bytes | None = None  # the model's input, between decoding and inference
         self.image: ImageInfo | None = None
         self.fetch_ms: float | None = None
         self.decode_ms: float | None = None
@@ -99,6 +101,7 @@ class Pipeline:
         self._workers: Crew[Job] = Crew("birdlite-classify", settings.threads, self._classify)
         self._slots = threading.Semaphore(settings.fetch.downloads + 2 * settings.threads)
         self._window = threading.Semaphore(WINDOW)
+        self._early = threading.Semaphore(settings.threads)  # pictures that downloaders decode at once
         self._decoder_ready = threading.Event()  # the caller's thread imports it while workers load their engines
         self._under_way: dict[int, Job] = {}  # begun, and their results not yet with the caller's thread
         self._over = False
@@ -235,8 +238,15 @@ class Pipeline:
         return False
 
     def _fetch_remote(self, job: Job) -> None:
+        """Fetch; and while the model is still on its way, with processors idle, decode."""
         self._connect(job.target.location)
         self._fetch_bytes(job)
+        side = self._engines.early_side
+        if side is not None and self._early.acquire(blocking=False):
+            try:
+                self._decode(job, side)
+            finally:
+                self._early.release()
 
     def _fetch_bytes(self, job: Job) -> None:
         with self._timeline.span("image fetch", job.index) as span:
@@ -247,9 +257,11 @@ class Pipeline:
         job.fetch_ms = span.ms
 
     def _answer(self, loading: Loading, job: Job) -> None:
-        if job.data is None:
+        if job.data is None and job.pixels is None:
             self._fetch_bytes(job)
-        pixels = self._decode(job, loading.model.card.side)
+        if job.pixels is None:
+            self._decode(job, loading.side)
+        pixels, job.pixels = job.pixels or b"", None
         engine, labels = loading.engine, loading.model.labels
         with self._timeline.span("inference", job.index) as span:
             scores = engine.run(pixels)[0]
@@ -257,8 +269,8 @@ class Pipeline:
         job.infer_ms = span.ms
         self._finish(job, predictions)
 
-    def _decode(self, job: Job, side: int) -> bytes:
-        """The model's input. The picture's own bytes are let go."""
+    def _decode(self, job: Job, side: int) -> None:
+        """Turn the picture's bytes, which are let go, into the model's input."""
         self._decoder_ready.wait()
         settings = self._settings
         data, job.data = job.data or b"", None
@@ -266,7 +278,7 @@ class Pipeline:
             decoded = picture.decode(data, resize=settings.resize, side=side, max_pixels=settings.max_pixels)
         job.decode_ms = span.ms
         job.image = ImageInfo(decoded.width, decoded.height, decoded.format, len(data))
-        return decoded.pixels
+        job.pixels = decoded.pixels
 
     def _finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
         self._inbox.put(_result(job, outcome))

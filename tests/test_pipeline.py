@@ -292,6 +292,36 @@ def test_the_first_picture_is_decoded_while_the_engine_is_loaded(monkeypatch: py
     assert kinds(list(scripted(lambda: None, load=load).run(expand([str(PICTURES[0])])))) == ["ok"]
 
 
+def test_pictures_that_arrive_before_the_model_are_decoded_meanwhile(
+    make_classifier: MakeClassifier, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many at once as there may be workers; here one after the other, as they are downloaded."""
+    decoded: list[int] = []
+    decode = pictures.decode
+
+    def told(*data: Any, **options: Any) -> pictures.Picture:
+        found = decode(*data, **options)
+        decoded.append(len(decoded))
+        return found
+
+    monkeypatch.setattr(pictures, "decode", told)
+    urls = serve_pictures(origin)
+    classifier = make_classifier(workers=4, fetch=FetchSettings(downloads=1))
+    open_model = classifier._engines._open_model
+
+    def slow() -> Model:
+        for _ in range(int(PATIENCE * 100)):
+            if len(decoded) == len(urls):
+                return open_model()
+            threading.Event().wait(0.01)
+        raise AssertionError(f"{len(decoded)} of {len(urls)} pictures were decoded before the model was open")
+
+    monkeypatch.setattr(classifier._engines, "_open_model", slow)
+
+    assert [best(result) for result in classifier.classify_many(urls)] == [species_of(url) for url in urls]
+    assert len(decoded) == len(urls)
+
+
 @pytest.mark.parametrize("targets", [[str(PICTURES[0])], [str(PICTURES[0])] * 9, ["missing.jpg"]])
 def test_an_engine_that_cannot_be_loaded_ends_the_run_with_its_own_error(targets: list[str]) -> None:
     told = threading.Event()

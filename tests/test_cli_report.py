@@ -243,15 +243,24 @@ def test_a_page_without_permission_is_exit_code_3(run: Run, report: Path) -> Non
     assert run("classify", *WITH_DEMO_MODEL, "--report", report, PICTURES[0])[0] == 3
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
-def test_results_stay_when_the_disk_has_no_room_for_the_page(run: Run, tmp_path: Path) -> None:
-    output = tmp_path / "birds.json"
+def test_results_stay_when_there_is_no_room_for_the_page(tmp_path: Path) -> None:
+    output, report = tmp_path / "birds.json", tmp_path / "report.html"
+    report.write_text("old")
+    code = (
+        "import resource, sys; from birdlite.cli import main;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"  # bytes; Python ignores its signal
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ("classify", *WITH_DEMO_MODEL, "--no-cache", "-o", output, "--report", report, PICTURES[0])
+    command = [sys.executable, "-c", code, *map(str, arguments)]
 
-    code, _, err = run("classify", *WITH_DEMO_MODEL, "-o", output, "--report", "/dev/full", PICTURES[0])
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
-    assert code == 3
-    assert err == "birdlite: error: /dev/full: the results cannot be written: No space left on device\n"
+    assert run.returncode == 3
+    assert run.stderr == f"birdlite: error: {report}: the results cannot be written: File too large\n"
     assert len(json.loads(output.read_text())["results"]) == 1
+    assert report.read_text() == "old"
+    assert files(tmp_path) == ["birds.json", "report.html"]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from birdlite import disk, picture
 from birdlite.crew import Crew
@@ -36,6 +36,7 @@ from birdlite.targets import BadTarget, Target
 from birdlite.timing import Timeline, clock
 
 WINDOW = 1024  # pictures that may be ahead of the one whose turn it is: their results take about 1 MB
+WAKE_S = 0.5  # between two looks at whether a signal has come
 FAREWELL = 0.4  # s to wait for each crew at the end of a run; it is idle by then, unless the run was interrupted
 
 
@@ -136,7 +137,7 @@ class Pipeline:
         turn = 0  # index of the next result to hand out; in an unordered run, how many were
         targets: int | None = None
         while turn != targets:
-            message = self._inbox.get()
+            message = self._next_message()
             if isinstance(message, Result):
                 self._under_way.pop(message.index, None)
                 waiting[message.index if self._settings.ordered else turn] = message
@@ -153,6 +154,14 @@ class Pipeline:
             else:
                 yield from self._leftovers(waiting)
                 return
+
+    def _next_message(self) -> Result | _First | _End | _Fatal | _Stop:
+        """Wait for one; not for ever, because a signal that comes just before the wait is only seen after it."""
+        while True:
+            try:
+                return self._inbox.get(timeout=WAKE_S)
+            except Empty:
+                continue
 
     def _prepare(self, remote: str | None) -> None:
         """Import what the first picture will need, while the first worker loads the engine: the network first."""

@@ -100,6 +100,10 @@ class TestWholeFiles:
             output.stream.write("new")
         assert (tmp_path / "out.json").read_text() == "new"
 
+    def test_a_file_without_a_name_is_refused_before_the_run(self) -> None:
+        with pytest.raises(OutputError, match="without a name"):
+            open_output("", "json")
+
     def test_a_folder_that_vanishes_is_an_error_at_the_end(self, tmp_path: Path) -> None:
         (tmp_path / "gone").mkdir()
         output = open_output(str(tmp_path / "gone" / "out"), "json")

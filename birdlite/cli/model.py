@@ -90,6 +90,8 @@ def _list(cache_dir: str) -> int:
         total = sum(fact.bytes for fact in entry.card.files.values())
         state = "not in the cache" if _problems(cache_dir, entry) else "in the cache"
         _say(f"{name}  {total / 1e6:.1f} MB  {entry.card.licence}  {state}\n  {entry.description}")
+    for recipe in catalog.RECIPES:
+        _say(f"{recipe.name}  made here: {recipe.command}\n  {recipe.description}; then --model DIR")
     return EXIT_OK
 
 

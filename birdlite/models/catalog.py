@@ -33,6 +33,14 @@ class Entry(NamedTuple):
     public: bool = True  # to be had on the Internet, so worth listing
 
 
+class Recipe(NamedTuple):
+    """A model that nobody publishes: everyone makes it with one command."""
+
+    name: str  # what `convert` calls it
+    command: str
+    description: str
+
+
 # Published by Google as the Lite deployment of google/aiy/vision/classifier/birds_V1: Apache-2.0.
 # The first address has answered 403 at times (tensorflow/hub#922, #931), hence the others.
 _BIRDS_V1_LITE = Entry(
@@ -89,6 +97,19 @@ _DEMO = Entry(
         name: (Source(f"https://demo.birdlite.invalid/{name}"),) for name in ("model.tflite", "labels.csv", "names.txt")
     },
     public=False,
+)
+
+RECIPES = (
+    Recipe(
+        "birds-v1-tflite-int8",
+        "birdlite convert --to tflite --quantize int8 --calibrate PICTURES -o DIR",
+        "the same network in signed 8 bits: half the time for an inference (PERF.md); TensorFlow only makes it",
+    ),
+    Recipe(
+        "birds-v1-onnx-int8",
+        "birdlite convert --to onnx --quantize int8 -o DIR",
+        "the same for onnxruntime; made without TensorFlow",
+    ),
 )
 
 BIRDS_SOURCES = frozenset({BIRDS_PAGE, _BIRDS_V1_LITE.card.source})

@@ -182,6 +182,8 @@ def open_output(
     """
     if path is None or path == "-":
         return _standard_output(format)
+    if not path:
+        raise OutputError("the results cannot be written to a file without a name")
     if is_storage(path):
         return _in_storage(path, format, storage, whole=whole)
     try:

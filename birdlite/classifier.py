@@ -65,7 +65,8 @@ class Classifier:
         self._connected: set[str] = set()  # the clients that are ready
         check_labels(self._settings.model, self._settings.labels)
         if self._settings.fetch != DEFAULTS:
-            self._make_fetcher()  # what makes no sense is told before anything runs
+            with self._timeline.span("imports"):
+                self._make_fetcher()  # what makes no sense is told before anything runs
         self._cache_dir = None if self._settings.no_cache else self._settings.cache_dir or default_cache_dir()
         if self._cache_dir is None and not self._settings.no_cache:
             log.warning("this user has no home for a cache; keeping the model in memory (--cache-dir names a place)")

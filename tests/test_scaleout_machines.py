@@ -159,15 +159,14 @@ def test_nothing_stays_of_a_fleet_that_is_interrupted_at_work(tmp_path: Path) ->
         command = ("sh", "-c", f"sleep 1000 & echo > {started}; sleep 1000")
         running = machine.start(command, dict(os.environ), tmp_path / "said")
         started.read_text()
-        pids = (machine.group / "cgroup.procs").read_text().split()
-        pids += [str(one.pid) for one in (here.server, *here.cables)]
+        assert len((machine.group / "cgroup.procs").read_text().split()) >= 2
         assert len(_own_traces()) == 5  # three networks, two groups
         raise KeyboardInterrupt
 
     running.kill()
-    assert len(pids) >= 5
-    assert [pid for pid in pids if Path("/proc", pid).exists()] == []
-    assert _own_traces() == []
+    attendants = (here.server, *here.cables)
+    assert [one.pid for one in attendants if Path("/proc", str(one.pid)).exists()] == []
+    assert _own_traces() == []  # a group is not removed while anything lives in it
 
 
 @needs_machines

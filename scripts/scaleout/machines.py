@@ -1,27 +1,69 @@
-"""Machines on one machine: each a network namespace with its own cable to one server, and a share of a processor."""
+"""Machines on one machine: each a network namespace with its own cable to one server, and a share of a processor.
+
+    with fleet((0.5, 0.25), Line(40, 50), served, log) as machines:
+        with machines.hosts[0].start(command, environment, messages) as run: …
+
+Whatever ends the body, nothing of it stays: processes are killed, groups and namespaces removed. What a bench left that
+was itself killed by -9 is cleared away by the next one.
+"""
 
 from __future__ import annotations
 
 import os
-import shutil
+import signal
 import subprocess
-import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.scaleout import quota
+from scripts.scaleout import network, quota
+from scripts.scaleout.attendants import Attendant, attending
+from scripts.scaleout.network import Line
 
-ROOT = Path(__file__).parent.parent.parent
+PREFIX = "birdlite-scaleout-"
 PORT = 8000
+LAST_WORDS = 2000  # characters of what a command that failed had to say
 
 
-class Line(NamedTuple):
-    """What lies between a machine and the server."""
+class Ended(NamedTuple):
+    """A command that has run."""
 
-    round_trip_ms: float
-    mbit: float  # a second, each way
+    begin: float  # s, monotonic
+    end: float
+    cpu: float  # s, user and system
+
+
+class Running(NamedTuple):
+    """A command under way."""
+
+    process: subprocess.Popen[bytes]
+    descriptor: int  # readable once it has ended
+    begin: float
+    messages: Path  # what it says
+
+    def ended(self) -> Ended:
+        """Wait for its end.
+
+        Raises:
+            SystemExit: it failed.
+        """
+        _, status, usage = os.wait4(self.process.pid, 0)
+        end = time.monotonic()
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        os.close(self.descriptor)
+        if self.process.returncode:
+            words = self.messages.read_text(errors="replace")[-LAST_WORDS:]
+            raise SystemExit(f"exit {self.process.returncode}: {self.process.args!r}\n{words}")
+        return Ended(self.begin, end, usage.ru_utime + usage.ru_stime)
+
+    def kill(self) -> None:
+        """End it now, unless it has ended."""
+        if self.process.returncode is None:
+            self.process.kill()
+            self.process.wait()
+            os.close(self.descriptor)
 
 
 class Machine(NamedTuple):
@@ -29,76 +71,93 @@ class Machine(NamedTuple):
 
     netns: str
     group: Path
+    cpus: float
     server: str  # the server's URL, as this machine sees it
 
-    def run(self, command: tuple[str, ...], environment: dict[str, str]) -> None:
+    @property
+    def address(self) -> str:
+        """Where the server sees it."""
+        return self.server.partition("//")[2].replace(f".1:{PORT}", ".2")
+
+    def start(self, command: Sequence[str], environment: dict[str, str], messages: Path) -> Running:
+        """Start a command there; `messages` is the file for what it says."""
+        whole = quota.within(self.group, ("ip", "netns", "exec", self.netns, *command))
+        with open(messages, "wb") as said:
+            begin = time.monotonic()
+            process = subprocess.Popen(
+                whole, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+            )
+        return Running(process, os.pidfd_open(process.pid), begin, messages)
+
+    def run(self, command: Sequence[str], environment: dict[str, str], messages: Path) -> Ended:
         """Run a command there to its end.
 
         Raises:
             SystemExit: it failed.
         """
-        whole = quota.within(self.group, ("ip", "netns", "exec", self.netns, *command))
-        done = subprocess.run(whole, env=environment, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(f"exit {done.returncode}: {' '.join(command)}\n{done.stderr[-2000:]}")
+        running = self.start(command, environment, messages)
+        try:
+            return running.ended()
+        finally:
+            running.kill()
+
+
+class Fleet(NamedTuple):
+    """Machines, and what serves them."""
+
+    machines: list[Machine]
+    server: Attendant
+    cables: list[Attendant]
 
 
 def missing() -> str | None:
     """Why there can be no such machines here; None if there can."""
+    if os.name != "posix" or not hasattr(os, "pidfd_open"):
+        return "only Linux has network namespaces"
     if os.geteuid() != 0:
         return "only root can make network namespaces"
-    for program in ("ip", "tc"):
-        if shutil.which(program) is None:
-            return f"{program} is not installed (Debian: iproute2)"
-    if not os.path.exists("/dev/net/tun"):
-        return "there is no /dev/net/tun"
-    return quota.missing()
+    return network.missing() or quota.missing()
 
 
 @contextmanager
-def machines(count: int, cpus: float, line: Line, served: Path, log: Path) -> Iterator[list[Machine]]:
-    """So many machines, and the server of the folder `served`, which notes each request in `log`."""
+def fleet(cpus: Sequence[float], line: Line, served: Path, log: Path) -> Iterator[Fleet]:
+    """A machine for each share of a processor, and the server of the folder `served`, which notes requests in `log`."""
+    name = f"{PREFIX}{os.getpid()}"
     with ExitStack() as stack:
-        name = f"bl{os.getpid()}"
-        home = stack.enter_context(_netns(f"{name}s"))
-        made = []
-        for number in range(1, count + 1):
-            netns = stack.enter_context(_netns(f"{name}m{number}"))
-            addresses = f"10.77.{number}.1", f"10.77.{number}.2"
-            stack.enter_context(_cable(home, netns, addresses, line))
-            group = stack.enter_context(quota.quota(netns, cpus))
-            made.append(Machine(netns, group, f"http://{addresses[0]}:{PORT}"))
-        serve = ("ip", "netns", "exec", home, sys.executable, "-m", "scripts.scaleout.server", served, log, PORT)
-        stack.enter_context(_running(tuple(map(str, serve))))
-        yield made
+        home = stack.enter_context(network.netns(f"{name}-s"))
+        made, cables = [], []
+        for number, share in enumerate(cpus, 1):
+            netns = stack.enter_context(network.netns(f"{name}-{number}"))
+            address, wire = stack.enter_context(network.cable(home, netns, number, line))
+            group = stack.enter_context(quota.quota(netns, share))
+            made.append(Machine(netns, group, share, f"http://{address}:{PORT}"))
+            cables.append(wire)
+        server = stack.enter_context(attending("server", served, log, PORT, netns=home))
+        yield Fleet(made, server, cables)
 
 
-@contextmanager
-def _netns(name: str) -> Iterator[str]:
-    subprocess.run(("ip", "netns", "add", name), check=True)
-    try:
-        subprocess.run(("ip", "-n", name, "link", "set", "lo", "up"), check=True)
-        yield name
-    finally:
-        subprocess.run(("ip", "netns", "delete", name), check=True)
+def clear_away() -> None:
+    """Remove what benches have left that are no more."""
+    for name in network.names(PREFIX):
+        if _is_abandoned(name):
+            network.remove(name)
+    for group in quota.groups(PREFIX):
+        if _is_abandoned(group.name):
+            quota.remove(group)
 
 
-@contextmanager
-def _cable(home: str, netns: str, addresses: tuple[str, str], line: Line) -> Iterator[None]:
-    ends = (home, f"{addresses[0]}/24", netns, f"{addresses[1]}/24")
-    command = (sys.executable, "-m", "scripts.scaleout.wire", *ends, str(line.round_trip_ms / 2), str(line.mbit))
-    with _running(command):
-        yield
+def end_tidily() -> None:
+    """Let every signal that asks this process to end unwind it, once; a second one does not disturb the tidying up."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _unwind)
 
 
-@contextmanager
-def _running(command: tuple[str, ...]) -> Iterator[None]:
-    """A process that says `ready`, and is ended."""
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            if process.stdout.readline().strip() != "ready":
-                raise SystemExit(f"did not start: {' '.join(command)}")
-            yield
-        finally:
-            process.terminate()
+def _unwind(number: int, _: object) -> None:
+    for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
+def _is_abandoned(name: str) -> bool:
+    pid = name.removeprefix(PREFIX).partition("-")[0]
+    return not Path("/proc", pid).exists()

@@ -3,38 +3,47 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 V2 = Path("/sys/fs/cgroup")
 V1 = Path("/sys/fs/cgroup/cpu")
 PERIOD_US = 100_000  # what Kubernetes sets
+PATIENCE = 10.0  # s for the kernel to clear away what was killed
 
 
 def missing() -> str | None:
     """Why there can be no quotas here; None if there can."""
-    folder = _root()
+    folder = root()
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         return f"{folder} cannot be written: no CPU quotas"
+    if folder == V2 and "cpu" not in (V2 / "cgroup.subtree_control").read_text().split():
+        return f"{V2}/cgroup.subtree_control does not hand on `cpu`: no CPU quotas"
     return None
 
 
 @contextmanager
 def quota(name: str, cpus: float) -> Iterator[Path]:
-    """A group that gets so much of a processor; what `within` starts runs in it. It must be empty at the end."""
-    folder = _root() / name
-    folder.mkdir()
+    """A group that gets so much of a processor; what `within` starts runs in it. It ends with the group."""
+    folder = root() / name
     try:
-        share = round(cpus * PERIOD_US)
-        if _root() == V2:
-            (folder / "cpu.max").write_text(f"{share} {PERIOD_US}")
-        else:
-            (folder / "cpu.cfs_period_us").write_text(str(PERIOD_US))
-            (folder / "cpu.cfs_quota_us").write_text(str(share))
+        folder.mkdir()
+        for file, text in settings(cpus, unified=root() == V2).items():
+            (folder / file).write_text(text)
         yield folder
     finally:
-        folder.rmdir()
+        remove(folder)
+
+
+def settings(cpus: float, *, unified: bool) -> dict[str, str]:
+    """What to write into which file of a group."""
+    share = round(cpus * PERIOD_US)
+    if unified:
+        return {"cpu.max": f"{share} {PERIOD_US}"}
+    return {"cpu.cfs_period_us": str(PERIOD_US), "cpu.cfs_quota_us": str(share)}
 
 
 def within(group: Path, command: tuple[str, ...]) -> tuple[str, ...]:
@@ -42,5 +51,30 @@ def within(group: Path, command: tuple[str, ...]) -> tuple[str, ...]:
     return ("sh", "-c", f'echo $$ > "{group}/cgroup.procs" && exec "$@"', "sh", *command)
 
 
-def _root() -> Path:
+def groups(prefix: str) -> list[Path]:
+    """The groups whose names begin so."""
+    return sorted(root().glob(f"{prefix}*"))
+
+
+def remove(group: Path) -> None:
+    """Kill what is in a group, and take it away.
+
+    Raises:
+        OSError: it is still in use after `PATIENCE`.
+    """
+    until = time.monotonic() + PATIENCE
+    while group.exists():
+        for pid in (group / "cgroup.procs").read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        try:
+            group.rmdir()
+        except OSError:  # the dead are not gone yet
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+
+
+def root() -> Path:
+    """The folder of all groups."""
     return V2 if (V2 / "cgroup.controllers").exists() else V1

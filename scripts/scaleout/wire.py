@@ -3,7 +3,8 @@
     python -m scripts.scaleout.wire NETNS_A ADDRESS_A NETNS_B ADDRESS_B ONE_WAY_MS MBIT_S
 
 Makes two tap devices, moves one into each namespace, and passes frames on after the delay. The bandwidth, of each
-direction, is kept by the kernel's token bucket. Prints `ready` and runs until it is ended; the devices end with it.
+direction, is kept by the kernel's token bucket. Prints `ready` and runs until it is ended or its standard input is
+closed; the devices end with it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import fcntl
 import os
 import select
-import signal
 import struct
 import subprocess
 import sys
@@ -28,7 +28,6 @@ Frames = deque[tuple[float, bytes]]  # when it is to arrive, in s on the monoton
 def main(netns_a: str, address_a: str, netns_b: str, address_b: str, one_way_ms: str, mbit: str) -> None:
     """Lay the cable and pass frames on."""
     ends = [_end(netns_a, address_a, mbit, "a"), _end(netns_b, address_b, mbit, "b")]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     print("ready", flush=True)
     _pass_on(ends, float(one_way_ms) / 1e3)
 
@@ -53,11 +52,14 @@ def _ip(*words: str) -> None:
 def _pass_on(ends: list[int], delay: float) -> None:
     queues: tuple[Frames, Frames] = (deque(), deque())  # of what came out of each end
     poll = select.poll()
+    poll.register(0, select.POLLIN)
     for end in ends:
         poll.register(end, select.POLLIN)
     while True:
         due = min((queue[0][0] for queue in queues if queue), default=None)
         for end, _ in poll.poll(None if due is None else max(0.0, (due - time.monotonic()) * 1e3)):
+            if end == 0:
+                return
             _take(end, queues[ends.index(end)], delay)
         now = time.monotonic()
         for queue, end in zip(queues, reversed(ends), strict=True):

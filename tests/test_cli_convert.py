@@ -24,7 +24,6 @@ from tests.tiny_saved_models import pack, write
 
 pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
-pytest.importorskip("tflite", reason="the extra `onnx` is not installed")
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -21,7 +21,6 @@ from tests.small_networks import PIXEL_SCALE, Network, Style
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
-pytest.importorskip("tflite", reason="the extra `onnx` is not installed")
 
 OFFICIAL = "storage.googleapis.com/tfhub-lite-models/google/lite-model/aiy/vision/classifier/birds_V1/3.tflite"
 RESIZES: tuple[Resize, ...] = ("crop", "squash", "exact")
@@ -493,7 +492,7 @@ def test_what_does_not_hold_together_is_refused(case: str) -> None:
         tflite_to_onnx(model, quantize="int8")
 
 
-@pytest.mark.parametrize("package", ["numpy", "onnx", "tflite"])
+@pytest.mark.parametrize("package", ["numpy", "onnx"])
 def test_a_missing_package_is_named_with_the_extra_that_brings_it(
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,9 +146,7 @@ class _Writer:
             places[number] = end
             end += sizes[number]
         count = max(fields, default=-1) + 1
-        vtable = struct.pack(
-            f"<HH{count}H", 4 + 2 * count, end, *(places.get(number, 0) for number in range(count))
-        )
+        vtable = struct.pack(f"<HH{count}H", 4 + 2 * count, end, *(places.get(number, 0) for number in range(count)))
         self._align(4, ahead=len(vtable))
         self._out += vtable
         start = len(self._out)

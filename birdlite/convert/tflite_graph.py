@@ -1,7 +1,7 @@
 """A `.tflite` file as plain values: its tensors, constants, scales and operators, in the order in which they run.
 
-`tflite_to_onnx` and `tflite_to_int8` read their source through this. The file is not trusted: everything that is read is
-bounded here, and what does not hold together is an `InvalidModel`.
+`tflite_to_onnx` and `tflite_to_int8` read their source through this. The file is not trusted: everything that is read
+is bounded here, and what does not hold together is an `InvalidModel`.
 """
 
 from __future__ import annotations

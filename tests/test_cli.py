@@ -403,7 +403,7 @@ def test_a_damaged_model_in_the_cache_is_named_by_verify(run: Run, warm_cache: P
 
     assert code == 3
     assert "names.txt: has 1 bytes instead of" in out
-    assert "`birdlite model fetch` mends it" in err
+    assert "`birdlite model fetch birdlite-demo` mends it" in err
 
 
 # As a process

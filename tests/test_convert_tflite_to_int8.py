@@ -1,4 +1,4 @@
-"""A uint8 `.tflite` model and the int8 one made of it give the same scores: operator by operator, and the real model."""
+"""A uint8 `.tflite` and the int8 one made of it give the same scores: operator by operator, and the real model."""
 
 from __future__ import annotations
 
@@ -16,22 +16,20 @@ from birdlite import engines
 from birdlite.convert import tflite_graph
 from birdlite.convert.tflite_graph import GraphTensor, Operator
 from birdlite.convert.tflite_to_int8 import tflite_to_int8
-from birdlite.errors import EngineError, InvalidModel
+from birdlite.errors import InvalidModel
 from birdlite.models.card import Card
 from birdlite.models.catalog import find
 from tests import demo_world, tiny_models
 from tests.network_operations import (
     CASES,
     Array,
-    activation,
     convolution,
-    depthwise,
     fully_connected,
     mean,
     noise,
     softmax,
 )
-from tests.small_networks import PIXEL_SCALE, WEIGHT_SCALE, WEIGHT_ZERO_POINT, Network
+from tests.small_networks import PIXEL_SCALE, WEIGHT_SCALE, Network
 
 OFFICIAL = "storage.googleapis.com/tfhub-lite-models/google/lite-model/aiy/vision/classifier/birds_V1/3.tflite"
 
@@ -53,7 +51,7 @@ def real(tensor: GraphTensor) -> Array:
     if len(quantization.scales) > 1:
         shape[quantization.axis] = -1
     zero_points = np.reshape(quantization.zero_points, shape)
-    return (tensor.array().astype(float) - zero_points) * np.reshape(quantization.scales, shape)
+    return np.asarray((tensor.array().astype(float) - zero_points) * np.reshape(quantization.scales, shape))
 
 
 def weighted(model: bytes) -> list[tuple[Operator, list[GraphTensor]]]:
@@ -144,7 +142,7 @@ def test_a_channel_keeps_its_scale_if_its_weights_fit_and_gets_one_of_its_own_if
     assert (made.channels, made.exact) == (3, 1)
     assert weights.array()[:, 0, 0].tolist() == [[-100, 127, 5], [127, 0, -25], [-99, 127, 1]]
     assert weights.quantization is not None
-    scales = np.float32([WEIGHT_SCALE, WEIGHT_SCALE * 155 / 127, WEIGHT_SCALE * 128 / 127])
+    scales = np.multiply(WEIGHT_SCALE, [1, 155 / 127, 128 / 127])
     assert weights.quantization.scales == pytest.approx(scales, rel=1e-7)
     assert (weights.quantization.zero_points, weights.quantization.axis) == ((0, 0, 0), 0)
     assert biases.array().tolist() == [1000, round(1000 * 127 / 155), round(-1550 * 127 / 128)]

@@ -70,8 +70,8 @@ _BIRDS_V1_LITE = Entry(
     },
 )
 
-# What `birdlite convert birds-v1-lite --to tflite --quantize int8` makes, the same bytes on every machine; the store makes
-# it on first use, and the checksum is its proof. The distance is what that command found, on the five samples.
+# What `birdlite convert birds-v1-lite --to tflite --quantize int8` makes, the same bytes on every machine. The store
+# makes it on first use, and the checksum is its proof. The distance is what that command found, on the five samples.
 _BIRDS_V1_LITE_INT8 = Entry(
     card=_BIRDS_V1_LITE.card._replace(
         name="birds-v1-lite-int8",
@@ -95,7 +95,7 @@ _BIRDS_V1_LITE_INT8 = Entry(
             "exact_channels": 0.995838,
         },
     ),
-    description="birds-v1-lite re-quantised on this machine: the same best names, scores within some hundredths, faster",
+    description="birds-v1-lite re-quantised on this machine: same best names, scores within some hundredths, faster",
     sources={},
     made_from=_BIRDS_V1_LITE,
 )

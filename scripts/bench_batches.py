@@ -3,8 +3,9 @@
     .venv/bin/python scripts/bench_batches.py [--batches 1,2,4,8] MODEL...
 
 A MODEL is a name of the catalogue or a bundle's folder: TensorFlow Lite runs in LiteRT's Python interpreter, whose
-input is resized, ONNX in onnxruntime; so it needs the extra `onnx`. One thread. Every model at every batch runs in turn,
-ROUNDS times, in one process, on noise; medians are printed, and the median of the ratios to batch 1, round by round.
+input is resized, ONNX in onnxruntime; so it needs the extra `onnx`. Every model at every batch runs in turn on noise,
+ROUNDS times, in one process and one thread; medians are printed, and the median of the ratios to batch 1, round by
+round.
 BIRDLITE_CACHE_DIR and BIRDLITE_MIRROR count as they do for the command.
 """
 

@@ -394,6 +394,7 @@ def test_the_list_of_models_says_what_is_cached(run: Run) -> None:
 
     assert code == 0
     assert out.startswith("birds-v1-lite  3.6 MB  Apache-2.0  not in the cache\n")
+    assert "\nbirds-v1-lite-int8  4.0 MB  Apache-2.0  not in the cache\n" in out
 
 
 def test_a_damaged_model_in_the_cache_is_named_by_verify(run: Run, warm_cache: Path) -> None:

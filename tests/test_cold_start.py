@@ -10,6 +10,7 @@ import pytest
 
 from birdlite.models.catalog import DEMO_MODEL
 from tests.demo_world import PICTURES
+from tests.origin import Origin
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,6 +55,24 @@ def test_a_warm_run_on_a_file_imports_no_network_no_numpy_and_nothing_slow(warm:
     loaded = modules_after(*warm, "--format", format_, str(PICTURES[0]))
 
     assert "PIL._imaging" in loaded
+    assert loaded & (NETWORK | HEAVY | OTHER_PLUGINS) == set()
+    assert loaded & SLOW <= pillows_own()
+
+
+@pytest.mark.birds
+def test_a_model_that_is_made_on_first_use_is_made_without_numpy_and_later_found_like_any_other(
+    birds: Path, tmp_path: Path, origin: Origin
+) -> None:
+    for host in (birds / "mirror").iterdir():
+        origin.serve_folder(f"/{host.name}", host)
+    arguments = ("classify", "--model", "birds-v1-lite-int8", "--cache-dir", str(tmp_path), "--no-timing")
+
+    making = modules_after(*arguments, "--mirror", origin.base, str(PICTURES[0]))
+    loaded = modules_after(*arguments, str(PICTURES[0]))
+
+    assert "birdlite.convert.tflite_to_int8" in making
+    assert making & (HEAVY | {"flatbuffers", "tflite"}) == set()
+    assert not {name for name in loaded if name.startswith("birdlite.convert")}
     assert loaded & (NETWORK | HEAVY | OTHER_PLUGINS) == set()
     assert loaded & SLOW <= pillows_own()
 

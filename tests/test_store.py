@@ -466,7 +466,7 @@ def test_a_model_that_is_made_of_another_fetches_that_and_keeps_both(
 def test_offline_it_is_made_if_the_other_is_in_the_cache(
     make_store: MakeStore, cache: Path, entry: Entry, made_entry: Entry
 ) -> None:
-    with pytest.raises(ModelUnavailable, match="magpie is not in the cache .*--offline forbids fetching it"):
+    with pytest.raises(ModelUnavailable, match=r"magpie is not in the cache .*--offline forbids fetching it"):
         making(make_store(cache, offline=True), []).open(made_entry)
 
     fill(make_store, cache, entry)

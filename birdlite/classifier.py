@@ -21,6 +21,7 @@ from birdlite import engines, log
 from birdlite.engine_pool import EnginePool
 from birdlite.engines.base import Engine
 from birdlite.models.cache_dir import default_cache_dir
+from birdlite.models.card import ModelBytes
 from birdlite.models.catalog import CATALOG
 from birdlite.models.model import Model
 from birdlite.models.open import check_labels, open_model
@@ -71,7 +72,11 @@ class Classifier:
         if self._cache_dir is None and not self._settings.no_cache:
             log.warning("this user has no home for a cache; keeping the model in memory (--cache-dir names a place)")
         self._store = Store(
-            self._cache_dir, self._download_model, offline=self._settings.fetch.offline, timeline=self._timeline
+            self._cache_dir,
+            self._download_model,
+            offline=self._settings.fetch.offline,
+            timeline=self._timeline,
+            make_int8=_make_int8,
         )
         entry = CATALOG.get(self._settings.model)
         side = None if entry is None else entry.card.side
@@ -213,3 +218,10 @@ class Classifier:
             return engines.load(
                 model.data, model.card, engine=self._settings.engine, threads=threads, weight_cache=folder
             )
+
+
+def _make_int8(model: ModelBytes) -> bytes:
+    """The first use of a model that is made of another one; every later one finds it in the cache."""
+    from birdlite.convert.tflite_to_int8 import tflite_to_int8
+
+    return tflite_to_int8(bytes(model)).model

@@ -17,14 +17,17 @@ Style = Literal["uint8", "int8"]
 
 PIXEL_SCALE = 1 / 128
 WEIGHT_SCALE = 0.01
+WEIGHT_ZERO_POINT = 120  # of uint8
 _DTYPES = {"uint8": np.uint8, "int8": np.int8, "int32": np.int32, "float32": np.float32}
 
 
 class Network:
     """A network under construction. Shapes are without the picture's number: (height, width, channels)."""
 
-    def __init__(self, style: Style, side: int = 9) -> None:
+    def __init__(self, style: Style, side: int = 9, *, farthest: int = 255) -> None:
+        """`farthest` is how far uint8 weights may be from their zero point."""
         self.style = style
+        self._stored = (max(0, WEIGHT_ZERO_POINT - farthest), min(256, WEIGHT_ZERO_POINT + farthest + 1))
         self.side = side
         self._random = np.random.default_rng(side)
         self._tensors: list[Any] = []
@@ -70,7 +73,9 @@ class Network:
     def weights(self, shape: Sequence[int], axis: int) -> int:
         """Random weights of up to about 1.3, whose results lie along `axis`."""
         if self.style == "uint8":
-            return self.tensor(shape, "uint8", [WEIGHT_SCALE], [120], self._random.integers(0, 256, shape))
+            return self.tensor(
+                shape, "uint8", [WEIGHT_SCALE], [WEIGHT_ZERO_POINT], self._random.integers(*self._stored, shape)
+            )
         results = shape[axis]
         scales = [WEIGHT_SCALE * (1 + i / results) / 2 for i in range(results)]
         return self.tensor(shape, "int8", scales, [0] * results, self._random.integers(-127, 128, shape), axis)

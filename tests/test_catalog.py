@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from birdlite.convert.bounds import REQUANTISED, bounds_of
 from birdlite.demo import FOLDER, HOST
 from birdlite.engines import describe
 from birdlite.errors import UnknownModel
@@ -19,11 +20,27 @@ from birdlite.models.verify import problem
 
 @pytest.mark.parametrize("entry", CATALOG.values(), ids=list(CATALOG))
 def test_every_file_has_a_source_and_a_checksum(entry: Entry) -> None:
+    if entry.made_from is not None:
+        return
     assert entry.sources.keys() == entry.card.files.keys()
     assert {MODEL_FILES[entry.card.format], LABELS_FILE} <= entry.card.files.keys()
     for sources in entry.sources.values():
         assert sources
         assert {urlsplit(source.url).scheme for source in sources} == {"https"}
+
+
+@pytest.mark.parametrize("entry", [entry for entry in CATALOG.values() if entry.made_from], ids=lambda e: e.card.name)
+def test_what_is_made_of_another_model_shares_its_labels_and_ends_and_says_what_it_was_made_of(entry: Entry) -> None:
+    source, card = entry.made_from, entry.card
+    assert source is not None
+    assert source in CATALOG.values()
+    assert source.made_from is None
+    assert not entry.sources
+    assert {name for name in card.files if card.files[name] != source.card.files.get(name)} == {"model.tflite"}
+    assert (card.input, card.output) == (source.card.input, source.card.output)
+    assert (card.source, card.licence) == (source.card.source, source.card.licence)
+    assert card.made_with["source_sha256"] == source.card.files["model.tflite"].sha256
+    assert bounds_of(card) is REQUANTISED
 
 
 def test_the_demo_entry_describes_the_files_in_the_package() -> None:
@@ -37,7 +54,7 @@ def test_the_demo_entry_describes_the_files_in_the_package() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones_but_not_the_demo() -> None:
-    with pytest.raises(UnknownModel, match=r"one of: birds-v1-lite$"):
+    with pytest.raises(UnknownModel, match=r"one of: birds-v1-lite, birds-v1-lite-int8$"):
         find("birds-v2")
 
 

@@ -24,7 +24,6 @@ from tests.tiny_saved_models import pack, write
 
 pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
-pytest.importorskip("tflite", reason="the extra `onnx` is not installed")
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -99,7 +98,7 @@ WRONG: list[tuple[list[str], int, str]] = [
     ([DEMO_MODEL, "-o", "new", "--pictures", "absent"], 2, "absent: no such file"),
     ([DEMO_MODEL, "-o", "new", "--pictures", "photos"], 2, "photos: no pictures in this folder"),
     ([DEMO_MODEL, "-o", "new", "--pictures", "http://127.0.0.1:9/a.jpg"], 2, "http://127.0.0.1:9/a.jpg: "),
-    ([DEMO_MODEL, "-o", "new", "--to", "tflite"], 2, "is no SavedModel; only those can be converted"),
+    ([DEMO_MODEL, "-o", "new", "--to", "tflite"], 2, "is no SavedModel: to TensorFlow Lite it can only be made int8"),
     ([DEMO_MODEL, "-o", "new", "--signature", "default"], 2, "are for SavedModels; birdlite-demo is none"),
     ([DEMO_MODEL, "-o", "new", "--input-range", "1,0"], 2, "must be two numbers such as 0,1, the smaller one first"),
     (["nosuch", "-o", "new"], 3, "no model 'nosuch'"),

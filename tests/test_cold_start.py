@@ -10,6 +10,7 @@ import pytest
 
 from birdlite.models.catalog import DEMO_MODEL
 from tests.demo_world import PICTURES
+from tests.origin import Origin
 
 ROOT = Path(__file__).parents[1]
 
@@ -101,6 +102,24 @@ def test_a_run_does_not_wait_for_the_rooms_that_make_its_report(tmp_path: Path) 
     )
 
     assert set(run.stdout.split()) & REPORT == {"birdlite.trace", "birdlite.cli.report_file"}
+
+
+@pytest.mark.birds
+def test_a_model_that_is_made_on_first_use_is_made_without_numpy_and_later_found_like_any_other(
+    birds: Path, tmp_path: Path, origin: Origin
+) -> None:
+    for host in (birds / "mirror").iterdir():
+        origin.serve_folder(f"/{host.name}", host)
+    arguments = ("classify", "--model", "birds-v1-lite-int8", "--cache-dir", str(tmp_path), "--no-timing")
+
+    making = modules_after(*arguments, "--mirror", origin.base, str(PICTURES[0]))
+    loaded = modules_after(*arguments, str(PICTURES[0]))
+
+    assert "birdlite.convert.tflite_to_int8" in making
+    assert making & (HEAVY | {"flatbuffers", "tflite"}) == set()
+    assert not {name for name in loaded if name.startswith("birdlite.convert")}
+    assert loaded & (NETWORK | HEAVY | OTHER_PLUGINS) == set()
+    assert loaded & SLOW <= pillows_own()
 
 
 def test_exact_resizing_alone_imports_numpy(warm: tuple[str, ...]) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
-pytest.importorskip("tflite", reason="the extra `onnx` is not installed")
 
 from birdlite import FetchSettings, Settings, engines
 from birdlite.convert import from_module

@@ -10,7 +10,6 @@ import pytest
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
-pytest.importorskip("tflite", reason="the extra `onnx` is not installed")
 
 from birdlite import Classifier, FetchSettings, Settings  # noqa: E402
 from birdlite.convert import tflite_to_onnx as converter  # noqa: E402

@@ -111,7 +111,6 @@ def test_int8_stores_the_pixels_as_they_are(results: dict[Quantize, bytes]) -> N
 
 
 def test_int8_computes_in_whole_numbers_with_a_scale_for_each_channel(results: dict[Quantize, bytes]) -> None:
-    pytest.importorskip("tflite", reason="the extra `onnx` is not installed")
     from birdlite.convert import tflite_graph
 
     network = tflite_graph.read(results["int8"])

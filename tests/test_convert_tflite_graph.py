@@ -16,8 +16,6 @@ from birdlite.convert.tflite_rules import RELU6, Grid, Limits, limits_in_floats,
 from birdlite.errors import InvalidModel
 from tests import demo_world, tiny_models
 
-pytest.importorskip("tflite", reason="the extra `onnx` is not installed")
-
 
 def altered(change: Callable[[Any], None], **odd: Any) -> bytes:
     """The tiny model of the tests with one thing about it changed."""

@@ -349,7 +349,7 @@ def _compare_on(model: bytes, pixels: bytes, n: int, way: Way, monkeypatch: pyte
     """The scores of a real network, against LiteRT's C library: bit for bit where LiteRT is behind the engine too."""
     own = model
     if way.format == "onnx":
-        pytest.importorskip("tflite", reason="tflite is not installed")
+        pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
         from birdlite.convert.tflite_to_onnx import tflite_to_onnx
 
         own = tflite_to_onnx(model, quantize="int8")

@@ -125,6 +125,61 @@ def test_exact_gives_the_published_scores_and_every_rank_that_stands_clear(
                 assert ranked[rank][0] == name, image["url"]
 
 
+def test_the_int8_model_is_made_on_first_use_and_names_the_same_birds(
+    mirror: Origin, tmp_path: Path, published: list[dict[str, Any]]
+) -> None:
+    first = finish(start(mirror, tmp_path, "--model", "birds-v1-lite-int8"))
+    fetched = sum(mirror.hits(path) for path in model_paths())
+    second = finish(start(mirror, tmp_path, "--model", "birds-v1-lite-int8"))
+    official = finish(start(mirror, tmp_path))
+
+    assert first["model"]["name"] == "birds-v1-lite-int8"
+    assert best_names(first) == best_names(second) == [image["top3"][0][0] for image in published]
+    assert [r["predictions"] for r in first["results"]] == [r["predictions"] for r in second["results"]]
+    for result, of_official in zip(first["results"], official["results"], strict=True):
+        best, same = result["predictions"][0], of_official["predictions"][0]
+        assert best["score"] == pytest.approx(same["score"], abs=0.05)
+    assert fetched == sum(mirror.hits(path) for path in model_paths()) == 3
+
+
+def run(mirror: Origin, cache: Path, *arguments: str) -> tuple[int, str, str]:
+    environment = os.environ | {"BIRDLITE_MIRROR": mirror.base, "BIRDLITE_CACHE_DIR": str(cache)}
+    command = [sys.executable, "-m", "birdlite", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_int8_model_is_fetched_shown_compared_and_removed_like_any_other(mirror: Origin, tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "birds-v1-lite-int8"
+
+    code, _, err = run(mirror, tmp_path, "model", "path", "birds-v1-lite-int8")
+    assert (code, "run `birdlite model fetch birds-v1-lite-int8`" in err) == (3, True)
+    code, out, err = run(mirror, tmp_path, "model", "fetch", "birds-v1-lite-int8")
+    assert (code, out) == (0, f"birds-v1-lite-int8: in {folder}\n")
+    assert "making birds-v1-lite-int8 from birds-v1-lite" in err
+    code, out, _ = run(mirror, tmp_path, "model", "verify", "birds-v1-lite-int8", "--against", "birds-v1-lite")
+    assert (code, "against birds-v1-lite, on 5 pictures: " in out) == (0, True)
+    assert "birds-v1-lite-int8  4.0 MB  Apache-2.0  in the cache\n" in run(mirror, tmp_path, "model", "list")[1]
+    assert json.loads(run(mirror, tmp_path, "model", "show", str(folder))[1])["quantization"] == "int8"
+    assert run(mirror, tmp_path, "model", "remove", "birds-v1-lite-int8")[0] == 0
+    assert not folder.exists()
+    assert (tmp_path / "models" / "birds-v1-lite").is_dir()
+
+
+def test_the_converter_makes_the_model_of_the_catalogue(mirror: Origin, tmp_path: Path) -> None:
+    bundle = tmp_path / "made"
+
+    arguments = ("convert", "birds-v1-lite", "--to", "tflite", "--quantize", "int8", "-o", str(bundle))
+    code, out, err = run(mirror, tmp_path, *arguments)
+
+    assert (code, out) == (0, f"{bundle}: birds-v1-lite-tflite-int8\n")
+    assert "17,946 of 18,021 channels of weights are as they were" in err
+    card, known = json.loads((bundle / "model.json").read_text()), CATALOG["birds-v1-lite-int8"].card
+    assert card["files"]["model.tflite"]["sha256"] == known.files["model.tflite"].sha256
+    assert card["made_with"] == known.made_with
+    assert card["distance"] == pytest.approx(known.distance, abs=0.02)  # other processors have other kernels
+
+
 def test_the_real_model_names_a_real_bird_it_was_not_chosen_for(birds: Path, mirror: Origin, tmp_path: Path) -> None:
     parrot = birds / "mirror/raw.githubusercontent.com/google-coral/test_data/master/parrot.jpg"
 

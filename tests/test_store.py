@@ -20,7 +20,7 @@ from birdlite import log
 from birdlite.errors import InvalidModel, ModelUnavailable, PictureError
 from birdlite.fetch import Fetcher, FetchSettings
 from birdlite.models.bundle import read_card
-from birdlite.models.card import Card, FileFact, Tensor
+from birdlite.models.card import Card, FileFact, ModelBytes, Tensor
 from birdlite.models.catalog import Entry, Source
 from birdlite.models.store import Store, look_up, remove, write_file
 from birdlite.timing import Timeline
@@ -421,6 +421,135 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
 
     assert path.read_bytes() == b"old"
     assert files_in(tmp_path) == {"file"}
+
+
+# Models that are made of others
+
+
+@pytest.fixture
+def made_entry(entry: Entry) -> Entry:
+    """A model whose bytes are those of the magpie backwards."""
+    files = {**entry.card.files, "model.tflite": fact(MODEL[::-1])}
+    return Entry(entry.card._replace(name="eipgam", files=files), "a magpie backwards", {}, made_from=entry)
+
+
+def making(store: Store, turned: list[int]) -> Store:
+    """The store, able to turn a model around; `turned` gets the size of each."""
+
+    def turn(model: ModelBytes) -> bytes:
+        turned.append(len(model))
+        return bytes(model)[::-1]
+
+    store._make_int8 = turn
+    return store
+
+
+def test_a_model_that_is_made_of_another_fetches_that_and_keeps_both(
+    make_store: MakeStore, cache: Path, made_entry: Entry, origin: Origin
+) -> None:
+    turned: list[int] = []
+    store = making(make_store(cache), turned)
+    model = store.open(made_entry)
+    store.close()
+
+    assert (bytes(model.data), model.labels.names[0]) == (MODEL[::-1], "Pica ficta")
+    assert model.folder == str(cache / "models" / "eipgam")
+    assert files_in(cache / "models" / "eipgam") == files_in(cache / "models" / "magpie") == {*CONTENTS, "model.json"}
+    assert read_card(str(cache / "models" / "eipgam")) == made_entry.card
+    assert [origin.hits(f"/{name}") for name in CONTENTS] == [1, 1, 1]
+
+    again = making(make_store(cache, offline=True), turned).open(made_entry)
+    assert bytes(again.data) == MODEL[::-1]
+    assert turned == [len(MODEL)]
+
+
+def test_offline_it_is_made_if_the_other_is_in_the_cache(
+    make_store: MakeStore, cache: Path, entry: Entry, made_entry: Entry
+) -> None:
+    with pytest.raises(ModelUnavailable, match=r"magpie is not in the cache .*--offline forbids fetching it"):
+        making(make_store(cache, offline=True), []).open(made_entry)
+
+    fill(make_store, cache, entry)
+    store = making(make_store(cache, offline=True), [])
+    assert bytes(store.open(made_entry).data) == MODEL[::-1]
+    store.close()
+    assert look_up(str(cache), made_entry)[1] == {}
+
+
+def test_without_a_cache_it_is_made_in_memory(make_store: MakeStore, tmp_path: Path, made_entry: Entry) -> None:
+    store = making(make_store(None), [])
+    model = store.open(made_entry)
+    store.close()
+
+    assert (bytes(model.data), model.folder) == (MODEL[::-1], None)
+    assert files_in(tmp_path) == set()
+
+
+def test_what_does_not_come_out_as_the_catalogue_says_is_neither_used_nor_kept(
+    make_store: MakeStore, cache: Path, made_entry: Entry
+) -> None:
+    store = make_store(cache)
+    store._make_int8 = lambda model: bytes(model)
+
+    with pytest.raises(InvalidModel, match=r"eipgam: model\.tflite as it was made here has sha256"):
+        store.open(made_entry)
+    store.close()
+
+    assert files_in(cache / "models" / "eipgam") == set()
+    assert bytes(making(make_store(cache), []).open(made_entry).data) == MODEL[::-1]  # the lock is free
+
+
+def test_a_damaged_one_is_made_again_from_the_cache(
+    make_store: MakeStore, cache: Path, made_entry: Entry, origin: Origin, warnings_said: list[str]
+) -> None:
+    for damaged in ("model.tflite", "labels.csv"):
+        store = making(make_store(cache), [])
+        store.open(made_entry)
+        store.close()
+        (cache / "models" / "eipgam" / damaged).write_bytes(b"x")
+
+        turned: list[int] = []
+        store = making(make_store(cache, offline=True), turned)
+        assert bytes(store.open(made_entry).data) == MODEL[::-1]
+        store.close()
+
+        assert (cache / "models" / "eipgam" / "labels.csv").read_bytes() == LABELS
+        assert len(turned) == (damaged == "model.tflite")
+    assert "cached model.tflite has 1 bytes instead of 300,000; making it again" in warnings_said[0]
+    assert len(origin.requests) == len(CONTENTS)
+
+
+def test_two_that_start_at_once_make_it_once(make_store: MakeStore, cache: Path, made_entry: Entry) -> None:
+    turned: list[int] = []
+    models: list[bytes] = []
+
+    def run() -> None:
+        store = making(make_store(cache), turned)
+        models.append(bytes(store.open(made_entry).data))
+        store.close()
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert models == [MODEL[::-1]] * 3
+    assert turned == [len(MODEL)]
+
+
+def test_a_store_that_only_opens_published_models_says_so(
+    make_store: MakeStore, cache: Path, made_entry: Entry
+) -> None:
+    with pytest.raises(ModelUnavailable, match="eipgam is made from magpie, which cannot be done here"):
+        make_store(cache).open(made_entry)
+
+
+def test_its_labels_alone_are_those_of_the_other(
+    make_store: MakeStore, cache: Path, made_entry: Entry, origin: Origin
+) -> None:
+    assert make_store(cache).labels(made_entry).names == ("Pica ficta", "background")
+    assert origin.hits("/model.tflite") == 0
 
 
 # Labels alone

@@ -26,7 +26,7 @@ from birdlite.models.store import entry_folder, remove
 from birdlite.settings import Settings
 
 ACTIONS = {
-    "fetch": "download it into the cache, unless it is there",
+    "fetch": "download or make it into the cache, unless it is there",
     "list": "all models, and which of them are in the cache",
     "show": "the card of one: tensors, files, checksums, origin",
     "verify": "check every byte of one in the cache, or of a bundle's folder",
@@ -90,8 +90,6 @@ def _list(cache_dir: str) -> int:
         total = sum(fact.bytes for fact in entry.card.files.values())
         state = "not in the cache" if _problems(cache_dir, entry) else "in the cache"
         _say(f"{name}  {total / 1e6:.1f} MB  {entry.card.licence}  {state}\n  {entry.description}")
-    for recipe in catalog.RECIPES:
-        _say(f"{recipe.name}  made here: {recipe.command}\n  {recipe.description}; then --model DIR")
     return EXIT_OK
 
 
@@ -112,7 +110,7 @@ def _verify(values: argparse.Namespace) -> int:
     else:
         entry = catalog.find(values.name)
         card, problems = entry.card, _problems(values.cache_dir, entry)
-        remedy = "`birdlite model fetch` mends it"
+        remedy = f"`{_fetching(values.name)}` mends it"
     for name in card.files:
         _say(f"{name}: {problems.get(name, 'ok')}")
     if problems:
@@ -153,10 +151,14 @@ def _problems(cache_dir: str, entry: catalog.Entry) -> dict[str, str]:
     return bundle.faults_in(entry_folder(cache_dir, entry.card.name), entry.card)
 
 
+def _fetching(name: str) -> str:
+    return "birdlite model fetch" + ("" if name == catalog.DEFAULT_MODEL else f" {name}")
+
+
 def _path(values: argparse.Namespace) -> int:
     entry = catalog.find(values.name)
     if _problems(values.cache_dir, entry):
-        raise ModelUnavailable(f"{values.name} is not in the cache {values.cache_dir}; run `birdlite model fetch`")
+        raise ModelUnavailable(f"{values.name} is not in the cache {values.cache_dir}; run `{_fetching(values.name)}`")
     _say(entry_folder(values.cache_dir, values.name))
     return EXIT_OK
 

@@ -28,6 +28,7 @@ class Subject(NamedTuple):
     source: str  # URL or path
     licence: str
     sha256: str  # of the source's model file
+    format: ModelFormat | None = None  # of a source that is a model file already
 
 
 class Conversion(NamedTuple):
@@ -65,7 +66,7 @@ def bundle(
         source=subject.source,
         licence=subject.licence,
         quantization=quantize,
-        made_with={"birdlite": __version__, **_versions(packages), "source_sha256": subject.sha256},
+        made_with={"birdlite": __version__, **_versions(packages), **_made_of(subject)},
     )
     return card, files
 
@@ -108,6 +109,11 @@ def _label_map(labels: Labels) -> bytes:
 def _name_list(labels: Labels) -> bytes:
     lines = (f"{name} ({common})" if common else name for name, common in zip(labels.names, labels.common, strict=True))
     return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _made_of(subject: Subject) -> dict[str, str]:
+    made_of = {"source_sha256": subject.sha256}
+    return made_of if subject.format is None else {**made_of, "source_format": subject.format}
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """A quantised `.tflite` classifier becomes ONNX, in floats or in whole numbers, without TensorFlow.
 
-`convert` calls it; the packages `onnx`, `tflite` and `numpy` do the reading and writing. Whatever the source is, the
+`convert` calls it; the packages `onnx` and `numpy` do the writing. Whatever the source is, the
 result takes the plain pixels and gives probabilities, for any number of pictures at once.
 
 Pictures are [1, height, width, channels] in TFLite and [N, channels, height, width] in ONNX: they are transposed once,
@@ -39,7 +39,7 @@ from birdlite.errors import InvalidModel
 
 Quantize = Literal["none", "int8"]
 
-PACKAGES = ("numpy", "onnx", "tflite")
+PACKAGES = ("numpy", "onnx")
 
 _TO_PLANES = (0, 3, 1, 2)  # [n, height, width, channels] -> [n, channels, height, width]
 _TO_PIXELS = (0, 2, 3, 1)  # and back

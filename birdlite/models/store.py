@@ -1,11 +1,14 @@
 """The cache of models: from disk if it is there and whole, else from the network, then kept for the next time.
 
+Some models of the catalogue are published nowhere: they are made of another one here, and kept in the same way.
+
 A model's entry in the cache is a bundle, `<cache>/models/<name>/`. Rules that make it safe to kill at any moment and to
 start twice at once:
 
 - Every file is checked against the catalogue's size and sha256 on every load; one that fails is fetched again.
 - A file is written under a temporary name in the same folder, flushed to the disk and renamed; the card comes last.
-- Whoever downloads holds the entry's lock; whoever waited for it finds the model there and downloads nothing.
+- Whoever downloads holds the entry's lock; whoever waited for it finds the model there and downloads nothing. Who makes
+  a model of another one holds its lock, and meanwhile takes the other's.
 - Temporary files belong to the lock's holder, so a new holder sweeps those of a killed one.
 
 The run does not wait for the disk: `open` gives the model as soon as its bytes are verified, and a thread writes
@@ -16,7 +19,8 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
 
 from birdlite import log
 from birdlite.errors import BirdliteError, InvalidModel, ModelUnavailable, OutputError, PictureError
@@ -46,49 +50,69 @@ class Download(Protocol):
         """
 
 
+MakeInt8: TypeAlias = "Callable[[ModelBytes], bytes]"
+"""How the store gets an int8 model from a uint8 one: `convert.tflite_to_int8`."""
+
+
 class Store:
     """Models by catalogue entry. One run uses one store; a store opens one entry."""
 
-    def __init__(self, folder: str | None, download: Download, *, offline: bool, timeline: Timeline) -> None:
+    def __init__(
+        self,
+        folder: str | None,
+        download: Download,
+        *,
+        offline: bool,
+        timeline: Timeline,
+        make_int8: MakeInt8 | None = None,
+    ) -> None:
         self._folder = folder  # the cache's folder, or None for no cache at all
         self._download = download
         self._offline = offline
         self._timeline = timeline
+        self._make_int8 = make_int8  # None for a caller that opens published models only
         self._writer: threading.Thread | None = None
 
     def open(self, entry: Entry) -> Model:
         """The entry's model, every byte of it verified.
 
         Raises:
-            ModelUnavailable: it is not in the cache, and no source could give it.
+            ModelUnavailable: it is not in the cache, and no source could give it, or what it is made from.
             InvalidModel: the catalogue's own labels do not fit its model.
         """
+        return self._open(entry)[0]
+
+    def _open(self, entry: Entry) -> tuple[Model, dict[str, ModelBytes]]:
+        """The entry's model, and its files as they are."""
         files, problems = self._cached(entry)
         if len(files) == len(entry.card.files):
             log.debug("model from the cache", model=entry.card.name, folder=self._entry_folder(entry))
-            return self._model(entry, files)
-        if self._offline:
+            return self._model(entry, files), files
+        if self._offline and entry.made_from is None:
             raise ModelUnavailable(self._why_not_offline(entry, problems))
         lock = self._lock(entry)
         if lock is None:
-            return self._model(entry, files | self._fetch(entry, files))
+            files |= self._bring(entry, files)
+            return self._model(entry, files), files
         handed_over = False
         try:
             files, problems = self._cached(entry)  # another process may have brought it while we waited
+            again = "fetching" if entry.made_from is None else "making"
             for name, what in problems.items():
-                log.warning(f"cached {name} {what}; fetching it again", model=entry.card.name)
-            fetched = self._fetch(entry, files)
-            model = self._model(entry, files | fetched)
-            if fetched:
+                log.warning(f"cached {name} {what}; {again} it again", model=entry.card.name)
+            brought = self._bring(entry, files)
+            files |= brought
+            model = self._model(entry, files)
+            if brought:
                 self._writer = threading.Thread(
-                    target=self._keep, args=(entry, fetched, lock), name="birdlite-store", daemon=True
+                    target=self._keep, args=(entry, brought, lock), name="birdlite-store", daemon=True
                 )
                 self._writer.start()
                 handed_over = True
         finally:
             if not handed_over:
                 lock.release()
-        return model
+        return model, files
 
     def labels(self, entry: Entry) -> Labels:
         """The entry's labels alone. What is fetched for them is not kept.
@@ -97,6 +121,7 @@ class Store:
             ModelUnavailable: they are not in the cache, and no source could give them.
             InvalidModel: they do not fit the entry's model.
         """
+        entry = entry.made_from or entry
         names = [name for name in (bundle.LABELS_FILE, bundle.NAMES_FILE) if name in entry.card.files]
         part = entry._replace(card=entry.card._replace(files={name: entry.card.files[name] for name in names}))
         files, problems = self._cached(part)
@@ -141,6 +166,33 @@ class Store:
         except OSError as error:
             log.warning(f"the cache {self._folder} cannot be written ({error.strerror}); keeping the model in memory")
             return None
+
+    def _bring(self, entry: Entry, have: dict[str, ModelBytes]) -> dict[str, ModelBytes]:
+        """The other files of the entry, from wherever it is that they come from."""
+        if len(have) == len(entry.card.files):
+            return {}
+        return self._fetch(entry, have) if entry.made_from is None else self._make(entry, entry.made_from, have)
+
+    def _make(self, entry: Entry, source: Entry, have: dict[str, ModelBytes]) -> dict[str, ModelBytes]:
+        """Make the other files of the entry of those of its source, which is opened, and so kept, like any model."""
+        if self._make_int8 is None:
+            raise ModelUnavailable(f"{entry.card.name} is made from {source.card.name}, which cannot be done here")
+        store = Store(self._folder, self._download, offline=self._offline, timeline=self._timeline)
+        try:
+            model, files = store._open(source)
+        finally:
+            store.close()
+        name = bundle.MODEL_FILES[entry.card.format]
+        if name not in have:
+            log.info(f"making {entry.card.name} from {source.card.name}")
+            with self._timeline.span("model load"):
+                files[name] = self._make_int8(model.data)
+        made = {name: files[name] for name in entry.card.files if name not in have}
+        for name, data in made.items():
+            wrong = problem(data, entry.card.files[name])
+            if wrong:
+                raise InvalidModel(f"{entry.card.name}: {name} as it was made here {wrong}")
+        return made
 
     def _fetch(self, entry: Entry, have: dict[str, ModelBytes]) -> dict[str, ModelBytes]:
         """Download the other files of the entry, all at once."""
@@ -214,7 +266,7 @@ class Store:
                 write_file(os.path.join(folder, name), data)
             write_file(os.path.join(folder, bundle.CARD_FILE), bundle.card_to_json(entry.card).encode())
         except OSError as error:
-            log.warning(f"the model could not be kept in {folder} ({error.strerror}); it will be fetched again")
+            log.warning(f"the model could not be kept in {folder} ({error.strerror}); it will be fetched or made again")
         finally:
             lock.release()
 

@@ -1,0 +1,189 @@
+"""Flatbuffers, the form of `.tflite` files, read and written with nothing but `struct`.
+
+`tflite_graph` reads through `Table`, `tflite_writer` writes through `write`. Containers have neither the package
+flatbuffers nor the NumPy that it wants, and a model can be made there all the same.
+
+A flatbuffer is made of tables and vectors. A table begins with the distance back to its vtable, which says how far into
+the table each field lies; a field that is no number holds the distance forward to a vector or to another table. What a
+field is, the format's schema says: here the caller does, by field numbers, and the codes of `struct` for numbers.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias, Union
+
+
+class Table:
+    """A table in a file. The file is not trusted: what leads out of it raises `struct.error` or ValueError."""
+
+    def __init__(self, data: memoryview, place: int) -> None:
+        self._data = data
+        self._place = place
+        vtable = place - self._number(place, "i")
+        if vtable < 0:
+            raise ValueError("a table that begins before the file")
+        size = self._number(vtable, "H")
+        self._fields: tuple[int, ...] = struct.unpack_from(f"<{max(size // 2 - 2, 0)}H", data, vtable + 4)
+
+    def number(self, field: int, code: str, default: float = 0) -> float:
+        """A number, or the schema's default for one that is left out."""
+        place = self._field(field)
+        return default if place is None else self._number(place, code)
+
+    def whole(self, field: int, code: str, default: int = 0) -> int:
+        """A whole number."""
+        return int(self.number(field, code, default))
+
+    def table(self, field: int) -> Table | None:
+        """Another table, None if it is left out."""
+        place = self._field(field)
+        return None if place is None else Table(self._data, self._follow(place))
+
+    def length(self, field: int) -> int:
+        """Of a vector; 0 if it is left out."""
+        place = self._field(field)
+        return 0 if place is None else self._number(self._follow(place), "I")
+
+    def element(self, field: int, index: int) -> Table:
+        """One of a vector of tables."""
+        start = self._elements(field, 4)[0]
+        return Table(self._data, self._follow(start + 4 * index))
+
+    def numbers(self, field: int, code: str) -> tuple[float, ...]:
+        """A vector of numbers; nothing if it is left out."""
+        start, length = self._elements(field, struct.calcsize(f"<{code}"))
+        return struct.unpack_from(f"<{length}{code}", self._data, start)
+
+    def whole_numbers(self, field: int, code: str = "i") -> tuple[int, ...]:
+        """A vector of whole numbers."""
+        return tuple(map(int, self.numbers(field, code)))
+
+    def bytes(self, field: int) -> memoryview:
+        """A vector of bytes, or a string; not copied."""
+        start, length = self._elements(field, 1)
+        return self._data[start : start + length]
+
+    def _elements(self, field: int, size: int) -> tuple[int, int]:
+        """Where a vector's elements begin, and how many they are; all of them lie in the file."""
+        place = self._field(field)
+        if place is None:
+            return 0, 0
+        vector = self._follow(place)
+        length = self._number(vector, "I")
+        if length * size > len(self._data) - vector - 4:
+            raise ValueError("a vector that ends behind the file")
+        return vector + 4, length
+
+    def _field(self, number: int) -> int | None:
+        if number >= len(self._fields) or not self._fields[number]:
+            return None
+        return self._place + self._fields[number]
+
+    def _follow(self, place: int) -> int:
+        return place + self._number(place, "I")
+
+    def _number(self, place: int, code: str) -> int:
+        found: int = struct.unpack_from(f"<{code}", self._data, place)[0]
+        return found
+
+
+def root(data: memoryview) -> Table:
+    """The table that a file begins with."""
+    return Table(data, int.from_bytes(data[:4], "little"))
+
+
+class Number(NamedTuple):
+    """A field that is a number, of one byte or four."""
+
+    code: str  # of `struct`
+    value: float
+
+
+class Numbers(NamedTuple):
+    """A field that is a vector of numbers."""
+
+    code: str
+    values: Sequence[float]
+
+
+class Data(NamedTuple):
+    """A field that is a vector of bytes, whose beginning is aligned as the schema wants it."""
+
+    values: bytes | memoryview
+    alignment: int = 16  # that of `Buffer.data` in the schema of TFLite
+
+
+Field: TypeAlias = Union[Number, Numbers, Data, str, "Fields", "list[Fields]"]
+Fields: TypeAlias = "Mapping[int, Field]"
+"""A table to write, by the numbers of its fields."""
+
+
+def write(fields: Fields, identifier: bytes) -> bytes:
+    """The file whose root is that table. The same fields give the same bytes."""
+    writer = _Writer(identifier)
+    return writer.finish(fields)
+
+
+class _Writer:
+    """Writes forward: a table, then what its fields lead to, so that every distance is known when it is filled in."""
+
+    def __init__(self, identifier: bytes) -> None:
+        self._out = bytearray(4) + identifier
+
+    def finish(self, fields: Fields) -> bytes:
+        self._point(0, self._table(fields))
+        self._align(16)
+        return bytes(self._out)
+
+    def _table(self, fields: Fields) -> int:
+        numbers = {number: field for number, field in fields.items() if isinstance(field, Number)}
+        sizes = {number: struct.calcsize(f"<{numbers[number].code}") if number in numbers else 4 for number in fields}
+        places: dict[int, int] = {}
+        end = 4
+        for number in sorted(fields, key=lambda number: -sizes[number]):  # large ones first need no gaps
+            places[number] = end
+            end += sizes[number]
+        count = max(fields, default=-1) + 1
+        vtable = struct.pack(f"<HH{count}H", 4 + 2 * count, end, *(places.get(number, 0) for number in range(count)))
+        self._align(4, ahead=len(vtable))
+        self._out += vtable
+        start = len(self._out)
+        self._out += struct.pack("<i", len(vtable)) + bytes(end - 4)
+        for number, field in numbers.items():
+            struct.pack_into(f"<{field.code}", self._out, start + places[number], field.value)
+        for number, other in fields.items():
+            if not isinstance(other, Number):
+                self._point(start + places[number], self._place_of(other))
+        return start
+
+    def _place_of(self, field: Numbers | Data | str | Fields | list[Fields]) -> int:
+        if isinstance(field, str):
+            text = field.encode()
+            return self._vector(len(text), text + b"\0", 1)
+        if isinstance(field, Numbers):
+            stored = struct.pack(f"<{len(field.values)}{field.code}", *field.values)
+            return self._vector(len(field.values), stored, struct.calcsize(f"<{field.code}"))
+        if isinstance(field, Data):
+            return self._vector(len(field.values), field.values, field.alignment)
+        if isinstance(field, list):
+            start = self._vector(len(field), bytes(4 * len(field)), 4)
+            for index, fields in enumerate(field):
+                self._point(start + 4 + 4 * index, self._table(fields))
+            return start
+        return self._table(field)
+
+    def _vector(self, length: int, elements: bytes | memoryview, alignment: int) -> int:
+        self._align(max(alignment, 4), ahead=4)
+        start = len(self._out)
+        self._out += struct.pack("<I", length)
+        self._out += elements
+        return start
+
+    def _align(self, to: int, ahead: int = 0) -> None:
+        """Fill up, so that what comes behind the next `ahead` bytes is aligned."""
+        self._out += bytes(-(len(self._out) + ahead) % to)
+
+    def _point(self, place: int, target: int) -> None:
+        struct.pack_into("<I", self._out, place, target - place)

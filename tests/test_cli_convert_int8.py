@@ -1,0 +1,117 @@
+"""`birdlite convert --to tflite --quantize int8` on a `.tflite` file: no extra, no calibration, and a proof."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from birdlite.cli import main
+from birdlite.convert import from_tflite
+from birdlite.convert.compare import Bounds
+from birdlite.models.catalog import DEMO_MODEL
+from tests import tiny_models
+from tests.demo_world import PICTURES
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, warm_cache: Path, tmp_path: Path) -> Run:
+    """Run a command line where `tiny.tflite` and `tiny.csv` lie; gives exit code, standard output and error."""
+    monkeypatch.setenv("BIRDLITE_CACHE_DIR", str(warm_cache))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.tflite").write_bytes(tiny_models.model())
+    (tmp_path / "tiny.csv").write_text(
+        "id,name\n" + "".join(f"{key},colour {key}\n" for key in range(tiny_models.CLASSES))
+    )
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+CONVERT = ("convert", "tiny.tflite", "--labels", "tiny.csv", "--to", "tflite", "--quantize", "int8")
+
+
+def test_the_bundle_answers_as_its_source_and_says_what_became_of_the_weights(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("onnx", "onnxruntime", "tensorflow", "numpy"):
+        monkeypatch.setitem(sys.modules, package, None)
+
+    code, out, err = run(*CONVERT, "-o", "made")
+
+    assert (code, out) == (0, "made: tiny.tflite-tflite-int8\n")
+    assert "5 of 5 channels of weights are as they were" in err
+    card = json.loads((tmp_path / "made" / "model.json").read_text())
+    assert (card["format"], card["quantization"]) == ("tflite", "int8")
+    assert card["input"]["dtype"] == card["output"]["dtype"] == "uint8"
+    assert card["distance"]["max_difference"] == 0
+    assert (card["distance"]["pictures"], card["distance"]["exact_channels"]) == (12, 1.0)
+    source = hashlib.sha256((tmp_path / "tiny.tflite").read_bytes()).hexdigest()
+    assert (card["made_with"]["source_sha256"], card["made_with"]["source_format"]) == (source, "tflite")
+    assert run("classify", "-q", "--model", "made", PICTURES[0])[0] == 0
+    code, out, _ = run("model", "verify", "made")
+    assert (code, out) == (0, "model.tflite: ok\nlabels.csv: ok\n")
+
+
+def test_it_is_the_same_file_every_time(run: Run, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        assert run(*CONVERT, "-o", name)[0] == 0
+
+    assert (tmp_path / "a" / "model.tflite").read_bytes() == (tmp_path / "b" / "model.tflite").read_bytes()
+
+
+def test_the_users_pictures_are_compared_on(run: Run) -> None:
+    code, _, err = run(*CONVERT, "--pictures", PICTURES[0].parent, "-o", "made")
+
+    assert code == 0
+    assert f"on {len(PICTURES)} pictures" in err
+
+
+def test_beyond_the_bounds_nothing_is_written(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(from_tflite, "REQUANTISED", Bounds(-1.0, 1.0, 1.0))
+
+    code, out, err = run(*CONVERT, "-o", "made")
+
+    assert (code, out) == (3, "")
+    assert "not written: a score differs by" in err
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["tiny.tflite", "--labels", "tiny.csv"], 2, "tiny.tflite is no SavedModel: to TensorFlow Lite it can only be"),
+        ([DEMO_MODEL, "--quantize", "float16"], 2, "made int8 (--quantize int8)"),
+        ([DEMO_MODEL, "--quantize", "int8"], 3, "int8 already"),
+    ],
+)
+def test_what_cannot_be_made_is_one_line_and_leaves_nothing(
+    run: Run, tmp_path: Path, arguments: list[str], code: int, complaint: str
+) -> None:
+    result, out, err = run("convert", "-q", *arguments, "--to", "tflite", "-o", "new")
+
+    assert (result, out) == (code, "")
+    assert complaint in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_onnx_is_no_source(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
+    pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+    assert run("convert", DEMO_MODEL, "-o", "made")[0] == 0
+
+    code, _, err = run("convert", "made", "--to", "tflite", "--quantize", "int8", "-o", "new")
+
+    assert code == 3
+    assert "birdlite-demo-onnx is onnx; only a .tflite can be made an int8 .tflite" in err

@@ -54,6 +54,12 @@ def test_numbers_and_data_are_aligned() -> None:
     assert len(written) % 16 == 0
 
 
+def test_a_string_ends_with_a_zero_that_does_not_count() -> None:
+    written = write({0: "Pica", 1: Numbers("i", (-1,))}, b"TEST")
+
+    assert b"\4\0\0\0Pica\0" in written
+
+
 def test_googles_reader_reads_it() -> None:
     tensor: Fields = {0: Numbers("i", (1, 2)), 1: Number("b", 9), 2: Number("I", 1), 3: "pixels"}
     graph: Fields = {0: [tensor], 1: Numbers("i", (0,)), 2: Numbers("i", (0,))}

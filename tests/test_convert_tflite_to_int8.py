@@ -199,7 +199,9 @@ def test_several_pictures_at_once_get_the_scores_that_they_get_alone(number: int
     from ai_edge_litert.interpreter import Interpreter
 
     network = Network("uint8")
-    model = tflite_to_int8(network.row(fully_connected(network, mean(network, keep=False), PIXEL_SCALE, 3))).model
+    reshaped = network.row(convolution(network))
+    assert "RESHAPE" in {operator.name for operator in tflite_graph.read(reshaped).operators}
+    model = tflite_to_int8(reshaped).model
     pictures = np.random.default_rng(2).integers(0, 256, (number, 9, 9, 3), np.uint8)
     interpreter = Interpreter(model_content=model)
     interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], pictures.shape)
@@ -259,6 +261,18 @@ def test_a_product_on_a_finer_grid_takes_a_newer_version() -> None:
     model = parsed(tflite_to_int8(network.row(product)).model)
 
     assert {code.version for code in model.operatorCodes if code.builtinCode == tfl.BuiltinOperator.MUL} == {3}
+
+
+def test_a_convolution_in_groups_takes_a_newer_version() -> None:
+    network = Network("uint8")
+    inputs = [network.entry, network.weights([3, 3, 3, 1], 0)]
+    output = network.activation([9, 9, 3], 0.15)
+    grouped = network.operator("CONV_2D", inputs, output, "Conv2D", strideH=1, strideW=1)
+
+    model = parsed(tflite_to_int8(network.row(grouped)).model)
+
+    assert [code.version for code in model.operatorCodes if code.builtinCode == tfl.BuiltinOperator.CONV_2D] == [6]
+    assert bytes(model.buffers[model.metadata[0].buffer].data).rstrip(b"\0") == b"2.9.0"
 
 
 def test_the_same_source_gives_the_same_bytes() -> None:
@@ -335,6 +349,10 @@ REFUSED: dict[str, tuple[Callable[[Network], int], str]] = {
     "shuffled weights": (lambda n: fully_connected(n, weightsFormat=1), "in the format 1"),
     "coarse scores": (coarse_softmax, "not in steps of 1/256 from 0"),
     "a shape that does not fit": (folded, r"\[1, 9, 9, 4\] to \[1, 9, 9, 3\]"),
+    "a shape over several pictures": (
+        lambda n: n.operator("RESHAPE", [convolution(n)], n.tensor([9, 36], "uint8", [0.15], [128]), "Reshape"),
+        r"\[1, 9, 9, 4\] to \[9, 36\]",
+    ),
     "a value of nothing": (lambda n: fully_connected(n, n.activation([243], 0.1)), "which no operator before it makes"),
     "a value twice": (lambda n: n.operator("RELU", [n.entry], n.entry), "has a value already"),
     "no input": (lambda n: n.operator("RELU", [], n.activation([9, 9, 3], 0.1)), "input 0 is missing"),

@@ -169,8 +169,6 @@ class Store:
 
     def _bring(self, entry: Entry, have: dict[str, ModelBytes]) -> dict[str, ModelBytes]:
         """The other files of the entry, from wherever it is that they come from."""
-        if len(have) == len(entry.card.files):
-            return {}
         return self._fetch(entry, have) if entry.made_from is None else self._make(entry, entry.made_from, have)
 
     def _make(self, entry: Entry, source: Entry, have: dict[str, ModelBytes]) -> dict[str, ModelBytes]:

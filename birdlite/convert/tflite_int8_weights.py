@@ -35,6 +35,8 @@ def channels_of(weights: GraphTensor, axis: int) -> Iterator[Channel]:
         raise InvalidModel("its weights are int8 already")
     if weights.dtype != "uint8" or quantization is None:
         raise InvalidModel(f"its weights are {weights.dtype}; only uint8 with a scale can be made int8")
+    if not stored:
+        raise InvalidModel("it has no weights")
     one = len(quantization.scales) == 1
     if not one and quantization.axis != axis:
         raise InvalidModel(f"its weights have a scale for each index along {quantization.axis} instead of {axis}")

@@ -359,7 +359,7 @@ def test_the_demo_names_its_birds_and_says_what_it_is(run: Run, monkeypatch: pyt
     assert "model fetch" in err
 
 
-@pytest.mark.parametrize("package", ["onnx", "onnxruntime", "tflite"])
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
 def test_converting_without_the_extra_names_the_command_that_installs_it(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:

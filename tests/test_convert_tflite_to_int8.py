@@ -14,7 +14,8 @@ from ai_edge_litert import schema_py_generated as tfl
 
 from birdlite import engines
 from birdlite.convert import tflite_graph
-from birdlite.convert.tflite_graph import GraphTensor, Operator
+from birdlite.convert.tflite_graph import GraphTensor, Operator, Quantization
+from birdlite.convert.tflite_int8_weights import channels_of
 from birdlite.convert.tflite_to_int8 import tflite_to_int8
 from birdlite.errors import InvalidModel
 from birdlite.models.card import Card
@@ -367,6 +368,13 @@ def test_what_cannot_be_made_int8_is_refused(case: str) -> None:
 
     with pytest.raises(InvalidModel, match=says):
         tflite_to_int8(model)
+
+
+def test_weights_of_no_size_are_refused() -> None:
+    none = GraphTensor((0, 1, 1, 3), "uint8", Quantization((1.0,), (0,), 0), memoryview(b""))
+
+    with pytest.raises(InvalidModel, match="no weights"):
+        list(channels_of(none, 0))
 
 
 @pytest.mark.parametrize(

@@ -21,17 +21,15 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from birdlite.convert import tflite_graph
 from birdlite.convert.tflite_graph import Graph, GraphTensor, Operator, Quantization
+from birdlite.convert.tflite_int8_weights import channels_of, joined, rescaled_bias
 from birdlite.convert.tflite_rules import SIGN
 from birdlite.convert.tflite_writer import write_graph
 from birdlite.errors import InvalidModel
-
-LARGEST = 127  # of an int8 weight either way: kernels count on a symmetric range
 
 DESCRIPTION = "re-quantised to int8 by birdlite"
 
@@ -151,11 +149,11 @@ class _Conversion:
         value = self._value(operator)
         weights = self._source.tensors[self._index(operator, 1)]
         bias = operator.inputs[2] if len(operator.inputs) > 2 else -1
-        channels = list(_channels(weights, axis))
-        inputs = [value, self._add(_joined(weights, axis, channels))]
+        channels = list(channels_of(weights, axis))
+        inputs = [value, self._add(joined(weights, axis, channels))]
         if bias >= 0:
             (scale,) = self._quantization(value).scales
-            inputs.append(self._add(_bias(self._source.tensors[bias], scale, channels)))
+            inputs.append(self._add(rescaled_bias(self._source.tensors[bias], scale, channels)))
         self._channels += len(channels)
         self._exact += sum(channel.factor == 1 for channel in channels)
         self._operator(operator.name, inputs, self._activation(operator.outputs[0]), operator.options)
@@ -240,14 +238,6 @@ _OPERATORS: dict[str, Callable[[_Conversion, Operator], None]] = {
 }
 
 
-class _Channel(NamedTuple):
-    """The weights for one channel of the results."""
-
-    weights: bytes  # int8
-    scale: float
-    factor: float  # by how much the scale grew: 1 for one that is as it was
-
-
 def _signed(tensor: GraphTensor) -> GraphTensor:
     """A tensor on the same grid, stored as int8.
 
@@ -263,79 +253,3 @@ def _signed(tensor: GraphTensor) -> GraphTensor:
         )
     (zero_point,) = quantization.zero_points
     return tensor._replace(dtype="int8", quantization=quantization._replace(zero_points=(zero_point - SIGN,), axis=0))
-
-
-def _channels(weights: GraphTensor, axis: int) -> Iterator[_Channel]:
-    """The weights, channel by channel, along the first or the last axis.
-
-    Raises:
-        InvalidModel: they are no constant of uint8, or their scales lie along another axis.
-    """
-    stored, quantization = bytes(weights.constant()), weights.quantization
-    if weights.dtype == "int8":
-        raise InvalidModel("its weights are int8 already")
-    if weights.dtype != "uint8" or quantization is None:
-        raise InvalidModel(f"its weights are {weights.dtype}; only uint8 with a scale can be made int8")
-    one = len(quantization.scales) == 1
-    if not one and quantization.axis != axis:
-        raise InvalidModel(f"its weights have a scale for each index along {quantization.axis} instead of {axis}")
-    count = weights.shape[axis]
-    size = len(stored) // count
-    for number in range(count):
-        part = stored[number * size : (number + 1) * size] if axis == 0 else stored[number::count]
-        which = 0 if one else number
-        yield _channel(part, quantization.scales[which], quantization.zero_points[which])
-
-
-def _channel(stored: bytes, scale: float, zero_point: int) -> _Channel:
-    largest = max(max(stored) - zero_point, zero_point - min(stored))
-    if largest <= LARGEST:
-        return _Channel(stored.translate(_table(zero_point, LARGEST)), scale, 1)
-    coarser = _float32(scale * largest / LARGEST)
-    return _Channel(stored.translate(_table(zero_point, largest)), coarser, coarser / scale)
-
-
-@cache
-def _table(zero_point: int, largest: int) -> bytes:
-    """What each stored byte becomes where `largest` is to become 127, as a byte; halves are rounded away from 0."""
-    new = (_rounded((stored - zero_point) * LARGEST, largest) for stored in range(256))
-    return bytes(max(-LARGEST, min(LARGEST, value)) & 0xFF for value in new)
-
-
-def _rounded(numerator: int, denominator: int) -> int:
-    size = (abs(numerator) * 2 + denominator) // (denominator * 2)
-    return size if numerator > 0 else -size
-
-
-def _joined(weights: GraphTensor, axis: int, channels: list[_Channel]) -> GraphTensor:
-    """The tensor of these channels, with a scale for each."""
-    if axis == 0:
-        data = b"".join(channel.weights for channel in channels)
-    else:
-        whole = bytearray(len(weights.constant()))
-        for number, channel in enumerate(channels):
-            whole[number :: len(channels)] = channel.weights
-        data = bytes(whole)
-    quantization = Quantization(tuple(channel.scale for channel in channels), (0,) * len(channels), axis)
-    return weights._replace(dtype="int8", quantization=quantization, data=memoryview(data))
-
-
-def _bias(bias: GraphTensor, input_scale: float, channels: list[_Channel]) -> GraphTensor:
-    """The same real values. What the file says of its scale counts for nothing: runtimes take input's times weights'.
-
-    Raises:
-        InvalidModel: it is no constant of int32, or does not fit.
-    """
-    if bias.dtype != "int32" or bias.shape != (len(channels),):
-        raise InvalidModel(f"its bias is {bias.dtype} {list(bias.shape)} instead of int32 [{len(channels)}]")
-    stored = bias.whole_numbers()
-    values = [round(value / channel.factor) for value, channel in zip(stored, channels, strict=True)]
-    scales = tuple(_float32(input_scale * channel.scale) for channel in channels)
-    data = memoryview(struct.pack(f"<{len(values)}i", *values))
-    return bias._replace(quantization=Quantization(scales, (0,) * len(scales), 0), data=data)
-
-
-def _float32(number: float) -> float:
-    """The nearest number that a file can hold."""
-    rounded: float = struct.unpack("<f", struct.pack("<f", number))[0]
-    return rounded

@@ -2,22 +2,23 @@
 
     .venv/onnx/bin/python -m scripts.bench_batches MODEL...
 
-A MODEL is a `.tflite` or `.onnx` file, or a bundle's folder. The files run on the runtimes' own Python packages, for
-birdlite itself runs one picture at a time: ai_edge_litert's Interpreter, which resizes its input, and onnxruntime; one
-thread each. All run in turn, ROUNDS times, on noise; medians are printed, and their ratio to batches of one. Needs the
-extra `onnx`.
+A MODEL is a name of the catalogue or a bundle's folder. They run on the runtimes' own Python packages, for birdlite
+itself runs one picture at a time: ai_edge_litert's Interpreter, which resizes its input, and onnxruntime; one thread
+each. All run in turn, ROUNDS times, on noise; medians are printed, and their ratio to batches of one. Needs the extra
+`onnx`.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from birdlite.models.bundle import MODEL_FILES
+from birdlite.models.card import ModelBytes
+from birdlite.models.model import Model
 from birdlite.timing import clock
+from scripts.bench_models import open_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,9 +30,10 @@ ROUNDS = 15
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", metavar="MODEL", type=Path)
-    runs = {(path, size): _ready(_file(path), size) for path in parser.parse_args().models for size in SIZES}
-    times: dict[tuple[Path, int], list[float]] = {key: [] for key in runs}
+    parser.add_argument("models", nargs="+", metavar="MODEL")
+    models = [open_model(name) for name in parser.parse_args().models]
+    runs = {(model.card.name, size): _ready(model, size) for model in models for size in SIZES}
+    times: dict[tuple[str, int], list[float]] = {key: [] for key in runs}
     for round_ in range(ROUNDS + 1):
         for key, run in runs.items():
             began = clock()
@@ -40,28 +42,22 @@ def main() -> None:
                 times[key].append((clock() - began) * 1e3 / key[1])
     print("| model | " + " | ".join(f"batch {size}, ms a picture" if size == 1 else f"{size}" for size in SIZES) + " |")
     print("|---" * (len(SIZES) + 1) + "|")
-    for path in dict.fromkeys(path for path, _ in runs):
+    for name in dict.fromkeys(name for name, _ in runs):
         cells = [
-            f"{median(times[path, size]):.2f} ({_ratio(times[path, size], times[path, 1]):.2f}x)" for size in SIZES
+            f"{median(times[name, size]):.2f} ({_ratio(times[name, size], times[name, 1]):.2f}x)" for size in SIZES
         ]
-        print(f"| {path.name} | {' | '.join(cells)} |")
+        print(f"| {name} | {' | '.join(cells)} |")
 
 
-def _file(path: Path) -> Path:
-    if not path.is_dir():
-        return path
-    return next(path / name for name in MODEL_FILES.values() if (path / name).exists())
-
-
-def _ready(file: Path, size: int) -> Callable[[], Any]:
+def _ready(model: Model, size: int) -> Callable[[], Any]:
     """A model that is loaded and has a batch of noise before it."""
-    return _onnx(file, size) if file.suffix == ".onnx" else _tflite(file, size)
+    return _onnx(model.data, size) if model.card.format == "onnx" else _tflite(model.data, size)
 
 
-def _tflite(file: Path, size: int) -> Callable[[], Any]:
+def _tflite(data: ModelBytes, size: int) -> Callable[[], Any]:
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(file), num_threads=1)
+    interpreter = Interpreter(model_content=bytes(data), num_threads=1)
     (detail,) = interpreter.get_input_details()
     shape = (size, *detail["shape"][1:])
     interpreter.resize_tensor_input(detail["index"], shape)
@@ -70,12 +66,12 @@ def _tflite(file: Path, size: int) -> Callable[[], Any]:
     return lambda: interpreter.invoke()
 
 
-def _onnx(file: Path, size: int) -> Callable[[], Any]:
+def _onnx(data: ModelBytes, size: int) -> Callable[[], Any]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(bytes(data), options, providers=["CPUExecutionProvider"])
     (detail,) = session.get_inputs()
     feeds = {detail.name: _noise((size, *detail.shape[1:]))}
     return lambda: session.run(None, feeds)

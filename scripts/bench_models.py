@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("models", nargs="+", metavar="MODEL")
     values = parser.parse_args()
     made = _make(values.make, values.source, values.pictures) if values.make else []
-    models = [_open(name) for name in values.models + made]
+    models = [open_model(name) for name in values.models + made]
     pictures = choose(values.pictures, models[0].card.side, FetchSettings(), birds=False)
     loads: dict[tuple[str, int], list[float]] = {}
     runs: dict[tuple[str, int], list[float]] = {}
@@ -81,7 +81,8 @@ def _make(folder: str, source: str, pictures: list[str]) -> list[str]:
     return bundles
 
 
-def _open(name: str) -> Model:
+def open_model(name: str) -> Model:
+    """A model by its name in the catalogue or its bundle's folder, fetched or made if need be."""
     fetch = FetchSettings(mirror=os.environ.get("BIRDLITE_MIRROR"))
     settings = Settings(model=name, cache_dir=os.environ.get("BIRDLITE_CACHE_DIR"), fetch=fetch)
     with Classifier(settings) as classifier:

@@ -19,6 +19,7 @@ from birdlite.demo import DemoServer
 from birdlite.fetch import FetchSettings
 from birdlite.models.catalog import DEMO_MODEL
 from tests import manifests
+from tests.command_line import Run, runner
 from tests.object_store import CREDENTIALS, Bucket, Gate, ObjectStore
 from tests.origin import Origin
 
@@ -42,6 +43,12 @@ def _own_log() -> Iterator[None]:
     """A test that takes over the log gives it back."""
     yield
     log.to(None)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command line; gives exit code, standard output and standard error."""
+    return runner(capsys)
 
 
 @pytest.fixture

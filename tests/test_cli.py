@@ -10,32 +10,25 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from birdlite import __version__
-from birdlite.cli import main
 from birdlite.demo import FOLDER
 from birdlite.models.catalog import DEMO_MODEL
+from tests.command_line import Run
 from tests.demo_world import LABELS, MODEL, PICTURES, slug, species_of
 from tests.origin import Origin
 
 ROOT = Path(__file__).parents[1]
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, warm_cache: Path) -> Run:
+def run(run: Run, monkeypatch: pytest.MonkeyPatch, warm_cache: Path) -> Run:
     """Run a command line on the demo model in a warm cache; gives exit code, standard output and standard error."""
     monkeypatch.setenv("BIRDLITE_MODEL", DEMO_MODEL)
     monkeypatch.setenv("BIRDLITE_CACHE_DIR", str(warm_cache))
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
 
     return run
 

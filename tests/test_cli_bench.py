@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from birdlite.bench.machine import peak_memory_bytes
-from birdlite.cli import main
 from birdlite.models.catalog import DEMO_MODEL
+from tests.command_line import Run
 from tests.demo_world import PICTURES
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, warm_cache: Path) -> Run:
+def run(run: Run, monkeypatch: pytest.MonkeyPatch, warm_cache: Path) -> Run:
     """Run `birdlite bench` on the demo model in a warm cache; gives exit code, standard output and error."""
     monkeypatch.setenv("BIRDLITE_MODEL", DEMO_MODEL)
     monkeypatch.setenv("BIRDLITE_CACHE_DIR", str(warm_cache))
     monkeypatch.setenv("BIRDLITE_ROUNDS", "1")
 
-    def run(*arguments: object) -> tuple[int, str, str]:
-        code = main(["bench", *(str(argument) for argument in arguments)])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+    return lambda *arguments: run("bench", *arguments)
 
 
 def test_every_figure_is_measured_on_the_pictures_named(run: Run) -> None:

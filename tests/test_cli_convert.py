@@ -7,7 +7,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from birdlite.convert import bounds as bounds_room
 from birdlite.convert import from_tflite
 from birdlite.convert.compare import Bounds
 from birdlite.models.catalog import DEMO_MODEL
+from tests.command_line import Run
 from tests.demo_world import LABELS, MODEL, PICTURES, slug, species_of
 from tests.origin import Origin
 from tests.tiny_graphs import CLASSES, network
@@ -25,18 +25,11 @@ from tests.tiny_saved_models import pack, write
 pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
 
-Run = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, warm_cache: Path) -> Run:
+def run(run: Run, monkeypatch: pytest.MonkeyPatch, warm_cache: Path) -> Run:
     """Run a command line on a warm cache; gives exit code, standard output and standard error."""
     monkeypatch.setenv("BIRDLITE_CACHE_DIR", str(warm_cache))
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
 
     return run
 

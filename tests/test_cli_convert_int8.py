@@ -5,23 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from birdlite.cli import main
 from birdlite.convert import from_tflite
 from birdlite.convert.compare import Bounds
 from birdlite.models.catalog import DEMO_MODEL
 from tests import tiny_models
+from tests.command_line import Run
 from tests.demo_world import PICTURES
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, warm_cache: Path, tmp_path: Path) -> Run:
+def run(run: Run, monkeypatch: pytest.MonkeyPatch, warm_cache: Path, tmp_path: Path) -> Run:
     """Run a command line where `tiny.tflite` and `tiny.csv` lie; gives exit code, standard output and error."""
     monkeypatch.setenv("BIRDLITE_CACHE_DIR", str(warm_cache))
     monkeypatch.chdir(tmp_path)
@@ -29,11 +26,6 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, war
     (tmp_path / "tiny.csv").write_text(
         "id,name\n" + "".join(f"{key},colour {key}\n" for key in range(tiny_models.CLASSES))
     )
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
 
     return run
 

@@ -9,21 +9,19 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from birdlite.cli import main
 from birdlite.demo import FOLDER, HOST, DemoServer
 from birdlite.models.bundle import card_to_json
 from birdlite.models.catalog import CATALOG, DEMO_MODEL
+from tests.command_line import Run
 from tests.demo_world import LABELS, MODEL, PICTURES, species_of
 from tests.origin import Origin
 
 ROOT = Path(__file__).parents[1]
-Run = Callable[..., tuple[int, str, str]]
 
 SCIENTIFIC = {
     "crested-emberling": "Demoavis cristata",
@@ -36,17 +34,12 @@ SCIENTIFIC = {
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, warm_cache: Path) -> Run:
+def run(run: Run, monkeypatch: pytest.MonkeyPatch, warm_cache: Path) -> Run:
     """Run `birdlite evaluate` on the demo model in a warm cache; gives exit code, standard output and error."""
     monkeypatch.setenv("BIRDLITE_MODEL", DEMO_MODEL)
     monkeypatch.setenv("BIRDLITE_CACHE_DIR", str(warm_cache))
 
-    def run(*arguments: object) -> tuple[int, str, str]:
-        code = main(["evaluate", *(str(argument) for argument in arguments)])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+    return lambda *arguments: run("evaluate", *arguments)
 
 
 @pytest.fixture

@@ -9,23 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from birdlite.cli import main
 from tests.batch_runs import WITH_DEMO_MODEL, change_header, make_album, records_of
+from tests.command_line import Run
 
-Run = Callable[..., tuple[int, str, str]]
 Targets = tuple[str, ...]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line; gives exit code, standard output and standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

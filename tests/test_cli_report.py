@@ -8,32 +8,19 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from birdlite.cli import main, report_file
+from birdlite.cli import report_file
 from tests.batch_runs import WITH_DEMO_MODEL, change_header, make_album, records_of
+from tests.command_line import Run
 from tests.demo_world import LABELS, MODEL, PICTURES
 from tests.origin import Origin
 from tests.page import Element, facts, numbers, read, rows
 
 ROOT = Path(__file__).parents[1]
-Run = Callable[..., tuple[int, str, str]]
 TIMED = ("--model", str(MODEL), "--labels", str(LABELS))
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line; gives exit code, standard output and standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture
@@ -289,17 +276,17 @@ def test_wrong_usage_of_classify_is_one_line_and_exit_code_2(
 @pytest.mark.parametrize(
     ("path", "folder"),
     [
-        ("pages/today.html", "/work/pages"),
+        ("pages/today.html", "/album/pages"),
         ("/a/b/c.html", "/a/b"),
-        ("-", "/work"),
-        (None, "/work"),
+        ("-", "/album"),
+        (None, "/album"),
         ("s3://b/p.html", None),
     ],
 )
 def test_links_lead_from_the_folder_of_the_page(
     monkeypatch: pytest.MonkeyPatch, path: str | None, folder: str | None
 ) -> None:
-    monkeypatch.setattr(os, "getcwd", lambda: "/work")
+    monkeypatch.setattr(os, "getcwd", lambda: "/album")
 
     assert report_file.folder_of(path) == folder
 

@@ -16,31 +16,18 @@ from birdlite import Classifier, FetchSettings, Result, Settings
 from birdlite.batch import files
 from birdlite.batch.header import Header, Totals
 from birdlite.batch.header import Run as RunFields
-from birdlite.cli import main
 from birdlite.errors import StorageError
 from birdlite.models.catalog import DEMO_MODEL
 from birdlite.storage.scratch import name_for
 from birdlite.storage.store import PIECE, Storage
 from tests.batch_runs import WITH_DEMO_MODEL
+from tests.command_line import Run
 from tests.demo_world import PICTURES, slug, species_of
 from tests.fetching import until
 from tests.object_store import Asked, Bucket, Gate
 from tests.origin import PATIENCE
 
-Run = Callable[..., tuple[int, str, str]]
 Classify = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command; gives exit code, standard output and standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        code = main(list(map(str, arguments)))
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

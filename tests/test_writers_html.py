@@ -53,7 +53,7 @@ LATER = RUN._replace(timing=None, report=None)
 
 def written(*results: Result, run: RunFacts = RUN, options: WriterOptions | None = None) -> str:
     stream = io.StringIO()
-    writer = open_writer("html", stream, options or WriterOptions(folder="/work"))
+    writer = open_writer("html", stream, options or WriterOptions(folder="/album"))
     for result in results:
         writer.write(result)
     assert stream.getvalue() == ""  # what is known only at the end comes first
@@ -158,7 +158,7 @@ class TestContent:
         )
 
     def test_without_times_there_are_none_and_two_runs_give_the_same_bytes(self) -> None:
-        options = WriterOptions(times=False, folder="/work")
+        options = WriterOptions(times=False, folder="/album")
         later = ROBIN._replace(times=Times(1.0, 2.0, 3.0, 4.0))
         slow = RUN._replace(summary=RUN.summary._replace(wall_ms=9e9, images_per_second=0.1))
 
@@ -367,7 +367,7 @@ class TestBounds:
             with open(os.devnull, "w", encoding="utf-8") as stream:
                 tracemalloc.start()
                 try:
-                    writer = open_writer("html", stream, WriterOptions(folder="/work"))
+                    writer = open_writer("html", stream, WriterOptions(folder="/album"))
                     for index in range(count):
                         writer.write(ROBIN._replace(index=index, target=f"photos/{index * 7919}.jpg"))
                     writer.finish(RUN)

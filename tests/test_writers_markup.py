@@ -39,11 +39,11 @@ def test_a_long_text_keeps_its_ends() -> None:
         ("file:///etc/passwd", None),
         ("s3://bucket/a.jpg", None),
         ("javascript:alert(1)", "./javascript%3Aalert%281%29"),
-        ("/work/page/a.jpg", "./a.jpg"),
-        ("/work/b/../c d.jpg", "./../c%20d.jpg"),
+        ("/album/page/a.jpg", "./a.jpg"),
+        ("/album/b/../c d.jpg", "./../c%20d.jpg"),
         ("//evil.example/x", "./../../evil.example/x"),
-        ("/work/page/caf\udce9.jpg", "./caf%E9.jpg"),
-        ("/work/page/\ud800.jpg", None),
+        ("/album/page/caf\udce9.jpg", "./caf%E9.jpg"),
+        ("/album/page/\ud800.jpg", None),
         ("", None),
         ("/" + "x" * LONGEST_ADDRESS, None),
     ],
@@ -51,13 +51,13 @@ def test_a_long_text_keeps_its_ends() -> None:
 def test_an_address_is_one_of_the_web_or_a_path_from_the_page(
     monkeypatch: pytest.MonkeyPatch, target: str, where: str | None
 ) -> None:
-    monkeypatch.setattr(os, "getcwd", lambda: "/work/page")
+    monkeypatch.setattr(os, "getcwd", lambda: "/album/page")
 
-    assert address(target, "/work/page") == where
+    assert address(target, "/album/page") == where
 
 
 def test_from_a_page_in_a_bucket_no_file_can_be_reached() -> None:
-    assert address("/work/a.jpg", None) is None
+    assert address("/album/a.jpg", None) is None
     assert address("https://example.org/a.jpg", None) == "https://example.org/a.jpg"
 
 

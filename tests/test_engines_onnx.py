@@ -44,6 +44,27 @@ def test_importing_the_engine_imports_no_runtime() -> None:
     assert done.stdout.strip() == "set()"
 
 
+WATCH = """
+import sys
+
+class Watch:
+    def find_spec(name, path, target=None):
+        print(name)
+
+sys.meta_path.insert(0, Watch)
+from birdlite.engines import onnx_engine
+onnx_engine.runtime()
+"""
+
+
+def test_numpy_is_imported_before_onnxruntime_and_by_its_front_door() -> None:
+    """Where onnxruntime imports it while another thread does, one of them may get half of it."""
+    done = subprocess.run([sys.executable, "-c", WATCH], cwd=REPO, capture_output=True, text=True, check=True)
+    order = [name for name in done.stdout.split() if name.partition(".")[0] in ("numpy", "onnxruntime")]
+    assert order[0] == "numpy"
+    assert order.index("onnxruntime") > order.index("numpy.linalg")
+
+
 @pytest.mark.parametrize(
     ("odd", "calls"), [({}, [4, 2]), ({"batch": 1}, [1] * 6), ({"inner_batch": 1}, [1] * 6)], ids=str
 )

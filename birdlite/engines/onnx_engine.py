@@ -33,10 +33,15 @@ _PREAMBLE = re.compile(
 def runtime() -> Any:
     """The package `onnxruntime`.
 
+    NumPy goes first: onnxruntime's own import enters it by an inner module, and where another thread (decoding for
+    `--resize exact`) is just importing it from its front door, each waits for the other, and Python lets one of them
+    have half a NumPy.
+
     Raises:
         EngineMissing: it is not installed.
     """
     try:
+        import numpy  # noqa: F401
         import onnxruntime
     except ImportError as error:
         why = contract.one_line(error)

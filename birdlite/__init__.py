@@ -38,7 +38,6 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from birdlite.classifier import Classifier
     from birdlite.errors import (
         BirdliteError,
         EngineError,
@@ -51,13 +50,14 @@ if TYPE_CHECKING:
         UnknownModel,
         UsageError,
     )
-    from birdlite.network.settings import FetchSettings
+    from birdlite.http.settings import FetchSettings
     from birdlite.results import Failure, ImageInfo, Prediction, Result, RunSummary, Times
+    from birdlite.run.classifier import Classifier
     from birdlite.settings import Settings
 
-_ROOMS = {
-    "Classifier": "classifier",
-    "FetchSettings": "network.settings",
+_MODULES = {
+    "Classifier": "run.classifier",
+    "FetchSettings": "http.settings",
     "Settings": "settings",
     **dict.fromkeys(("Failure", "ImageInfo", "Prediction", "Result", "RunSummary", "Times"), "results"),
 }
@@ -68,4 +68,4 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_ROOMS.get(name, 'errors')}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from birdlite.records import NamedTuple
+from birdlite.namedtuple import NamedTuple
 
 FailureKind = Literal[
     "not_found",  # no such file, folder, or host name

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from birdlite import cpus
 from birdlite.engines import EngineChoice
+from birdlite.http.settings import FetchSettings
+from birdlite.images.picture import DEFAULT_MAX_PIXELS, Resize
 from birdlite.models.catalog import DEFAULT_MODEL
-from birdlite.network.settings import FetchSettings
-from birdlite.picture import DEFAULT_MAX_PIXELS, Resize
-from birdlite.records import NamedTuple
+from birdlite.namedtuple import NamedTuple
 
 DEFAULT_TOP = 3
 

@@ -21,7 +21,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Literal, get_args
 
-from birdlite.records import NamedTuple
+from birdlite.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from birdlite.trace import Trace

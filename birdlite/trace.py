@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from birdlite.records import NamedTuple
+from birdlite.namedtuple import NamedTuple
 from birdlite.timing import Span
 
 TRACED = 60  # pictures of which a trace keeps the spans: more rows than that nobody looks at

@@ -32,7 +32,7 @@ from statistics import median
 from birdlite.demo import FOLDER as DEMO_FOLDER
 from birdlite.demo import HOST as DEMO_HOST
 from birdlite.models.catalog import CATALOG, DEFAULT_MODEL, DEMO_MODEL
-from birdlite.targets import SAMPLES
+from birdlite.targets.expand import SAMPLES
 from scripts.cold.measure import Cost, Way, in_turn, output, table
 from scripts.cold.slow_server import running
 from scripts.cold.ways import CURL, SCENARIOS, TITLES, Bench, World, runnable

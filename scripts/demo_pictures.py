@@ -1,8 +1,9 @@
 """The demo's drawings as picture files, and which of them are for what.
 
 `train_demo_model` learns from `TRAINING`, watches itself on `VALIDATION` and reports on `HELD_OUT`;
-`tests/test_demo_model.py` measures the shipped model on `HELD_OUT` again. The ranges never meet, and a drawing is a
-function of its species and seed, so no picture that measures the model was ever seen in training.
+`tests/scripts/test_demo_model.py` measures the shipped model on `HELD_OUT` again.
+The ranges never meet, and a drawing is a function of its species and seed: no picture that measures the model was
+ever seen in training.
 """
 
 from __future__ import annotations

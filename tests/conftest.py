@@ -16,7 +16,7 @@ import pytest
 
 from birdlite import Classifier, Settings, log
 from birdlite.demo import DemoServer
-from birdlite.fetch import FetchSettings
+from birdlite.http.fetcher import FetchSettings
 from birdlite.models.catalog import DEMO_MODEL
 from tests import manifests
 from tests.command_line import Run, runner

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from birdlite.errors import PictureError
-from birdlite.fetch import Fetcher, FetchSettings
+from birdlite.http.fetcher import Fetcher, FetchSettings
 from tests.origin import PATIENCE
 
 BODY = bytes(range(256)) * 100  # 25,600 bytes

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from birdlite.results import Failure
-from birdlite.targets import BadTarget, Target, expand
+from birdlite.targets.expand import BadTarget, Target, expand
 
 
 def only(*arguments: str) -> Target | BadTarget:

@@ -31,7 +31,7 @@ HEAVY = {
 # Cheap one by one, and together a third of a run: what each costs stands in docs/decisions.
 SLOW = {"dataclasses", "inspect", "pathlib", "logging", "tempfile", "shutil", "concurrent", "importlib.metadata"}
 SLOW |= {"importlib.resources", "platformdirs", "xml", "email", "urllib.request"}
-REPORT = {"html", "zlib", "birdlite.trace", "birdlite.cli.report_file", "birdlite.writers.report_facts"}
+REPORT = {"html", "zlib", "birdlite.trace", "birdlite.run.report_file", "birdlite.writers.report_facts"}
 REPORT |= {f"birdlite.writers.{name}" for name in ("html", "html_rows", "html_picture", "markup", "page", "waterfall")}
 OTHER_PLUGINS = {f"PIL.{name}ImagePlugin" for name in ("Bmp", "Gif", "Png", "Ppm", "Tiff", "WebP")}
 
@@ -85,7 +85,7 @@ def test_what_makes_a_report_is_imported_for_a_report_only(warm: tuple[str, ...]
 def test_a_run_does_not_wait_for_the_rooms_that_make_its_report(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from birdlite.cli.report_file import ReportFile\n"
+        "from birdlite.run.report_file import ReportFile\n"
         "from birdlite.results import Result\n"
         "from birdlite.writers import WriterOptions\n"
         "with ReportFile(sys.argv[1], WriterOptions()) as report:\n"
@@ -101,7 +101,7 @@ def test_a_run_does_not_wait_for_the_rooms_that_make_its_report(tmp_path: Path) 
         check=True,
     )
 
-    assert set(run.stdout.split()) & REPORT == {"birdlite.trace", "birdlite.cli.report_file"}
+    assert set(run.stdout.split()) & REPORT == {"birdlite.trace", "birdlite.run.report_file"}
 
 
 @pytest.mark.birds
@@ -115,7 +115,7 @@ def test_a_model_that_is_made_on_first_use_is_made_without_numpy_and_later_found
     making = modules_after(*arguments, "--mirror", origin.base, str(PICTURES[0]))
     loaded = modules_after(*arguments, str(PICTURES[0]))
 
-    assert "birdlite.convert.tflite_to_int8" in making
+    assert "birdlite.tflite.requantize" in making
     assert making & (HEAVY | {"flatbuffers", "tflite"}) == set()
     assert not {name for name in loaded if name.startswith("birdlite.convert")}
     assert loaded & (NETWORK | HEAVY | OTHER_PLUGINS) == set()

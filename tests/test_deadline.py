@@ -7,8 +7,8 @@ import time
 
 import pytest
 
+from birdlite.deadline import Deadline
 from birdlite.errors import PictureError
-from birdlite.network.deadline import Deadline
 
 
 def test_time_runs_out() -> None:

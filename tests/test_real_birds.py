@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from birdlite.models.catalog import CATALOG, DEFAULT_MODEL
-from birdlite.targets import SAMPLES
+from birdlite.targets.expand import SAMPLES
 from tests.origin import Origin
 
 pytestmark = pytest.mark.birds

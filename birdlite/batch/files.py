@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from birdlite.errors import PartsError, StorageError, UsageError
 from birdlite.storage.address import is_storage
-from birdlite.target_files import is_pattern
+from birdlite.targets.folders import is_pattern
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage

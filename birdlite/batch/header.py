@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 
-from birdlite.records import NamedTuple
+from birdlite.namedtuple import NamedTuple
 
 KEY = "birdlite_run"
 HEADER_LIMIT = 1 << 16  # bytes; ours have some 600

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 from birdlite.batch.header import HEADER_LIMIT, KEY, Header, parse_header
 from birdlite.errors import OutputError
-from birdlite.records import NamedTuple
+from birdlite.namedtuple import NamedTuple
 
 _BLOCK = 1 << 12  # bytes to read at once for one record; most have fewer
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from birdlite.batch.header import Header, Run, Totals, difference
 from birdlite.batch.record_file import Record, read_records
 from birdlite.errors import PartsError
-from birdlite.records import NamedTuple
+from birdlite.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 
 from birdlite.errors import UsageError
-from birdlite.records import NamedTuple
+from birdlite.namedtuple import NamedTuple
 
 MOST_SHARDS = 1_000_000
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"  # Kubernetes sets it in the pods of an Indexed Job, from 0

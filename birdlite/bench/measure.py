@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import NamedTuple
 
-from birdlite import disk, picture
+from birdlite import local_file
 from birdlite.bench.machine import Machine, peak_memory_bytes, this_machine
-from birdlite.classifier import Classifier
 from birdlite.errors import PictureError, UsageError
+from birdlite.images import picture
+from birdlite.run.classifier import Classifier
 from birdlite.settings import Settings
-from birdlite.targets import BadTarget, Target, expand
+from birdlite.targets.expand import BadTarget, Target, expand
 from birdlite.timing import clock
 
 MAX_PICTURES = 10_000
@@ -114,7 +115,7 @@ def _files(paths: Sequence[str]) -> list[Target]:
 
 def _read(target: Target, settings: Settings) -> bytes:
     try:
-        return disk.read(target.location, settings.fetch.max_bytes)
+        return local_file.read(target.location, settings.fetch.max_bytes)
     except PictureError as error:
         raise UsageError(f"{target.name}: {error}") from None
 

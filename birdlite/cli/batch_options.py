@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from birdlite.batch.part import Part
-    from birdlite.batch.selection import Selection
     from birdlite.batch.shard import Shard
+    from birdlite.run.selection import Selection
     from birdlite.storage.store import Storage
     from birdlite.writers import Format
 
@@ -76,8 +76,8 @@ def select(
             raise UsageError(f"--{name} {path}: there is no --shard to put for {{shard}}")
     if shard is None and not values.resume and not values.since_output:
         return None
-    from birdlite.batch.selection import Selection
     from birdlite.batch.shard import WHOLE
+    from birdlite.run.selection import Selection
 
     shard = shard or WHOLE
     if values.output is not None:

@@ -17,13 +17,13 @@ from birdlite.cli.options import (
     open_console,
 )
 from birdlite.cli.parser import Parser
-from birdlite.cli.run import RunOptions, guess_format, run
 from birdlite.cli.values import fraction, whole
 from birdlite.errors import UsageError
 from birdlite.models.catalog import DEFAULT_MODEL
+from birdlite.run.runner import RunOptions, guess_format, run
 from birdlite.settings import DEFAULT_TOP, Settings
 from birdlite.storage.store import Storage
-from birdlite.targets import SAMPLES, expand
+from birdlite.targets.expand import SAMPLES, expand
 from birdlite.timing import Timeline, clock, process_start
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def main(argv: Sequence[str], started: float) -> int:
     storage = Storage(settings.fetch, scratch=values.scratch)
     selection = select(values, format_, os.environ, storage)
     if values.report is not None:
-        from birdlite.cli.report_file import check_report
+        from birdlite.run.report_file import check_report
 
         check_report(values.report, values.output)
     options = RunOptions(

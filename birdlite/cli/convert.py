@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 
 from birdlite import log
-from birdlite.classifier import Classifier
 from birdlite.cli import EXIT_CANNOT_RUN, EXIT_OK
 from birdlite.cli.options import (
     add_cache_options,
@@ -29,6 +28,7 @@ from birdlite.convert.saved_model.hub import DEFAULT_HANDLE
 from birdlite.errors import UsageError
 from birdlite.models.bundle import MODEL_FILES
 from birdlite.models.catalog import is_birds
+from birdlite.run.classifier import Classifier
 from birdlite.settings import Settings
 
 

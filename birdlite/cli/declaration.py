@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from birdlite.records import NamedTuple
+from birdlite.namedtuple import NamedTuple
 
 ENVIRONMENT_PREFIX = "BIRDLITE_"
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 from birdlite.cli.options import add_log_options, open_console
 from birdlite.cli.parser import Parser
-from birdlite.cli.run import RunOptions, run
 from birdlite.demo import DemoServer, picture_urls
+from birdlite.http.settings import FetchSettings
 from birdlite.models.catalog import DEMO_MODEL
-from birdlite.network.settings import FetchSettings
+from birdlite.run.runner import RunOptions, run
 from birdlite.settings import Settings
-from birdlite.targets import expand
+from birdlite.targets.expand import expand
 from birdlite.timing import Timeline, clock, process_start
 
 BEFORE = """\

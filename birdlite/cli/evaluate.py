@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from typing import get_args
 
 from birdlite import log
-from birdlite.classifier import Classifier
 from birdlite.cli import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.console import Console
 from birdlite.cli.interruption import Interruption
@@ -28,9 +27,10 @@ from birdlite.errors import UsageError
 from birdlite.evaluate import TOP, check, measure, open_source
 from birdlite.evaluate.labelled import Source
 from birdlite.evaluate.report import Evaluation, as_json, as_text
+from birdlite.images.picture import Resize
 from birdlite.models.catalog import DEFAULT_MODEL
-from birdlite.picture import Resize
 from birdlite.results import Result
+from birdlite.run.classifier import Classifier
 from birdlite.settings import Settings
 from birdlite.timing import clock
 from birdlite.writers.output import open_output

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from birdlite import log
 from birdlite.batch.merge import Parts, merged, open_parts
 from birdlite.batch.record_file import result_of
-from birdlite.batch.told import facts_of_run
 from birdlite.cli import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.batch_options import add_scratch_option
 from birdlite.cli.options import add_log_options, add_patience_options, open_console, patience_settings
 from birdlite.cli.parser import Parser
 from birdlite.cli.part_paths import part_paths
-from birdlite.cli.report_file import folder_of
-from birdlite.cli.run import guess_format
 from birdlite.errors import UsageError
 from birdlite.results import RunSummary
+from birdlite.run.report_file import folder_of
+from birdlite.run.run_summary import facts_of_run
+from birdlite.run.runner import guess_format
 from birdlite.storage.store import Storage
 from birdlite.writers import Format, RunFacts, WriterOptions, open_writer
 from birdlite.writers.output import open_output

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 
 from birdlite import log
-from birdlite.classifier import WEIGHT_CACHE_FOLDER, Classifier
 from birdlite.cli import EXIT_OK
 from birdlite.cli.options import (
     add_cache_options,
@@ -23,6 +22,7 @@ from birdlite.models import bundle, catalog
 from birdlite.models.cache_dir import default_cache_dir
 from birdlite.models.card import Card
 from birdlite.models.store import entry_folder, remove
+from birdlite.run.classifier import WEIGHT_CACHE_FOLDER, Classifier
 from birdlite.settings import Settings
 
 ACTIONS = {

@@ -9,8 +9,8 @@ from birdlite.cli.console import Console
 from birdlite.cli.parser import Parser
 from birdlite.cli.values import seconds, size, whole
 from birdlite.engines import EngineChoice
-from birdlite.network.settings import DEFAULTS, FetchSettings, PerHost
-from birdlite.picture import DEFAULT_MAX_PIXELS
+from birdlite.http.settings import DEFAULTS, FetchSettings, PerHost
+from birdlite.images.picture import DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -184,7 +184,7 @@ def patience_settings(values: Namespace) -> FetchSettings:
 def _per_host(values: list[str]) -> PerHost:
     if not values:
         return DEFAULTS.per_host
-    from birdlite.network.politeness import parse_per_host
+    from birdlite.http.politeness import parse_per_host
 
     return parse_per_host(values)
 

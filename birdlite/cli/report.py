@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from birdlite import log
 from birdlite.batch.record_file import read_records, result_of
-from birdlite.batch.told import facts_of_outputs
 from birdlite.cli import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.batch_options import add_scratch_option
 from birdlite.cli.options import add_log_options, add_patience_options, open_console, patience_settings
 from birdlite.cli.parser import Parser
 from birdlite.cli.part_paths import part_paths
-from birdlite.cli.report_file import folder_of
 from birdlite.errors import PartsError
 from birdlite.results import RunSummary
+from birdlite.run.report_file import folder_of
+from birdlite.run.run_summary import facts_of_outputs
 from birdlite.storage.store import Storage
 from birdlite.writers import RunFacts, WriterOptions, open_writer
 from birdlite.writers.output import open_output

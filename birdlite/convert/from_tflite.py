@@ -16,10 +16,10 @@ from birdlite.convert.conversion import Conversion, Quantize, Subject, bundle, c
 from birdlite.convert.float16 import halved
 from birdlite.convert.onnx_graph import require
 from birdlite.convert.optimised import optimised
-from birdlite.convert.tflite_to_int8 import tflite_to_int8
 from birdlite.convert.unrounded import unrounded
 from birdlite.errors import InvalidModel
 from birdlite.models.model import Model
+from birdlite.tflite.requantize import tflite_to_int8
 
 _PACKAGES = ("onnx", "onnxruntime", "numpy")
 

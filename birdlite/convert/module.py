@@ -21,7 +21,7 @@ from birdlite.convert.saved_model.pixels import give_probabilities, side_of, tak
 from birdlite.convert.saved_model.read import SavedModel, read
 from birdlite.engines.base import Engine
 from birdlite.errors import EngineMissing, UsageError
-from birdlite.fetch import Fetcher
+from birdlite.http.fetcher import Fetcher
 from birdlite.models.bundle import CARD_FILE
 from birdlite.models.cache_dir import default_cache_dir
 from birdlite.models.catalog import BIRDS_PAGE, CATALOG, DEFAULT_MODEL, find

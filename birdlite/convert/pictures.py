@@ -11,14 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
 
-from birdlite import disk, log, picture
+from birdlite import local_file, log
 from birdlite.demo import PICTURES_FOLDER
 from birdlite.errors import ModelUnavailable, PictureError, UsageError
-from birdlite.fetch import Fetcher
-from birdlite.network.settings import FetchSettings
-from birdlite.picture import Resize
+from birdlite.http.fetcher import Fetcher
+from birdlite.http.settings import FetchSettings
+from birdlite.images import picture
+from birdlite.images.picture import Resize
 from birdlite.storage.store import Storage
-from birdlite.targets import SAMPLES, BadTarget, Target, expand
+from birdlite.targets.expand import SAMPLES, BadTarget, Target, expand
 
 COMPARED = 64
 """Pictures that two models are compared on: as many as show a fault, and a minute's work for the slowest reference."""
@@ -88,7 +89,9 @@ def _read(target: Target, fetcher: Fetcher, storage: Storage, max_bytes: int) ->
     try:
         if target.kind == "url":
             return fetcher.get(target.location)
-        return storage.fetch(target.location) if target.kind == "object" else disk.read(target.location, max_bytes)
+        return (
+            storage.fetch(target.location) if target.kind == "object" else local_file.read(target.location, max_bytes)
+        )
     except PictureError as error:
         raise UsageError(f"{target.name}: {error}") from None
 
@@ -131,6 +134,6 @@ def sample_pictures(settings: FetchSettings, side: int) -> Iterator[bytes]:
 def drawn_pictures(side: int) -> Iterator[bytes]:
     """The demo's drawings, their middles and their wholes."""
     for name in sorted(os.listdir(PICTURES_FOLDER)):
-        data = disk.read(os.path.join(PICTURES_FOLDER, name), 1 << 20)
+        data = local_file.read(os.path.join(PICTURES_FOLDER, name), 1 << 20)
         for resize in ("crop", "squash"):
             yield picture.decode(data, resize=resize, side=side).pixels

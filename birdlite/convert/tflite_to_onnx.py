@@ -20,10 +20,12 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
-from birdlite.convert import tflite_graph
 from birdlite.convert.onnx_graph import OnnxGraph, real_values, require
-from birdlite.convert.tflite_graph import Operator
-from birdlite.convert.tflite_rules import (
+from birdlite.convert.tflite_weights import add_weights
+from birdlite.errors import InvalidModel
+from birdlite.tflite import graph
+from birdlite.tflite.graph import Operator
+from birdlite.tflite.rules import (
     ELSEWHERE,
     NOWHERE,
     RELU,
@@ -34,8 +36,6 @@ from birdlite.convert.tflite_rules import (
     limits_in_integers,
     window_of,
 )
-from birdlite.convert.tflite_weights import add_weights
-from birdlite.errors import InvalidModel
 
 Quantize = Literal["none", "int8"]
 
@@ -58,13 +58,13 @@ def tflite_to_onnx(model: bytes, *, quantize: Quantize) -> bytes:
     from birdlite import __version__
 
     require(*PACKAGES)
-    return _Conversion(tflite_graph.read(model), quantize).run(__version__)
+    return _Conversion(graph.read(model), quantize).run(__version__)
 
 
 class _Conversion:
     """One conversion under way. The methods named for operators give the name of their output in ONNX."""
 
-    def __init__(self, graph: tflite_graph.Graph, quantize: Quantize) -> None:
+    def __init__(self, graph: graph.Graph, quantize: Quantize) -> None:
         self._tensors = graph.tensors
         self._source = graph
         self._integers = quantize == "int8"

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from birdlite.convert.onnx_graph import OnnxGraph, real_values
-from birdlite.convert.tflite_graph import GraphTensor
-from birdlite.convert.tflite_rules import ELSEWHERE, SIGN, Grid
 from birdlite.errors import InvalidModel
+from birdlite.tflite.graph import GraphTensor
+from birdlite.tflite.rules import ELSEWHERE, SIGN, Grid
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

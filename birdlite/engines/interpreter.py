@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from birdlite.engines import contract, tflite_file
+from birdlite.engines import contract
 from birdlite.engines.base import ModelBytes, Pixels
 from birdlite.engines.native_stderr import Caught
 from birdlite.errors import EngineError, InvalidModel
 from birdlite.models.card import Card, Tensor
+from birdlite.tflite import check
 
 
 class Runtime(NamedTuple):
@@ -113,7 +114,7 @@ class InterpreterEngine:
 
 def _opened(runtime: Runtime, model: ModelBytes, threads: int) -> Any:
     contract.check_not_empty(model)
-    tflite_file.check_whole(memoryview(model))
+    check.check_whole(memoryview(model))
     try:
         return runtime.interpreter(model_content=bytes(model), num_threads=threads)
     except ValueError:

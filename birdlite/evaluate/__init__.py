@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from birdlite.classifier import Classifier
 from birdlite.evaluate.accuracy import TOP, Tally
 from birdlite.evaluate.labelled import Source, open_source
 from birdlite.evaluate.species import Species
 from birdlite.results import Result
-from birdlite.targets import BadTarget, Target
+from birdlite.run.classifier import Classifier
+from birdlite.targets.expand import BadTarget, Target
 
 __all__ = ["TOP", "check", "measure", "open_source"]
 

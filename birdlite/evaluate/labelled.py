@@ -18,11 +18,11 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol, TextIO
 
 from birdlite import log
-from birdlite.disk import why
 from birdlite.errors import UsageError
-from birdlite.target_files import SUFFIXES, pictures_in
-from birdlite.target_list import LINE_LIMIT, delimiter, first_filled, target_columns
-from birdlite.targets import BadTarget, Target, single
+from birdlite.local_file import why
+from birdlite.targets.expand import BadTarget, Target, single
+from birdlite.targets.folders import SUFFIXES, pictures_in
+from birdlite.targets.list_file import LINE_LIMIT, delimiter, first_filled, target_columns
 
 LABEL_COLUMN = "label"
 

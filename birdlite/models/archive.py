@@ -9,7 +9,7 @@ from birdlite.errors import InvalidModel
 if TYPE_CHECKING:
     import tarfile
 
-    from birdlite.models.packed import Packed
+    from birdlite.models.bounded_tar import Packed
 
 UNPACKED_MAX_BYTES = 256 * 1024 * 1024  # how far into the unpacked archive we look: bounds a decompression bomb
 
@@ -23,7 +23,7 @@ def member_of(archive: bytes | bytearray, name: str, max_bytes: int) -> bytes:
     import tarfile
     import zlib
 
-    from birdlite.models.packed import HEADERS_MAX_BYTES, Packed
+    from birdlite.models.bounded_tar import HEADERS_MAX_BYTES, Packed
 
     try:
         packed = Packed(archive, UNPACKED_MAX_BYTES)

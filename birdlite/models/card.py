@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from birdlite.records import NamedTuple
+from birdlite.namedtuple import NamedTuple
 
 ModelFormat = Literal["tflite", "onnx"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from birdlite import __version__
 from birdlite.errors import UnknownModel
 from birdlite.models.card import Card, FileFact, Tensor
-from birdlite.records import NamedTuple
+from birdlite.namedtuple import NamedTuple
 
 DEFAULT_MODEL = "birds-v1-lite"
 DEMO_MODEL = "birdlite-demo"

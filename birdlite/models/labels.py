@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from birdlite.errors import InvalidModel
-from birdlite.records import NamedTuple
+from birdlite.namedtuple import NamedTuple
 
 LABELS_MAX_BYTES = 16 * 1024 * 1024  # 700 times the birds label map; bounds what a wrong URL can make us hold
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from birdlite.models.bundle import LABELS_FILE, MODEL_FILES, NAMES_FILE
 from birdlite.models.card import Card, ModelBytes
 from birdlite.models.labels import Labels, read_labels
-from birdlite.records import NamedTuple
+from birdlite.namedtuple import NamedTuple
 
 
 class Model(NamedTuple):

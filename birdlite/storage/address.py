@@ -5,7 +5,7 @@ A key is taken as it is written, as the stores' own tools do: `%20` is three cha
 
 from __future__ import annotations
 
-from birdlite.records import NamedTuple
+from birdlite.namedtuple import NamedTuple
 
 SCHEMES = ("s3", "gs", "az")
 KEY_LIMIT = 1024  # bytes; of all three stores

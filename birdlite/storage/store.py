@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from birdlite.errors import PictureError, StorageError, StorageMissing
-from birdlite.network.settings import DEFAULTS, FetchSettings
+from birdlite.http.settings import DEFAULTS, FetchSettings
 from birdlite.storage.address import Place, parse
 
 if TYPE_CHECKING:
-    from birdlite.network.deadline import Deadline
+    from birdlite.deadline import Deadline
     from birdlite.storage.stream import ObjectStream, Range
 
 PIECE = (
@@ -172,7 +172,7 @@ class Storage:
         self, place: Place, call: Callable[[Any], T], *, stops: tuple[threading.Event, ...] = (), writing: bool = False
     ) -> T:
         """Make one call of obstore; when reading, wait for no longer than --timeout."""
-        from birdlite.network.deadline import Deadline
+        from birdlite.deadline import Deadline
 
         if self._settings.offline:
             raise StorageError("blocked", "it is in object storage, which --offline forbids")
@@ -304,7 +304,7 @@ def _explained(error: BaseException, scheme: str) -> StorageError:
 
 def _within(clock: Deadline | None, call: Callable[[], T]) -> T:
     """The answer of `call`, if it is there in time. Looks up often, so that signals are handled meanwhile."""
-    from birdlite.network.deadline import POLL_S
+    from birdlite.deadline import POLL_S
 
     answers: list[T] = []
     errors: list[BaseException] = []

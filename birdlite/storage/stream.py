@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from birdlite.records import NamedTuple
+from birdlite.namedtuple import NamedTuple
 
 FIRST = 1 << 16  # bytes of the first range: a header, a short list
 GROWTH = 4

@@ -12,7 +12,7 @@ import html
 import os
 from urllib.parse import quote
 
-from birdlite.targets import Target, single
+from birdlite.targets.expand import Target, single
 from birdlite.writers.escape import encodable, printable
 from birdlite.writers.terminal import Terminal
 

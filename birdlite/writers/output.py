@@ -20,7 +20,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from birdlite.errors import OutputError, StorageError
-from birdlite.records import NamedTuple
+from birdlite.namedtuple import NamedTuple
 from birdlite.storage.address import is_storage
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from birdlite.records import NamedTuple
+from birdlite.namedtuple import NamedTuple
 from birdlite.trace import Trace
 
 

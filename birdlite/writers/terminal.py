@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from birdlite.records import NamedTuple
+from birdlite.namedtuple import NamedTuple
 from birdlite.writers import TextSink
 from birdlite.writers.escape import printable
 

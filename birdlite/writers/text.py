@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from birdlite.records import NamedTuple
+from birdlite.namedtuple import NamedTuple
 from birdlite.results import Prediction, Result
 from birdlite.writers import Names, RunFacts, TextSink, WriterOptions
 from birdlite.writers.terminal import BOLD, GREEN, RED, Terminal, columns, pad

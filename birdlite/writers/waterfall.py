@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from birdlite.records import NamedTuple
+from birdlite.namedtuple import NamedTuple
 from birdlite.timing import STAGES, Span, Stage
 from birdlite.trace import TRACED, Trace
 from birdlite.writers.markup import last_part, text

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 
 from birdlite.convert.saved_model.read import MODEL_FILE
 from birdlite.errors import InvalidModel
-from birdlite.models.packed import GZIP, HEADERS_MAX_BYTES, Packed
+from birdlite.models.bounded_tar import GZIP, HEADERS_MAX_BYTES, Packed
 
 UNPACKED_MAX_BYTES = 1 << 30
 """70 times the birds model: bounds a decompression bomb."""

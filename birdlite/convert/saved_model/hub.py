@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import re
 
-from birdlite import disk, log
+from birdlite import local_file, log
 from birdlite.convert.saved_model.archive import looks_packed, module_folder, unpack
 from birdlite.errors import InvalidModel, ModelUnavailable, PictureError, UnknownModel
-from birdlite.fetch import Fetcher
+from birdlite.http.fetcher import Fetcher
 from birdlite.models.store import DOWNLOAD_SECONDS
 
 DEFAULT_HANDLE = "google/aiy/vision/classifier/birds_V1/1"
@@ -109,7 +109,7 @@ def open_source(source: str, fetcher: Fetcher, folder: str) -> str:
 
 def _read(path: str) -> bytes:
     try:
-        return disk.read(path, ARCHIVE_MAX_BYTES)
+        return local_file.read(path, ARCHIVE_MAX_BYTES)
     except PictureError as error:
         raise InvalidModel(f"{path}: {error}") from None
 

@@ -13,8 +13,8 @@ from birdlite.convert.saved_model.fold import Folded
 from birdlite.convert.saved_model.graph import attribute, constant_of, inputs_of
 from birdlite.convert.saved_model.kernels import UnknownOperation
 from birdlite.convert.saved_model.onnx_rules import alike, biases_of, grid_of, limits_on, pixels_of
-from birdlite.convert.tflite_rules import NOWHERE, RELU, Grid, Limits
 from birdlite.errors import InvalidModel
+from birdlite.tflite.rules import NOWHERE, RELU, Grid, Limits
 
 if TYPE_CHECKING:
     import numpy as np

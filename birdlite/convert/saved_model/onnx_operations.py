@@ -16,8 +16,8 @@ from birdlite.convert.saved_model.kernels import UnknownOperation
 from birdlite.convert.saved_model.onnx_network import TO_PIXELS, TO_PLANES, Network, Shape, Value, spelt
 from birdlite.convert.saved_model.onnx_rules import sides_of, whole_numbers, window_of
 from birdlite.convert.saved_model.onnx_weights import add_weights
-from birdlite.convert.tflite_rules import RELU, RELU6
 from birdlite.errors import InvalidModel
+from birdlite.tflite.rules import RELU, RELU6
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,11 +9,11 @@ import math
 from collections.abc import Container
 from typing import Any, NamedTuple
 
-from birdlite.convert import tflite_rules
 from birdlite.convert.saved_model import fake_quant
 from birdlite.convert.saved_model.graph import Graph, attribute, constant_of, inputs_of
-from birdlite.convert.tflite_rules import Grid, Limits, Window
 from birdlite.errors import InvalidModel
+from birdlite.tflite import rules
+from birdlite.tflite.rules import Grid, Limits, Window
 
 _LAST = 255  # the highest uint8
 _FLOAT32_STEP = 2.0**-23  # between 1 and the next float32
@@ -177,7 +177,7 @@ def window_of(node: Any, kernel: tuple[int, int], size: tuple[int, int]) -> Wind
     before, after = (pads[2], pads[4]), (pads[3], pads[5])
     height, width = (sum(pixels) for pixels in zip(before, size, after, strict=True))
     options = {"StrideH": strides[0], "StrideW": strides[1], "Padding": _PADDINGS[padding]}
-    window = tflite_rules.window_of(options, (height, width), kernel, dilations)
+    window = rules.window_of(options, (height, width), kernel, dilations)
     if min(window.out) < 1:
         raise InvalidModel(f"a window of {list(kernel)} is larger than the picture of {list(size)}")
     return window._replace(before=before, after=after) if padding == "EXPLICIT" else window

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from birdlite.convert import tflite_rules
 from birdlite.convert.onnx_graph import OnnxGraph
 from birdlite.convert.saved_model.fake_quant import Grid
 from birdlite.errors import InvalidModel
+from birdlite.tflite import rules
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +36,7 @@ def add_weights(
     weights: Array,
     bias: Array | None,
     grid: Grid | None,
-    input_grid: tflite_rules.Grid | None,
+    input_grid: rules.Grid | None,
 ) -> list[str]:
     """Add the weights of an operation `op` and, where there is one, its bias [results]; gives their names.
 

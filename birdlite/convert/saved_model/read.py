@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from birdlite import disk
+from birdlite import local_file
 from birdlite.convert.saved_model.graph import DTYPES, shape_of
 from birdlite.convert.saved_model.schema import message
 from birdlite.errors import InvalidModel, PictureError
@@ -96,7 +96,7 @@ def read(folder: str, tags: str | None = None, signature: str | None = None) -> 
 
 def _read_file(folder: str) -> bytes:
     try:
-        return disk.read(os.path.join(folder, MODEL_FILE), MAX_BYTES)
+        return local_file.read(os.path.join(folder, MODEL_FILE), MAX_BYTES)
     except PictureError as error:
         if error.kind != "not_found":
             raise InvalidModel(f"{folder}: {MODEL_FILE}: {error}") from None

@@ -1,0 +1,142 @@
+"""A URL taken apart: which host to connect to, and what to ask it for. `fetch` makes one of every URL and redirect."""
+
+from __future__ import annotations
+
+import re
+import socket
+from typing import Literal
+
+from birdlite.errors import PictureError
+from birdlite.http.quoting import quote
+from birdlite.namedtuple import NamedTuple
+
+_LONGEST = 65_536  # characters: no server takes more
+_PORTS = {"http": 80, "https": 443}
+_NOT_IN_A_HOST = re.compile(r"""[\s"%<>\\^`{|}\[\]@/?#]""")
+
+
+class Address(NamedTuple):
+    """A URL that can be asked for, all of it ASCII."""
+
+    scheme: Literal["http", "https"]
+    host: str  # lower case; an IPv6 address without its brackets
+    port: int
+    target: str  # path and query, escaped
+    userinfo: str = ""  # "user:password", escaped, or nothing
+
+    @property
+    def netloc(self) -> str:
+        """The host as a URL and the header Host have it: with brackets, and with its port if that is a special one."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def path(self) -> str:
+        """What is asked for, without the query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def shown(self) -> str:
+        """The URL for the log: no password, and no query, which may be a signature."""
+        return f"{self.scheme}://{self.netloc}{self.path}"
+
+    def __str__(self) -> str:
+        at = "@" if self.userinfo else ""
+        return f"{self.scheme}://{self.userinfo}{at}{self.netloc}{self.target}"
+
+
+def address(url: str) -> Address:
+    """Take a URL apart: spaces and other letters are escaped, the host's name is brought to ASCII, a fragment dropped.
+
+    Raises:
+        PictureError: `unsupported`; not http or https, or nothing that can be a URL.
+    """
+    try:
+        return _parse(url)
+    except ValueError as error:
+        raise PictureError("unsupported", f"not a URL: {error}") from error
+
+
+def join(base: Address, location: str) -> str:
+    """Make a URL of what a Location header says.
+
+    Raises:
+        PictureError: `http_status`; it is no URL.
+    """
+    from urllib.parse import urljoin  # only a redirect needs it
+
+    try:
+        joined = urljoin(str(base), location)
+        _parse(joined)
+    except ValueError as error:
+        raise PictureError("http_status", f"not a URL: {error}") from error
+    except PictureError:
+        return joined  # a URL, if one that is not fetched: `address` says why
+    return joined
+
+
+def _parse(url: str) -> Address:
+    """Do the work of `address`.
+
+    Raises:
+        ValueError: it is no URL; in a few words of ours.
+        PictureError: `unsupported`; it is a URL, but none to fetch.
+    """
+    if len(url) > _LONGEST:
+        raise ValueError("URL too long")
+    if not url.isascii():
+        url.encode()  # half of a surrogate pair is told here
+    if re.search(r"[\x00-\x1f\x7f]", url):
+        raise ValueError("Invalid non-printable ASCII character in it")
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.\-]*):", url)
+    scheme = match[1].lower() if match else ""
+    if scheme not in ("http", "https"):
+        raise PictureError("unsupported", f"{scheme[:40] or 'no scheme'}: only http and https can be fetched")
+    parts = re.fullmatch(r"[^:]+:(?://([^/?#]*))?([^#]*)(?:#.*)?", url, re.DOTALL)
+    netloc, target = (parts[1] or "", parts[2]) if parts else ("", "")
+    userinfo, _, place = netloc.rpartition("@")
+    host, port = _host_and_port(place, _PORTS[scheme])
+    target = quote(target if target.startswith("/") else f"/{target}")
+    return Address("https" if scheme == "https" else "http", host, port, target, quote(userinfo))
+
+
+def _host_and_port(place: str, default: int) -> tuple[str, int]:
+    if place.startswith("["):
+        host, bracket, rest = place[1:].partition("]")
+        if not bracket or not _is_address(socket.AF_INET6, host) or rest[:1] not in ("", ":"):
+            raise ValueError("Invalid IPv6 address")
+        host, port = host.lower(), rest[1:]
+    else:
+        name, _, port = place.partition(":")
+        host = _ascii(name)
+    if port and not (port.isascii() and port.isdigit()):
+        raise ValueError(f"Invalid port {port[:20]!a}")
+    if port and not 0 < int(port[:7]) < 65536:
+        raise PictureError("unsupported", f"there is no port {port[:20]}")
+    return host, int(port) if port else default
+
+
+def _ascii(name: str) -> str:
+    """The host's name as the network has it."""
+    if not name.strip("."):
+        raise PictureError("unsupported", "the URL names no host")
+    if not name.isascii():
+        import idna  # the rules of 2008, which Python's own encoding does not know
+
+        try:
+            name = idna.encode(name.lower()).decode("ascii")
+        except idna.IDNAError as error:
+            raise ValueError("Invalid IDNA hostname") from error
+    if _NOT_IN_A_HOST.search(name):
+        raise ValueError("Invalid character in the host's name")
+    if re.fullmatch(r"\d+\.\d+\.\d+\.\d+", name) and not _is_address(socket.AF_INET, name):
+        raise ValueError("Invalid IPv4 address")
+    return name.lower()
+
+
+def _is_address(family: int, text: str) -> bool:
+    try:
+        socket.inet_pton(family, text)
+    except OSError:
+        return False
+    return True

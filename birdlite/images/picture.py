@@ -1,0 +1,196 @@
+"""A photograph's bytes become the pixels that an engine takes: RGB, 8 bits, upright, `side` x `side`.
+
+Called by the pipeline from its worker threads, after the bytes are here and before the engine; `preload` while the
+network still works. Nothing here is shared between calls, and Pillow lets other threads run while it decodes and
+resizes. Importing this room is cheap: Pillow comes with the first picture or with `preload`.
+
+The formats themselves are read in `birdlite.images.formats`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from birdlite.errors import PictureError, UsageError
+from birdlite.images import pillow_core
+from birdlite.images.pillow_core import CoreImage
+from birdlite.namedtuple import NamedTuple
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from birdlite.images.formats import Data, Format, Frame
+
+Resize = Literal["crop", "squash", "exact"]
+"""How a picture becomes a square: `crop` takes its middle, `squash` all of it, `exact` all of it as OpenCV would."""
+
+DEFAULT_MAX_PIXELS = 120_000_000
+"""Cameras of the medium format have 102 Mpx, telephones 108; and what decodes to more than 480 MB is a bomb."""
+
+_MARGIN = 256 / 224  # `crop`: the short side at this multiple of `side` before its middle is cut out
+_LEAST = 2  # JPEG is decoded at no less than this multiple of `side`: measured as good as the full size
+
+# What makes a picture of EXIF orientation 1, 2, ... 8 upright.
+_TURNS = (
+    None,
+    pillow_core.FLIP_LEFT_RIGHT,
+    pillow_core.ROTATE_180,
+    pillow_core.FLIP_TOP_BOTTOM,
+    pillow_core.TRANSPOSE,
+    pillow_core.ROTATE_270,
+    pillow_core.TRANSVERSE,
+    pillow_core.ROTATE_90,
+)
+
+
+class Picture(NamedTuple):
+    """Pixels for an engine, and what they were made from."""
+
+    pixels: bytes  # uint8 RGB, [side, side, 3]
+    width: int  # px, as shown: after the EXIF orientation
+    height: int  # px
+    format: Format
+
+
+def preload() -> None:
+    """Import what a JPEG takes to decode, so that a thread can do so while the network works."""
+    from birdlite.images import jpeg  # noqa: F401
+
+    if not pillow_core.usable():
+        import PIL.Image  # noqa: F401
+
+
+def decode(data: Data, *, resize: Resize = "crop", side: int = 224, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
+    """Decode one picture, turn it upright, lay it on white where it is transparent, and bring it to `side` x `side`.
+
+    Peak memory is the decoded picture (4 bytes a pixel; twice that with transparency or a palette; 7 with `exact`).
+    A JPEG is decoded at reduced scale, except by `exact`. Colour profiles are not applied.
+
+    Args:
+        data: the whole file.
+        resize: see `Resize`.
+        side: px.
+        max_pixels: width x height of the largest picture that is decoded.
+
+    Raises:
+        PictureError: of kind `not_an_image`, `unsupported`, `too_large` or `decode`. There is no half picture.
+    """
+    from birdlite.images import formats
+
+    name = formats.kind(data)
+    try:
+        frame = _read(name, data, None if resize == "exact" else _LEAST * side, max_pixels)
+        pixels = _exact(frame, side) if resize == "exact" else _resized(frame, resize, side)
+    except MemoryError:
+        raise PictureError("too_large", "not enough memory to decode it") from None
+    turned = frame.orientation >= 5
+    width, height = (frame.height, frame.width) if turned else (frame.width, frame.height)
+    return Picture(pixels, width, height, name)
+
+
+def _read(name: Format, data: Data, least: int | None, max_pixels: int) -> Frame:
+    """Import the one reader that is needed and let it read."""
+    if name == "JPEG":
+        from birdlite.images import jpeg
+
+        return jpeg.read(data, least=least, max_pixels=max_pixels)
+    if name == "PNG":
+        from birdlite.images import png
+
+        return png.read(data, max_pixels=max_pixels)
+    if name == "WEBP":
+        from birdlite.images import webp
+
+        return webp.read(data, max_pixels=max_pixels)
+    if name == "GIF":
+        from birdlite.images import gif
+
+        return gif.read(data, max_pixels=max_pixels)
+    if name == "BMP":
+        from birdlite.images import bmp
+
+        return bmp.read(data, max_pixels=max_pixels)
+    from birdlite.images import tiff
+
+    return tiff.read(data, max_pixels=max_pixels)
+
+
+def _resized(frame: Frame, resize: Resize, side: int) -> bytes:
+    """Resize with Pillow's bilinear filter, antialiased, and then turn, which is cheap on a small picture.
+
+    Both ways to resize treat left and right, up and down alike, so turning first would give the same.
+    """
+    image = _plain(frame.image)
+    width, height = frame.width / frame.scale, frame.height / frame.scale  # the last pixel may be a fraction of one
+    box = (0.0, 0.0, width, height)
+    if resize == "crop":
+        # What a resize of the short side and a cut of the middle would keep, in one step.
+        larger = round(side * _MARGIN) / min(frame.width, frame.height)
+        across, down = width * side / round(frame.width * larger), height * side / round(frame.height * larger)
+        left, top = (width - across) / 2, (height - down) / 2
+        box = (left, top, left + across, top + down)
+    elif width < side < height:
+        # Pillow 11 filters across first: a narrow strip of many rows would become a wide one of as many.
+        image = image.resize((image.width, side), pillow_core.BILINEAR, (0, 0, image.width, height))
+        box = (0.0, 0.0, width, float(side))
+    square = _on_white(image.resize((side, side), pillow_core.BILINEAR, box))
+    turn = _TURNS[frame.orientation - 1]
+    return _bytes(square if turn is None else square.transpose(turn))  # type: ignore[arg-type] # its number will do
+
+
+def _bytes(image: Image | CoreImage) -> bytes:
+    """Give what `tobytes` of an RGB image gives, without its imports.
+
+    For one constant Pillow's own imports `PIL.ImageFile` and with it `logging`: 5 ms, a tenth of a cold start.
+    """
+    return CoreImage(image.im).tobytes() if pillow_core.usable() else image.tobytes()
+
+
+def _exact(frame: Frame, side: int) -> bytes:
+    """Turn first, as OpenCV does when it reads a file, then sample; NumPy turns without a copy."""
+    try:
+        import numpy as np
+    except ImportError:
+        raise UsageError("--resize exact needs NumPy: pip install numpy; crop and squash do not") from None
+    from birdlite.images import bilinear
+
+    image = _on_white(_plain(frame.image))
+    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(frame.height, frame.width, 3)
+    if frame.orientation >= 5:
+        pixels = pixels.transpose(1, 0, 2)
+    if frame.orientation in {3, 4, 7, 8}:
+        pixels = pixels[::-1]
+    if frame.orientation in {2, 3, 6, 7}:
+        pixels = pixels[:, ::-1]
+    return bilinear.resize(pixels, side).tobytes()
+
+
+def _plain(image: Image | CoreImage) -> Image | CoreImage:
+    """Bring an image of 8-bit samples to L, LA, RGB or RGBA, which is what filters and transparency work on."""
+    if isinstance(image, CoreImage):
+        return image
+    mode = image.mode
+    if mode in {"LA", "RGBA"}:
+        return image
+    if mode in {"La", "RGBa"}:
+        return image.convert(mode.upper())
+    if "transparency" in image.info or mode == "PA":
+        return image.convert("RGBA")
+    if mode == "1":
+        return image.convert("L")
+    return image if mode in {"L", "RGB"} else image.convert("RGB")
+
+
+def _on_white(image: Image | CoreImage) -> Image | CoreImage:
+    """Bring an image from `_plain` to RGB, laid on white where it is transparent."""
+    if isinstance(image, CoreImage):
+        return image
+    if image.mode == "LA":
+        image = image.convert("RGBA")
+    if image.mode != "RGBA":
+        return image if image.mode == "RGB" else image.convert("RGB")
+    import PIL.Image
+
+    white = PIL.Image.new("RGB", image.size, (255, 255, 255))
+    white.paste(image, mask=image)
+    return white

@@ -1,0 +1,169 @@
+"""PNG: the chunks read and checked here, the pixels decoded by Pillow's `zip` decoder.
+
+Chunks that carry no pixels (text, profiles, the further frames of an animation) are stepped over unread.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+from birdlite.errors import PictureError
+from birdlite.images.formats import Frame, check_size, damaged, truncated, unpack
+from birdlite.namedtuple import NamedTuple
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from birdlite.images.formats import Data
+
+# (bits a sample, colour type) -> Pillow's mode, the decoder's mode, bits a pixel. Of 16 bits the decoder keeps the
+# upper 8: within one level of dividing by 257.
+_MODES = {
+    (1, 0): ("1", "1", 1),
+    (2, 0): ("L", "L;2", 2),
+    (4, 0): ("L", "L;4", 4),
+    (8, 0): ("L", "L", 8),
+    (16, 0): ("L", "L;16B", 16),
+    (8, 2): ("RGB", "RGB", 24),
+    (16, 2): ("RGB", "RGB;16B", 48),
+    (1, 3): ("P", "P;1", 1),
+    (2, 3): ("P", "P;2", 2),
+    (4, 3): ("P", "P;4", 4),
+    (8, 3): ("P", "P", 8),
+    (8, 4): ("LA", "LA", 16),
+    (16, 4): ("RGBA", "LA;16B", 32),
+    (8, 6): ("RGBA", "RGBA", 32),
+    (16, 6): ("RGBA", "RGBA;16B", 64),
+}
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))  # Adam7
+_KEPT = frozenset({b"PLTE", b"tRNS", b"eXIf"})
+_MAX_CHUNKS = 1 << 18  # a file of nothing but empty chunks keeps nobody busy
+
+
+class _Header(NamedTuple):
+    width: int
+    height: int
+    depth: int  # bits a sample
+    colour: int
+    interlaced: bool
+
+
+def read(data: Data, *, max_pixels: int) -> Frame:
+    """Decode a PNG; of an animation, the picture that a program without animation shows.
+
+    Raises:
+        PictureError: `too_large`, `unsupported` (Apple's CgBI), or `decode`.
+    """
+    header = _header(data)
+    check_size(header.width, header.height, max_pixels)
+    kept, pieces = _chunks(data)
+    pixels = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    try:
+        mode, raw_mode, bits = _MODES[header.depth, header.colour]
+    except KeyError:
+        raise damaged("PNG", f"colour type {header.colour} with {header.depth} bits a sample") from None
+    image = unpack("PNG", mode, header[:2], pixels, "zip", raw_mode, int(header.interlaced))
+    if _may_lack_data(image, header) and _unpacked_bytes(pixels) < _expected_bytes(header, bits):
+        raise truncated("PNG")
+    _colour(image, header, kept)
+    orientation = 1
+    if b"eXIf" in kept:
+        from birdlite.images import exif
+
+        orientation = exif.orientation(kept[b"eXIf"])
+    return Frame(image, header.width, header.height, orientation=orientation)
+
+
+def _header(data: Data) -> _Header:
+    if len(data) < 33:
+        raise truncated("PNG")
+    name = bytes(data[12:16])
+    if name == b"CgBI":
+        raise PictureError("unsupported", "PNG in Apple's CgBI variety is not supported")
+    if data[8:12] != b"\0\0\0\x0d" or name != b"IHDR" or zlib.crc32(data[12:29]) != int.from_bytes(data[29:33], "big"):
+        raise damaged("PNG", "a damaged header")
+    width, height, depth, colour, packing, filters, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
+    if packing or filters or interlaced > 1:
+        raise damaged("PNG", "a header with unknown methods")
+    return _Header(width, height, depth, colour, bool(interlaced))
+
+
+def _chunks(data: Data) -> tuple[dict[bytes, bytes], list[memoryview]]:
+    """Collect the chunks that matter, and the compressed pixels in pieces, every one checked."""
+    view = memoryview(data)
+    kept: dict[bytes, bytes] = {}
+    pieces: list[memoryview] = []
+    at = 33
+    for _ in range(_MAX_CHUNKS):
+        if at + 12 > len(view):
+            raise truncated("PNG")
+        body = at + 8
+        end = body + int.from_bytes(view[at : at + 4], "big")
+        if end + 4 > len(view):
+            raise truncated("PNG")
+        name = bytes(view[at + 4 : body])
+        if name == b"IEND":
+            if not pieces:
+                raise damaged("PNG", "no picture in it")
+            return kept, pieces
+        if name == b"IDAT" or name in _KEPT:
+            if zlib.crc32(view[at + 4 : end]) == int.from_bytes(view[end : end + 4], "big"):
+                if name == b"IDAT":
+                    pieces.append(view[body:end])
+                else:
+                    kept[name] = bytes(view[body:end])
+            elif name != b"eXIf":
+                raise damaged("PNG", f"checksum of chunk {name.decode()} is wrong")
+        at = end + 4
+    raise damaged("PNG", f"over {_MAX_CHUNKS:,} chunks")
+
+
+def _colour(image: Image, header: _Header, kept: dict[bytes, bytes]) -> None:
+    """Give the image its palette, and its transparent colour or colours."""
+    if header.colour == 3:
+        palette = kept.get(b"PLTE", b"")
+        if not palette or len(palette) % 3 or len(palette) > 768:
+            raise damaged("PNG", "a palette of the wrong length")
+        image.putpalette(palette)
+    key = kept.get(b"tRNS", b"")
+    if header.colour == 3 and key:
+        image.info["transparency"] = key[:256]
+    # A key of 16 bits cannot be found again in pixels of which 8 bits are left: such pictures stay opaque.
+    elif header.colour == 0 and header.depth <= 8 and len(key) == 2:
+        image.info["transparency"] = key[1] * 255 // (2**header.depth - 1)
+    elif header.colour == 2 and header.depth == 8 and len(key) == 6:
+        image.info["transparency"] = (key[1], key[3], key[5])
+
+
+def _may_lack_data(image: Image, header: _Header) -> bool:
+    """Tell whether the row that is decoded last is empty, as it is after compressed data that end well but too early.
+
+    The decoder takes that for the end of the picture. Real pictures with an empty last row only pay for being counted.
+    """
+    last = image.height - 1
+    if header.interlaced:
+        last -= 1 - last % 2  # the seventh pass brings the odd rows
+        if last < 0:
+            return True
+    return image.crop((0, last, image.width, last + 1)).getbbox() is None
+
+
+def _unpacked_bytes(pixels: Data) -> int:
+    unpacker = zlib.decompressobj()
+    step = 8192  # so that no step unpacks to more than 8 MB
+    try:
+        return sum(len(unpacker.decompress(pixels[at : at + step])) for at in range(0, len(pixels), step))
+    except zlib.error as error:  # the decoder stops at the last row, and with it before the last checksum
+        raise damaged("PNG", error) from error
+
+
+def _expected_bytes(header: _Header, bits: int) -> int:
+    """Count what the pixels unpack to: rows of whole bytes, each behind one byte that names its filter."""
+    total = 0
+    for x, y, dx, dy in _PASSES if header.interlaced else ((0, 0, 1, 1),):
+        columns, rows = -((x - header.width) // dx), -((y - header.height) // dy)
+        if columns > 0 and rows > 0:
+            total += rows * (1 + (columns * bits + 7) // 8)
+    return total

@@ -1,0 +1,121 @@
+"""What a file is that is none of the six formats: the person who gave it should not have to guess.
+
+Called by `birdlite.images.formats.kind` only, so that nobody else pays for these tables.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from birdlite.errors import PictureError
+
+if TYPE_CHECKING:
+    from birdlite.images.formats import Data
+
+# Pictures that birdlite does not read: where the magic bytes stand, what they are, what that is called.
+_PICTURES = (
+    (0, b"\xff\x0a", "JPEG XL"),
+    (0, b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (0, b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (0, b"II\xbc", "JPEG XR"),
+    (8, b"CR", "Canon raw (CR2)"),
+    (6, b"HEAPCCDR", "Canon raw (CRW)"),
+    (0, b"FUJIFILMCCD-RAW", "Fujifilm raw (RAF)"),
+    (0, b"IIRO", "Olympus raw (ORF)"),
+    (0, b"IIRS", "Olympus raw (ORF)"),
+    (0, b"MMOR", "Olympus raw (ORF)"),
+    (0, b"IIU\0", "Panasonic raw (RW2)"),
+    (0, b"FOVb", "Sigma raw (X3F)"),
+    (0, b"\0MRM", "Minolta raw (MRW)"),
+    (0, b"II+\0", "BigTIFF"),
+    (0, b"MM\0+", "BigTIFF"),
+    (0, b"8BPS", "Photoshop (PSD)"),
+    (0, b"gimp xcf", "GIMP (XCF)"),
+    (0, b"\0\0\1\0", "Windows icon (ICO)"),
+    (0, b"\x8aMNG", "MNG"),
+    (0, b"v/1\1", "OpenEXR"),
+    (0, b"#?R", "Radiance HDR"),
+    (0, b"qoif", "QOI"),
+    (0, b"DDS ", "DDS"),
+    (0, b"icns", "Apple icon (ICNS)"),
+    (0, b"AT&TFORM", "DjVu"),
+    (0, b"%!PS", "PostScript"),
+)
+
+_OTHERS = (
+    (0, b"%PDF-", "a PDF document"),
+    (0, b"PK\3\4", "a ZIP archive"),
+    (0, b"Rar!", "a RAR archive"),
+    (0, b"7z\xbc\xaf", "a 7-Zip archive"),
+    (0, b"\x1f\x8b", "gzip data"),
+    (0, b"\x28\xb5\x2f\xfd", "zstd data"),
+    (0, b"\x1a\x45\xdf\xa3", "a Matroska or WebM video"),
+    (8, b"AVI ", "an AVI video"),
+    (8, b"WAVE", "a WAVE sound"),
+    (0, b"fLaC", "a FLAC sound"),
+    (0, b"OggS", "an Ogg sound or video"),
+    (0, b"ID3", "an MP3 sound"),
+    (0, b"version https://git-lfs", "a Git LFS pointer"),
+)
+
+# Brands in the `ftyp` box of ISO base media files, and what a file that has one of them is.
+_BRANDS = (
+    (frozenset({b"avif", b"avis"}), "AVIF"),
+    (frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}), "HEIC"),
+    (frozenset({b"crx "}), "Canon raw (CR3)"),
+)
+
+_HEAD = 1024  # bytes that are looked at
+_HTML = (b"<!doctype html", b"<html", b"<head", b"<body", b"<title", b"<script", b"<meta")
+
+
+def name(data: Data) -> PictureError:
+    """Make the error that says what the file is, as far as its first kilobyte tells."""
+    if not len(data):
+        return PictureError("not_an_image", "empty file")
+    head = bytes(data[:_HEAD])
+    for at, magic, what in _PICTURES:
+        if head.startswith(magic, at):
+            return _unsupported(what)
+    if head[4:8] == b"ftyp":
+        brands = {head[at : at + 4] for at in range(8, min(len(head), 256), 4)}
+        for known, what in _BRANDS:
+            if brands & known:
+                return _unsupported(what)
+        return _not_a_picture("an MP4 or QuickTime video")
+    if head[:1] == b"P" and head[1:2] in b"1234567" and head[2:3].isspace():
+        return _unsupported("PNM")
+    for at, magic, what in _OTHERS:
+        if head.startswith(magic, at):
+            return _not_a_picture(what)
+    return _text(head) or PictureError(
+        "not_an_image", f"no picture of a known format (it begins with {head[:4].hex(' ')})"
+    )
+
+
+def _text(head: bytes) -> PictureError | None:
+    """Tell kinds of text apart; None for anything that is not text."""
+    text = head.removeprefix(b"\xef\xbb\xbf").strip().lower()
+    if text.startswith(b"<"):
+        if b"<svg" in text:
+            return _unsupported("SVG")
+        if text.startswith(_HTML) or b"<html" in text:
+            return _not_a_picture("an HTML page")
+        return _not_a_picture("an XML document")
+    if not text or any(c < 32 and c not in b"\t\n\r\f" for c in head):
+        return None
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        if len(head) < _HEAD or error.start < _HEAD - 3:  # else only the last character is cut
+            return None
+    return _not_a_picture("JSON" if text[:1] in b"{[" else "text")
+
+
+def _unsupported(what: str) -> PictureError:
+    return PictureError("unsupported", f"{what} pictures are not supported")
+
+
+def _not_a_picture(what: str) -> PictureError:
+    return PictureError("not_an_image", f"this is {what}, not a picture")

@@ -1,0 +1,305 @@
+"""Targets in, results out: fetching, decoding and inference at once, in order, in bounded memory.
+
+    feeder ──URLs──▶ downloaders ──bytes──▶ workers: decode, infer ──▶ the caller's thread ──▶ results, in order
+       └──────────────files────────────────────▲
+
+- The **feeder** walks the targets lazily. It takes a slot for each picture under way, so that a million targets do not
+  become a million open downloads; and it stays at most `WINDOW` pictures ahead of what the caller has been given, so
+  that results do not pile up without bound behind one slow download.
+- **Downloaders** are hired as URLs come, at most `downloads`; **workers** as pictures come, at most `workers`. The
+  first worker is there from the start: its engine loads while the first bytes are on their way.
+- Each worker has an engine of its own, and decodes its first picture while that is being loaded; pictures that arrive
+  before the model does are decoded by their downloaders. ctypes and Pillow release the GIL, so workers really run side
+  by side.
+- The **caller's thread** prepares what all will need, the network first; then it puts results in order and hands them
+  out. Everything reaches it through one queue, the wish to stop included: `cancel` may be called from any thread and
+  from a signal handler.
+
+All threads are daemons: an interrupted run does not wait for a server that never answers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from queue import Empty, SimpleQueue
+
+from birdlite import local_file
+from birdlite.errors import PictureError
+from birdlite.images import picture
+from birdlite.namedtuple import NamedTuple
+from birdlite.results import Failure, ImageInfo, Prediction, Result, Times
+from birdlite.run.engine_pool import EnginePool, Loading, NoEngine
+from birdlite.run.ranking import top_k
+from birdlite.run.worker_pool import Crew
+from birdlite.settings import Settings
+from birdlite.targets.expand import BadTarget, Target
+from birdlite.timing import Timeline, clock
+
+WINDOW = 1024  # pictures that may be ahead of the one whose turn it is: their results take about 1 MB
+WAKE_S = 0.5  # between two looks at whether a signal has come
+FAREWELL = 0.4  # s to wait for each crew at the end of a run; it is idle by then, unless the run was interrupted
+
+
+class Job:
+    """One picture on its way. Whoever takes it off a queue owns it."""
+
+    __slots__ = ("began", "data", "decode_ms", "fetch_ms", "image", "index", "infer_ms", "pixels", "target")
+
+    def __init__(self, index: int, target: Target) -> None:
+        self.index = index
+        self.target = target
+        self.began = clock()  # s; its turn came
+        self.data: bytes | None = None  # until fetched, and after it was decoded
+        self.pixels: bytes | None = None  # the model's input, between decoding and inference
+        self.image: ImageInfo | None = None
+        self.fetch_ms: float | None = None
+        self.decode_ms: float | None = None
+        self.infer_ms: float | None = None
+
+
+class _First(NamedTuple):
+    """The first target is known, and where it is if it must be fetched."""
+
+    remote: str | None
+
+
+class _End(NamedTuple):
+    """The last target was fed."""
+
+    targets: int
+
+
+class _Fatal(NamedTuple):
+    """The run cannot go on: no model, no engine, an unreadable list, or a fault of our own."""
+
+    error: BaseException
+
+
+class _Stop:
+    """Somebody called `cancel`."""
+
+
+class Pipeline:
+    """One run over one stream of targets: made, iterated once, thrown away."""
+
+    def __init__(
+        self,
+        engines: EnginePool,
+        *,
+        fetch: Callable[[str], bytes],
+        connect: Callable[[str], None],
+        settings: Settings,
+        timeline: Timeline,
+    ) -> None:
+        """Prepare a run: `fetch` gives the bytes of a URL, `connect` gets ready for such and may be called again."""
+        self._engines = engines
+        self._fetch = fetch
+        self._connect = connect
+        self._settings = settings
+        self._timeline = timeline
+        self._inbox: SimpleQueue[Result | _First | _End | _Fatal | _Stop] = SimpleQueue()
+        self._downloaders: Crew[Job] = Crew("birdlite-fetch", settings.fetch.downloads, self._download)
+        self._workers: Crew[Job] = Crew("birdlite-classify", settings.threads, self._classify)
+        self._slots = threading.Semaphore(settings.fetch.downloads + 2 * settings.threads)
+        self._window = threading.Semaphore(WINDOW)
+        self._early = threading.Semaphore(settings.threads)  # pictures that downloaders decode at once
+        self._decoder_ready = threading.Event()  # the caller's thread imports it while workers load their engines
+        self._under_way: dict[int, Job] = {}  # begun, and their results not yet with the caller's thread
+        self._over = False
+
+    def cancel(self) -> None:
+        """Stop soon: finished pictures are still handed out, those under way become `cancelled`."""
+        self._over = True
+        self._inbox.put(_Stop())
+
+    def run(self, targets: Iterable[Target | BadTarget]) -> Generator[Result, None, None]:
+        """Hand out one result a target, in the targets' order unless the settings say otherwise.
+
+        Raises:
+            BirdliteError: nothing can run: no model, no engine, an unreadable list.
+        """
+        with self._timeline.span("threads"):  # the first ones take a virtual machine milliseconds
+            self._workers.hire_one()
+            threading.Thread(target=self._feed, args=(targets,), name="birdlite-feed", daemon=True).start()
+        try:
+            yield from self._collect()
+        finally:
+            self._over = True
+            self._slots.release()  # the feeder may be waiting for either
+            self._window.release()
+            self._downloaders.dismiss(patience=FAREWELL)
+            self._workers.dismiss(patience=FAREWELL)
+
+    # The caller's thread
+
+    def _collect(self) -> Iterator[Result]:
+        waiting: dict[int, Result] = {}  # finished before their turn
+        turn = 0  # index of the next result to hand out; in an unordered run, how many were
+        targets: int | None = None
+        while turn != targets:
+            message = self._next_message()
+            if isinstance(message, Result):
+                self._under_way.pop(message.index, None)
+                waiting[message.index if self._settings.ordered else turn] = message
+                while turn in waiting:
+                    self._window.release()
+                    yield waiting.pop(turn)
+                    turn += 1
+            elif isinstance(message, _First):
+                self._prepare(message.remote)
+            elif isinstance(message, _End):
+                targets = message.targets
+            elif isinstance(message, _Fatal):
+                raise message.error
+            else:
+                yield from self._leftovers(waiting)
+                return
+
+    def _next_message(self) -> Result | _First | _End | _Fatal | _Stop:
+        """Wait for one; not for ever, because a signal that comes just before the wait is only seen after it."""
+        while True:
+            try:
+                return self._inbox.get(timeout=WAKE_S)
+            except Empty:
+                continue
+
+    def _prepare(self, remote: str | None) -> None:
+        """Import what the first picture will need, while the first worker loads the engine: the network first."""
+        if remote is not None:
+            self._connect(remote)
+        with self._timeline.span("imports"):
+            picture.preload()
+        self._decoder_ready.set()
+        self._engines.preload()
+
+    def _leftovers(self, waiting: dict[int, Result]) -> Iterator[Result]:
+        """After `cancel`: what is finished or under way, in order of index."""
+        while not self._inbox.empty():
+            message = self._inbox.get()
+            if isinstance(message, Result):
+                self._under_way.pop(message.index, None)
+                waiting[message.index] = message
+        for job in list(self._under_way.values()):
+            waiting[job.index] = _result(job, Failure("cancelled", f"{job.target.name}: the run was interrupted"))
+        for index in sorted(waiting):
+            yield waiting[index]
+
+    # The feeder's thread
+
+    def _feed(self, targets: Iterable[Target | BadTarget]) -> None:
+        count = 0
+        try:
+            for target in targets:
+                if count == 0:
+                    self._inbox.put(_First(_remote(target)))
+                self._window.acquire()
+                self._slots.acquire()
+                if self._over:
+                    return
+                self._send(count, target)
+                count += 1
+            self._inbox.put(_End(count))
+        except BaseException as error:  # noqa: BLE001 - handed over whole to the caller's thread, which raises it
+            self._inbox.put(_Fatal(error))
+
+    def _send(self, index: int, target: Target | BadTarget) -> None:
+        if isinstance(target, BadTarget):
+            self._inbox.put(Result(index, target.name, target.failure))
+            self._slots.release()
+            return
+        job = Job(index, target)
+        if target.kind != "file":
+            self._downloaders.put(job)
+        else:
+            self._workers.put(job)
+
+    # Downloaders and workers
+
+    def _download(self, jobs: Iterator[Job]) -> None:
+        for job in jobs:
+            if self._attempt(job, self._fetch_remote):
+                self._workers.put(job)
+
+    def _classify(self, jobs: Iterator[Job]) -> None:
+        loading = self._engines.begin(lambda error: self._inbox.put(_Fatal(error)))
+        try:
+            for job in jobs:
+                self._attempt(job, lambda job: self._answer(loading, job))
+            self._engines.give_back(loading.engine)
+        except NoEngine:
+            return
+
+    def _attempt(self, job: Job, step: Callable[[Job], None]) -> bool:
+        """Take one step with a picture. A failure of the picture becomes its result, any other ends the run."""
+        if self._over:
+            return False
+        self._under_way[job.index] = job
+        try:
+            step(job)
+        except PictureError as error:
+            self._finish(job, Failure(error.kind, f"{job.target.name}: {error}"))
+        except NoEngine:
+            raise
+        except BaseException as error:  # noqa: BLE001 - as in `_feed`
+            self._inbox.put(_Fatal(error))
+        else:
+            return True
+        return False
+
+    def _fetch_remote(self, job: Job) -> None:
+        """Fetch; and while the model is still on its way, with processors idle, decode."""
+        self._connect(job.target.location)
+        self._fetch_bytes(job)
+        side = self._engines.early_side
+        if side is not None and self._early.acquire(blocking=False):
+            try:
+                self._decode(job, side)
+            finally:
+                self._early.release()
+
+    def _fetch_bytes(self, job: Job) -> None:
+        with self._timeline.span("image fetch", job.index) as span:
+            if job.target.kind != "file":
+                job.data = self._fetch(job.target.location)
+            else:
+                job.data = local_file.read(job.target.location, self._settings.fetch.max_bytes)
+        job.fetch_ms = span.ms
+
+    def _answer(self, loading: Loading, job: Job) -> None:
+        if job.data is None and job.pixels is None:
+            self._fetch_bytes(job)
+        if job.pixels is None:
+            self._decode(job, loading.side)
+        pixels, job.pixels = job.pixels or b"", None
+        engine, labels = loading.engine, loading.model.labels
+        with self._timeline.span("inference", job.index) as span:
+            scores = engine.run(pixels)[0]
+            predictions = top_k(scores, labels, self._settings.top, self._settings.min_score)
+        job.infer_ms = span.ms
+        self._finish(job, predictions)
+
+    def _decode(self, job: Job, side: int) -> None:
+        """Turn the picture's bytes, which are let go, into the model's input."""
+        self._decoder_ready.wait()
+        settings = self._settings
+        data, job.data = job.data or b"", None
+        with self._timeline.span("decode", job.index) as span:
+            decoded = picture.decode(data, resize=settings.resize, side=side, max_pixels=settings.max_pixels)
+        job.decode_ms = span.ms
+        job.image = ImageInfo(decoded.width, decoded.height, decoded.format, len(data))
+        job.pixels = decoded.pixels
+
+    def _finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
+        self._inbox.put(_result(job, outcome))
+        self._slots.release()
+
+
+def _remote(target: Target | BadTarget) -> str | None:
+    return target.location if isinstance(target, Target) and target.kind != "file" else None
+
+
+def _result(job: Job, outcome: tuple[Prediction, ...] | Failure) -> Result:
+    total_ms = (clock() - job.began) * 1e3
+    times = Times(job.fetch_ms, job.decode_ms, job.infer_ms, total_ms)
+    return Result(job.index, job.target.name, outcome, job.image, times)

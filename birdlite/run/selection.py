@@ -1,0 +1,111 @@
+"""The targets of a list that are this run's own, between `targets` and the pipeline: its shard, without what is done.
+
+Every machine reads the whole list, lazily, and keeps nothing of it. The pipeline counts the targets that it is given;
+records have their positions in the whole list, so that those of all shards fit together: `placed` puts that right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from birdlite import __version__
+from birdlite.batch.earlier import Earlier, read_earlier
+from birdlite.batch.header import Run
+from birdlite.batch.part import Part
+from birdlite.batch.shard import WHOLE, Shard, key_of, octets_of
+from birdlite.models.model import Model
+from birdlite.results import Result
+from birdlite.settings import Settings
+from birdlite.targets.expand import BadTarget, Target
+
+if TYPE_CHECKING:
+    from birdlite.storage.store import Storage
+
+
+class Selection:
+    """What one run takes of a list. `of` runs in the pipeline's feeder, `placed` in the caller's thread."""
+
+    def __init__(
+        self,
+        shard: Shard = WHOLE,
+        since: Sequence[str] = (),
+        part: Part | None = None,
+        storage: Storage | None = None,
+    ) -> None:
+        """Take `shard`, without what the outputs at `since` have; `part` keeps the results, if they are to be kept.
+
+        `storage` is where some of `since` may be.
+        """
+        self.shard = shard
+        self.part = part
+        self._since = since
+        self._storage = storage
+        self._positions: dict[int, int] = {}  # in the pipeline's count -> in the whole list; those under way
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether targets of earlier runs are left out."""
+        return bool(self._since)
+
+    def of(
+        self,
+        whole: Iterable[Target | BadTarget],
+        open_model: Callable[[], Model],
+        describe: Callable[[Model], Run],
+    ) -> Iterator[Target | BadTarget]:
+        """The run's own targets.
+
+        Raises:
+            BirdliteError: while iterating: the part cannot be begun, or the list is not the one it was begun with.
+        """
+        earlier: Earlier | None = None
+        if self._since or self.part is not None:
+            model = open_model()
+            if self.part is not None and not self.part.begin(describe(model)):
+                return
+            if self._since:
+                own = None if self.part is None else self.part.path
+                earlier = read_earlier(self._since, model.sha256, own=own, storage=self._storage)
+        digest = hashlib.sha256()
+        count = given = left_out = 0
+        for position, target in enumerate(whole):
+            count = position + 1
+            octets = octets_of(target.name)
+            digest.update(octets + b"\n")
+            if self.part is not None and self.part.has(position, target.name):
+                continue
+            if self.shard.count > 1 and not self.shard.holds(key_of(octets)):
+                continue
+            if earlier is not None and earlier.has(target.name):
+                left_out += 1
+                continue
+            self._positions[given] = position
+            given += 1
+            yield target
+        if self.part is not None:
+            self.part.end(targets=count, left_out=left_out, list_sha256=digest.hexdigest())
+
+    def placed(self, result: Result) -> Result:
+        """The same result, with its position in the whole list."""
+        return result._replace(index=self._positions.pop(result.index))
+
+
+def run_of(model: Model, settings: Settings, shard: Shard, *, names: str, timing: bool, since: bool) -> Run:
+    """What decides the records of a run."""
+    labels = "\n".join(f"{name}\t{common or ''}" for name, common in zip(*model.labels, strict=True))
+    return Run(
+        version=__version__,
+        model=model.card.name,
+        model_sha256=model.sha256,
+        labels_sha256=hashlib.sha256(labels.encode("utf-8", "surrogatepass")).hexdigest(),
+        resize=settings.resize,
+        top=settings.top,
+        names=names,
+        min_score=settings.min_score,
+        timing=timing,
+        since=since,
+        shard=shard.index,
+        shards=shard.count,
+    )

@@ -1,0 +1,261 @@
+"""A `.tflite` file as plain values: its tensors, constants, scales and operators, in the order in which they run.
+
+`tflite_to_onnx` and `tflite_to_int8` read their source through this. The file is not trusted: everything that is read
+is bounded here, and what does not hold together is an `InvalidModel`.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from birdlite.errors import InvalidModel
+from birdlite.tflite import schema
+from birdlite.tflite.flatbuffer import Table, root
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# The official model has 175 tensors and 65 operators; a network ten times as deep is still far below.
+MOST_TENSORS = 16_384
+MOST_OPERATORS = 8_192
+MOST_ENDS = 16  # inputs or outputs of one operator
+MOST_DIMENSIONS = 8
+MOST_ELEMENTS = 1 << 28  # of one tensor; the largest of the official model has 1.2 million
+MOST_CHARACTERS = 60  # of a custom operator's name, in a message
+MOST_NAME = 200  # bytes of a tensor's name, which only people read
+LARGEST_SCALE = 1e12  # products of two scales and 32 bits stay far inside a 32-bit float
+
+# Constants may be shared. A small file in which thousands of operators share one large constant is a bomb.
+MOST_SHARING = 4
+
+ITEM_BYTES = {"float32": 4, "int32": 4, "uint8": 1, "int8": 1, "int64": 8, "float16": 2, "bool": 1}
+STORED_RANGES = {"uint8": (0, 255), "int8": (-128, 127)}
+
+# What `flatbuffer` raises when an offset, a length or a string of the file is wrong.
+_DAMAGE = (struct.error, IndexError, TypeError, ValueError, AttributeError, OverflowError)
+
+# Operators whose options say what they do; of the others, shapes and inputs say it.
+_WITH_OPTIONS = {
+    "CONV_2D",
+    "DEPTHWISE_CONV_2D",
+    "AVERAGE_POOL_2D",
+    "MAX_POOL_2D",
+    "FULLY_CONNECTED",
+    "ADD",
+    "MUL",
+    "SOFTMAX",
+}
+
+
+class Quantization(NamedTuple):
+    """real value = scale * (stored value - zero point), with one of each, or one for each index along `axis`."""
+
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    axis: int
+
+
+class GraphTensor(NamedTuple):
+    """One tensor. Shapes are as in the file: pictures are [1, height, width, channels]."""
+
+    shape: tuple[int, ...]
+    dtype: str  # as NumPy calls it
+    quantization: Quantization | None  # of uint8 and int8
+    data: memoryview | None  # the bytes of a constant, within the file's own
+    name: str = ""
+
+    def array(self) -> np.ndarray[Any, Any]:
+        """The constant as it is stored, read-only.
+
+        Raises:
+            InvalidModel: it is no constant.
+        """
+        import numpy as np
+
+        return np.frombuffer(self.constant(), self.dtype).reshape(self.shape)
+
+    def constant(self) -> memoryview:
+        """The bytes of the constant.
+
+        Raises:
+            InvalidModel: it is no constant.
+        """
+        if self.data is None:
+            raise InvalidModel(f"a {self.dtype} {list(self.shape)} that must be constant is not")
+        return self.data
+
+    def whole_numbers(self) -> list[int]:
+        """A constant that says how, such as the axes of MEAN.
+
+        Raises:
+            InvalidModel: it is no constant, or of another type.
+        """
+        if self.dtype not in ("int32", "int64"):
+            raise InvalidModel(f"a {self.dtype} {list(self.shape)} that must be int32 or int64 is not")
+        count, code = math.prod(self.shape), "i" if self.dtype == "int32" else "q"
+        return [*struct.unpack(f"<{count}{code}", self.constant())]
+
+
+class Operator(NamedTuple):
+    """One step. Tensors are given by their index; an input of -1 is left out."""
+
+    name: str  # as the schema spells it: CONV_2D
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: dict[str, Any]  # by the schema's names; empty for operators that have none or are not known here
+
+
+class Graph(NamedTuple):
+    """A model with one input and one output."""
+
+    tensors: tuple[GraphTensor, ...]
+    operators: tuple[Operator, ...]
+    input: int
+    output: int
+
+
+def read(model: bytes) -> Graph:
+    """Read a model.
+
+    Raises:
+        InvalidModel: it is no whole TFLite model, or not one function with one input and one output.
+    """
+    if model[4:8] != schema.IDENTIFIER:
+        raise InvalidModel("not a TFLite model: it does not have TFL3 in its first 8 bytes")
+    try:
+        return _Reader(model).graph()
+    except _DAMAGE as error:
+        raise InvalidModel(f"the TFLite model is damaged: {type(error).__name__}: {_one_line(error)}") from None
+
+
+class _Reader:
+    """Follows the offsets of one file. Whatever is wrong with them raises one of `_DAMAGE`."""
+
+    def __init__(self, model: bytes) -> None:
+        self._bytes = memoryview(model)
+        self._model = root(self._bytes)
+
+    def graph(self) -> Graph:
+        subgraphs = self._model.length(schema.Model.SUBGRAPHS)
+        if subgraphs != 1:
+            raise ValueError(f"{subgraphs} graphs instead of one")
+        graph = self._model.element(schema.Model.SUBGRAPHS, 0)
+        tensors = tuple(
+            self._tensor(graph.element(schema.Subgraph.TENSORS, i), i)
+            for i in range(_bounded(graph.length(schema.Subgraph.TENSORS), MOST_TENSORS, "tensors"))
+        )
+        self._check_sharing(sum(len(tensor.data or b"") for tensor in tensors))
+        operators = tuple(
+            self._operator(graph.element(schema.Subgraph.OPERATORS, i), len(tensors))
+            for i in range(_bounded(graph.length(schema.Subgraph.OPERATORS), MOST_OPERATORS, "operators"))
+        )
+        used = (tensors[i].data for operator in operators for i in operator.inputs if i >= 0)
+        self._check_sharing(sum(len(data or b"") for data in used))
+        ends = (graph.length(schema.Subgraph.INPUTS), graph.length(schema.Subgraph.OUTPUTS))
+        if ends != (1, 1):
+            raise ValueError(f"{ends[0]} inputs and {ends[1]} outputs; a classifier has one of each")
+        (input_,) = _indices(graph.whole_numbers(schema.Subgraph.INPUTS), len(tensors))
+        (output,) = _indices(graph.whole_numbers(schema.Subgraph.OUTPUTS), len(tensors))
+        return Graph(tensors, operators, input_, output)
+
+    def _check_sharing(self, constants: int) -> None:
+        """Bound how much larger than the file its constants become when each is written out where it is used."""
+        if constants > MOST_SHARING * len(self._bytes):
+            raise ValueError(f"{constants} bytes of constants in a file of {len(self._bytes)}")
+
+    def _tensor(self, tensor: Table, index: int) -> GraphTensor:
+        number = tensor.whole(schema.Tensor.TYPE, "b")
+        dtype = schema.TENSOR_TYPES[number] if 0 <= number < len(schema.TENSOR_TYPES) else f"type {number}"
+        _bounded(tensor.length(schema.Tensor.SHAPE), MOST_DIMENSIONS, f"dimensions of tensor {index}")
+        shape = tensor.whole_numbers(schema.Tensor.SHAPE)
+        if min(shape, default=1) < 0 or math.prod(shape) > MOST_ELEMENTS:
+            raise ValueError(f"tensor {index} has the shape {list(shape)}")
+        if tensor.table(schema.Tensor.SPARSITY) is not None:
+            raise ValueError(f"tensor {index} is sparse, which no image classifier is")
+        name = bytes(tensor.bytes(schema.Tensor.NAME)[:MOST_NAME]).decode("utf-8", "replace")
+        data = self._data(tensor.whole(schema.Tensor.BUFFER, "I"))
+        if data is not None and len(data) != math.prod(shape) * ITEM_BYTES.get(dtype, 0):
+            raise ValueError(f"tensor {index}, {dtype} {list(shape)}, has {len(data)} bytes")
+        stored = tensor.table(schema.Tensor.QUANTIZATION) if dtype in STORED_RANGES else None
+        if stored is None or stored.length(schema.Quantization.SCALE) == 0:
+            return GraphTensor(shape, dtype, None, data, name)
+        return GraphTensor(shape, dtype, _quantization(stored, index, shape, dtype), data, name)
+
+    def _data(self, index: int) -> memoryview | None:
+        """The bytes of a buffer, in the file's table or, with newer writers, behind it; None where there are none."""
+        count = self._model.length(schema.Model.BUFFERS)
+        if not 0 <= index < count:
+            raise ValueError(f"buffer {index} of {count}")
+        buffer = self._model.element(schema.Model.BUFFERS, index)
+        start, size = buffer.whole(schema.Buffer.OFFSET, "Q"), buffer.whole(schema.Buffer.SIZE, "Q")
+        if start > 1:
+            if start + size > len(self._bytes):
+                raise ValueError(f"buffer {index} lies outside of the file")
+            return self._bytes[start : start + size]
+        return buffer.bytes(schema.Buffer.DATA) if buffer.length(schema.Buffer.DATA) else None
+
+    def _operator(self, operator: Table, tensors: int) -> Operator:
+        codes = self._model.length(schema.Model.OPERATOR_CODES)
+        index = _bounded(operator.whole(schema.Operator.CODE_INDEX, "I"), codes - 1, "code")
+        code = self._model.element(schema.Model.OPERATOR_CODES, index)
+        # In old files the number is in the older of two fields, in new ones in both, where it fits.
+        number = max(code.whole(schema.OperatorCode.OLD_CODE, "b"), code.whole(schema.OperatorCode.CODE, "i"))
+        name = schema.OPERATORS[number] if 0 <= number < len(schema.OPERATORS) else f"operator code {number}"
+        if name == "CUSTOM":
+            name += f" {_printable(bytes(code.bytes(schema.OperatorCode.CUSTOM_CODE)[:MOST_CHARACTERS]))}"
+        _bounded(operator.length(schema.Operator.INPUTS), MOST_ENDS, "inputs")
+        _bounded(operator.length(schema.Operator.OUTPUTS), MOST_ENDS, "outputs")
+        return Operator(
+            name,
+            _indices(operator.whole_numbers(schema.Operator.INPUTS), tensors, optional=True),
+            _indices(operator.whole_numbers(schema.Operator.OUTPUTS), tensors),
+            self._options(operator, name),
+        )
+
+    def _options(self, operator: Table, name: str) -> dict[str, Any]:
+        if name not in _WITH_OPTIONS:
+            return {}
+        known = schema.OPTIONS[name]
+        options = operator.table(schema.Operator.OPTIONS)
+        if options is None or operator.whole(schema.Operator.OPTIONS_TYPE, "B") != known.number:
+            raise ValueError(f"{name} without {known.name}")
+        return {field: options.number(*option) for field, option in known.fields.items()}
+
+
+def _quantization(stored: Table, index: int, shape: tuple[int, ...], dtype: str) -> Quantization:
+    axis = stored.whole(schema.Quantization.DIMENSION, "i")
+    lengths = (stored.length(schema.Quantization.SCALE), stored.length(schema.Quantization.ZERO_POINT))
+    if lengths != (1, 1) and (not 0 <= axis < len(shape) or lengths != (shape[axis], shape[axis])):
+        raise ValueError(f"tensor {index} of shape {list(shape)} has {lengths[0]} scales, {lengths[1]} zero points")
+    scales = stored.numbers(schema.Quantization.SCALE, "f")
+    zero_points = stored.whole_numbers(schema.Quantization.ZERO_POINT, "q")
+    if not all(0 < scale < LARGEST_SCALE for scale in scales):
+        raise ValueError(f"tensor {index} has a scale that is not above 0 and below {LARGEST_SCALE:g}")
+    lowest, highest = STORED_RANGES[dtype]
+    if not all(lowest <= zero_point <= highest for zero_point in zero_points):
+        raise ValueError(f"tensor {index} has a zero point that is no {dtype}")
+    return Quantization(scales, zero_points, axis)
+
+
+def _bounded(number: int, most: int, what: str) -> int:
+    if not 0 <= number <= most:
+        raise ValueError(f"{number} {what}; at most {most} can be")
+    return number
+
+
+def _indices(numbers: Any, tensors: int, *, optional: bool = False) -> tuple[int, ...]:
+    indices = tuple(int(number) for number in numbers)
+    for index in indices:
+        if not (0 <= index < tensors or (optional and index == -1)):
+            raise ValueError(f"tensor {index} of {tensors}")
+    return indices
+
+
+def _printable(name: bytes) -> str:
+    return ascii(name.decode("latin-1"))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,140 @@
+"""A graph becomes a `.tflite` file: the other way of `tflite_graph`. `tflite_to_int8` writes through this.
+
+Operators get the versions that a converter gives them, for 8-bit tensors, and the file says from which release of
+TensorFlow on a runtime knows them all (tensorflow/lite/tools/versioning, op_version.cc and runtime_version.cc).
+"""
+
+from __future__ import annotations
+
+from birdlite.tflite import schema
+from birdlite.tflite.flatbuffer import Data, Field, Fields, Number, Numbers, write
+from birdlite.tflite.graph import Graph, GraphTensor, Operator
+
+# operator -> its version for int8, and the first release of TensorFlow that had it
+_VERSIONS = {
+    "ADD": (2, "1.14.0"),
+    "AVERAGE_POOL_2D": (2, "1.14.0"),
+    "CONV_2D": (3, "1.14.0"),
+    "DEPTHWISE_CONV_2D": (3, "1.14.0"),
+    "DEQUANTIZE": (2, "1.14.0"),
+    "FULLY_CONNECTED": (4, "1.14.0"),
+    "MAX_POOL_2D": (2, "1.14.0"),
+    "MEAN": (2, "1.14.0"),
+    "MUL": (2, "1.14.0"),
+    "PAD": (2, "1.14.0"),
+    "QUANTIZE": (1, "1.14.0"),
+    "RELU": (2, "2.1.0"),
+    "RELU6": (2, "1.14.0"),
+    "RESHAPE": (1, "1.5.0"),
+    "SOFTMAX": (2, "1.14.0"),
+}
+_GROUPED = (6, "2.9.0")  # CONV_2D whose weights are for some of the channels each
+_WITHOUT_BIAS = (6, "2.1.0")  # FULLY_CONNECTED
+_GROWING = (3, "1.15.0")  # MUL whose product has a coarser grid than its result
+
+_RELEASE_KEY, _RELEASE_BYTES = "min_runtime_version", 16  # as converters write it, filled up with zeros
+
+
+def write_graph(graph: Graph, description: str) -> bytes:
+    """The file. The same graph gives the same bytes; every operator must be one that can be int8 here."""
+    versions = [_version(graph, operator) for operator in graph.operators]
+    codes = list(dict.fromkeys((operator.name, version[0]) for operator, version in _pairs(graph, versions)))
+    buffers: list[Fields] = [{}]  # number 0 is the empty one
+    tensors = [_tensor(tensor, buffers) for tensor in graph.tensors]
+    operators = [
+        _operator(operator, codes.index((operator.name, version[0]))) for operator, version in _pairs(graph, versions)
+    ]
+    release = max((version[1] for version in versions), key=_as_numbers, default="1.5.0")
+    buffers.append({schema.Buffer.DATA: Data(release.encode().ljust(_RELEASE_BYTES, b"\0"))})
+    subgraph: Fields = {
+        schema.Subgraph.TENSORS: tensors,
+        schema.Subgraph.INPUTS: Numbers("i", [graph.input]),
+        schema.Subgraph.OUTPUTS: Numbers("i", [graph.output]),
+        schema.Subgraph.OPERATORS: operators,
+        schema.Subgraph.NAME: "main",
+    }
+    metadata: Fields = {
+        schema.Metadata.NAME: _RELEASE_KEY,
+        schema.Metadata.BUFFER: Number("I", len(buffers) - 1),
+    }
+    return write(
+        {
+            schema.Model.VERSION: Number("I", schema.VERSION),
+            schema.Model.OPERATOR_CODES: [_code(name, version) for name, version in codes],
+            schema.Model.SUBGRAPHS: [subgraph],
+            schema.Model.DESCRIPTION: description,
+            schema.Model.BUFFERS: buffers,
+            schema.Model.METADATA: [metadata],
+        },
+        schema.IDENTIFIER,
+    )
+
+
+def _pairs(graph: Graph, versions: list[tuple[int, str]]) -> list[tuple[Operator, tuple[int, str]]]:
+    return list(zip(graph.operators, versions, strict=True))
+
+
+def _version(graph: Graph, operator: Operator) -> tuple[int, str]:
+    tensors = [graph.tensors[index] for index in operator.inputs if index >= 0]
+    if operator.name == "CONV_2D" and tensors[0].shape[-1] != tensors[1].shape[-1]:
+        return _GROUPED
+    if operator.name == "FULLY_CONNECTED" and len(tensors) == 2:
+        return _WITHOUT_BIAS
+    if operator.name == "MUL":
+        first, second, result = (_scale(tensor) for tensor in (*tensors, graph.tensors[operator.outputs[0]]))
+        if first * second >= result:
+            return _GROWING
+    return _VERSIONS[operator.name]
+
+
+def _scale(tensor: GraphTensor) -> float:
+    return tensor.quantization.scales[0] if tensor.quantization else 1.0
+
+
+def _as_numbers(release: str) -> tuple[int, ...]:
+    return tuple(map(int, release.split(".")))
+
+
+def _code(name: str, version: int) -> Fields:
+    number = schema.OPERATORS.index(name)
+    return {
+        schema.OperatorCode.OLD_CODE: Number("b", min(number, schema.LAST_OLD_OPERATOR)),
+        schema.OperatorCode.VERSION: Number("i", version),
+        schema.OperatorCode.CODE: Number("i", number),
+    }
+
+
+def _tensor(tensor: GraphTensor, buffers: list[Fields]) -> Fields:
+    """A tensor; its constant, if it is one, goes to the end of `buffers`."""
+    fields: dict[int, Field] = {
+        schema.Tensor.SHAPE: Numbers("i", tensor.shape),
+        schema.Tensor.TYPE: Number("b", schema.TENSOR_TYPES.index(tensor.dtype)),
+        schema.Tensor.BUFFER: Number("I", 0 if tensor.data is None else len(buffers)),
+        schema.Tensor.NAME: tensor.name,
+    }
+    if tensor.data is not None:
+        buffers.append({schema.Buffer.DATA: Data(tensor.data)})
+    if tensor.quantization is not None:
+        quantization: Fields = {
+            schema.Quantization.SCALE: Numbers("f", tensor.quantization.scales),
+            schema.Quantization.ZERO_POINT: Numbers("q", tensor.quantization.zero_points),
+            schema.Quantization.DIMENSION: Number("i", tensor.quantization.axis),
+        }
+        fields[schema.Tensor.QUANTIZATION] = quantization
+    return fields
+
+
+def _operator(operator: Operator, code: int) -> Fields:
+    fields: dict[int, Field] = {
+        schema.Operator.CODE_INDEX: Number("I", code),
+        schema.Operator.INPUTS: Numbers("i", operator.inputs),
+        schema.Operator.OUTPUTS: Numbers("i", operator.outputs),
+    }
+    known = schema.OPTIONS.get(operator.name)
+    if known is not None:
+        options: Fields = {
+            option.field: Number(option.code, operator.options[name]) for name, option in known.fields.items()
+        }
+        fields[schema.Operator.OPTIONS_TYPE] = Number("B", known.number)
+        fields[schema.Operator.OPTIONS] = options
+    return fields

@@ -1,0 +1,190 @@
+"""`birdlite classify` on a part of a list: by an option or by what a pod is told."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from birdlite.cli import main
+from tests.batch_runs import WITH_DEMO_MODEL, header_of, make_album, records_of
+from tests.demo_world import PICTURES
+
+ROOT = Path(__file__).parents[2]
+Classify = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def classify(capsys: pytest.CaptureFixture[str]) -> Classify:
+    """Run `classify` on the demo model; gives exit code, standard output and standard error."""
+
+    def classify(*arguments: object) -> tuple[int, str, str]:
+        code = main(["classify", *WITH_DEMO_MODEL, *map(str, arguments)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return classify
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    return make_album(tmp_path / "album", 30)
+
+
+def test_shards_are_disjoint_and_complete_and_know_the_positions_in_the_whole_list(
+    classify: Classify, album: Path, tmp_path: Path
+) -> None:
+    found: dict[int, str] = {}
+    for index in range(3):
+        code, out, err = classify("--shard", f"{index}/3", "-o", tmp_path / "part-{shard}.jsonl", album)
+        assert (code, out, err) == (0, "", "")
+        part = tmp_path / f"part-{index}.jsonl"
+        records = records_of(part)
+        assert header_of(part)["mine"] == len(records) > 0
+        assert header_of(part)["targets"] == 30
+        found |= {record["index"]: record["target"] for record in records}
+        assert len(found) <= 30
+
+    assert [found[index] for index in range(30)] == [str(path) for path in sorted(album.iterdir())]
+
+
+@pytest.mark.parametrize("extra", [[], ["--unordered"]])
+def test_a_shard_twice_gives_the_same_bytes(classify: Classify, album: Path, tmp_path: Path, extra: list[str]) -> None:
+    def once(name: str) -> bytes:
+        classify("--shard", "1/2", "-o", tmp_path / name, *extra, album)
+        return (tmp_path / name).read_bytes()
+
+    assert once("a.jsonl") == once("b.jsonl")
+
+
+def test_a_line_more_in_the_list_moves_no_other_line_to_another_shard(
+    classify: Classify, album: Path, tmp_path: Path
+) -> None:
+    def members(name: str, *targets: object) -> set[str]:
+        classify("--shard", "0/3", "-o", tmp_path / name, *targets)
+        return {record["target"] for record in records_of(tmp_path / name)}
+
+    before = members("before.jsonl", album)
+    after = members("after.jsonl", PICTURES[0], album, PICTURES[1])
+
+    assert before == after - {str(PICTURES[0]), str(PICTURES[1])}
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "json", "csv", "text"])
+def test_on_standard_output_a_shard_is_plain_records_in_order(classify: Classify, album: Path, format_: str) -> None:
+    whole = classify("--format", format_, album)[1]
+    parts = [classify("--format", format_, "--shard", f"{index}/2", album)[1] for index in (0, 1)]
+
+    names = sorted(path.name for path in album.iterdir())
+    assert [sum(name in part for part in parts) for name in names] == [1] * 30
+    assert [name for name in names if name in parts[0]] != names
+    assert "birdlite_run" not in parts[0]
+    if format_ == "jsonl":
+        assert sorted(whole.splitlines()) == sorted("".join(parts).splitlines())
+
+
+def test_a_plain_run_into_a_file_is_what_it_was(classify: Classify, album: Path, tmp_path: Path) -> None:
+    classify("-o", tmp_path / "plain.jsonl", album)
+
+    assert (tmp_path / "plain.jsonl").read_text() == classify("--format", "jsonl", album)[1]
+
+
+def test_a_pod_of_an_indexed_job_takes_its_part_and_names_it(
+    classify: Classify, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "7")
+    monkeypatch.setenv("BIRDLITE_SHARDS", "12")
+
+    assert classify("-o", tmp_path / "part-{shard}.jsonl", album)[0] == 0
+
+    header = header_of(tmp_path / "part-07.jsonl")
+    assert (header["shard"], header["shards"]) == (7, 12)
+
+
+def test_the_option_beats_the_environment(
+    classify: Classify, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "7")
+
+    assert classify("--shard", "0/2", "-o", tmp_path / "part-{shard}.jsonl", album)[0] == 0
+    assert (tmp_path / "part-0.jsonl").exists()
+
+    monkeypatch.setenv("BIRDLITE_SHARD", "1/2")
+    assert classify("-o", tmp_path / "part-{shard}.jsonl", album)[0] == 0
+    assert (tmp_path / "part-1.jsonl").exists()
+
+
+def test_a_shard_without_any_target_is_a_complete_part(classify: Classify, tmp_path: Path) -> None:
+    codes = [classify("--shard", f"{i}/3", "-o", tmp_path / "part-{shard}.jsonl", PICTURES[0])[0] for i in range(3)]
+
+    assert codes == [0, 0, 0]
+    assert sorted(header_of(tmp_path / f"part-{index}.jsonl")["mine"] for index in range(3)) == [0, 0, 1]
+
+
+def test_a_list_from_standard_input_can_be_divided(album: Path, tmp_path: Path) -> None:
+    names = "\n".join(str(path) for path in sorted(album.iterdir()))
+    command = [sys.executable, "-m", "birdlite", "classify", *WITH_DEMO_MODEL, "--format", "jsonl", "--shard"]
+    outs = [
+        subprocess.run([*command, f"{i}/2", "-"], cwd=ROOT, input=names, capture_output=True, text=True, check=True)
+        for i in (0, 1)
+    ]
+
+    indexes = [json.loads(line)["index"] for out in outs for line in out.stdout.splitlines()]
+    assert sorted(indexes) == list(range(30))
+
+
+def test_a_part_is_a_list_too_and_its_header_no_target(classify: Classify, album: Path, tmp_path: Path) -> None:
+    classify("--shard", "0/1", "-o", tmp_path / "part.jsonl", album)
+
+    code, out, _ = classify("--format", "jsonl", "--from", tmp_path / "part.jsonl")
+
+    assert (code, len(out.splitlines())) == (0, 30)
+
+
+USAGE = [
+    (["--shard", "5/4"], {}, "argument --shard: 5/4: the index of one of 4 shards must be from 0 to 3"),
+    (["--shard", "0/0"], {}, "--shard: 0/0: the number of shards must be from 1 to"),
+    (["--shard", "first"], {}, "--shard: first: not a shard such as 0/4"),
+    ([], {"JOB_COMPLETION_INDEX": "0"}, "an index without a count: set BIRDLITE_SHARDS"),
+    ([], {"BIRDLITE_SHARDS": "4"}, "a count without an index"),
+    ([], {"BIRDLITE_SHARD": "4/4"}, "BIRDLITE_SHARD=4/4: the index"),
+    (["-o", "part-{shard}.jsonl"], {}, "there is no --shard to put for {shard}"),
+    (["--retry-failed"], {}, "--retry-failed goes with --resume"),
+    (["--resume"], {}, "--resume needs an output that can be taken up"),
+    (["--resume", "-o", "-"], {}, "--resume needs an output that can be taken up"),
+    (["--resume", "-o", "/dev/null", "--format", "jsonl"], {}, "--resume needs an output that can be taken up"),
+    (["--resume", "-o", "a.csv"], {}, "--resume needs an output that can be taken up"),
+    (["--since-output", "no/such.jsonl"], {}, "no/such.jsonl: no such file or folder"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "variables", "complaint"), USAGE)
+def test_wrong_usage_is_one_line_and_exit_code_2(
+    classify: Classify,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    arguments: list[str],
+    variables: dict[str, str],
+    complaint: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    code, out, err = classify(*arguments, PICTURES[0])
+
+    assert (code, out) == (2, "")
+    assert complaint in err
+    assert err.count("\n") == 1
+
+
+def test_a_plain_run_imports_nothing_of_this() -> None:
+    code = "import sys; from birdlite.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    command = [sys.executable, "-c", code, "classify", *WITH_DEMO_MODEL, str(PICTURES[0])]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert not {name for name in run.stderr.split() if name.startswith("birdlite.batch")}

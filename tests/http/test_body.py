@@ -1,0 +1,131 @@
+"""A response's body: whole, within bounds, as it was before any compression."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import threading
+import tracemalloc
+from collections.abc import Iterable
+
+import pytest
+
+from birdlite.deadline import Deadline
+from birdlite.errors import PictureError
+from birdlite.http.body import finish, read_body
+from birdlite.http.connection import Head, Headers, Response
+
+BODY = bytes(range(256)) * 8  # 2,048 bytes
+
+
+def answer(parts: Iterable[bytes], **headers: str) -> Response:
+    """An answer that is still on its way."""
+    fields = [(name.replace("_", "-"), value) for name, value in headers.items()]
+    return Response(Head(200, Headers(fields), keeps_alive=True), iter(parts))
+
+
+def in_parts(body: bytes, size: int = 100) -> Iterable[bytes]:
+    return (body[start : start + size] for start in range(0, len(body), size))
+
+
+def deadline(seconds: float = 60.0) -> Deadline:
+    return Deadline(seconds, (threading.Event(),))
+
+
+def test_a_body_comes_together_from_its_parts() -> None:
+    assert read_body(answer(in_parts(BODY)), len(BODY), deadline()) == BODY
+
+
+def test_no_body_is_an_empty_one() -> None:
+    assert read_body(answer(iter(())), 10, deadline()) == b""
+
+
+def test_a_body_that_is_declared_too_large_is_not_read() -> None:
+    parts = iter([BODY])
+    with pytest.raises(PictureError, match=r"2,000,000,000 bytes, more than the 1,000 allowed") as failure:
+        read_body(answer(parts, content_length="2000000000"), 1000, deadline())
+    assert failure.value.kind == "too_large"
+    assert next(parts) == BODY
+
+
+def test_a_body_that_turns_out_too_large_is_not_read_to_its_end() -> None:
+    taken: list[bytes] = []
+
+    def parts() -> Iterable[bytes]:
+        while True:
+            taken.append(bytes(100))
+            yield taken[-1]
+
+    with pytest.raises(PictureError, match="more than the 1,000 bytes allowed") as failure:
+        read_body(answer(parts()), 1000, deadline())
+    assert failure.value.kind == "too_large"
+    assert len(taken) == 11
+
+
+@pytest.mark.parametrize("length", ["", "-1", "many", "9" * 5000, "٣"])
+def test_a_length_that_is_none_is_ignored(length: str) -> None:
+    assert read_body(answer(in_parts(BODY), content_length=length), len(BODY), deadline()) == BODY
+
+
+def test_each_part_is_a_moment_to_look_at_the_clock() -> None:
+    with pytest.raises(PictureError) as failure:
+        read_body(answer(in_parts(BODY)), len(BODY), deadline(0.0))
+    assert failure.value.kind == "timeout"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", " GZIP "])
+def test_compression_that_nobody_asked_for_is_undone(encoding: str) -> None:
+    packed = gzip.compress(BODY)
+    assert read_body(answer(in_parts(packed), content_encoding=encoding), len(BODY), deadline()) == BODY
+
+
+def test_a_compression_bomb_is_too_large() -> None:
+    bomb = gzip.compress(bytes(50_000_000))
+    tracemalloc.start()
+    with pytest.raises(PictureError) as failure:
+        read_body(answer(iter([bomb]), content_encoding="gzip"), 60_000, deadline())
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert failure.value.kind == "too_large"
+    assert most < 5_000_000
+
+
+def test_what_comes_after_compressed_data_counts_too() -> None:
+    parts = itertools.chain([gzip.compress(BODY)], itertools.repeat(bytes(100)))
+    with pytest.raises(PictureError) as failure:
+        read_body(answer(parts, content_encoding="gzip"), 60_000, deadline())
+    assert failure.value.kind == "too_large"
+
+
+def test_compressed_data_that_ends_early_may_be_whole_next_time() -> None:
+    packed = gzip.compress(BODY)[:-10]
+    with pytest.raises(PictureError, match="ends early") as failure:
+        read_body(answer(in_parts(packed), content_encoding="gzip"), len(BODY), deadline())
+    assert failure.value.kind == "network"
+
+
+def test_compressed_data_that_is_damaged_is_not_passed_on() -> None:
+    with pytest.raises(PictureError, match="damaged") as failure:
+        read_body(answer(iter([BODY]), content_encoding="gzip"), len(BODY), deadline())
+    assert failure.value.kind == "network"
+
+
+def test_another_compression_is_unsupported() -> None:
+    with pytest.raises(PictureError, match="'br'") as failure:
+        read_body(answer(iter([BODY]), content_encoding="br"), len(BODY), deadline())
+    assert failure.value.kind == "unsupported"
+
+
+@pytest.mark.parametrize(("length", "taken"), [(100, 2), (16 * 1024, 2), (16 * 1024 + 1, 0), (None, 0)])
+def test_only_a_small_page_is_read_for_its_connection(length: int | None, taken: int) -> None:
+    count = 0
+
+    def parts() -> Iterable[bytes]:
+        nonlocal count
+        for _ in range(2):
+            count += 1
+            yield b"x" * 50
+
+    headers = {} if length is None else {"content_length": str(length)}
+    finish(answer(parts(), **headers), deadline())
+    assert count == taken

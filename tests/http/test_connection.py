@@ -1,0 +1,218 @@
+"""HTTP as servers really speak it: what is understood, what is refused, and when a connection is used again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from birdlite.http import transport
+from birdlite.http.connection import Head, parse_head, phrase
+from birdlite.http.fetcher import Fetcher
+from tests.fetching import BODY, SETTINGS, failure_of
+from tests.origin import Exchange, Origin, head, message
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.fixture
+def fetcher() -> Iterator[Fetcher]:
+    """A fetcher that tries once."""
+    fetcher = Fetcher(SETTINGS._replace(retries=0))
+    yield fetcher
+    fetcher.close()
+
+
+# Heads
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200\r\nContent-Length: 3\r\n\r\nabc",
+        b"HTTP/1.1  200  Quite  all right\r\ncontent-length:3\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\nContent-Length: 3\n\nabc",
+        OK + b"X: a\r\n  b\r\n\tc\r\nContent-Length: 3\r\n\r\nabc",
+        OK + b"X:\r\nY: \xe4\xff\r\nContent-Length: 3\r\n\r\nabc",
+        OK + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+        OK + b"Content-Length: 3, 3\r\n\r\nabc",
+        b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"Content-Length: 3\r\n\r\nabc",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3 + OK + b"Content-Length: 3\r\n\r\nabc",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n3;name=value\r\nabc\r\n0\r\nTrailer: x\r\n\r\n",
+        OK + b"Transfer-Encoding: Chunked\r\n\r\n1\r\na\r\n02\r\nbc\r\n000\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\nContent-Length: 7\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        OK + b"\r\nabc",
+        b"HTTP/1.0 200 OK\r\n\r\nabc",
+    ],
+    ids=[
+        "no reason",
+        "spaces",
+        "bare line feeds",
+        "folded",
+        "empty, and other letters",
+        "two lengths alike",
+        "a list of lengths alike",
+        "continue",
+        "hints",
+        "extension and trailer",
+        "zeros and capitals",
+        "chunks and a length",
+        "no length",
+        "HTTP/1.0",
+    ],
+)
+def test_what_servers_are_known_to_send_is_understood(origin: Origin, fetcher: Fetcher, answer: bytes) -> None:
+    assert fetcher.get(origin.send_raw("/a", answer)) == b"abc"
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"HTTP/2 200 OK\r\n\r\n", "no status line"),
+        (b"HTTP/1.1 20 OK\r\n\r\n", "no status line"),
+        (b"ICY 200 OK\r\n\r\n", "no status line"),
+        (OK + b"no header\r\n\r\n", "a header that is none"),
+        (OK + b"Content-Length : 3\r\n\r\nabc", "a header that is none"),
+        (OK + b"X: a\0b\r\n\r\n", "a header that is none"),
+        (OK + b"Content-Length: 3, 4\r\n\r\nabc", "a length that is none"),
+        (OK + b"Content-Length: +3\r\n\r\nabc", "a length that is none"),
+        (OK + b"Content-Length: 0x3\r\n\r\nabc", "a length that is none"),
+        (OK + b"Content-Length: " + b"9" * 400 + b"\r\n\r\nabc", "a length that is none"),
+        (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n", "a transfer that is not understood ('gzip, chunked')"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n", "a chunk without a size"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 16 + b"\r\n", "a chunk without a size"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 9000, "an endless line"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n", "a chunk longer than it should be"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * 5000 + b"\r\n", "no end of trailers"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", "half a chunk"),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 30, "no end of interim answers"),
+        (OK + b"a: b\r\n" * 30_000, "an endless head"),
+        (OK + b"a: b", "half an answer"),
+        (b"", "no answer"),
+    ],
+)
+def test_what_is_no_http_is_told(origin: Origin, fetcher: Fetcher, answer: bytes, why: str) -> None:
+    failure = failure_of(fetcher, origin.send_raw("/a", answer))
+
+    assert failure.kind == "network"
+    assert str(failure) == f"127.0.0.1 broke off, or does not speak HTTP: {why}"
+
+
+@pytest.mark.parametrize(
+    ("block", "status", "keeps_alive"),
+    [
+        (b"HTTP/1.1 200 OK", 200, True),
+        (b"HTTP/1.1 404 Gone fishing\r\nConnection: Close", 404, False),
+        (b"HTTP/1.1 200 OK\r\nConnection: foo, close", 200, False),
+        (b"HTTP/1.0 200 OK", 200, False),
+        (b"HTTP/1.0 200 OK\r\nConnection: Keep-Alive", 200, True),
+    ],
+)
+def test_a_head_says_whether_the_connection_stays(block: bytes, status: int, keeps_alive: bool) -> None:
+    parsed = parse_head(block)
+
+    assert isinstance(parsed, Head)
+    assert (parsed.status, parsed.keeps_alive) == (status, keeps_alive)
+
+
+def test_fields_are_found_in_any_case_and_the_first_one_counts() -> None:
+    headers = parse_head(b"HTTP/1.1 200 OK\r\nlocation:  /a b \r\nLocation: /c\r\nVary: a, B\r\nvary: c").headers
+
+    assert headers.get("LOCATION") == "/a b"
+    assert headers.get("Retry-After") is None
+    assert headers.words("Vary") == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(("sent", "read"), [("/Vögel".encode(), "/Vögel"), ("/Vögel".encode("latin-1"), "/Vögel")])
+def test_a_location_in_other_letters_is_read(sent: bytes, read: str) -> None:
+    assert parse_head(b"HTTP/1.1 302 Found\r\nLocation: " + sent).headers.get("Location") == read
+
+
+def test_statuses_are_named_in_our_own_words() -> None:
+    assert (phrase(404), phrase(418), phrase(799)) == ("404 Not Found", "418 I'm a Teapot", "799")
+
+
+# When a connection is used again
+
+
+@pytest.mark.parametrize(
+    ("answer", "connections"),
+    [
+        (message(200, {}, BODY), 1),
+        (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\na", 1),
+        (message(200, {"Connection": "close"}, BODY), 2),
+        (head(200, {"Transfer-Encoding": "chunked", "Content-Length": "9"}) + b"3\r\nabc\r\n0\r\n\r\n", 2),
+        (message(200, {}, BODY) + b"\r\n", 2),
+    ],
+    ids=["usual", "HTTP/1.0 that stays", "close", "chunks and a length", "surplus"],
+)
+def test_a_connection_is_used_again_when_that_is_safe(
+    origin: Origin, fetcher: Fetcher, answer: bytes, connections: int
+) -> None:
+    origin.send_raw("/a", answer, keep=True)
+
+    for _ in range(2):
+        fetcher.get(origin.url("/a"))
+
+    assert origin.connections() == connections
+
+
+def test_a_server_that_hung_up_meanwhile_costs_a_connection_and_no_try(origin: Origin, fetcher: Fetcher) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.hang_up()  # and does not say so
+        exchange.finish(message(200, {}, BODY))
+
+    origin.answer("/a", answer)
+    for _ in range(3):
+        assert fetcher.get(origin.url("/a")) == BODY
+        origin.wait_for_hang_up()
+
+    assert (origin.hits("/a"), origin.connections()) == (3, 3)
+
+
+def test_a_server_that_hangs_up_when_it_is_asked_again_costs_a_connection_and_no_try(
+    origin: Origin, fetcher: Fetcher
+) -> None:
+    def answer(exchange: Exchange) -> None:
+        first = [seen.connection for seen in origin.requests].count(origin.requests[-1].connection) == 1
+        exchange.finish(message(200, {}, BODY)) if first else exchange.reset()
+
+    origin.answer("/a", answer)
+    for _ in range(2):
+        assert fetcher.get(origin.url("/a")) == BODY
+
+    assert (origin.hits("/a"), origin.connections()) == (3, 2)
+
+
+def test_an_answer_that_breaks_off_on_an_old_connection_is_a_setback(origin: Origin, fetcher: Fetcher) -> None:
+    origin.serve("/a", BODY)
+    fetcher.get(origin.url("/a"))
+    origin.reset("/b", b"HTTP/1.1 200 OK\r\n")
+
+    assert failure_of(fetcher, origin.url("/b")).kind == "network"
+    assert origin.hits("/b") == 1
+
+
+def test_an_idle_connection_is_given_up_after_a_while(
+    origin: Origin, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin.serve("/a", BODY)
+    fetcher.get(origin.url("/a"))
+    monkeypatch.setattr(transport, "KEPT_S", 0.0)
+
+    fetcher.get(origin.url("/a"))
+
+    assert origin.connections() == 2
+
+
+def test_only_so_many_idle_connections_are_kept() -> None:
+    fetcher = Fetcher(SETTINGS._replace(downloads=2))
+    with Origin() as a, Origin() as b, Origin() as c:
+        servers = (a, b, c)
+        for server in servers:
+            fetcher.get(server.serve("/", BODY))
+        a.wait_for_hang_up()  # the one that was idle longest
+        for server in (c, b):
+            fetcher.get(server.url("/"))
+        assert [server.connections() for server in servers] == [1, 1, 1]
+        fetcher.close()

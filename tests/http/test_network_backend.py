@@ -1,0 +1,174 @@
+"""The wire keeps to a deadline, does not mix up answers, trusts nobody without a reason, and is closed."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from birdlite.http.fetcher import Fetcher
+from tests.fetching import BODY, SETTINGS, failure_of
+from tests.origin import Origin, head, message
+
+
+@pytest.fixture
+def fetcher() -> Iterator[Fetcher]:
+    """A fetcher that does not pause between tries."""
+    fetcher = Fetcher(SETTINGS)
+    yield fetcher
+    fetcher.close()
+
+
+# Answers that take too long
+
+
+def test_silence_is_a_timeout_and_asked_again(origin: Origin) -> None:
+    fetcher = Fetcher(SETTINGS._replace(read_timeout=0.02, retries=1))
+    origin.hold("/a")
+    failure = failure_of(fetcher, origin.url("/a"))
+    assert (failure.kind, str(failure)) == ("timeout", "127.0.0.1 has stopped sending (2 tries)")
+    assert origin.hits("/a") == 2
+    fetcher.close()
+
+
+def test_a_body_that_stops_is_a_timeout(origin: Origin) -> None:
+    fetcher = Fetcher(SETTINGS._replace(read_timeout=0.02, retries=0))
+    origin.stall("/a", BODY, sent=10)
+    assert failure_of(fetcher, origin.url("/a")).kind == "timeout"
+    fetcher.close()
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"HTTP/1.1 200 OK\r\nX: ", head(200, {"Content-Length": "1000000"}), head(503, {"Content-Length": "10000"})],
+    ids=["head", "body", "error page"],
+)
+def test_a_server_that_drips_cannot_hold_a_fetch_beyond_its_deadline(
+    origin: Origin, fetcher: Fetcher, start: bytes
+) -> None:
+    began = time.monotonic()
+    failure = failure_of(fetcher, origin.drip("/a", start, b"x"), timeout=0.2)
+    assert time.monotonic() - began < SETTINGS.read_timeout / 2
+    assert failure.kind == "timeout"
+    assert str(failure).startswith("not here within 0.2 s: ")
+    assert origin.hits("/a") == 1
+
+
+def test_silence_ends_with_the_deadline_though_a_read_may_last_longer(origin: Origin, fetcher: Fetcher) -> None:
+    origin.hold("/a")
+    began = time.monotonic()
+    assert failure_of(fetcher, origin.url("/a"), timeout=0.05).kind == "timeout"
+    assert time.monotonic() - began < SETTINGS.read_timeout / 2
+
+
+def test_slow_is_not_too_slow(origin: Origin) -> None:
+    fetcher = Fetcher(SETTINGS._replace(retries=0))
+    release = origin.stall("/a", BODY, sent=10)
+    threading.Timer(0.25, release.set).start()  # longer than the pieces in which the sockets wait
+    assert fetcher.get(origin.url("/a")) == BODY
+    fetcher.close()
+
+
+# Answers that are not mixed up
+
+
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [
+        (message(200, {}, BODY), BODY),
+        (message(204, {}, b""), b""),
+        (head(200, {"Transfer-Encoding": "chunked"}) + b"3\r\nabc\r\n0\r\n\r\n", b"abc"),
+    ],
+    ids=["length", "no body", "chunks"],
+)
+def test_what_comes_after_an_answer_is_not_taken_for_the_next_one(
+    origin: Origin, fetcher: Fetcher, answer: bytes, body: bytes
+) -> None:
+    origin.send_raw("/a", answer + message(200, {}, b"not what was asked for"), keep=True)
+    origin.serve("/b", b"b")
+    assert fetcher.get(origin.url("/a")) == body
+    assert fetcher.get(origin.url("/b")) == b"b"
+    assert (origin.hits("/b"), origin.connections()) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [
+        (message(200, {}, BODY * 100), BODY * 100),
+        (message(204, {}, b""), b""),
+        (head(200, {"Transfer-Encoding": "chunked"}) + b"3\r\nabc\r\n0\r\n\r\n", b"abc"),
+    ],
+    ids=["length", "no body", "chunks"],
+)
+def test_after_a_clean_answer_the_connection_is_used_again(
+    origin: Origin, fetcher: Fetcher, answer: bytes, body: bytes
+) -> None:
+    origin.send_raw("/a", answer, keep=True)
+    for _ in range(3):
+        assert fetcher.get(origin.url("/a")) == body
+    assert origin.connections() == 1
+
+
+# TLS
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(secure_origin: Origin, fetcher: Fetcher) -> None:
+    failure = failure_of(fetcher, secure_origin.serve("/a", BODY))
+    assert failure.kind == "network"
+    assert str(failure).startswith("the certificate of 127.0.0.1 is not to be trusted: self")
+    assert secure_origin.connections() == 1
+
+
+def test_a_certificate_for_another_host_is_refused(
+    secure_origin: Origin, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    fetcher = Fetcher(SETTINGS)
+    failure = failure_of(fetcher, f"https://localhost:{secure_origin.port}/a")
+    assert failure.kind == "network"
+    assert "not valid for 'localhost'" in str(failure)
+    fetcher.close()
+
+
+def test_https_is_fetched_when_its_certificate_is_trusted(
+    secure_origin: Origin, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    fetcher = Fetcher(SETTINGS)
+    secure_origin.serve("/b", BODY)
+    assert fetcher.get(secure_origin.redirect("/a", "/b")) == BODY
+    assert secure_origin.connections() == 1
+    fetcher.close()
+
+
+def test_certificates_that_cannot_be_read_are_told(
+    secure_origin: Origin, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+    failure = failure_of(fetcher, secure_origin.url("/a"))
+    assert failure.kind == "network"
+    assert str(failure).startswith("the trusted certificates cannot be read: ")
+    secure_origin.wait_for_hang_up()
+
+
+def test_a_server_without_tls_is_the_networks_fault(origin: Origin, fetcher: Fetcher) -> None:
+    failure = failure_of(fetcher, origin.url("/a").replace("http:", "https:"))
+    assert failure.kind == "network"
+    assert str(failure).startswith("no connection to 127.0.0.1: ")
+
+
+# The end
+
+
+def test_after_a_failure_nothing_is_left_open(origin: Origin) -> None:
+    fetcher = Fetcher(SETTINGS._replace(retries=0))
+    large = origin.serve("/a", bytes(10**7))
+    for url in (large, origin.truncate("/b", BODY, claimed=10**5), origin.endless("/c"), origin.reset("/d")):
+        failure_of(fetcher, url, max_bytes=10**6)
+    origin.wait_for_hang_up()
+    fetcher.close()
+    gc.collect()  # a socket left to the garbage collector would warn now, and warnings are errors

@@ -1,0 +1,180 @@
+"""Who birdlite says it is, and how much it asks of one host at once."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from birdlite import __version__
+from birdlite.errors import PictureError, UsageError
+from birdlite.http.politeness import HostLimits, check_user_agent, parse_per_host, thumbnail_advice
+from birdlite.http.settings import USER_AGENT, WIKIMEDIA, PerHost
+from tests.fetching import until
+from tests.origin import PATIENCE
+
+HOST = "a.example"
+
+
+def plenty() -> float:
+    """How long a caller can still wait: long enough."""
+    return PATIENCE
+
+
+def queue_is(limits: HostLimits, length: int) -> bool:
+    return limits.waiting(HOST) == length
+
+
+def test_the_user_agent_names_the_tool_its_version_and_a_contact() -> None:
+    assert USER_AGENT.startswith(f"birdlite/{__version__} (")
+    assert "contact: https://" in USER_AGENT
+    assert check_user_agent(USER_AGENT) == USER_AGENT
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "birds\n", "birds\r\nX-Evil: 1", "vögel", " birds", "birds\x00", "birds\x7f"]
+)
+def test_a_user_agent_that_no_header_can_carry_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--user-agent") as refusal:
+        check_user_agent(text)
+    assert str(refusal.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("values", "general", "wikimedia", "other"),
+    [
+        ([], 6, 2, 6),
+        (["12"], 12, 2, 12),
+        (["3", "12"], 12, 2, 12),
+        (["upload.wikimedia.org=1"], 6, 1, 6),
+        (["12,Upload.Wikimedia.org.=4"], 12, 4, 12),
+        (["A.example=3", " 9 "], 9, 2, 3),
+        (["", "8,"], 8, 2, 8),
+    ],
+)
+def test_limits_are_set_in_general_and_by_name(values: list[str], general: int, wikimedia: int, other: int) -> None:
+    limits = parse_per_host(values)
+    assert limits.general == general
+    assert (limits.limit(WIKIMEDIA), limits.limit("a.example")) == (wikimedia, other)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "six", "1.5", "a.example=", "=3", "a.example=0", "a=b=c", "9999999", "٣"])
+def test_a_limit_that_makes_no_sense_is_refused(value: str) -> None:
+    with pytest.raises(UsageError, match="--per-host"):
+        parse_per_host([value])
+
+
+def test_a_host_with_dots_and_capitals_is_the_same_host() -> None:
+    limits = HostLimits(PerHost(1))
+    limits.enter("A.Example", plenty)
+    assert limits.under_way("a.example.") == 1
+
+
+def test_the_limit_is_reached_and_never_passed() -> None:
+    limits = HostLimits(PerHost(3))
+    seen: list[int] = []
+    three = threading.Barrier(3)
+
+    def visit(_: int) -> None:
+        limits.enter(HOST, plenty)
+        try:
+            three.wait(PATIENCE)  # breaks unless three are in at once
+            seen.append(limits.under_way(HOST))
+        finally:
+            limits.leave(HOST)
+
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(visit, range(30)))
+    assert max(seen) == 3
+    assert len(seen) == 30
+
+
+def test_hosts_do_not_wait_for_each_other() -> None:
+    limits = HostLimits(PerHost(1))
+    limits.enter("a.example", plenty)
+    limits.enter("b.example", plenty)
+    assert (limits.under_way("a.example"), limits.under_way("b.example")) == (1, 1)
+
+
+def test_turns_come_in_the_order_of_arrival() -> None:
+    limits = HostLimits(PerHost(1))
+    limits.enter(HOST, plenty)
+    order: list[int] = []
+
+    def visit(number: int) -> None:
+        limits.enter(HOST, plenty)
+        order.append(number)
+        limits.leave(HOST)
+
+    threads = [threading.Thread(target=visit, args=(number,)) for number in range(8)]
+    for queue, thread in enumerate(threads, start=1):
+        thread.start()
+        until(functools.partial(queue_is, limits, queue))
+    limits.leave(HOST)
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert order == list(range(8))
+
+
+def test_who_gives_up_waiting_leaves_the_queue() -> None:
+    limits = HostLimits(PerHost(1))
+    limits.enter(HOST, plenty)
+    patience = iter([1.0, 0.001])
+
+    def left() -> float:
+        for rest in patience:
+            return rest
+        raise PictureError("timeout", "no longer")
+
+    with pytest.raises(PictureError, match="no longer"):
+        limits.enter(HOST, left)
+    assert limits.waiting(HOST) == 0
+    limits.leave(HOST)
+    assert limits.under_way(HOST) == 0
+
+
+def test_a_turn_that_comes_as_its_owner_gives_up_goes_to_the_next() -> None:
+    limits = HostLimits(PerHost(1))
+    limits.enter(HOST, plenty)
+    asked = iter([False, True])
+
+    def left() -> float:
+        if next(asked):
+            limits.leave(HOST)  # the turn is handed to this very waiter...
+            raise PictureError("cancelled", "called off")  # ...who has just stopped waiting
+        return plenty()
+
+    with pytest.raises(PictureError, match="called off"):
+        limits.enter(HOST, left)
+    limits.enter(HOST, plenty)  # would wait for ever if the turn had been lost
+    assert limits.under_way(HOST) == 1
+
+
+def test_hosts_that_nobody_visits_are_forgotten() -> None:
+    limits = HostLimits()
+    for number in range(1000):
+        limits.enter(f"{number}.example", plenty)
+        limits.leave(f"{number}.example")
+    assert len(limits) == 0
+
+
+@pytest.mark.parametrize("name", ["640px-Bird.jpg", "lossy-page1-640px-Bird.tif.jpg", "640px-Bird_(a).png"])
+def test_a_wikimedia_thumbnail_of_a_width_that_is_not_served_is_explained(name: str) -> None:
+    advice = thumbnail_advice(WIKIMEDIA, f"/wikipedia/commons/thumb/8/81/Bird.jpg/{name}")
+    assert advice is not None
+    assert "960" in advice
+    assert advice.endswith("not 640")
+
+
+@pytest.mark.parametrize(
+    ("host", "path"),
+    [
+        (WIKIMEDIA, "/wikipedia/commons/thumb/8/81/Bird.jpg/960px-Bird.jpg"),
+        (WIKIMEDIA, "/wikipedia/commons/8/81/640px-Bird.jpg"),
+        ("a.example", "/wikipedia/commons/thumb/8/81/Bird.jpg/640px-Bird.jpg"),
+    ],
+)
+def test_nothing_is_said_about_other_pictures(host: str, path: str) -> None:
+    assert thumbnail_advice(host, path) is None

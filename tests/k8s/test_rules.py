@@ -1,0 +1,190 @@
+"""The rules that schemas do not know: every overlay keeps them, and each of them catches its fault."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from birdlite.cli import EXIT_CANNOT_RUN, EXIT_USAGE
+from birdlite.cli.classify import _parser
+from birdlite.targets.expand import SAMPLES
+from tests.k8s_rules import Document, faults_in, jobs_in
+from tests.manifests import BASE, OVERLAYS, Render, documents_of
+
+READ_WITHOUT_OPTION = {"BIRDLITE_SHARDS"}
+
+
+@pytest.fixture
+def base() -> list[Document]:
+    """The base's documents as they are written, with what kustomize would add."""
+    documents = [d for path in sorted(BASE.glob("*.yaml")) if path.stem != "kustomization" for d in documents_of(path)]
+    labels = {"app.kubernetes.io/name": "birdlite"}
+    for job in jobs_in(documents):
+        job.spec["template"]["metadata"] = {"labels": labels}
+    configs = [{"kind": "ConfigMap", "metadata": {"name": f"birdlite-{name}"}} for name in ("settings", "list")]
+    return documents + configs
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_keeps_every_rule(render: Render, overlay: str) -> None:
+    documents = render(overlay)
+
+    assert len(jobs_in(documents)) == 2
+    assert faults_in(documents) == []
+
+
+def test_the_base_keeps_every_rule(base: list[Document]) -> None:
+    assert faults_in(base) == []
+
+
+def put(document: Document, path: str, value: Any) -> None:
+    """Set the value at `a.b.0.c`; None deletes it."""
+    *way, last = [int(step) if step.isdigit() else step for step in path.split("/")]
+    node: Any = document
+    for step in way:
+        node = node[step]
+    if value is None:
+        del node[last]
+    else:
+        node[last] = value
+
+
+POD = "spec/template/spec"
+CONTAINER = f"{POD}/containers/0"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "complaint"),
+    [
+        ("metadata/name", "Birdlite_1", "is no name"),
+        ("metadata/name", "b" * 64, "64 characters"),
+        ("spec/completionMode", "indexed", "no JOB_COMPLETION_INDEX"),
+        ("spec/completions", 9, "BIRDLITE_SHARDS is ['8'], completions 9"),
+        ("spec/parallelism", 9, "parallelism is not between"),
+        ("spec/maxFailedIndexes", 9, "more than completions"),
+        ("spec/backoffLimitPerIndex", None, "maxFailedIndexes needs backoffLimitPerIndex"),
+        ("spec/backoffLimitPerIndex", None, "FailIndex needs backoffLimitPerIndex"),
+        ("spec/activeDeadlineSeconds", None, "for ever"),
+        ("spec/podReplacementPolicy", "TerminatingOrFailed", "podReplacementPolicy Failed only"),
+        ("spec/podFailurePolicy/rules/0/action", "ignore", "action 'ignore'"),
+        ("spec/podFailurePolicy/rules/1/onExitCodes/containerName", "bird", "which is no container"),
+        ("spec/podFailurePolicy/rules/1/onExitCodes/values", [3, 2], "must be ascending"),
+        (f"{POD}/restartPolicy", "Always", "restartPolicy Always"),
+        (f"{POD}/restartPolicy", "OnFailure", "restartPolicy OnFailure"),
+        (f"{POD}/automountServiceAccountToken", None, "token"),
+        (f"{POD}/hostNetwork", True, "hostNetwork is set"),
+        (f"{POD}/securityContext/runAsNonRoot", None, "may run as root"),
+        (f"{POD}/securityContext/runAsUser", 0, "may run as root"),
+        (f"{POD}/securityContext/seccompProfile", None, "seccomp"),
+        (f"{POD}/serviceAccountName", "bird", "ServiceAccount/bird is not there"),
+        (f"{POD}/volumes/0", {"name": "cache", "hostPath": {"path": "/"}}, "volume cache is a hostPath"),
+        (f"{POD}/volumes/0/emptyDir/sizeLimit", "128MB", "'128MB' is no quantity"),
+        (f"{POD}/volumes/2/configMap/name", "lists", "ConfigMap/lists is not there"),
+        (f"{POD}/volumes/2", {"name": "l", "persistentVolumeClaim": {"claimName": "x"}}, "PersistentVolumeClaim/x"),
+        (f"{POD}/topologySpreadConstraints/0/labelSelector/matchLabels", {"app": "x"}, "does not select"),
+        (f"{CONTAINER}/resources/requests/cpu", "250mm", "'250mm' is no quantity"),
+        (f"{CONTAINER}/resources/requests/memory", "2Gi", "requests more memory"),
+        (f"{CONTAINER}/resources/limits/memory", None, "memory is not both"),
+        (f"{CONTAINER}/securityContext/allowPrivilegeEscalation", True, "may gain privileges"),
+        (f"{CONTAINER}/securityContext/readOnlyRootFilesystem", False, "may write to its image"),
+        (f"{CONTAINER}/securityContext/capabilities", None, "keeps capabilities"),
+        (f"{CONTAINER}/envFrom/1/secretRef/optional", None, "Secret/birdlite-storage is not optional"),
+        (f"{CONTAINER}/envFrom/0/configMapRef/name", "setting", "ConfigMap/setting is not there"),
+        (f"{CONTAINER}/volumeMounts/0/name", "cash", "mounts"),
+    ],
+)
+def test_a_fault_in_the_job_is_found(base: list[Document], path: str, value: object, complaint: str) -> None:
+    (job,) = (document for document in base if document["kind"] == "Job")
+
+    put(job, path, value)
+
+    assert complaint in "\n".join(faults_in(base))
+
+
+def test_the_same_fault_is_found_in_a_cronjobs_template(base: list[Document]) -> None:
+    (nightly,) = (document for document in base if document["kind"] == "CronJob")
+
+    put(nightly, "spec/jobTemplate/spec/template/spec/restartPolicy", "Always")
+
+    assert faults_in(base) == ["CronJob/birdlite-nightly: restartPolicy Always: a pod failure policy wants Never"]
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    ["17 2 *", "60 2 * * *", "17 24 * * *", "17 2 0 * *", "17 2 * 13 *", "@dayly", "5-1 * * * *", "*/0 * * * *"],
+)
+def test_a_schedule_that_no_clock_has_is_found(base: list[Document], schedule: str) -> None:
+    (nightly,) = (document for document in base if document["kind"] == "CronJob")
+
+    put(nightly, "spec/schedule", schedule)
+
+    (fault,) = faults_in(base)
+    assert f"schedule {schedule!r}" in fault
+
+
+@pytest.mark.parametrize("schedule", ["17 2 * * *", "*/15 0-6 1,15 * 7", "0 0 31 12 0"])
+def test_a_schedule_may_have_lists_ranges_and_steps(base: list[Document], schedule: str) -> None:
+    (nightly,) = (document for document in base if document["kind"] == "CronJob")
+
+    put(nightly, "spec/schedule", schedule)
+
+    assert faults_in(base) == []
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_nightly_run_is_the_job_but_for_its_list_of_what_is_done(render: Render, overlay: str) -> None:
+    once, nightly = copy.deepcopy(jobs_in(render(overlay)))
+    own = [entry for job in (once, nightly) for entry in job.containers[0].pop("env")]
+
+    assert once.spec == nightly.spec
+    assert [entry["name"] for entry in own] == [
+        *("BIRDLITE_SHARDS", "BIRDLITE_OUTPUT"),
+        *("BIRDLITE_SHARDS", "RUN", "BIRDLITE_OUTPUT", "BIRDLITE_SINCE_OUTPUT"),
+    ]
+
+
+def test_the_number_of_indexes_is_said_once_and_reaches_every_place(render: Render) -> None:
+    jobs = jobs_in(render("cluster"))
+
+    assert [job.spec["completions"] for job in jobs] == [64, 64]
+    assert [job.spec["parallelism"] for job in jobs] == [16, 16]
+
+
+def test_a_drain_leaves_half_of_the_pods(render: Render) -> None:
+    documents = render("cluster")
+    (budget,) = (document for document in documents if document["kind"] == "PodDisruptionBudget")
+
+    assert budget["spec"]["minAvailable"] * 2 == jobs_in(documents)[0].spec["parallelism"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_variable_is_one_that_birdlite_reads(render: Render, overlay: str) -> None:
+    documents = render(overlay)
+    settings = [name for d in documents if d["kind"] == "ConfigMap" for name in d["data"]]
+    names = {entry["name"] for job in jobs_in(documents) for c in job.containers for entry in c["env"]} | set(settings)
+
+    wanted = {name for name in names if name.startswith("BIRDLITE_")} - READ_WITHOUT_OPTION
+    assert wanted <= {option.variable for option in _parser().command.options}
+
+
+def test_what_leaves_a_pod_goes_to_names_and_https_only(base: list[Document]) -> None:
+    (policy,) = (document for document in base if document["kind"] == "NetworkPolicy")
+
+    ports = [{(port["protocol"], port["port"]) for port in rule["ports"]} for rule in policy["spec"]["egress"]]
+    assert ports == [{("UDP", 53), ("TCP", 53)}, {("TCP", 443)}]
+    assert policy["spec"]["ingress"] == []
+
+
+def test_the_exit_codes_that_fail_an_index_are_those_that_starting_again_does_not_mend(base: list[Document]) -> None:
+    for job in jobs_in(base):
+        rules = {rule["action"]: rule for rule in job.spec["podFailurePolicy"]["rules"]}
+        assert rules["FailIndex"]["onExitCodes"]["values"] == [EXIT_USAGE, EXIT_CANNOT_RUN]
+        assert rules["Ignore"]["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
+
+
+def test_the_list_of_the_base_holds_the_samples() -> None:
+    lines = Path(BASE / "list.txt").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == list(SAMPLES)

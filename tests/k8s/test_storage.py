@@ -1,0 +1,108 @@
+"""What k8s/overlays/cluster tells its pods, tried word for word on a real S3 server: a pod is a process here."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from birdlite.cli import main
+from tests.demo_world import LABELS, MODEL, PICTURES
+from tests.manifests import Render
+from tests.object_store import Bucket
+
+SHARDS = 3  # instead of the overlay's own number
+NIGHT = "birdlite-nightly-29384760"
+
+
+def variables_of(documents: list[dict[str, Any]], kind: str, bucket: Bucket) -> dict[str, str]:
+    """The environment of a pod, as the kubelet makes it."""
+    (settings,) = (d["data"] for d in documents if d["kind"] == "ConfigMap" and "OUTPUT" in d["data"])
+    (job,) = (d for d in documents if d["kind"] == kind)
+    pod = (job["spec"] if kind == "Job" else job["spec"]["jobTemplate"]["spec"])["template"]["spec"]
+    (container,) = pod["containers"]
+    known = {name: value.replace("BUCKET", bucket.name) for name, value in settings.items()}
+    for entry in container["env"]:
+        value = entry.get("value", NIGHT)  # the other one comes from a label
+        known[entry["name"]] = re.sub(r"\$\((\w+)\)", lambda match: known[match[1]], value)
+    return known
+
+
+def run_pods(variables: dict[str, str], tmp_path: Path, count: int = SHARDS) -> list[str]:
+    """Run `classify` as each pod would; gives what they say."""
+    said = []
+    model = {"BIRDLITE_MODEL": str(MODEL), "BIRDLITE_LABELS": str(LABELS), "BIRDLITE_SHARDS": str(count)}
+    place = {"TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}  # TMPDIR: the pod's /tmp
+    outside = {name: value for name, value in os.environ.items() if name != "BIRDLITE_SCRATCH"}
+    for index in range(count):
+        environment = {**outside, **variables, **model, **place, "JOB_COMPLETION_INDEX": str(index)}
+        run = subprocess.run(
+            [sys.executable, "-m", "birdlite", "classify"], env=environment, cwd="/", capture_output=True, text=True
+        )
+        assert run.returncode == 0, run.stderr
+        said.append(run.stderr)
+    return said
+
+
+@pytest.fixture
+def urls(bucket: Bucket) -> list[str]:
+    """Pictures in the bucket, and the list of them that the overlay names."""
+    urls = [bucket.put(f"pictures/{path.name}", path.read_bytes()) for path in PICTURES]
+    bucket.put("list.txt", "\n".join([*urls, bucket.url("pictures/gone.jpg")]).encode())
+    return urls
+
+
+def test_the_job_takes_its_list_from_the_bucket_and_leaves_its_parts_there(
+    render: Render, bucket: Bucket, urls: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_pods(variables_of(render("cluster"), "Job", bucket), tmp_path)
+
+    assert bucket.keys() == [f"birdlite/part-{shard}.jsonl" for shard in range(SHARDS)] + ["list.txt"] + [
+        f"pictures/{path.name}" for path in PICTURES
+    ]
+    assert main(["merge", bucket.url("birdlite/"), "-o", str(tmp_path / "birds.jsonl")]) == 1  # one of them is gone
+    assert capsys.readouterr().err.endswith("3 parts: 6 of 7 targets classified, 1 failed\n")
+
+
+def test_a_pod_that_starts_again_finds_its_part_complete(
+    render: Render, bucket: Bucket, urls: list[str], tmp_path: Path
+) -> None:
+    variables = variables_of(render("cluster"), "Job", bucket)
+    run_pods(variables, tmp_path, count=1)
+    before = bucket.get("birdlite/part-0.jsonl")
+
+    another_node = tmp_path / "another"
+    another_node.mkdir()
+    (said,) = run_pods(variables, another_node, count=1)
+
+    assert "complete already, nothing to do" in said
+    assert bucket.get("birdlite/part-0.jsonl") == before
+
+
+def test_the_night_leaves_out_what_the_job_has(render: Render, bucket: Bucket, urls: list[str], tmp_path: Path) -> None:
+    run_pods(variables_of(render("cluster"), "Job", bucket), tmp_path)
+
+    said = run_pods(variables_of(render("cluster"), "CronJob", bucket), tmp_path)
+
+    assert all("6 targets have an answer from earlier runs" in text for text in said[:1])
+    parts = [bucket.get(f"birdlite/{NIGHT}-part-{shard}.jsonl").decode() for shard in range(SHARDS)]
+    assert sum(part.count('"target"') for part in parts) == 1  # what was gone is tried again
+
+
+@pytest.mark.parametrize("kind", ["Job", "CronJob"])
+def test_the_scratch_folder_is_on_a_volume_that_a_read_only_root_leaves_writable(render: Render, kind: str) -> None:
+    (job,) = (document for document in render("cluster") if document["kind"] == kind)
+    pod = (job["spec"] if kind == "Job" else job["spec"]["jobTemplate"]["spec"])["template"]["spec"]
+    (container,) = pod["containers"]
+    mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert "emptyDir" in volumes[mounts["/tmp"]["name"]]
+    assert not mounts["/tmp"].get("readOnly")
+    assert not {entry["name"] for entry in container["env"]} & {"TMPDIR", "BIRDLITE_SCRATCH"}

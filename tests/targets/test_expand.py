@@ -1,0 +1,285 @@
+"""What to classify: every way to name pictures, and what becomes of names that lead to none."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import pytest
+
+from birdlite.errors import UsageError
+from birdlite.http.address import address
+from birdlite.results import Failure
+from birdlite.targets.expand import SAMPLES, BadTarget, Target, expand, single
+from tests.targeting import failure_of, nobody, only
+
+REPO = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder, so that names in the tests are as short as what a user types."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class TestUrls:
+    @pytest.mark.parametrize(
+        ("given", "location"),
+        [
+            ("https://example.org/a.jpg", "https://example.org/a.jpg"),
+            ("https://example.org/a%2Cb.jpg?x=1&y=%20", "https://example.org/a%2Cb.jpg?x=1&y=%20"),
+            ("https://example.org/my bird.jpg", "https://example.org/my%20bird.jpg"),
+            ("https://example.org/Möwe.jpg?wo=Föhr", "https://example.org/M%C3%B6we.jpg?wo=F%C3%B6hr"),
+            ("https://example.org/100%.jpg", "https://example.org/100%25.jpg"),
+            ("https://example.org/%zz%4", "https://example.org/%25zz%254"),
+            ("https://example.org/a[1].jpg", "https://example.org/a[1].jpg"),
+            ('https://example.org/a|b\\c"<>^`{}\t.jpg', "https://example.org/a%7Cb%5Cc%22%3C%3E%5E%60%7B%7D%09.jpg"),
+            ("https://example.org/a.jpg#the-head", "https://example.org/a.jpg"),
+            ("https://example.org", "https://example.org/"),
+            ("https://example.org?id=5", "https://example.org/?id=5"),
+            ("HTTP://example.org/a.jpg", "http://example.org/a.jpg"),
+            ("http://localhost:8080/a.jpg", "http://localhost:8080/a.jpg"),
+            ("http://[::1]:8080/a.jpg", "http://[::1]:8080/a.jpg"),
+            ("http://me:se cret@example.org/a.jpg", "http://me:se%20cret@example.org/a.jpg"),
+            ("https://vögel.example/a.jpg", "https://vögel.example/a.jpg"),
+            ("https://example.org/\udcf6.jpg", "https://example.org/%F6.jpg"),
+        ],
+    )
+    def test_only_what_is_illegal_in_a_url_is_encoded(self, given: str, location: str) -> None:
+        assert only(given) == Target(given, "url", location)
+
+    @pytest.mark.parametrize(
+        ("given", "location"),
+        [
+            ("s3://bucket/a b%20c?d#e.jpg", "s3://bucket/a b%20c?d#e.jpg"),
+            ("GS://bucket/a.jpg", "gs://bucket/a.jpg"),
+            (" az://container/a.jpg\n", "az://container/a.jpg"),
+        ],
+    )
+    def test_an_object_is_one_target_and_its_key_is_left_as_it_is(self, given: str, location: str) -> None:
+        assert only(given) == single(given) == Target(given.strip(), "object", location)
+
+    def test_whitespace_around_a_url_is_dropped(self) -> None:
+        assert only(" \thttps://example.org/a.jpg\r\n") == Target(
+            "https://example.org/a.jpg", "url", "https://example.org/a.jpg"
+        )
+
+    @pytest.mark.parametrize("path", ["/a%2Cb%20c.jpg?x=%C3%B6&y=1", "/100%25.jpg", "/(a)+b,c;d=e!$'*.jpg"])
+    def test_the_http_client_sends_what_was_encoded_here_unchanged(self, path: str) -> None:
+        target = only("https://example.org" + path)
+        assert isinstance(target, Target)
+        assert address(target.location).target == path
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ("file:///etc/passwd", "file:///etc/passwd: give the path without file://"),
+            (
+                "ftp://example.org/a.jpg",
+                "ftp://example.org/a.jpg: ftp: is not supported, only http, https, s3, gs and az",
+            ),
+            ("s3a://bucket/a.jpg", "s3a://bucket/a.jpg: s3a: is not supported, only http, https, s3, gs and az"),
+            ("git+ssh://host/a", "git+ssh://host/a: git+ssh: is not supported, only http, https, s3, gs and az"),
+            (
+                "data:image/png;base64,AAAA",
+                "data:image/png;base64,AAAA: data: is not supported, only http, https, s3, gs and az",
+            ),
+            ("http://", "http://: no usable host in this URL"),
+            ("http:///a.jpg", "http:///a.jpg: no usable host in this URL"),
+            ("http:a.jpg", "http:a.jpg: no usable host in this URL"),
+            ("http://?a.jpg", "http://?a.jpg: no usable host in this URL"),
+            ("http://two words/a.jpg", "http://two words/a.jpg: no usable host in this URL"),
+            ("http://host:abc/a.jpg", "http://host:abc/a.jpg: no usable host in this URL"),
+            ("http://ho\x07st/a.jpg", "http://ho\x07st/a.jpg: no usable host in this URL"),
+            ("http://[::1/a.jpg", "http://[::1/a.jpg: no usable host in this URL"),
+            ("http://host:0/a.jpg", "http://host:0/a.jpg: no such port"),
+            ("http://host:65536/a.jpg", "http://host:65536/a.jpg: no such port"),
+            ("http://host/\ud83d.jpg", "http://host/\ud83d.jpg: broken characters in this URL"),
+        ],
+    )
+    def test_what_no_server_can_be_asked_for_is_unsupported(self, given: str, message: str) -> None:
+        assert failure_of(given) == Failure("unsupported", message)
+
+    def test_a_path_with_a_colon_is_a_path(self, here: Path) -> None:
+        (here / "a:").mkdir()
+        (here / "a:" / "b.jpg").touch()
+        assert only("./a://b.jpg") == Target("./a://b.jpg", "file", "./a://b.jpg")
+
+
+class TestFiles:
+    def test_a_file_is_a_target_whatever_its_suffix(self, here: Path) -> None:
+        (here / "picture.dat").touch()
+        assert only("picture.dat") == Target("picture.dat", "file", "picture.dat")
+
+    def test_spaces_belong_to_the_name_of_a_file(self, here: Path) -> None:
+        (here / " a.jpg ").touch()
+        assert only(" a.jpg ") == Target(" a.jpg ", "file", " a.jpg ")
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("missing.jpg", "missing.jpg: no such file"),
+            ("file.jpg/inside.jpg", "file.jpg/inside.jpg: no such file"),
+            ("", "an empty name"),
+            ("nul\0.jpg", "nul\0.jpg: no file can have this name"),
+            ("half\ud83d.jpg", "half\ud83d.jpg: no file can have this name"),
+            ("x" * 300, "x" * 300 + ": too long for the name of a file"),
+            ("circle.jpg", "circle.jpg: a link that leads back to itself"),
+        ],
+    )
+    def test_a_name_that_no_file_has_is_not_found(self, here: Path, name: str, message: str) -> None:
+        (here / "file.jpg").touch()
+        (here / "circle.jpg").symlink_to("circle.jpg")
+        assert failure_of(name) == Failure("not_found", message)
+
+    def test_a_file_in_a_locked_folder_says_so(self, here: Path) -> None:
+        (here / "locked").mkdir(mode=0)
+        with nobody(here):
+            assert failure_of("locked/a.jpg") == Failure("blocked", "locked/a.jpg: permission denied")
+
+
+class TestOrder:
+    def test_arguments_come_first_and_then_the_lists_and_failures_keep_their_place(self, here: Path) -> None:
+        (here / "one.txt").write_text("https://example.org/3.jpg\n")
+        (here / "two.txt").write_text("https://example.org/4.jpg\n")
+        found = expand(
+            ["https://example.org/1.jpg", "missing.jpg", "https://example.org/2.jpg"], ["one.txt", "two.txt"]
+        )
+        assert [target.name for target in found] == [
+            "https://example.org/1.jpg",
+            "missing.jpg",
+            "https://example.org/2.jpg",
+            "https://example.org/3.jpg",
+            "https://example.org/4.jpg",
+        ]
+
+    def test_nothing_is_looked_at_before_it_is_asked_for(self, here: Path) -> None:
+        found = expand(["late.jpg"])
+        (here / "late.jpg").touch()
+        assert next(found) == Target("late.jpg", "file", "late.jpg")
+
+    def test_a_folder_is_looked_into_only_when_its_turn_comes(self, here: Path) -> None:
+        (here / "birds" / "sub").mkdir(parents=True)
+        (here / "birds" / "a.jpg").touch()
+        found = expand(["birds"])
+        assert next(found).name == "birds/a.jpg"
+        (here / "birds" / "sub" / "late.jpg").touch()
+        assert [target.name for target in found] == ["birds/sub/late.jpg"]
+
+    def test_arguments_may_never_end(self) -> None:
+        def endless() -> Iterator[str]:
+            while True:
+                yield "https://example.org/a.jpg"
+
+        assert next(expand(endless())).name == "https://example.org/a.jpg"
+
+
+class TestLists:
+    def test_a_minus_is_standard_input_at_its_place(self) -> None:
+        stdin = io.BytesIO(b"https://example.org/2.jpg\n")
+        found = expand(["https://example.org/1.jpg", "-", "https://example.org/3.jpg"], stdin=stdin)
+        assert [target.name[-5:] for target in found] == ["1.jpg", "2.jpg", "3.jpg"]
+
+    def test_a_minus_among_the_lists_is_standard_input_too(self) -> None:
+        stdin = io.BytesIO(b"https://example.org/1.jpg\n")
+        assert [target.name for target in expand([], ["-"], stdin=stdin)] == ["https://example.org/1.jpg"]
+
+    @pytest.mark.parametrize(("arguments", "lists"), [(["-", "-"], []), (["-"], ["-"]), ([], ["-", "-"])])
+    def test_standard_input_is_read_once(self, arguments: list[str], lists: list[str]) -> None:
+        first, second = expand(arguments, lists, stdin=io.BytesIO(b"https://example.org/1.jpg"))
+        assert first.name == "https://example.org/1.jpg"
+        assert second == BadTarget("-", Failure("unsupported", "-: there is no standard input, or it was read before"))
+
+    def test_a_missing_list_is_wrong_usage_before_any_target_is_taken(self, here: Path) -> None:
+        with pytest.raises(UsageError, match=r"^gone\.txt: the list cannot be read: No such file or directory$"):
+            expand(["https://example.org/1.jpg"], ["gone.txt"])
+
+    def test_a_list_without_a_column_of_targets_is_wrong_usage_before_any_target_is_taken(self, here: Path) -> None:
+        (here / "a.csv").write_text("id,Species\n1,robin\n")
+        with pytest.raises(UsageError, match=r"^a\.csv: no column url, path or target; found: id, Species$"):
+            expand(["https://example.org/1.jpg"], ["a.csv"])
+
+    def test_lines_are_files_folders_patterns_and_urls(self, here: Path) -> None:
+        (here / "birds").mkdir()
+        for name in ("a.jpg", "birds/b.jpg", "c1.jpg", "c2.jpg"):
+            (here / name).touch()
+        (here / "list").write_text("a.jpg\nbirds\nc*.jpg\nhttp://example.org/d e.jpg\nmissing.jpg\n-\n")
+        assert list(expand([], ["list"])) == [
+            Target("a.jpg", "file", "a.jpg"),
+            Target("birds/b.jpg", "file", "birds/b.jpg"),
+            Target("c1.jpg", "file", "c1.jpg"),
+            Target("c2.jpg", "file", "c2.jpg"),
+            Target("http://example.org/d e.jpg", "url", "http://example.org/d%20e.jpg"),
+            BadTarget("missing.jpg", Failure("not_found", "missing.jpg: no such file")),
+            BadTarget("-", Failure("not_found", "-: no such file")),
+        ]
+
+    def test_a_path_in_a_list_is_relative_to_the_current_folder(self, here: Path) -> None:
+        (here / "lists").mkdir()
+        (here / "lists" / "a.txt").write_text("a.jpg\n")
+        (here / "a.jpg").touch()
+        assert list(expand([], ["lists/a.txt"])) == [Target("a.jpg", "file", "a.jpg")]
+
+    def test_a_list_on_standard_input_costs_no_memory(self) -> None:
+        class Lines(io.RawIOBase):
+            left = 200_000
+
+            def readable(self) -> bool:
+                return True
+
+            def read(self, size: int = -1, /) -> bytes:
+                self.left -= 1000
+                return b"".join(b"https://example.org/%d.jpg\n" % at for at in range(1000)) if self.left >= 0 else b""
+
+        tracemalloc.start()
+        try:
+            count = sum(1 for _ in expand(["-"], stdin=cast("BinaryIO", Lines())))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert count == 200_000
+        assert peak < 1_000_000, f"{peak} bytes"  # the targets together have about 60 MB
+
+    def test_a_list_can_come_through_a_pipe_that_is_read_once(self, here: Path) -> None:
+        read_end, write_end = os.pipe()
+        os.write(write_end, b"url\nhttps://example.org/1.jpg\n")
+        os.close(write_end)
+        try:
+            found = [target.name for target in expand([], [f"/dev/fd/{read_end}"])]
+        finally:
+            os.close(read_end)
+        assert found == ["https://example.org/1.jpg"]
+
+
+def test_local_files_need_no_module_that_urls_and_lists_need(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    code = (
+        "import sys; from birdlite.targets import expand; list(expand.expand(sys.argv[1:]));"
+        "print([m for m in ('urllib.parse', 'birdlite.targets.list_file', 'json', 'csv', 'fnmatch', 'glob',"
+        " 'pathlib', 'dataclasses', 'logging', 'tempfile') if m in sys.modules])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-S", "-c", code, str(tmp_path), str(tmp_path / "a.jpg")],
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == "[]\n"
+
+
+@pytest.mark.birds
+def test_the_samples_are_those_whose_scores_are_published() -> None:
+    expected = REPO.parent / "shared" / "birds" / "expected.json"
+    if not expected.exists():
+        pytest.skip("../shared/birds is not here")
+    assert list(SAMPLES) == [image["url"] for image in json.loads(expected.read_text())["images"]]
+    assert [target.location for target in expand(SAMPLES) if isinstance(target, Target)] == list(SAMPLES)

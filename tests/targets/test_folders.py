@@ -1,0 +1,177 @@
+"""Folders and patterns: which pictures they stand for, in which order, and what is left out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from birdlite.results import Failure
+from birdlite.targets.expand import BadTarget, Target, expand
+from tests.targeting import failure_of, nobody, only
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder, so that names in the tests are as short as what a user types."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class TestFolders:
+    def test_pictures_come_before_subfolders_and_both_by_name(self, here: Path) -> None:
+        for name in ("b.jpg", "a.PNG", "z.tif", "B.jpg", "sub/c.webp", "Sub/d.gif", "a.b/e.jpeg", "sub/deep/f.bmp"):
+            path = here / "birds" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        assert [target.name for target in expand(["birds"])] == [
+            "birds/B.jpg",
+            "birds/a.PNG",
+            "birds/b.jpg",
+            "birds/z.tif",
+            "birds/Sub/d.gif",
+            "birds/a.b/e.jpeg",
+            "birds/sub/c.webp",
+            "birds/sub/deep/f.bmp",
+        ]
+
+    def test_only_names_of_pictures_count(self, here: Path) -> None:
+        kept = ["a.bmp", "a.dib", "a.gif", "a.jfif", "a.jpe", "a.jpeg", "a.jpg", "a.png", "a.tif", "a.tiff", "a.webp"]
+        for name in [*kept, "a.txt", "a.jpg.part", "jpg", "a.xmp", "a"]:
+            (here / name).touch()
+        assert [target.name for target in expand(["."])] == [f"./{name}" for name in kept]
+
+    def test_hidden_files_and_folders_are_left_out(self, here: Path) -> None:
+        (here / ".thumbnails").mkdir()
+        for name in ("._a.jpg", ".jpg", ".thumbnails/a.jpg", "a.jpg"):
+            (here / name).touch()
+        assert only(".") == Target("./a.jpg", "file", "./a.jpg")
+
+    def test_a_hidden_folder_that_was_asked_for_is_searched(self, here: Path) -> None:
+        (here / ".inbox").mkdir()
+        (here / ".inbox" / "a.jpg").touch()
+        assert only(".inbox") == Target(".inbox/a.jpg", "file", ".inbox/a.jpg")
+
+    def test_a_folder_without_pictures_is_not_found(self, here: Path) -> None:
+        (here / "notes" / "more").mkdir(parents=True)
+        (here / "notes" / "more" / "a.txt").touch()
+        assert failure_of("notes") == Failure("not_found", "notes: no pictures in this folder")
+
+    def test_links_to_folders_are_not_followed_so_that_a_circle_ends(self, here: Path) -> None:
+        (here / "birds").mkdir()
+        (here / "birds" / "a.jpg").touch()
+        (here / "birds" / "again").symlink_to(here / "birds")
+        assert [target.name for target in expand(["birds"])] == ["birds/a.jpg"]
+
+    def test_links_to_pictures_are_followed_and_broken_ones_kept_to_be_reported(self, here: Path) -> None:
+        (here / "birds").mkdir()
+        (here / "a.jpg").touch()
+        (here / "birds" / "good.jpg").symlink_to(here / "a.jpg")
+        (here / "birds" / "stale.jpg").symlink_to(here / "gone.jpg")
+        assert [target.name for target in expand(["birds"])] == ["birds/good.jpg", "birds/stale.jpg"]
+
+    def test_a_link_to_a_folder_that_was_asked_for_is_followed(self, here: Path) -> None:
+        (here / "birds").mkdir()
+        (here / "birds" / "a.jpg").touch()
+        (here / "link").symlink_to("birds")
+        assert only("link") == Target("link/a.jpg", "file", "link/a.jpg")
+
+    def test_a_subfolder_that_cannot_be_read_fails_alone(self, here: Path) -> None:
+        (here / "locked").mkdir(mode=0)
+        (here / "open").mkdir()
+        (here / "open" / "a.jpg").touch()
+        with nobody(here):
+            found = list(expand(["."]))
+        assert found == [
+            BadTarget("./locked", Failure("blocked", "./locked: permission denied")),
+            Target("./open/a.jpg", "file", "./open/a.jpg"),
+        ]
+
+    def test_undecodable_names_keep_their_bytes(self, here: Path) -> None:
+        name = os.fsencode(here) + b"/m\xf6we.jpg"
+        open(name, "wb").close()
+        (target,) = expand([str(here)])
+        assert os.fsencode(target.name) == name
+
+
+class TestPatterns:
+    @pytest.fixture(autouse=True)
+    def _tree(self, here: Path) -> None:
+        for name in (
+            "a1.jpg",
+            "a2.jpg",
+            "b1.jpg",
+            "notes.txt",
+            ".hidden.jpg",
+            "x/a1.jpg",
+            "x/y/a1.jpg",
+            "x/y/notes.txt",
+            "z/a3.png",
+            ".git/a1.jpg",
+        ):
+            (here / name).parent.mkdir(parents=True, exist_ok=True)
+            (here / name).touch()
+        (here / "empty").mkdir()
+
+    @pytest.mark.parametrize(
+        ("pattern", "names"),
+        [
+            ("*.jpg", ["a1.jpg", "a2.jpg", "b1.jpg"]),
+            ("./a?.jpg", ["./a1.jpg", "./a2.jpg"]),
+            ("[!a]*.jpg", ["b1.jpg"]),
+            ("*.JPG", None),
+            (".h*.jpg", [".hidden.jpg"]),
+            ("*/a1.jpg", ["x/a1.jpg"]),
+            ("*/a[13].*", ["x/a1.jpg", "z/a3.png"]),
+            ("x/*/a1.jpg", ["x/y/a1.jpg"]),
+            ("x/y/*", ["x/y/a1.jpg", "x/y/notes.txt"]),
+            ("**/a1.jpg", ["a1.jpg", "x/a1.jpg", "x/y/a1.jpg"]),
+            ("**/y/**/a1.jpg", ["x/y/a1.jpg"]),
+            ("**/**/a3.*", ["z/a3.png"]),
+            ("x/**", ["x/a1.jpg", "x/y/a1.jpg", "x/y/notes.txt"]),
+            ("[xz]/**/*.png", ["z/a3.png"]),
+            ("[axz]*/", ["x/a1.jpg", "x/y/a1.jpg", "z/a3.png"]),
+            ("**/*.txt", ["notes.txt", "x/y/notes.txt"]),
+            ("missing/*.jpg", None),
+            ("a1.jpg/*", None),
+            ("[", None),
+            ("*\0", None),
+        ],
+    )
+    def test_a_pattern_finds_what_a_shell_would_find(self, pattern: str, names: list[str] | None) -> None:
+        found = list(expand([pattern]))
+        if names is None:
+            assert [target.name for target in found] == [pattern]
+            assert isinstance(found[0], BadTarget)
+            assert found[0].failure.kind == "not_found"
+        else:
+            assert found == [Target(name, "file", name) for name in names]
+
+    def test_an_absolute_pattern_gives_absolute_paths(self, here: Path) -> None:
+        assert only(f"{here}/b*") == Target(f"{here}/b1.jpg", "file", f"{here}/b1.jpg")
+
+    def test_a_folder_that_matches_is_searched_once(self) -> None:
+        assert [target.name for target in expand(["**/*"])] == [
+            "a1.jpg",
+            "a2.jpg",
+            "b1.jpg",
+            "empty",  # a failure, as if it had been typed
+            "notes.txt",
+            "x/a1.jpg",
+            "x/y/a1.jpg",
+            "x/y/notes.txt",
+            "z/a3.png",
+        ]
+
+    def test_a_pattern_without_a_match_says_so(self) -> None:
+        assert failure_of("q*.jpg") == Failure("not_found", "q*.jpg: no such file, and nothing matches it as a pattern")
+
+    def test_a_file_with_just_that_name_wins_over_the_pattern(self, here: Path) -> None:
+        (here / "a[12].jpg").touch()
+        assert only("a[12].jpg") == Target("a[12].jpg", "file", "a[12].jpg")
+
+    def test_a_circle_of_links_ends(self, here: Path) -> None:
+        (here / "x" / "up").symlink_to(here)
+        assert [target.name for target in expand(["x/**/b1.jpg"])] == ["x/up/b1.jpg"]
+        assert [target.name for target in expand(["x/*/b1.jpg"])] == ["x/up/b1.jpg"]

@@ -130,6 +130,9 @@ class _Session:
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.log_severity_level = _SEVERITY_FATAL
+        # Without VNNI, the fast kernels for uint8 times int8 overflow 16 bits: scores are off by up to 0.08. This takes
+        # exact ones there, and changes nothing on a processor with VNNI.
+        options.add_session_config_entry("session.x64quantprecision", "1")
         options.add_session_config_entry("session.load_model_format", "ONNX")  # not ORT's own, were the bytes that
         # Its exceptions have no ancestor in common but `Exception`. RuntimeError is what other C++ exceptions become,
         # and ValueError comes of names that are no UTF-8.

@@ -96,7 +96,7 @@ def _measure(
     loads: dict[tuple[str, int], list[float]],
     runs: dict[tuple[str, int], list[float]],
 ) -> None:
-    """One load and one run, warm. The weight cache is left out: it would serve one engine only."""
+    """One load and one run, warm."""
     loading, engine = _timed(lambda: engines.load(model.data, model.card, threads=threads))
     engine.run(pixels)
     running, _ = _timed(lambda: engine.run(pixels))

@@ -58,7 +58,7 @@ def pillows_own() -> set[str]:
 
 @pytest.fixture
 def warm(warm_cache: Path) -> tuple[str, ...]:
-    """A command line up to the picture; run once, so that the weight cache is there too."""
+    """A command line up to the picture."""
     arguments = ("classify", "--model", DEMO_MODEL, "--cache-dir", str(warm_cache), "--no-timing")
     modules_after(*arguments, str(PICTURES[0]))
     return arguments

@@ -22,7 +22,7 @@ from birdlite.models import bundle, catalog
 from birdlite.models.cache_dir import default_cache_dir
 from birdlite.models.card import Card
 from birdlite.models.store import entry_folder, remove
-from birdlite.run.classifier import WEIGHT_CACHE_FOLDER, Classifier
+from birdlite.run.classifier import Classifier
 from birdlite.settings import Settings
 
 ACTIONS = {
@@ -164,13 +164,8 @@ def _path(values: argparse.Namespace) -> int:
 
 
 def _remove(values: argparse.Namespace) -> int:
-    from birdlite.engines import weight_cache
-
-    card = catalog.find(values.name).card
+    catalog.find(values.name)
     gone = remove(values.cache_dir, values.name)
-    weight_cache.remove_all(
-        os.path.join(values.cache_dir, WEIGHT_CACHE_FOLDER), card.files[bundle.MODEL_FILES[card.format]].sha256
-    )
     log.info(f"{values.name} {'removed from' if gone else 'was not in'} {values.cache_dir}")
     return EXIT_OK
 

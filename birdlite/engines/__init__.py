@@ -39,14 +39,11 @@ def load(
     *,
     engine: EngineChoice = "auto",
     threads: int = 1,
-    weight_cache: str | None = None,
 ) -> Engine:
     """Make a model ready to run. May be called from several threads at once.
 
     `auto` is the fastest engine for the card's format that is installed. `threads` are those inside one engine, for
-    one picture. `weight_cache` is a folder in which LiteRT's packed weights are kept between runs, or None; it is made
-    if it is missing, and a folder that cannot be used costs nothing but the time that it would have saved. The engine
-    reads `model` where it is: keep it unchanged until `close`.
+    one picture. The engine reads `model` where it is: keep it unchanged until `close`.
 
     Raises:
         InvalidModel: the model is damaged, or its tensors are not those of the card.
@@ -59,7 +56,7 @@ def load(
             f"{card.name}: the engine {engine} runs {_RUNS[engine]} models, not {card.format}: use {able}"
         )
     try:
-        return _load(model, card, engine, threads, weight_cache)
+        return _load(model, card, engine, threads)
     except EngineMissing:
         raise
     except (InvalidModel, EngineError) as error:
@@ -91,7 +88,7 @@ def describe(model: ModelBytes, format: ModelFormat = "tflite") -> tuple[Tensor,
             raise missing from None
 
 
-def _load(model: ModelBytes, card: Card, engine: EngineChoice, threads: int, weight_cache: str | None) -> Engine:
+def _load(model: ModelBytes, card: Card, engine: EngineChoice, threads: int) -> Engine:
     if card.format == "onnx":
         from birdlite.engines import onnx_engine
 
@@ -103,7 +100,7 @@ def _load(model: ModelBytes, card: Card, engine: EngineChoice, threads: int, wei
     from birdlite.engines import litert
 
     try:
-        return litert.load(model, card, threads, weight_cache)
+        return litert.load(model, card, threads)
     except EngineMissing as missing:
         if engine == "litert":
             raise

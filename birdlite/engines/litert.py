@@ -17,8 +17,6 @@ from birdlite.models.card import Card, Tensor
 if TYPE_CHECKING:
     from birdlite.engines.interpreter import Runtime
 
-MODEL_FILE = "model.tflite"  # its name among the files of a card
-
 
 def preload() -> None:
     """Open the library, if there is one that can be used."""
@@ -46,22 +44,16 @@ def describe(model: ModelBytes) -> tuple[Tensor, Tensor]:
     return litert_capi.describe(library, model)
 
 
-def load(model: ModelBytes, card: Card, threads: int, weight_cache: str | None) -> Engine:
+def load(model: ModelBytes, card: Card, threads: int) -> Engine:
     """Make an engine on the model. See `engines.load`."""
-    path = library_file()
     try:
-        library = open_library(path)
+        library = open_library(library_file())
     except LibraryUnusable as why:
         runtime = _interpreter(why)
         from birdlite.engines import interpreter
 
         return interpreter.load(runtime, model, card, threads)
-    cache = None
-    if weight_cache is not None and path is not None and MODEL_FILE in card.files:
-        from birdlite.engines.weight_cache import WeightCache
-
-        cache = WeightCache(weight_cache, card.files[MODEL_FILE].sha256, path)
-    return litert_capi.load(library, model, card, threads, cache)
+    return litert_capi.load(library, model, card, threads)
 
 
 def _interpreter(why: LibraryUnusable) -> Runtime:

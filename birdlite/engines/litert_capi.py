@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from ctypes import byref
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from birdlite.engines import contract
 from birdlite.engines import litert_library as c
@@ -18,9 +18,6 @@ from birdlite.engines.base import ModelBytes, Pixels
 from birdlite.engines.native_stderr import Caught
 from birdlite.errors import EngineError, InvalidModel
 from birdlite.models.card import Card, Tensor
-
-if TYPE_CHECKING:
-    from birdlite.engines.weight_cache import WeightCache
 
 End = Literal["Input", "Output"]
 
@@ -48,8 +45,8 @@ def describe(library: ctypes.CDLL, model: ModelBytes) -> tuple[Tensor, Tensor]:
         handles.close()
 
 
-def load(library: ctypes.CDLL, model: ModelBytes, card: Card, threads: int, cache: WeightCache | None) -> CapiEngine:
-    """Make an engine on a model that is what its card says. `threads` are LiteRT's own, `cache` is None for none.
+def load(library: ctypes.CDLL, model: ModelBytes, card: Card, threads: int) -> CapiEngine:
+    """Make an engine on a model that is what its card says. `threads` are LiteRT's own.
 
     Raises:
         InvalidModel: it is no model, or not that one.
@@ -62,7 +59,7 @@ def load(library: ctypes.CDLL, model: ModelBytes, card: Card, threads: int, cach
             loaded = _Loaded(library, model, handles)
             output = loaded.tensor("Output")
             contract.check_model(loaded.tensor("Input"), output, card)
-            loaded.compile(threads, cache)
+            loaded.compile(threads)
             loaded.allocate(output)
             return CapiEngine(loaded, card.side, output)
     except _Refused as refusal:
@@ -227,21 +224,9 @@ class _Loaded:
             raise InvalidModel(f"the {end.lower()} of the model has no fixed number of dimensions")
         return kind
 
-    def compile(self, threads: int, cache: WeightCache | None) -> None:
-        """Pack the weights for this CPU, or take them from the cache."""
-        file = cache.open() if cache is not None else None
-        try:
-            settings = f"num_threads = {threads}\n"
-            if file is not None:
-                settings += f'weight_cache_file_path = "{file.path}"\n'
-            self._compile(ctypes.create_string_buffer(settings.encode()))
-            if file is not None:
-                file.keep()
-        finally:
-            if file is not None:
-                file.close()
-
-    def _compile(self, settings: ctypes.Array[ctypes.c_char]) -> None:
+    def compile(self, threads: int) -> None:
+        """Pack the weights for this CPU."""
+        settings = ctypes.create_string_buffer(f"num_threads = {threads}\n".encode())
         library, options, cpu_options = self.library, ctypes.c_void_p(), ctypes.c_void_p()
         _check(library.LiteRtCreateOptions(byref(options)), "make options")
         try:

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from birdlite.http.fetcher import Fetcher
     from birdlite.storage.store import Storage
 
-WEIGHT_CACHE_FOLDER = "xnnpack"  # under the cache
-
 
 class Classifier:
     """Classifies pictures with one model. Use it from one thread at a time; it makes its own threads inside.
@@ -213,11 +211,8 @@ class Classifier:
     def _load_engine(self, model: Model, threads: int = 1) -> Engine:
         with self._timeline.span("imports"):
             engines.preload(model.card.format)
-        folder = None if self._cache_dir is None else os.path.join(self._cache_dir, WEIGHT_CACHE_FOLDER)
         with self._timeline.span("model load"):
-            return engines.load(
-                model.data, model.card, engine=self._settings.engine, threads=threads, weight_cache=folder
-            )
+            return engines.load(model.data, model.card, engine=self._settings.engine, threads=threads)
 
 
 def _make_int8(model: ModelBytes) -> bytes:

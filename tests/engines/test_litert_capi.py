@@ -112,14 +112,13 @@ refused = {
     "wrong card": tiny_models.model(classes=6),
     "cannot run": tiny_models.model(custom_op="Nonsense"),
 }
-cache = sys.argv[2] or None
 
 def once():
     if sys.argv[1] == "describe":
         engines.describe(sound)
         return
     try:
-        engine = engines.load(refused[sys.argv[1]], card, weight_cache=cache)
+        engine = engines.load(refused[sys.argv[1]], card)
     except BirdliteError:
         return
     engine.run(bytes(192))
@@ -140,9 +139,8 @@ print(after[0] - before[0], after[1] - before[1])
 
 
 @pytest.mark.parametrize("what", ["load", "describe", "garbage", "wrong card", "cannot run"])
-@pytest.mark.parametrize("cached", [False, True])
-def test_nothing_is_left_of_engines_that_were_closed_or_refused(tmp_path: Path, what: str, cached: bool) -> None:
-    done = python(LEAKS, what, tmp_path / "cache" if cached else "")
+def test_nothing_is_left_of_engines_that_were_closed_or_refused(what: str) -> None:
+    done = python(LEAKS, what)
     assert done.stderr == ""
     files, memory = map(int, done.stdout.split())
     assert files == 0
@@ -191,7 +189,7 @@ MAKES = {
 
 
 def load_with(library: Library) -> litert_capi.CapiEngine:
-    return litert_capi.load(cast(ctypes.CDLL, library), tiny_models.model(), tiny_models.card(), 1, None)
+    return litert_capi.load(cast(ctypes.CDLL, library), tiny_models.model(), tiny_models.card(), 1)
 
 
 def test_handles_are_released_in_the_reverse_of_their_order() -> None:
@@ -283,15 +281,14 @@ def test_litert_would_print_a_line_if_it_were_not_caught() -> None:
     assert python(code).stderr == "INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n"
 
 
-def test_closed_standard_streams_do_not_matter(model_file: Path, tmp_path: Path) -> None:
+def test_closed_standard_streams_do_not_matter() -> None:
     code = (
         "import os; [os.close(n) for n in (0, 1, 2)]\n"
         "from birdlite import engines; from tests import tiny_models as t\n"
-        "engine = engines.load(t.model(), t.card(), weight_cache=__import__('sys').argv[1])\n"
+        "engine = engines.load(t.model(), t.card())\n"
         "row = engine.run(t.picture(255, 200, 100)); engine.close(); os._exit(row != [t.scores(255, 200, 100)])"
     )
-    for _ in range(2):  # builds the cache of weights, then uses it
-        assert python(code, tmp_path / "cache").returncode == 0
+    assert python(code).returncode == 0
 
 
 @pytest.mark.parametrize("kind", ["uint8", "float32"])

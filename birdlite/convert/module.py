@@ -25,8 +25,7 @@ from birdlite.http.fetcher import Fetcher
 from birdlite.models.bundle import CARD_FILE
 from birdlite.models.cache_dir import default_cache_dir
 from birdlite.models.catalog import BIRDS_PAGE, CATALOG, DEFAULT_MODEL, find
-from birdlite.models.labels import Labels
-from birdlite.models.open import read_label_file
+from birdlite.models.labels import Labels, read_label_file
 from birdlite.models.store import Store
 from birdlite.settings import Settings
 from birdlite.timing import Timeline
@@ -152,7 +151,7 @@ def _count_classes(graph: Graph) -> int:
 
 def _store(settings: Settings, fetcher: Fetcher) -> Store:
     cache = None if settings.no_cache else settings.cache_dir or default_cache_dir()
-    return Store(cache, fetcher.get, offline=settings.fetch.offline, timeline=Timeline())
+    return Store(cache, fetcher, offline=settings.fetch.offline, timeline=Timeline())
 
 
 def _labels(source: str, path: str | None, classes: int, store: Store) -> tuple[Labels, bool]:

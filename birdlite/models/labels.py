@@ -93,3 +93,22 @@ def _text(data: bytes, what: str) -> str:
         return data.removeprefix(b"\xef\xbb\xbf").decode()  # a byte order mark, as spreadsheets write it
     except UnicodeDecodeError as error:
         raise InvalidModel(f"{what}: not UTF-8 (byte {error.start})") from None
+
+
+def read_label_file(path: str, classes: int) -> Labels:
+    """The label map in a file of the user's.
+
+    Raises:
+        InvalidModel: it cannot be read, or does not fit a model with so many classes.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(LABELS_MAX_BYTES + 1)
+    except OSError as error:
+        raise InvalidModel(f"{path}: {error.strerror}") from None
+    if len(data) > LABELS_MAX_BYTES:
+        raise InvalidModel(f"{path}: larger than a label map can be")
+    try:
+        return read_labels(data, None, classes)
+    except InvalidModel as error:
+        raise InvalidModel(f"{path}: {error}") from None

@@ -19,8 +19,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from birdlite import log
 from birdlite.errors import BirdliteError, InvalidModel, ModelUnavailable, OutputError, PictureError
@@ -39,38 +38,25 @@ PACKED_SPARE_BYTES = 1024 * 1024  # what an archive may be larger than the file 
 DOWNLOAD_SECONDS = 600.0  # for one file of a model, retries included: 4 MB at 64 kbit/s
 
 
-class Download(Protocol):
-    """How the store gets bytes."""
+class Downloads(Protocol):
+    """Where the store gets bytes from: a `Fetcher`, or what has one."""
 
-    def __call__(self, url: str, *, max_bytes: int, timeout: float) -> bytes | bytearray:
-        """The body of `url`.
+    def get(self, url: str, *, max_bytes: int, timeout: float) -> bytes | bytearray:
+        """The body of `url`, in at most `timeout` s.
 
         Raises:
-            PictureError: it cannot be had.
+            PictureError: it could not be downloaded.
         """
-
-
-MakeInt8: TypeAlias = "Callable[[ModelBytes], bytes]"
-"""How the store gets an int8 model from a uint8 one: `convert.tflite_to_int8`."""
 
 
 class Store:
     """Models by catalogue entry. One run uses one store; a store opens one entry."""
 
-    def __init__(
-        self,
-        folder: str | None,
-        download: Download,
-        *,
-        offline: bool,
-        timeline: Timeline,
-        make_int8: MakeInt8 | None = None,
-    ) -> None:
+    def __init__(self, folder: str | None, downloads: Downloads, *, offline: bool, timeline: Timeline) -> None:
         self._folder = folder  # the cache's folder, or None for no cache at all
-        self._download = download
+        self._downloads = downloads
         self._offline = offline
         self._timeline = timeline
-        self._make_int8 = make_int8  # None for a caller that opens published models only
         self._writer: threading.Thread | None = None
 
     def open(self, entry: Entry) -> Model:
@@ -173,9 +159,7 @@ class Store:
 
     def _make(self, entry: Entry, source: Entry, have: dict[str, ModelBytes]) -> dict[str, ModelBytes]:
         """Make the other files of the entry of those of its source, which is opened, and so kept, like any model."""
-        if self._make_int8 is None:
-            raise ModelUnavailable(f"{entry.card.name} is made from {source.card.name}, which cannot be done here")
-        store = Store(self._folder, self._download, offline=self._offline, timeline=self._timeline)
+        store = Store(self._folder, self._downloads, offline=self._offline, timeline=self._timeline)
         try:
             model, files = store._open(source)
         finally:
@@ -184,7 +168,9 @@ class Store:
         if name not in have:
             log.info(f"making {entry.card.name} from {source.card.name}")
             with self._timeline.span("model load"):
-                files[name] = self._make_int8(model.data)
+                from birdlite.tflite.requantize import tflite_to_int8
+
+                files[name] = tflite_to_int8(bytes(model.data)).model
         made = {name: files[name] for name in entry.card.files if name not in have}
         for name, data in made.items():
             wrong = problem(data, entry.card.files[name])
@@ -239,7 +225,7 @@ class Store:
             InvalidModel: it answered with the wrong one.
         """
         spare = PACKED_SPARE_BYTES if source.member else 0
-        data: ModelBytes = self._download(source.url, max_bytes=fact.bytes + spare, timeout=DOWNLOAD_SECONDS)
+        data: ModelBytes = self._downloads.get(source.url, max_bytes=fact.bytes + spare, timeout=DOWNLOAD_SECONDS)
         if source.member:
             from birdlite.models.archive import member_of
 

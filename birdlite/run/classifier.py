@@ -13,29 +13,21 @@ The CLI uses it like any Python program does:
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from birdlite import engines, log
 from birdlite.engines.base import Engine
-from birdlite.http.settings import DEFAULTS
-from birdlite.models.cache_dir import default_cache_dir
-from birdlite.models.card import ModelBytes
-from birdlite.models.catalog import CATALOG
 from birdlite.models.model import Model
-from birdlite.models.open import check_labels, open_model
-from birdlite.models.store import Store
 from birdlite.results import Result
 from birdlite.run.engine_pool import EnginePool
+from birdlite.run.model_loader import ModelLoader
 from birdlite.run.pipeline import Pipeline
+from birdlite.run.remote import Remote
 from birdlite.settings import Settings
-from birdlite.storage.address import is_storage
 from birdlite.targets.expand import BadTarget, Target, expand, single
 from birdlite.timing import Timeline
 
 if TYPE_CHECKING:
-    from birdlite.http.fetcher import Fetcher
     from birdlite.storage.store import Storage
 
 
@@ -53,32 +45,16 @@ class Classifier:
         timeline: Timeline | None = None,
         storage: Storage | None = None,
     ) -> None:
-        """`timeline` is where the time is noted; `storage` has buckets that the caller has open already."""
+        """`timeline` is where the time is noted; `storage` has buckets that the caller has open already.
+
+        Raises:
+            UsageError: the settings make no sense.
+        """
         self._settings = settings or Settings()
         self._timeline = timeline or Timeline()
-        self._given_storage = storage
-        self._cancelled = threading.Event()
-        self._closed = False
-        self._fetching = threading.Lock()  # around the three below
-        self._fetcher: Fetcher | None = None
-        self._connected: set[str] = set()  # the clients that are ready
-        check_labels(self._settings.model, self._settings.labels)
-        if self._settings.fetch != DEFAULTS:
-            with self._timeline.span("imports"):
-                self._make_fetcher()  # what makes no sense is told before anything runs
-        self._cache_dir = None if self._settings.no_cache else self._settings.cache_dir or default_cache_dir()
-        if self._cache_dir is None and not self._settings.no_cache:
-            log.warning("this user has no home for a cache; keeping the model in memory (--cache-dir names a place)")
-        self._store = Store(
-            self._cache_dir,
-            self._download_model,
-            offline=self._settings.fetch.offline,
-            timeline=self._timeline,
-            make_int8=_make_int8,
-        )
-        entry = CATALOG.get(self._settings.model)
-        side = None if entry is None else entry.card.side
-        self._engines = EnginePool(self._open_model, self._load_engine, self._preload_engine, side=side)
+        self._remote = Remote(self._settings.fetch, self._timeline, storage)
+        self._loader = ModelLoader(self._settings, self._remote, self._timeline)
+        self._engines = EnginePool(self._loader)
         self._run: Pipeline | None = None
 
     @property
@@ -86,7 +62,7 @@ class Classifier:
         """The model, opened if it is not yet.
 
         Raises:
-            ModelError: it cannot be had, or is not what it must be.
+            ModelError: there is no such model, it cannot be downloaded, or it is damaged.
         """
         return self._engines.model
 
@@ -102,7 +78,7 @@ class Classifier:
             ModelError: there is no model.
             EngineError: no runtime can run it.
         """
-        return self._load_engine(self.model, threads)
+        return self._loader.load(self.model, threads)
 
     def classify(self, target: str | os.PathLike[str]) -> Result:
         """The answer for one URL or file. A failure of the picture is a value in the result.
@@ -122,101 +98,33 @@ class Classifier:
             EngineError: no runtime can run it.
         """
         names = (os.fspath(target) for target in targets)
-        return self.stream(expand(names, storage=self._storage))
+        return self.stream(expand(names, storage=self._remote.storage))
 
     def stream(self, targets: Iterable[Target | BadTarget]) -> Generator[Result, None, None]:
         """Answers for targets that are expanded already. The run ends when the iterator is closed or exhausted."""
-        self._cancelled.clear()
-        self._run = Pipeline(
-            self._engines,
-            fetch=self._fetch_picture,
-            connect=self._connect,
-            settings=self._settings,
-            timeline=self._timeline,
-        )
+        self._remote.begin()
+        self._run = Pipeline(self._engines, self._remote, self._settings, self._timeline)
         return self._run.run(targets)
+
+    @property
+    def total(self) -> int | None:
+        """How many targets the run has, once its list was read to the end."""
+        return None if self._run is None else self._run.total
 
     def cancel(self) -> None:
         """End the run soon; may be called from a signal handler or another thread."""
-        self._cancelled.set()
+        self._remote.cancel()
         if self._run is not None:
             self._run.cancel()
 
     def close(self) -> None:
         """Finish writing to the cache, release engines and connections."""
-        self._store.close()
+        self._loader.close()
         self._engines.close()
-        with self._fetching:
-            self._closed = True
-            if self._fetcher is not None:
-                self._fetcher.close()
+        self._remote.close()
 
     def __enter__(self) -> Classifier:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-    @property
-    def _storage(self) -> Storage:
-        if self._given_storage is None:
-            from birdlite.storage.store import Storage
-
-            self._given_storage = Storage(self._settings.fetch)
-        return self._given_storage
-
-    def _connect(self, location: str) -> None:
-        """Get the client ready that `location` needs. The first thread to need it does so, the others wait."""
-        kind = "storage" if is_storage(location) else "http"
-        if kind in self._connected:
-            return
-        with self._fetching:
-            if kind not in self._connected:
-                with self._timeline.span("imports"):
-                    (self._storage if kind == "storage" else self._make_fetcher()).preload()
-                self._connected.add(kind)
-
-    def _make_fetcher(self) -> Fetcher:
-        """Import what fetching takes, which a run on local files does without."""
-        if self._fetcher is None:
-            from birdlite.http.fetcher import Fetcher
-
-            self._fetcher = Fetcher(self._settings.fetch, self._cancelled)
-            if self._closed:
-                self._fetcher.close()
-        return self._fetcher
-
-    def _fetch_picture(self, location: str) -> bytes:
-        if is_storage(location):
-            return self._storage.fetch(location, (self._cancelled,))
-        return self._fetch(location)
-
-    def _fetch(self, url: str, *, max_bytes: int | None = None, timeout: float | None = None) -> bytes:
-        return self._make_fetcher().get(url, max_bytes=max_bytes, timeout=timeout)
-
-    def _download_model(self, url: str, *, max_bytes: int, timeout: float) -> bytes:
-        self._connect(url)
-        with self._timeline.span("model fetch"):
-            return self._fetch(url, max_bytes=max_bytes, timeout=timeout)
-
-    def _open_model(self) -> Model:
-        return open_model(self._settings.model, self._settings.labels, self._store, self._timeline, engines.describe)
-
-    def _preload_engine(self) -> None:
-        entry = CATALOG.get(self._settings.model)  # of other models the format is not known yet
-        if entry is not None and self._settings.engine == "auto":
-            with self._timeline.span("imports"):
-                engines.preload(entry.card.format)
-
-    def _load_engine(self, model: Model, threads: int = 1) -> Engine:
-        with self._timeline.span("imports"):
-            engines.preload(model.card.format)
-        with self._timeline.span("model load"):
-            return engines.load(model.data, model.card, engine=self._settings.engine, threads=threads)
-
-
-def _make_int8(model: ModelBytes) -> bytes:
-    """The first use of a model that is made of another one; every later one finds it in the cache."""
-    from birdlite.tflite.requantize import tflite_to_int8
-
-    return tflite_to_int8(bytes(model)).model

@@ -8,27 +8,34 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from birdlite.engines.base import Engine
 from birdlite.models.model import Model
 
 
+class Loader(Protocol):
+    """Where models and engines come from: a `ModelLoader`."""
+
+    @property
+    def side(self) -> int | None:
+        """The model's side in px, if it is known before the model is open."""
+
+    def preload(self) -> None:
+        """Do what can be done before the model is open."""
+
+    def open(self) -> Model:
+        """The model, verified."""
+
+    def load(self, model: Model) -> Engine:
+        """An engine on it for one thread."""
+
+
 class EnginePool:
     """Engines on one model, made when they are first wanted."""
 
-    def __init__(
-        self,
-        open_model: Callable[[], Model],
-        load: Callable[[Model], Engine],
-        preload: Callable[[], None] | None = None,
-        *,
-        side: int | None = None,
-    ) -> None:
-        """`preload` imports what `load` takes, and `side` is the model's in px, if known before the model is open."""
-        self._open_model = open_model
-        self._load = load
-        self._preload = preload
-        self._side = side
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
         self._opening = threading.Lock()
         self._lock = threading.Lock()  # around the idle engines only: `close` must not wait for a download
         self._model: Model | None = None
@@ -44,13 +51,13 @@ class EnginePool:
         """
         with self._opening:
             if self._model is None:
-                self._model = self._open_model()
+                self._model = self._loader.open()
             return self._model
 
     @property
     def early_side(self) -> int | None:
         """The model's side in px while there is no engine yet, if it is known: pictures can be decoded meanwhile."""
-        return None if self._name else self._side
+        return None if self._name else self._loader.side
 
     @property
     def engine_name(self) -> str:
@@ -59,8 +66,7 @@ class EnginePool:
 
     def preload(self) -> None:
         """Do what can be done before the model is open. For a thread that has nothing better to do."""
-        if self._preload is not None:
-            self._preload()
+        self._loader.preload()
 
     def begin(self, failed: Callable[[BaseException], None]) -> Loading:
         """Get an engine for the calling thread alone, some time soon. `failed` is told at once if there is none."""
@@ -77,7 +83,7 @@ class EnginePool:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        engine = self._load(model)
+        engine = self._loader.load(model)
         self._name = engine.name
         return engine
 

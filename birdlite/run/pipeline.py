@@ -6,13 +6,13 @@
 - The **feeder** walks the targets lazily. It takes a slot for each picture under way, so that a million targets do not
   become a million open downloads; and it stays at most `WINDOW` pictures ahead of what the caller has been given, so
   that results do not pile up without bound behind one slow download.
-- **Downloaders** are hired as URLs come, at most `downloads`; **workers** as pictures come, at most `workers`. The
+- **Downloaders** are started as URLs come, at most `downloads`; **workers** as pictures come, at most `workers`. The
   first worker is there from the start: its engine loads while the first bytes are on their way.
 - Each worker has an engine of its own, and decodes its first picture while that is being loaded; pictures that arrive
   before the model does are decoded by their downloaders. ctypes and Pillow release the GIL, so workers really run side
   by side.
 - The **caller's thread** prepares what all will need, the network first; then it puts results in order and hands them
-  out. Everything reaches it through one queue, the wish to stop included: `cancel` may be called from any thread and
+  out. Everything reaches it through one queue, the request to stop included: `cancel` may be called from any thread and
   from a signal handler.
 
 All threads are daemons: an interrupted run does not wait for a server that never answers.
@@ -23,6 +23,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from queue import Empty, SimpleQueue
+from typing import Protocol
 
 from birdlite import local_file
 from birdlite.errors import PictureError
@@ -31,14 +32,14 @@ from birdlite.namedtuple import NamedTuple
 from birdlite.results import Failure, ImageInfo, Prediction, Result, Times
 from birdlite.run.engine_pool import EnginePool, Loading, NoEngine
 from birdlite.run.ranking import top_k
-from birdlite.run.worker_pool import Crew
+from birdlite.run.worker_pool import WorkerPool
 from birdlite.settings import Settings
 from birdlite.targets.expand import BadTarget, Target
 from birdlite.timing import Timeline, clock
 
 WINDOW = 1024  # pictures that may be ahead of the one whose turn it is: their results take about 1 MB
 WAKE_S = 0.5  # between two looks at whether a signal has come
-FAREWELL = 0.4  # s to wait for each crew at the end of a run; it is idle by then, unless the run was interrupted
+STOP_S = 0.4  # to wait for each worker pool at the end of a run: it is idle by then, unless the run was interrupted
 
 
 class Job:
@@ -77,7 +78,21 @@ class _Fatal(NamedTuple):
 
 
 class _Stop:
-    """Somebody called `cancel`."""
+    """`cancel` was called."""
+
+
+class Source(Protocol):
+    """Where pictures come from that are not files: a `Remote`."""
+
+    def connect(self, location: str) -> None:
+        """Import the client that `location` needs; may be called again."""
+
+    def read(self, location: str) -> bytes:
+        """The bytes at a URL.
+
+        Raises:
+            PictureError: it cannot be read.
+        """
 
 
 class Pipeline:
@@ -86,27 +101,25 @@ class Pipeline:
     def __init__(
         self,
         engines: EnginePool,
-        *,
-        fetch: Callable[[str], bytes],
-        connect: Callable[[str], None],
+        remote: Source,
         settings: Settings,
         timeline: Timeline,
     ) -> None:
-        """Prepare a run: `fetch` gives the bytes of a URL, `connect` gets ready for such and may be called again."""
+        """Prepare a run. `remote` is where pictures come from that are not files."""
         self._engines = engines
-        self._fetch = fetch
-        self._connect = connect
+        self._remote = remote
         self._settings = settings
         self._timeline = timeline
         self._inbox: SimpleQueue[Result | _First | _End | _Fatal | _Stop] = SimpleQueue()
-        self._downloaders: Crew[Job] = Crew("birdlite-fetch", settings.fetch.downloads, self._download)
-        self._workers: Crew[Job] = Crew("birdlite-classify", settings.threads, self._classify)
+        self._downloaders: WorkerPool[Job] = WorkerPool("birdlite-fetch", settings.fetch.downloads, self._download)
+        self._workers: WorkerPool[Job] = WorkerPool("birdlite-classify", settings.threads, self._classify)
         self._slots = threading.Semaphore(settings.fetch.downloads + 2 * settings.threads)
         self._window = threading.Semaphore(WINDOW)
         self._early = threading.Semaphore(settings.threads)  # pictures that downloaders decode at once
         self._decoder_ready = threading.Event()  # the caller's thread imports it while workers load their engines
         self._under_way: dict[int, Job] = {}  # begun, and their results not yet with the caller's thread
         self._over = False
+        self.total: int | None = None  # targets of the run, once its list was read to the end
 
     def cancel(self) -> None:
         """Stop soon: finished pictures are still handed out, those under way become `cancelled`."""
@@ -120,7 +133,7 @@ class Pipeline:
             BirdliteError: nothing can run: no model, no engine, an unreadable list.
         """
         with self._timeline.span("threads"):  # the first ones take a virtual machine milliseconds
-            self._workers.hire_one()
+            self._workers.start_one()
             threading.Thread(target=self._feed, args=(targets,), name="birdlite-feed", daemon=True).start()
         try:
             yield from self._collect()
@@ -128,8 +141,8 @@ class Pipeline:
             self._over = True
             self._slots.release()  # the feeder may be waiting for either
             self._window.release()
-            self._downloaders.dismiss(patience=FAREWELL)
-            self._workers.dismiss(patience=FAREWELL)
+            self._downloaders.stop(timeout=STOP_S)
+            self._workers.stop(timeout=STOP_S)
 
     # The caller's thread
 
@@ -167,7 +180,7 @@ class Pipeline:
     def _prepare(self, remote: str | None) -> None:
         """Import what the first picture will need, while the first worker loads the engine: the network first."""
         if remote is not None:
-            self._connect(remote)
+            self._remote.connect(remote)
         with self._timeline.span("imports"):
             picture.preload()
         self._decoder_ready.set()
@@ -199,6 +212,7 @@ class Pipeline:
                     return
                 self._send(count, target)
                 count += 1
+            self.total = count
             self._inbox.put(_End(count))
         except BaseException as error:  # noqa: BLE001 - handed over whole to the caller's thread, which raises it
             self._inbox.put(_Fatal(error))
@@ -249,7 +263,7 @@ class Pipeline:
 
     def _fetch_remote(self, job: Job) -> None:
         """Fetch; and while the model is still on its way, with processors idle, decode."""
-        self._connect(job.target.location)
+        self._remote.connect(job.target.location)
         self._fetch_bytes(job)
         side = self._engines.early_side
         if side is not None and self._early.acquire(blocking=False):
@@ -261,7 +275,7 @@ class Pipeline:
     def _fetch_bytes(self, job: Job) -> None:
         with self._timeline.span("image fetch", job.index) as span:
             if job.target.kind != "file":
-                job.data = self._fetch(job.target.location)
+                job.data = self._remote.read(job.target.location)
             else:
                 job.data = local_file.read(job.target.location, self._settings.fetch.max_bytes)
         job.fetch_ms = span.ms

@@ -1,4 +1,4 @@
-"""Threads that share one queue and are hired only as work comes. The pipeline has two: downloaders and workers."""
+"""Threads that share one queue and are started only as work comes. The pipeline has two: downloaders and workers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from birdlite.timing import clock
 Work = TypeVar("Work")
 
 
-class Crew(Generic[Work]):
+class WorkerPool(Generic[Work]):
     """At most `limit` daemon threads, each running `body` over the jobs that it gets.
 
-    A new thread is hired when a job comes and no thread is free to take it; a thread that is still preparing
+    A new thread starts when a job comes and no thread is free to take it; a thread that is still preparing
     (loading its engine) counts as free, so one picture never makes two threads prepare.
     """
 
@@ -28,35 +28,35 @@ class Crew(Generic[Work]):
         self._threads: list[threading.Thread] = []
         self._free = 0
         self._queued = 0
-        self._dismissed = False
+        self._stopped = False
 
     def put(self, job: Work) -> None:
-        """Queue a job, and hire somebody for it if need be. After `dismiss` there is nobody to do it: it is dropped."""
+        """Queue a job, and start a thread for it if none is free. After `stop`, jobs are dropped."""
         with self._lock:
-            if self._dismissed:
+            if self._stopped:
                 return
             self._queued += 1
             self._queue.put(job)
             if self._queued > self._free and len(self._threads) < self._limit:
-                self._hire()
+                self._start()
 
-    def hire_one(self) -> None:
+    def start_one(self) -> None:
         """Start the first thread before there is work, so that it can prepare."""
         with self._lock:
-            self._hire()
+            self._start()
 
-    def dismiss(self, *, patience: float) -> None:
-        """Let the threads go when the queue is empty, and wait for them up to `patience` s in all."""
-        until = clock() + patience
+    def stop(self, *, timeout: float) -> None:
+        """End the threads when the queue is empty, and wait for them up to `timeout` s in all."""
+        until = clock() + timeout
         with self._lock:
-            self._dismissed = True
+            self._stopped = True
             threads = list(self._threads)
         for _ in threads:
             self._queue.put(None)
         for thread in threads:
             thread.join(max(0.0, until - clock()))
 
-    def _hire(self) -> None:
+    def _start(self) -> None:
         self._free += 1
         name = f"{self._name}-{len(self._threads)}"
         thread = threading.Thread(target=self._body, args=(self._jobs(),), name=name, daemon=True)

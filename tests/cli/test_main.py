@@ -267,7 +267,7 @@ def test_a_bare_model_file_without_labels_says_which_option_is_missing(run: Run)
     code, _, err = run("classify", "--model", MODEL, PICTURES[0])
 
     assert code == 2
-    assert "say with --labels which label map belongs to it" in err
+    assert "name its label map with --labels" in err
 
 
 def test_labels_of_another_model_are_refused(run: Run, tmp_path: Path) -> None:
@@ -315,12 +315,12 @@ def test_a_user_without_a_home_gets_a_warning_and_answers(
 ) -> None:
     origin.serve_folder("/demo.birdlite.invalid", Path(FOLDER))
     monkeypatch.delenv("BIRDLITE_CACHE_DIR")
-    monkeypatch.setattr("birdlite.run.classifier.default_cache_dir", lambda: None)
+    monkeypatch.setattr("birdlite.run.model_loader.default_cache_dir", lambda: None)
     monkeypatch.setattr("birdlite.cli.model.default_cache_dir", lambda: None)
 
     code, _, err = run("classify", "--mirror", origin.base, PICTURES[0])
     assert code == 0
-    assert "birdlite: warning: this user has no home for a cache" in err
+    assert "birdlite: warning: this user has no home folder for a cache" in err
 
     assert run("model", "list")[::2] == (
         2,

@@ -12,6 +12,7 @@ import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,9 +21,10 @@ from birdlite import log
 from birdlite.errors import InvalidModel, ModelUnavailable, PictureError
 from birdlite.http.fetcher import Fetcher, FetchSettings
 from birdlite.models.bundle import read_card
-from birdlite.models.card import Card, FileFact, ModelBytes, Tensor
+from birdlite.models.card import Card, FileFact, Tensor
 from birdlite.models.catalog import Entry, Source
 from birdlite.models.store import Store, look_up, remove, write_file
+from birdlite.tflite import requantize
 from birdlite.timing import Timeline
 from tests.origin import Origin
 
@@ -70,7 +72,7 @@ def make_store() -> Iterator[Callable[..., Store]]:
     def make(cache: Path | None, *, offline: bool = False) -> Store:
         fetcher = Fetcher(FetchSettings(offline=offline, retries=0))
         fetchers.append(fetcher)
-        return Store(None if cache is None else str(cache), fetcher.get, offline=offline, timeline=Timeline())
+        return Store(None if cache is None else str(cache), fetcher, offline=offline, timeline=Timeline())
 
     yield make
     for fetcher in fetchers:
@@ -322,7 +324,7 @@ from birdlite.http.fetcher import Fetcher
 from birdlite.models.store import Store
 from birdlite.timing import Timeline
 from tests.models.test_store import entry_at
-Store(sys.argv[1], Fetcher().get, offline=False, timeline=Timeline()).open(entry_at(sys.argv[2]))
+Store(sys.argv[1], Fetcher(), offline=False, timeline=Timeline()).open(entry_at(sys.argv[2]))
 """
     process = subprocess.Popen([sys.executable, "-c", code, str(cache), origin.base], cwd=Path(__file__).parents[2])
     origin.wait_for(1, "/model.tflite")
@@ -377,12 +379,13 @@ def test_a_failed_download_lets_the_next_one_in(
 def test_a_cancelled_download_is_cancelled_and_not_tried_elsewhere(cache: Path, entry: Entry) -> None:
     asked: list[str] = []
 
-    def cancelled(url: str, *, max_bytes: int, timeout: float) -> bytes:
-        asked.append(url)
-        raise PictureError("cancelled", "called off")
+    class Cancelled:
+        def get(self, url: str, *, max_bytes: int, timeout: float) -> bytes:
+            asked.append(url)
+            raise PictureError("cancelled", "called off")
 
     twice = {name: sources * 2 for name, sources in entry.sources.items()}
-    store = Store(str(cache), cancelled, offline=False, timeline=Timeline())
+    store = Store(str(cache), Cancelled(), offline=False, timeline=Timeline())
 
     with pytest.raises(PictureError) as caught:
         store.open(entry._replace(sources=twice))
@@ -433,22 +436,23 @@ def made_entry(entry: Entry) -> Entry:
     return Entry(entry.card._replace(name="eipgam", files=files), "a magpie backwards", {}, made_from=entry)
 
 
-def making(store: Store, turned: list[int]) -> Store:
-    """The store, able to turn a model around; `turned` gets the size of each."""
+@pytest.fixture
+def turned(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Models are made by turning their bytes around; the sizes of those that were."""
+    sizes: list[int] = []
 
-    def turn(model: ModelBytes) -> bytes:
-        turned.append(len(model))
-        return bytes(model)[::-1]
+    def turn(model: bytes) -> SimpleNamespace:
+        sizes.append(len(model))
+        return SimpleNamespace(model=model[::-1])
 
-    store._make_int8 = turn
-    return store
+    monkeypatch.setattr(requantize, "tflite_to_int8", turn)
+    return sizes
 
 
 def test_a_model_that_is_made_of_another_fetches_that_and_keeps_both(
-    make_store: MakeStore, cache: Path, made_entry: Entry, origin: Origin
+    make_store: MakeStore, cache: Path, made_entry: Entry, origin: Origin, turned: list[int]
 ) -> None:
-    turned: list[int] = []
-    store = making(make_store(cache), turned)
+    store = make_store(cache)
     model = store.open(made_entry)
     store.close()
 
@@ -458,26 +462,28 @@ def test_a_model_that_is_made_of_another_fetches_that_and_keeps_both(
     assert read_card(str(cache / "models" / "eipgam")) == made_entry.card
     assert [origin.hits(f"/{name}") for name in CONTENTS] == [1, 1, 1]
 
-    again = making(make_store(cache, offline=True), turned).open(made_entry)
+    again = make_store(cache, offline=True).open(made_entry)
     assert bytes(again.data) == MODEL[::-1]
     assert turned == [len(MODEL)]
 
 
 def test_offline_it_is_made_if_the_other_is_in_the_cache(
-    make_store: MakeStore, cache: Path, entry: Entry, made_entry: Entry
+    make_store: MakeStore, cache: Path, entry: Entry, made_entry: Entry, turned: list[int]
 ) -> None:
     with pytest.raises(ModelUnavailable, match=r"magpie is not in the cache .*--offline forbids fetching it"):
-        making(make_store(cache, offline=True), []).open(made_entry)
+        make_store(cache, offline=True).open(made_entry)
 
     fill(make_store, cache, entry)
-    store = making(make_store(cache, offline=True), [])
+    store = make_store(cache, offline=True)
     assert bytes(store.open(made_entry).data) == MODEL[::-1]
     store.close()
     assert look_up(str(cache), made_entry)[1] == {}
 
 
-def test_without_a_cache_it_is_made_in_memory(make_store: MakeStore, tmp_path: Path, made_entry: Entry) -> None:
-    store = making(make_store(None), [])
+def test_without_a_cache_it_is_made_in_memory(
+    make_store: MakeStore, tmp_path: Path, made_entry: Entry, turned: list[int]
+) -> None:
+    store = make_store(None)
     model = store.open(made_entry)
     store.close()
 
@@ -486,30 +492,35 @@ def test_without_a_cache_it_is_made_in_memory(make_store: MakeStore, tmp_path: P
 
 
 def test_what_does_not_come_out_as_the_catalogue_says_is_neither_used_nor_kept(
-    make_store: MakeStore, cache: Path, made_entry: Entry
+    make_store: MakeStore, cache: Path, made_entry: Entry, turned: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = make_store(cache)
-    store._make_int8 = lambda model: bytes(model)
-
-    with pytest.raises(InvalidModel, match=r"eipgam: model\.tflite as it was made here has sha256"):
-        store.open(made_entry)
+    with monkeypatch.context() as patch:
+        patch.setattr(requantize, "tflite_to_int8", lambda model: SimpleNamespace(model=model))
+        with pytest.raises(InvalidModel, match=r"eipgam: model\.tflite as it was made here has sha256"):
+            store.open(made_entry)
     store.close()
 
     assert files_in(cache / "models" / "eipgam") == set()
-    assert bytes(making(make_store(cache), []).open(made_entry).data) == MODEL[::-1]  # the lock is free
+    assert bytes(make_store(cache).open(made_entry).data) == MODEL[::-1]  # the lock is free
 
 
 def test_a_damaged_one_is_made_again_from_the_cache(
-    make_store: MakeStore, cache: Path, made_entry: Entry, origin: Origin, warnings_said: list[str]
+    make_store: MakeStore,
+    cache: Path,
+    made_entry: Entry,
+    origin: Origin,
+    warnings_said: list[str],
+    turned: list[int],
 ) -> None:
     for damaged in ("model.tflite", "labels.csv"):
-        store = making(make_store(cache), [])
+        store = make_store(cache)
         store.open(made_entry)
         store.close()
         (cache / "models" / "eipgam" / damaged).write_bytes(b"x")
 
-        turned: list[int] = []
-        store = making(make_store(cache, offline=True), turned)
+        turned.clear()
+        store = make_store(cache, offline=True)
         assert bytes(store.open(made_entry).data) == MODEL[::-1]
         store.close()
 
@@ -519,12 +530,13 @@ def test_a_damaged_one_is_made_again_from_the_cache(
     assert len(origin.requests) == len(CONTENTS)
 
 
-def test_two_that_start_at_once_make_it_once(make_store: MakeStore, cache: Path, made_entry: Entry) -> None:
-    turned: list[int] = []
+def test_two_that_start_at_once_make_it_once(
+    make_store: MakeStore, cache: Path, made_entry: Entry, turned: list[int]
+) -> None:
     models: list[bytes] = []
 
     def run() -> None:
-        store = making(make_store(cache), turned)
+        store = make_store(cache)
         models.append(bytes(store.open(made_entry).data))
         store.close()
 
@@ -538,13 +550,6 @@ def test_two_that_start_at_once_make_it_once(make_store: MakeStore, cache: Path,
     assert turned == [len(MODEL)]
 
 
-def test_a_store_that_only_opens_published_models_says_so(
-    make_store: MakeStore, cache: Path, made_entry: Entry
-) -> None:
-    with pytest.raises(ModelUnavailable, match="eipgam is made from magpie, which cannot be done here"):
-        make_store(cache).open(made_entry)
-
-
 def test_its_labels_alone_are_those_of_the_other(
     make_store: MakeStore, cache: Path, made_entry: Entry, origin: Origin
 ) -> None:
@@ -555,7 +560,7 @@ def test_its_labels_alone_are_those_of_the_other(
 # Labels alone
 
 
-def test_labels_can_be_had_without_the_model_and_are_not_kept(
+def test_labels_are_read_without_the_model_and_are_not_kept(
     entry: Entry, origin: Origin, cache: Path, make_store: Callable[..., Store]
 ) -> None:
     labels = make_store(cache).labels(entry)

@@ -260,13 +260,28 @@ def scripted(
     """A run whose engines take the test's own `load` and `step`."""
     model = Model(find(DEMO_MODEL).card, b"", Labels(("a", "b"), (None, None)), None)
 
-    def engine(_: Model) -> ScriptedEngine:
-        load()
-        return ScriptedEngine(step)
+    class ScriptedLoader:
+        side = None
 
-    pool = EnginePool(lambda: model, engine)
+        def preload(self) -> None:
+            """Nothing to import."""
+
+        def open(self) -> Model:
+            return model
+
+        def load(self, _: Model) -> ScriptedEngine:
+            load()
+            return ScriptedEngine(step)
+
+    class NoNetwork:
+        def connect(self, location: str) -> None:
+            """Nothing to connect to."""
+
+        def read(self, location: str) -> bytes:
+            return b""
+
     settings = Settings(workers=workers, ordered=ordered, fetch=FetchSettings(downloads=downloads))
-    return Pipeline(pool, fetch=lambda _: b"", connect=lambda _: None, settings=settings, timeline=Timeline())
+    return Pipeline(EnginePool(ScriptedLoader()), NoNetwork(), settings, Timeline())
 
 
 def endless(seen: list[int]) -> Iterator[Target | BadTarget]:
@@ -307,7 +322,7 @@ def test_pictures_that_arrive_before_the_model_are_decoded_meanwhile(
     monkeypatch.setattr(pictures, "decode", told)
     urls = serve_pictures(origin)
     classifier = make_classifier(workers=4, fetch=FetchSettings(downloads=1))
-    open_model = classifier._engines._open_model
+    open_model = classifier._loader.open
 
     def slow() -> Model:
         for _ in range(int(PATIENCE * 100)):
@@ -316,7 +331,7 @@ def test_pictures_that_arrive_before_the_model_are_decoded_meanwhile(
             threading.Event().wait(0.01)
         raise AssertionError(f"{len(decoded)} of {len(urls)} pictures were decoded before the model was open")
 
-    monkeypatch.setattr(classifier._engines, "_open_model", slow)
+    monkeypatch.setattr(classifier._loader, "open", slow)
 
     assert [best(result) for result in classifier.classify_many(urls)] == [species_of(url) for url in urls]
     assert len(decoded) == len(urls)

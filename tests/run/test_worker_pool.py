@@ -1,4 +1,4 @@
-"""Threads are hired as work comes, never more than the limit, and one that prepares counts as free."""
+"""Threads start as work comes, never more than the limit, and one that prepares counts as free."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import threading
 from collections.abc import Iterator
 from queue import SimpleQueue
 
-from birdlite.run.worker_pool import Crew
+from birdlite.run.worker_pool import WorkerPool
 
 PATIENCE = 20.0  # s before a test that waits for a thread has failed
 
 
 class Bench:
-    """A crew whose members note who does what, and hold each job until the test lets go."""
+    """A pool whose members note who does what, and hold each job until the test lets go."""
 
     def __init__(self, limit: int) -> None:
         self.started: SimpleQueue[str] = SimpleQueue()
@@ -20,7 +20,7 @@ class Bench:
         self.go = threading.Semaphore(0)
         self.done: list[int] = []
         self.ready = threading.Event()
-        self.crew: Crew[int] = Crew("bench", limit, self.body)
+        self.pool: WorkerPool[int] = WorkerPool("bench", limit, self.body)
 
     def body(self, jobs: Iterator[int]) -> None:
         self.started.put(threading.current_thread().name)
@@ -35,7 +35,7 @@ def test_no_thread_before_there_is_work() -> None:
     bench = Bench(3)
 
     assert bench.started.empty()
-    bench.crew.dismiss(patience=PATIENCE)
+    bench.pool.stop(timeout=PATIENCE)
 
 
 def test_every_job_is_done_once_by_at_most_the_limit_of_threads() -> None:
@@ -44,62 +44,62 @@ def test_every_job_is_done_once_by_at_most_the_limit_of_threads() -> None:
     bench.go.release(50)
 
     for job in range(50):
-        bench.crew.put(job)
-    bench.crew.dismiss(patience=PATIENCE)
+        bench.pool.put(job)
+    bench.pool.stop(timeout=PATIENCE)
 
     assert sorted(bench.done) == list(range(50))
     assert bench.started.qsize() <= 3
 
 
-def test_jobs_that_nobody_is_free_for_hire_up_to_the_limit() -> None:
+def test_jobs_without_a_free_thread_start_threads_up_to_the_limit() -> None:
     bench = Bench(3)
     bench.ready.set()
     for job in range(5):
-        bench.crew.put(job)
+        bench.pool.put(job)
 
     assert {bench.taken.get(timeout=PATIENCE) for _ in range(3)} == {0, 1, 2}
     assert bench.taken.empty()
     assert bench.started.qsize() == 3
     bench.go.release(5)
-    bench.crew.dismiss(patience=PATIENCE)
+    bench.pool.stop(timeout=PATIENCE)
     assert sorted(bench.done) == list(range(5))
 
 
 def test_a_thread_that_is_still_preparing_takes_the_first_job_alone() -> None:
     bench = Bench(3)
-    bench.crew.hire_one()
+    bench.pool.start_one()
     bench.started.get(timeout=PATIENCE)
 
-    bench.crew.put(0)
+    bench.pool.put(0)
 
     assert bench.started.empty()
     bench.ready.set()
     bench.go.release()
-    bench.crew.dismiss(patience=PATIENCE)
+    bench.pool.stop(timeout=PATIENCE)
     assert bench.done == [0]
 
 
-def test_a_free_thread_is_used_again_before_another_is_hired() -> None:
+def test_a_free_thread_is_used_again_before_another_starts() -> None:
     bench = Bench(3)
     bench.ready.set()
     for job in range(4):
-        bench.crew.put(job)
+        bench.pool.put(job)
         bench.taken.get(timeout=PATIENCE)
         bench.go.release()
         while len(bench.done) <= job:
             pass
-        with bench.crew._lock:  # it is free once it has said so under the lock
+        with bench.pool._lock:  # it is free once it has said so under the lock
             pass
 
-    bench.crew.dismiss(patience=PATIENCE)
+    bench.pool.stop(timeout=PATIENCE)
     assert bench.started.qsize() <= 2
 
 
-def test_after_dismissal_nobody_is_hired_and_jobs_are_dropped() -> None:
+def test_after_stop_no_thread_starts_and_jobs_are_dropped() -> None:
     bench = Bench(3)
-    bench.crew.dismiss(patience=PATIENCE)
+    bench.pool.stop(timeout=PATIENCE)
 
-    bench.crew.put(0)
+    bench.pool.put(0)
 
     assert bench.started.empty()
-    assert bench.crew._threads == []
+    assert bench.pool._threads == []

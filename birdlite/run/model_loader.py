@@ -1,0 +1,141 @@
+"""Which model a run uses and what runs it: `--model` and `--engine`, turned into a verified model and its engines.
+
+`Classifier` makes one; the engine pool asks it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from birdlite import engines, log
+from birdlite.engines.base import Engine
+from birdlite.errors import InvalidModel, UnknownModel, UsageError
+from birdlite.models import bundle, catalog
+from birdlite.models.cache_dir import default_cache_dir
+from birdlite.models.card import Card, FileFact, ModelFormat
+from birdlite.models.labels import read_label_file
+from birdlite.models.model import Model, model_of
+from birdlite.models.store import Store
+from birdlite.models.verify import map_file, sha256
+from birdlite.run.remote import Remote
+from birdlite.settings import Settings
+from birdlite.timing import Timeline
+
+
+class ModelLoader:
+    """Opens the model that the settings name, and loads engines on it."""
+
+    def __init__(self, settings: Settings, remote: Remote, timeline: Timeline) -> None:
+        """Nothing is opened yet; `remote` is where missing model files come from.
+
+        Raises:
+            UsageError: the settings' label map and model do not go together.
+        """
+        check_labels(settings.model, settings.labels)
+        self._settings = settings
+        self._timeline = timeline
+        cache_dir = None if settings.no_cache else settings.cache_dir or default_cache_dir()
+        if cache_dir is None and not settings.no_cache:
+            log.warning(
+                "this user has no home folder for a cache; keeping the model in memory (--cache-dir names a place)"
+            )
+        self._store = Store(cache_dir, remote, offline=settings.fetch.offline, timeline=timeline)
+        self._entry = catalog.CATALOG.get(settings.model)
+
+    @property
+    def side(self) -> int | None:
+        """The model's side in px, if it is known before the model is open: that of a model of the catalogue."""
+        return None if self._entry is None else self._entry.card.side
+
+    def preload(self) -> None:
+        """Import the engine's runtime before the model is open, where it is known which one that will be."""
+        if self._entry is not None and self._settings.engine == "auto":
+            with self._timeline.span("imports"):
+                engines.preload(self._entry.card.format)
+
+    def open(self) -> Model:
+        """The model, verified.
+
+        A folder that happens to be called like a catalogue entry is meant only when written as a path,
+        `./birds-v1-lite`: the content of the current folder must not change what a command does.
+
+        Raises:
+            ModelError: there is no such model, it cannot be downloaded, or it is damaged.
+        """
+        name, labels = self._settings.model, self._settings.labels
+        if self._entry is not None:
+            return self._store.open(self._entry)
+        if os.path.isdir(name):
+            return self._open_bundle(name)
+        if os.path.exists(name) and labels is not None:
+            return self._open_file(name, labels)
+        if os.sep in name or name.endswith(tuple(bundle.MODEL_FILES)):
+            raise UnknownModel(f"{name}: no such model file or folder")
+        return self._store.open(catalog.find(name))
+
+    def load(self, model: Model, threads: int = 1) -> Engine:
+        """An engine on `model`; `threads` work on one picture.
+
+        Raises:
+            EngineError: no runtime can run it.
+        """
+        with self._timeline.span("imports"):
+            engines.preload(model.card.format)
+        with self._timeline.span("model load"):
+            return engines.load(model.data, model.card, engine=self._settings.engine, threads=threads)
+
+    def close(self) -> None:
+        """Finish writing to the cache."""
+        self._store.close()
+
+    def _open_bundle(self, folder: str) -> Model:
+        card = bundle.read_card(folder)
+        with self._timeline.span("model load"):
+            files, problems = bundle.look_in(folder, card)
+        for name in card.files:
+            if name not in files:
+                raise InvalidModel(f"{os.path.join(folder, name)} {problems.get(name, 'is missing')}")
+        with self._timeline.span("labels"):
+            return model_of(card, files, folder)
+
+    def _open_file(self, path: str, labels_path: str) -> Model:
+        """A model file without a card: its own tensors make one."""
+        format_: ModelFormat = "onnx" if path.endswith(".onnx") else "tflite"
+        try:
+            with self._timeline.span("model load"):
+                data = map_file(path)
+                input_, output = engines.describe(data, format_)
+                digest = sha256(data)
+        except OSError as error:
+            raise InvalidModel(f"{error.filename}: {error.strerror}") from None
+        except InvalidModel as error:
+            raise InvalidModel(f"{path}: {error}") from None
+        card = Card(
+            name=os.path.basename(path),
+            format=format_,
+            input=input_,
+            output=output,
+            files={bundle.MODEL_FILES[format_]: FileFact(len(data), digest)},
+            source=path,
+        )
+        log.debug("bare model file", path=path, sha256=digest)
+        with self._timeline.span("labels"):
+            return Model(card, data, read_label_file(labels_path, card.classes), None)
+
+
+def check_labels(name: str, labels: str | None) -> None:
+    """Check that label map and model go together, before anything is opened.
+
+    Raises:
+        UsageError: `labels` is missing for a bare file, or given for a model that has its own.
+    """
+    if name in catalog.CATALOG:
+        has_its_own = True
+    elif os.path.exists(name):
+        has_its_own = os.path.isdir(name)
+    else:
+        return  # `open` says what is wrong with it
+    if has_its_own and labels is not None:
+        raise UsageError(f"{name} brings its own labels; --labels is for bare model files")
+    if not has_its_own and labels is None:
+        raise UsageError(f"{name} is a bare model file: name its label map with --labels")

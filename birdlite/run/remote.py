@@ -1,0 +1,104 @@
+"""Bytes that are not on this machine: pictures and model files by URL, pictures and lists in object storage.
+
+`Classifier` has one. The pipeline asks it for pictures, the model store for the files of a model. A client is imported
+when something needs it first: a run on local files imports none.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from birdlite.http.settings import DEFAULTS, FetchSettings
+from birdlite.storage.address import is_storage
+from birdlite.timing import Timeline
+
+if TYPE_CHECKING:
+    from birdlite.http.fetcher import Fetcher
+    from birdlite.storage.store import Storage
+
+
+class Remote:
+    """One client for URLs and one for object storage, shared by all threads of a run."""
+
+    def __init__(self, settings: FetchSettings, timeline: Timeline, storage: Storage | None = None) -> None:
+        """`storage` has buckets that the caller has opened already.
+
+        Raises:
+            UsageError: a setting makes no sense, such as the mirror.
+        """
+        self._settings = settings
+        self._timeline = timeline
+        self._given_storage = storage
+        self._cancelled = threading.Event()
+        self._lock = threading.Lock()  # around the three below
+        self._fetcher: Fetcher | None = None
+        self._closed = False
+        self._connected: set[str] = set()  # the clients that are ready
+        if settings != DEFAULTS:
+            with timeline.span("imports"):
+                self._make_fetcher()  # a setting that makes no sense is an error before anything runs
+
+    @property
+    def storage(self) -> Storage:
+        """The client for object storage."""
+        if self._given_storage is None:
+            from birdlite.storage.store import Storage
+
+            self._given_storage = Storage(self._settings)
+        return self._given_storage
+
+    def connect(self, location: str) -> None:
+        """Import the client that `location` needs. The first thread to need it does so, the others wait."""
+        kind = "storage" if is_storage(location) else "http"
+        if kind in self._connected:
+            return
+        with self._lock:
+            if kind not in self._connected:
+                with self._timeline.span("imports"):
+                    (self.storage if kind == "storage" else self._make_fetcher()).preload()
+                self._connected.add(kind)
+
+    def read(self, location: str) -> bytes:
+        """The picture at a URL or a storage URL, within the limits of the settings.
+
+        Raises:
+            PictureError: it cannot be read.
+        """
+        if is_storage(location):
+            return self.storage.fetch(location, (self._cancelled,))
+        return self._make_fetcher().get(location)
+
+    def get(self, url: str, *, max_bytes: int, timeout: float) -> bytes:
+        """A file of a model; `timeout` in s.
+
+        Raises:
+            PictureError: it cannot be read.
+        """
+        self.connect(url)
+        with self._timeline.span("model fetch"):
+            return self._make_fetcher().get(url, max_bytes=max_bytes, timeout=timeout)
+
+    def begin(self) -> None:
+        """Start a run: an earlier `cancel` no longer counts."""
+        self._cancelled.clear()
+
+    def cancel(self) -> None:
+        """End every download of this run within a fraction of a second."""
+        self._cancelled.set()
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            self._closed = True
+            if self._fetcher is not None:
+                self._fetcher.close()
+
+    def _make_fetcher(self) -> Fetcher:
+        if self._fetcher is None:
+            from birdlite.http.fetcher import Fetcher
+
+            self._fetcher = Fetcher(self._settings, self._cancelled)
+            if self._closed:
+                self._fetcher.close()
+        return self._fetcher

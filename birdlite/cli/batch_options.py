@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from birdlite.cli.parser import Parser
-from birdlite.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from birdlite.batch.part import Part
     from birdlite.batch.shard import Shard
-    from birdlite.run.selection import Selection
-    from birdlite.storage.store import Storage
-    from birdlite.writers import Format
 
 SHARD_VARIABLES = ("JOB_COMPLETION_INDEX", "BIRDLITE_SHARDS")
 
@@ -56,62 +49,18 @@ def add_scratch_option(parser: Parser, group: str) -> None:
     )
 
 
-def select(
-    values: Namespace, format_: Format, environment: Mapping[str, str], storage: Storage | None = None
-) -> Selection | None:
-    """What the options ask for; None for a plain run. `{shard}` in `values.output` and `values.report` is replaced.
+def shard_of(values: Namespace, environment: Mapping[str, str]) -> Shard | None:
+    """The shard that --shard or the variables of an Indexed Job name.
 
     Raises:
-        UsageError: they make no sense, alone or together.
+        UsageError: the variables make no sense together.
     """
-    if values.retry_failed and not values.resume:
-        raise UsageError("--retry-failed goes with --resume")
     shard: Shard | None = values.shard
     if shard is None and any(name in environment for name in SHARD_VARIABLES):
         from birdlite.batch.shard import from_environment
 
         shard = from_environment(environment)
-    for name, path in (("output", values.output), ("report", values.report)):
-        if shard is None and "{shard}" in (path or ""):
-            raise UsageError(f"--{name} {path}: there is no --shard to put for {{shard}}")
-    if shard is None and not values.resume and not values.since_output:
-        return None
-    from birdlite.batch.shard import WHOLE
-    from birdlite.run.selection import Selection
-
-    shard = shard or WHOLE
-    if values.output is not None:
-        values.output = shard.named(values.output)
-    if values.report is not None:
-        values.report = shard.named(values.report)
-    return Selection(shard, values.since_output, _part(values, format_, storage), storage)
-
-
-def _part(values: Namespace, format_: Format, storage: Storage | None) -> Part | None:
-    """The part that the output is: JSON lines in a file. Whatever else it is, is written as in a plain run."""
-    if format_ != "jsonl" or not _is_file(values.output):
-        if values.resume:
-            raise UsageError("--resume needs an output that can be taken up: --output FILE, with --format jsonl")
-        return None
-    from birdlite.batch.part import Part
-
-    return Part(
-        values.output,
-        resume=values.resume,
-        retry_failed=values.retry_failed,
-        times=values.timing is not False,
-        storage=storage,
-    )
-
-
-def _is_file(path: str | None) -> bool:
-    """Whether `path` is, or will be, a regular file, or an object."""
-    if path is None or path == "-":
-        return False
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except (OSError, ValueError):
-        return True  # an object, or nothing there yet; what cannot be opened is said when it is opened
+    return shard
 
 
 def _shard(text: str) -> Shard:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from birdlite.cli.batch_options import add_batch_options, select
+from birdlite.cli.batch_options import add_batch_options, shard_of
 from birdlite.cli.options import (
     add_cache_options,
     add_log_options,
@@ -17,10 +17,12 @@ from birdlite.cli.options import (
     open_console,
 )
 from birdlite.cli.parser import Parser
+from birdlite.cli.run_command import drive
 from birdlite.cli.values import fraction, whole
 from birdlite.errors import UsageError
 from birdlite.models.catalog import DEFAULT_MODEL
-from birdlite.run.runner import RunOptions, guess_format, run
+from birdlite.run.options import RunOptions
+from birdlite.run.runner import Runner
 from birdlite.settings import DEFAULT_TOP, Settings
 from birdlite.storage.store import Storage
 from birdlite.targets.expand import SAMPLES, expand
@@ -44,25 +46,19 @@ def main(argv: Sequence[str], started: float) -> int:
     timeline.add("interpreter start-up", timeline.origin, started)
     values = _parser().parse(argv)
     settings = _settings(values)
-    format_ = values.format or guess_format(values.output)
-    if format_ == "html":
-        raise UsageError(f"--output {values.output}: a page is written beside the results: --report {values.output}")
     storage = Storage(settings.fetch, scratch=values.scratch)
-    selection = select(values, format_, os.environ, storage)
-    if values.report is not None:
-        from birdlite.run.report_file import check_report
-
-        check_report(values.report, values.output)
     options = RunOptions(
-        format=format_,
         output=values.output,
+        format=values.format,
         names=values.names,
-        timing=values.timing,
-        allow_failures=values.allow_failures,
+        times=values.timing is not False,
         report=values.report,
+        shard=shard_of(values, os.environ),
+        resume=values.resume,
+        retry_failed=values.retry_failed,
+        since_output=tuple(values.since_output),
     )
-    if selection is not None and selection.part is not None:
-        settings = settings._replace(ordered=False)  # a part is put in order at its end
+    runner = Runner(settings, options, timeline=timeline, storage=storage)
     if not (values.targets or values.lists or values.samples):
         raise UsageError("nothing to classify: give URLs, files or folders, --from LIST, or --samples")
     console = open_console(values)
@@ -70,7 +66,8 @@ def main(argv: Sequence[str], started: float) -> int:
     stdin = None if sys.stdin is None else sys.stdin.buffer
     targets = expand(arguments, values.lists, stdin=stdin, storage=storage)
     timeline.add("imports", started, clock())
-    return run(settings, targets, options, console, timeline, selection, storage)
+    table = values.timing or (values.timing is None and runner.options.format == "text" and not console.quiet)
+    return drive(runner, targets, console, table=table, allow_failures=values.allow_failures)
 
 
 def _parser() -> Parser:

@@ -8,6 +8,7 @@ import threading
 from typing import Literal
 
 from birdlite import log
+from birdlite.run.progress import Progress
 from birdlite.timing import clock
 from birdlite.writers.escape import printable
 
@@ -31,15 +32,14 @@ class Console:
         self._animated = _is_terminal() and log_format == "text" and not self.quiet
         log.to(self._log_line, threshold)
 
-    def progress(self, done: int, failed: int, seconds: float) -> None:
-        """Show how far the run is: only on a terminal, and at most ten times a second."""
+    def progress(self, progress: Progress, seconds: float) -> None:
+        """Show how far the run is after `seconds`: only on a terminal, and at most ten times a second."""
         now = clock()
         if not self._animated or now < self._next:
             return
         self._next = now + PROGRESS_EVERY
-        trouble = f", {failed} failed" if failed else ""
         with self._lock:
-            _write(f"{CLEAR_LINE}{done} done{trouble}, {done / seconds:.1f}/s")
+            _write(CLEAR_LINE + _progress_text(progress, seconds))
             self._shown = True
 
     def clear(self) -> None:
@@ -57,6 +57,18 @@ class Console:
         with self._lock:
             self._clear()
             _write(line + "\n")
+
+
+def _progress_text(progress: Progress, seconds: float) -> str:
+    """One line: how many are done, how fast, and how long the rest will take where their number is known."""
+    done, failed, total = progress
+    rate = done / seconds
+    trouble = f", {failed} failed" if failed else ""
+    if total is None:
+        return f"{done} done{trouble}, {rate:.1f}/s"
+    rest = round((total - done) / rate)
+    left = f"{rest // 3600}:{rest // 60 % 60:02d}:{rest % 60:02d}" if rest >= 3600 else f"{rest // 60}:{rest % 60:02d}"
+    return f"{done} of {total}{trouble}, {rate:.1f}/s, {left} left"
 
 
 def _as_text(level: int, message: str, fields: dict[str, object]) -> str:

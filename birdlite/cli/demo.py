@@ -8,10 +8,12 @@ from collections.abc import Sequence
 
 from birdlite.cli.options import add_log_options, open_console
 from birdlite.cli.parser import Parser
+from birdlite.cli.run_command import drive
 from birdlite.demo import DemoServer, picture_urls
 from birdlite.http.settings import FetchSettings
 from birdlite.models.catalog import DEMO_MODEL
-from birdlite.run.runner import RunOptions, run
+from birdlite.run.options import RunOptions
+from birdlite.run.runner import Runner
 from birdlite.settings import Settings
 from birdlite.targets.expand import expand
 from birdlite.timing import Timeline, clock, process_start
@@ -53,7 +55,10 @@ def main(argv: Sequence[str], started: float) -> int:
     with DemoServer() as server, tempfile.TemporaryDirectory(prefix="birdlite-demo-") as cache_dir:
         settings = Settings(model=DEMO_MODEL, cache_dir=cache_dir, fetch=FetchSettings(mirror=server.mirror))
         timeline.add("imports", started, clock())
-        code = run(settings, expand(picture_urls()), RunOptions(values.format, timing=values.timing), console, timeline)
+        options = RunOptions(format=values.format, times=values.timing is not False)
+        runner = Runner(settings, options, timeline=timeline)
+        table = values.timing or (values.timing is None and chatty)
+        code = drive(runner, expand(picture_urls()), console, table=table)
     if chatty:
         sys.stderr.write(AFTER)
     return code

@@ -31,6 +31,7 @@ from birdlite.images.picture import Resize
 from birdlite.models.catalog import DEFAULT_MODEL
 from birdlite.results import Result
 from birdlite.run.classifier import Classifier
+from birdlite.run.progress import Progress
 from birdlite.settings import Settings
 from birdlite.timing import clock
 from birdlite.writers.output import open_output
@@ -102,7 +103,7 @@ def _evaluate(
             failed += 1
             which = {} if alone else {"model": settings.model, "resize": settings.resize}
             log.warning(result.failure.message, **which)
-        console.progress(done, failed, clock() - began)
+        console.progress(Progress(done, failed, classifier.total), clock() - began)
 
     with Interruption(classifier.cancel) as interruption:
         tally = measure(classifier, source, each)

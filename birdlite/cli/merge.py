@@ -14,9 +14,9 @@ from birdlite.cli.parser import Parser
 from birdlite.cli.part_paths import part_paths
 from birdlite.errors import UsageError
 from birdlite.results import RunSummary
+from birdlite.run.options import guess_format
 from birdlite.run.report_file import folder_of
 from birdlite.run.run_summary import facts_of_run
-from birdlite.run.runner import guess_format
 from birdlite.storage.store import Storage
 from birdlite.writers import Format, RunFacts, WriterOptions, open_writer
 from birdlite.writers.output import open_output

@@ -1,22 +1,24 @@
-"""One run from targets to printed results: what `classify` and `demo` have in common."""
+"""One run from targets to written results: shards, resume, the report and progress. `classify` and `demo` call it.
+
+runner = Runner(Settings(), RunOptions(output="birds.jsonl", resume=True))
+report = runner.run(expand(["album/"]))
+print(report.summary.ok, report.failures)
+"""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from birdlite import log
-from birdlite.cli import EXIT_FAILURES, EXIT_OK
-from birdlite.cli.console import Console
-from birdlite.cli.interruption import Interruption
 from birdlite.namedtuple import NamedTuple
-from birdlite.results import RunSummary
+from birdlite.results import Result, RunSummary
 from birdlite.run.classifier import Classifier
+from birdlite.run.options import RunOptions, settled
+from birdlite.run.progress import Progress
 from birdlite.settings import Settings
 from birdlite.targets.expand import BadTarget, Target
-from birdlite.timing import Breakdown, Timeline, clock
-from birdlite.writers import Format, ModelFacts, Names, RunFacts, Writer, WriterOptions, open_writer
+from birdlite.timing import Breakdown, Timeline
+from birdlite.writers import ModelFacts, RunFacts, Writer, WriterOptions, open_writer
 from birdlite.writers.output import open_output
 
 if TYPE_CHECKING:
@@ -24,191 +26,160 @@ if TYPE_CHECKING:
     from birdlite.run.selection import Selection
     from birdlite.storage.store import Storage
 
-SUFFIXES: dict[str, Format] = {"json": "json", "jsonl": "jsonl", "ndjson": "jsonl", "csv": "csv", "txt": "text"}
-SUFFIXES |= {"html": "html", "htm": "html"}
+
+class RunReport(NamedTuple):
+    """What became of a run."""
+
+    summary: RunSummary  # of this start
+    failures: dict[str, int]  # failed targets of this start, by kind
+    breakdown: Breakdown
+    failed: int  # failed targets in the output, those of earlier starts included
+    output: str | None  # where the results are; None: standard output
+    page: str | None  # where the page is
 
 
-class RunOptions(NamedTuple):
-    """What becomes of the results."""
+class Runner:
+    """One run. Make it, `run` it once; `cancel` may be called from a signal handler meanwhile."""
 
-    format: Format = "text"
-    output: str | None = None  # a file, or None for standard output
-    names: Names = "both"
-    timing: bool | None = None  # None: the table only with text, times in the records always
-    allow_failures: bool = False  # failed targets do not fail the run
-    report: str | None = None  # a file for the page, beside the output
+    def __init__(
+        self,
+        settings: Settings,
+        options: RunOptions | None = None,
+        *,
+        timeline: Timeline | None = None,
+        storage: Storage | None = None,
+    ) -> None:
+        """`storage` is for pictures and outputs in object storage.
 
+        Raises:
+            UsageError: the options make no sense together.
+        """
+        self.timeline = timeline or Timeline()
+        self._storage = storage
+        self._on_progress: Callable[[Progress], None] | None = None
+        self.options = options = settled(options or RunOptions())
+        self._selection = _select(options, storage)
+        if self._selection is not None and self._selection.part is not None:
+            settings = settings._replace(ordered=False)  # a part is put in order at its end
+        self._settings = settings
+        self._classifier: Classifier | None = None
+        self._cancelled = False
+        self._ok = 0
+        self._failures: dict[str, int] = {}
 
-def guess_format(output: str | None) -> Format:
-    """The format that the suffix of an output file means; text if it means none."""
-    return SUFFIXES.get((output or "").rpartition(".")[2].lower(), "text")
+    def cancel(self) -> None:
+        """End the run soon: what is finished is written."""
+        self._cancelled = True
+        if self._classifier is not None:
+            self._classifier.cancel()
 
+    def run(
+        self, targets: Iterable[Target | BadTarget], on_progress: Callable[[Progress], None] | None = None
+    ) -> RunReport:
+        """Classify and write. `on_progress` is called after each result.
 
-def run(
-    settings: Settings,
-    targets: Iterable[Target | BadTarget],
-    options: RunOptions,
-    console: Console,
-    timeline: Timeline,
-    selection: Selection | None = None,
-    storage: Storage | None = None,
-) -> int:
-    """Classify, print, and give the exit code. With a `selection`, only its targets, and into its part if it has one.
+        Raises:
+            BirdliteError: nothing could run, or the results cannot be written.
+            BrokenPipeError: the reader of standard output has gone away.
+        """
+        self._on_progress = on_progress
+        path = self.options.report
+        if path is None:
+            return self._run(targets, None)
+        with self.timeline.span("imports"):
+            from birdlite.run.report_file import ReportFile
 
-    `storage` is for pictures and an output in object storage.
+        with ReportFile(path, self._writer_options(), self._storage) as page:
+            self.timeline.traced = self.options.times
+            return self._run(targets, page)
 
-    Raises:
-        BirdliteError: nothing could run, or the results cannot be written.
-        BrokenPipeError: whoever read standard output went away.
-    """
-    if options.report is None:
-        return _run(settings, targets, options, console, timeline, selection, storage)
-    with timeline.span("imports"):
-        from birdlite.run.report_file import ReportFile
+    def _run(self, targets: Iterable[Target | BadTarget], page: ReportFile | None) -> RunReport:
+        selection, options = self._selection, self.options
+        with Classifier(self._settings, timeline=self.timeline, storage=self._storage) as classifier:
+            self._classifier = classifier
+            if selection is not None:
+                targets = selection.of(targets, classifier, self._settings, options)
+            if selection is not None and selection.part is not None:
+                with selection.part as part:
+                    facts, breakdown = self._drive(targets, part, page)
+                failed = part.failed
+            else:
+                with open_output(options.output, self.options.format or "text", storage=self._storage) as output:
+                    with self.timeline.span("imports"):
+                        writer = open_writer(self.options.format or "text", output.stream, self._writer_options())
+                    facts, breakdown = self._drive(targets, writer, page)
+                    output.interrupted = facts.summary.interrupted
+                failed = facts.summary.failed
+            if page is not None:  # the results are written: if the page cannot be, they stay
+                page.finish(self._with_page_facts(facts, page))
+        return RunReport(facts.summary, self._failures, breakdown, failed, options.output, options.report)
 
-    choices = WriterOptions(options.names, options.timing is not False, settings.min_score)
-    with ReportFile(options.report, choices, storage) as report:
-        timeline.traced = choices.times
-        return _run(settings, targets, options, console, timeline, selection, storage, report)
-
-
-def _run(
-    settings: Settings,
-    targets: Iterable[Target | BadTarget],
-    options: RunOptions,
-    console: Console,
-    timeline: Timeline,
-    selection: Selection | None,
-    storage: Storage | None,
-    report: ReportFile | None = None,
-) -> int:
-    times = options.timing is not False
-    with (
-        Classifier(settings, timeline=timeline, storage=storage) as classifier,
-        Interruption(classifier.cancel) as interruption,
-    ):
-        one = _Run(classifier, interruption, options, settings, console, timeline, report)
-        if selection is not None:
-            targets = _selected(selection, targets, classifier, options, settings)
-        if selection is not None and selection.part is not None:
-            with selection.part as part:
-                facts, breakdown = one.drive(targets, part, selection)
-            failed = part.failed
-        else:
-            with open_output(options.output, options.format, storage=storage) as output:
-                choices = WriterOptions(options.names, times, settings.min_score)
-                with timeline.span("imports"):
-                    writer = open_writer(options.format, output.stream, choices)
-                facts, breakdown = one.drive(targets, writer, selection)
-                output.interrupted = facts.summary.interrupted
-            failed = facts.summary.failed
-        console.clear()
-        if options.timing or (options.timing is None and options.format == "text" and not console.quiet):
-            _print_timing(facts.summary, breakdown)
-        if report is not None:  # the results are out: whatever becomes of the page, they stay
-            report.finish(_with_report(facts, report, settings, timeline, selection))
-        if interruption.exit_code is not None:
-            log.warning(f"interrupted; {facts.summary.targets} results were written")
-            return interruption.exit_code
-    return EXIT_FAILURES if failed and not options.allow_failures else EXIT_OK
-
-
-class _Run(NamedTuple):
-    """What is fixed while results come."""
-
-    classifier: Classifier
-    interruption: Interruption
-    options: RunOptions
-    settings: Settings
-    console: Console
-    timeline: Timeline
-    report: ReportFile | None
-
-    def drive(
-        self, targets: Iterable[Target | BadTarget], writer: Writer, selection: Selection | None
+    def _drive(
+        self, targets: Iterable[Target | BadTarget], writer: Writer, page: ReportFile | None
     ) -> tuple[RunFacts, Breakdown]:
         """Write a result for each target, and the facts of the run."""
-        timeline, options, report = self.timeline, self.options, self.report
-        on_screen = options.output is None and sys.stdout is not None and sys.stdout.isatty()
-        ok = failed = 0
-        for result in self.classifier.stream(targets):
-            ok, failed = ok + result.ok, failed + (not result.ok)
+        classifier, timeline = self._classifier, self.timeline
+        assert classifier is not None  # noqa: S101 - made by `_run`
+        results = classifier.stream(targets)
+        if self._cancelled:  # before there was a pipeline to tell
+            classifier.cancel()
+        for result in results:
+            self._count(result)
             with timeline.span("output", result.index):
-                placed = result if selection is None else selection.placed(result)
+                placed = result if self._selection is None else self._selection.placed(result)
                 writer.write(placed)
-                if report is not None:
-                    report.write(placed, result.index)
-            if not on_screen:  # results that scroll by are progress enough
-                self.console.progress(ok + failed, failed, clock() - timeline.origin)
+                if page is not None:
+                    page.write(placed, result.index)
+            if self._on_progress is not None:
+                failed = sum(self._failures.values())
+                self._on_progress(Progress(self._ok + failed, failed, classifier.total))
         breakdown = timeline.breakdown()
-        summary = _summary(ok, failed, breakdown, interrupted=self.interruption.exit_code is not None)
-        timing = None if options.timing is False else breakdown
-        facts = RunFacts(summary, _model_facts(self.classifier, self.settings), timing)
+        facts = RunFacts(self._summary(breakdown), self._model_facts(), breakdown if self.options.times else None)
         writer.finish(facts)
         return facts, breakdown
 
+    def _count(self, result: Result) -> None:
+        if result.failure is None:
+            self._ok += 1
+        else:
+            self._failures[result.failure.kind] = self._failures.get(result.failure.kind, 0) + 1
 
-def _selected(
-    selection: Selection,
-    targets: Iterable[Target | BadTarget],
-    classifier: Classifier,
-    options: RunOptions,
-    settings: Settings,
-) -> Iterable[Target | BadTarget]:
-    from birdlite.run.selection import run_of
+    def _summary(self, breakdown: Breakdown) -> RunSummary:
+        failed = sum(self._failures.values())
+        rate = self._ok / breakdown.wall_ms * 1e3 if breakdown.wall_ms else 0.0
+        return RunSummary(self._ok + failed, self._ok, failed, breakdown.wall_ms, rate, self._cancelled)
 
-    return selection.of(
-        targets,
-        lambda: classifier.model,
-        lambda model: run_of(
-            model,
-            settings,
-            selection.shard,
-            names=options.names,
-            timing=options.timing is not False,
-            since=selection.leaves_out,
-        ),
-    )
+    def _writer_options(self) -> WriterOptions:
+        return WriterOptions(self.options.names, self.options.times, self._settings.min_score)
 
+    def _model_facts(self) -> ModelFacts | None:
+        classifier = self._classifier
+        if classifier is None or not classifier.engine_name:
+            return None  # interrupted before there was one
+        model = classifier.model
+        return ModelFacts(model.card.name, model.sha256, classifier.engine_name, self._settings.threads)
 
-def _summary(ok: int, failed: int, breakdown: Breakdown, *, interrupted: bool) -> RunSummary:
-    rate = ok / breakdown.wall_ms * 1e3 if breakdown.wall_ms else 0.0
-    return RunSummary(ok + failed, ok, failed, breakdown.wall_ms, rate, interrupted)
+    def _with_page_facts(self, facts: RunFacts, page: ReportFile) -> RunFacts:
+        """Add what only the page says."""
+        from birdlite.writers.report_facts import ReportFacts
 
-
-def _model_facts(classifier: Classifier, settings: Settings) -> ModelFacts | None:
-    if not classifier.engine_name:
-        return None  # interrupted before there was one
-    model = classifier.model
-    return ModelFacts(model.card.name, model.sha256, classifier.engine_name, settings.threads)
-
-
-def _with_report(
-    facts: RunFacts, report: ReportFile, settings: Settings, timeline: Timeline, selection: Selection | None
-) -> RunFacts:
-    """Add what only the page says."""
-    from birdlite.writers.report_facts import ReportFacts
-
-    more: list[tuple[str, str]] = [("resize", settings.resize)]
-    notes: list[str] = []
-    if selection is not None and selection.shard.count > 1:
-        more.append(("shard", f"{selection.shard.index}/{selection.shard.count}"))
-    if selection is not None and selection.part is not None and selection.part.already:
-        notes.append(
-            f"The run was taken up again, and the {selection.part.already:,} records of earlier starts are not on this"
-            f" page. birdlite report {selection.part.path} makes one of all."
-        )
-    told = ReportFacts(facts=tuple(more), notes=tuple(notes), trace=timeline.trace, names=report.names)
-    return facts._replace(report=told)
+        selection = self._selection
+        more: list[tuple[str, str]] = [("resize", self._settings.resize)]
+        notes: list[str] = []
+        if selection is not None and selection.shard.count > 1:
+            more.append(("shard", f"{selection.shard.index}/{selection.shard.count}"))
+        if selection is not None and selection.part is not None and selection.part.already:
+            notes.append(
+                f"The run was resumed, and the {selection.part.already:,} records of earlier starts are not on this"
+                f" page. birdlite report {selection.part.path} makes one of all."
+            )
+        trace, names = self.timeline.trace, page.names
+        return facts._replace(report=ReportFacts(facts=tuple(more), notes=tuple(notes), trace=trace, names=names))
 
 
-def _print_timing(summary: RunSummary, breakdown: Breakdown) -> None:
-    from birdlite.writers.breakdown import breakdown_text
-    from birdlite.writers.terminal import look
+def _select(options: RunOptions, storage: Storage | None) -> Selection | None:
+    if options.shard is None and not options.resume and not options.since_output:
+        return None  # a plain run does without these modules
+    from birdlite.run.selection import select
 
-    trouble = f", {summary.failed} failed" if summary.failed else ""
-    sys.stderr.write(
-        f"\n{summary.ok} of {summary.targets} classified{trouble} in {summary.wall_ms:.0f} ms from process start"
-        f" ({summary.images_per_second:.1f} a second)\n\n{breakdown_text(breakdown, look(sys.stderr))}"
-    )
-    sys.stderr.flush()
+    return select(options, storage)

@@ -7,7 +7,9 @@ records have their positions in the whole list, so that those of all shards fit 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from birdlite import __version__
@@ -15,8 +17,11 @@ from birdlite.batch.earlier import Earlier, read_earlier
 from birdlite.batch.header import Run
 from birdlite.batch.part import Part
 from birdlite.batch.shard import WHOLE, Shard, key_of, octets_of
+from birdlite.errors import UsageError
 from birdlite.models.model import Model
 from birdlite.results import Result
+from birdlite.run.classifier import Classifier
+from birdlite.run.options import RunOptions
 from birdlite.settings import Settings
 from birdlite.targets.expand import BadTarget, Target
 
@@ -44,26 +49,18 @@ class Selection:
         self._storage = storage
         self._positions: dict[int, int] = {}  # in the pipeline's count -> in the whole list; those under way
 
-    @property
-    def leaves_out(self) -> bool:
-        """Whether targets of earlier runs are left out."""
-        return bool(self._since)
-
     def of(
-        self,
-        whole: Iterable[Target | BadTarget],
-        open_model: Callable[[], Model],
-        describe: Callable[[Model], Run],
+        self, whole: Iterable[Target | BadTarget], classifier: Classifier, settings: Settings, options: RunOptions
     ) -> Iterator[Target | BadTarget]:
-        """The run's own targets.
+        """The run's own targets. Settings and options stand in the header of a part.
 
         Raises:
             BirdliteError: while iterating: the part cannot be begun, or the list is not the one it was begun with.
         """
         earlier: Earlier | None = None
         if self._since or self.part is not None:
-            model = open_model()
-            if self.part is not None and not self.part.begin(describe(model)):
+            model = classifier.model
+            if self.part is not None and not self.part.begin(run_of(model, settings, options)):
                 return
             if self._since:
                 own = None if self.part is None else self.part.path
@@ -92,9 +89,30 @@ class Selection:
         return result._replace(index=self._positions.pop(result.index))
 
 
-def run_of(model: Model, settings: Settings, shard: Shard, *, names: str, timing: bool, since: bool) -> Run:
-    """What decides the records of a run."""
+def select(options: RunOptions, storage: Storage | None) -> Selection:
+    """The selection that settled options make.
+
+    Raises:
+        UsageError: the run is to be resumed, and its output cannot be.
+    """
+    part = None
+    if options.output is not None and options.format == "jsonl" and _is_file(options.output):
+        part = Part(
+            options.output,
+            resume=options.resume,
+            retry_failed=options.retry_failed,
+            times=options.times,
+            storage=storage,
+        )
+    elif options.resume:
+        raise UsageError("--resume needs a file to go on with: --output FILE, with --format jsonl")
+    return Selection(options.shard or WHOLE, options.since_output, part, storage)
+
+
+def run_of(model: Model, settings: Settings, options: RunOptions) -> Run:
+    """What decides the records of a run, for the header of its part."""
     labels = "\n".join(f"{name}\t{common or ''}" for name, common in zip(*model.labels, strict=True))
+    shard = options.shard or WHOLE
     return Run(
         version=__version__,
         model=model.card.name,
@@ -102,10 +120,18 @@ def run_of(model: Model, settings: Settings, shard: Shard, *, names: str, timing
         labels_sha256=hashlib.sha256(labels.encode("utf-8", "surrogatepass")).hexdigest(),
         resize=settings.resize,
         top=settings.top,
-        names=names,
+        names=options.names,
         min_score=settings.min_score,
-        timing=timing,
-        since=since,
+        timing=options.times,
+        since=bool(options.since_output),
         shard=shard.index,
         shards=shard.count,
     )
+
+
+def _is_file(path: str) -> bool:
+    """Whether `path` is, or will be, a regular file, or an object."""
+    try:
+        return path != "-" and stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return True  # an object, or nothing there yet; what cannot be opened is an error when it is opened

@@ -11,6 +11,7 @@ import pytest
 from birdlite import log
 from birdlite.cli import console as console_room
 from birdlite.cli.console import CLEAR_LINE, Console
+from birdlite.run.progress import Progress
 
 
 class Screen(io.StringIO):
@@ -40,15 +41,26 @@ def test_progress_begins_late_and_comes_at_most_ten_times_a_second(screen: Scree
     console = Console()
     for done, time in enumerate((100.1, 100.4, 100.6, 100.65, 100.75), start=1):
         now[0] = time
-        console.progress(done, 0, time - 100)
+        console.progress(Progress(done, 0, None), time - 100)
 
     assert screen.getvalue() == f"{CLEAR_LINE}3 done, 5.0/s{CLEAR_LINE}5 done, 6.7/s"
+
+
+@pytest.mark.parametrize(("done", "left"), [(100, "1:30"), (4, "41:30"), (1, "2:46:30")])
+def test_progress_says_how_long_the_rest_takes_where_the_number_of_targets_is_known(
+    screen: Screen, now: list[float], done: int, left: str
+) -> None:
+    console = Console()
+    now[0] = 110.0
+    console.progress(Progress(done, 0, 1000), 10.0)
+
+    assert screen.getvalue() == f"{CLEAR_LINE}{done} of 1000, {done / 10:.1f}/s, {left} left"
 
 
 def test_a_log_line_takes_the_progress_line_away_first(screen: Screen, now: list[float]) -> None:
     console = Console()
     now[0] = 101.0
-    console.progress(7, 2, 1.0)
+    console.progress(Progress(7, 2, None), 1.0)
     log.warning("no cache")
 
     assert screen.getvalue() == f"{CLEAR_LINE}7 done, 2 failed, 7.0/s{CLEAR_LINE}birdlite: warning: no cache\n"
@@ -64,7 +76,7 @@ def test_there_is_no_progress_line_where_nobody_could_use_it(
         monkeypatch.setenv("TERM", "dumb")
     console = Console("json" if reason == "json" else "text", threshold=log.ERROR if reason == "quiet" else log.INFO)
     now[0] = 200.0
-    console.progress(7, 0, 1.0)
+    console.progress(Progress(7, 0, None), 1.0)
 
     assert screen.getvalue() == ""
 

@@ -160,7 +160,7 @@ def test_a_run_that_was_taken_up_says_what_is_not_on_its_page(run: Run, report: 
     page = page_of(report)
     assert numbers(page)["pictures"] == "0"
     assert page.one("p", "note").text == (
-        "The run was taken up again, and the 6 records of earlier starts are not on this page."
+        "The run was resumed, and the 6 records of earlier starts are not on this page."
         f" birdlite report {part} makes one of all."
     )
 
@@ -257,7 +257,7 @@ def test_results_stay_when_there_is_no_room_for_the_page(tmp_path: Path) -> None
         (["-o", "s3://b/a.csv", "--report", "s3://b/a.csv"], "--report s3://b/a.csv: is the --output too"),
         (["--report", "-"], "--report needs a file"),
         (["--report="], "--report needs a file"),
-        (["--report", "page-{shard}.html"], "there is no --shard to put for {shard}"),
+        (["--report", "page-{shard}.html"], "{shard} needs --shard"),
         (["-o", "page.html"], "--output page.html: a page is written beside the results: --report page.html"),
     ],
 )

@@ -152,12 +152,12 @@ USAGE = [
     ([], {"JOB_COMPLETION_INDEX": "0"}, "an index without a count: set BIRDLITE_SHARDS"),
     ([], {"BIRDLITE_SHARDS": "4"}, "a count without an index"),
     ([], {"BIRDLITE_SHARD": "4/4"}, "BIRDLITE_SHARD=4/4: the index"),
-    (["-o", "part-{shard}.jsonl"], {}, "there is no --shard to put for {shard}"),
+    (["-o", "part-{shard}.jsonl"], {}, "{shard} needs --shard"),
     (["--retry-failed"], {}, "--retry-failed goes with --resume"),
-    (["--resume"], {}, "--resume needs an output that can be taken up"),
-    (["--resume", "-o", "-"], {}, "--resume needs an output that can be taken up"),
-    (["--resume", "-o", "/dev/null", "--format", "jsonl"], {}, "--resume needs an output that can be taken up"),
-    (["--resume", "-o", "a.csv"], {}, "--resume needs an output that can be taken up"),
+    (["--resume"], {}, "--resume needs a file to go on with"),
+    (["--resume", "-o", "-"], {}, "--resume needs a file to go on with"),
+    (["--resume", "-o", "/dev/null", "--format", "jsonl"], {}, "--resume needs a file to go on with"),
+    (["--resume", "-o", "a.csv"], {}, "--resume needs a file to go on with"),
     (["--since-output", "no/such.jsonl"], {}, "no/such.jsonl: no such file or folder"),
 ]
 

@@ -1,0 +1,65 @@
+"""What a run is told beside its `Settings`: where results go, and which of the targets are its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from birdlite.errors import UsageError
+from birdlite.namedtuple import NamedTuple
+from birdlite.writers import Format, Names
+
+if TYPE_CHECKING:
+    from birdlite.batch.shard import Shard
+
+SUFFIXES: dict[str, Format] = {"json": "json", "jsonl": "jsonl", "ndjson": "jsonl", "csv": "csv", "txt": "text"}
+SUFFIXES |= {"html": "html", "htm": "html"}
+
+
+class RunOptions(NamedTuple):
+    """What becomes of the results, and which targets a run takes."""
+
+    output: str | None = None  # a file or storage URL; `{shard}` in it is the shard's index; None: standard output
+    format: Format | None = None  # None: by the suffix of `output`, else text
+    names: Names = "both"  # which names text shows
+    times: bool = True  # whether records have times
+    report: str | None = None  # a file for the page of HTML beside the output
+    shard: Shard | None = None  # None: all targets
+    resume: bool = False  # go on with an unfinished `output`
+    retry_failed: bool = False  # with `resume`: try failures again
+    since_output: tuple[str, ...] = ()  # outputs whose answers are not made again
+
+
+def settled(options: RunOptions) -> RunOptions:
+    """The options checked, with the format decided and `{shard}` replaced by the shard's index.
+
+    Raises:
+        UsageError: they make no sense together.
+    """
+    if options.retry_failed and not options.resume:
+        raise UsageError("--retry-failed goes with --resume")
+    shard = options.shard
+    output, report = _named("output", options.output, shard), _named("report", options.report, shard)
+    format_ = options.format or guess_format(options.output)
+    if format_ == "html":
+        raise UsageError(f"--output {options.output}: a page is written beside the results: --report {options.output}")
+    if report is not None:
+        from birdlite.run.report_file import check_report
+
+        check_report(report, output)
+    return options._replace(output=output, report=report, format=format_)
+
+
+def _named(option: str, path: str | None, shard: Shard | None) -> str | None:
+    """The path with the shard's index in place of `{shard}`."""
+    if path is None:
+        return None
+    if shard is not None:
+        return shard.named(path)
+    if "{shard}" in path:
+        raise UsageError(f"--{option} {path}: {{shard}} needs --shard")
+    return path
+
+
+def guess_format(output: str | None) -> Format:
+    """The format that the suffix of an output file means; text if it means none."""
+    return SUFFIXES.get((output or "").rpartition(".")[2].lower(), "text")

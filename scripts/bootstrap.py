@@ -10,6 +10,7 @@ all: an interrupted installation is done again, and so is one for another pyproj
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import os
 import subprocess
 import sys
@@ -27,6 +28,13 @@ def main(what: str) -> int:
     """Install `what` unless somebody else just did. Gives an exit code."""
     if sys.version_info < OLDEST:
         return _fail(f"birdlite needs Python {OLDEST[0]}.{OLDEST[1]}; this is {sys.version.split()[0]}")
+    try:
+        return _install(what)
+    except OSError as error:
+        return _fail(f"cannot install into {VENV}: {error.strerror}; copy this folder to where you may write")
+
+
+def _install(what: str) -> int:
     os.makedirs(VENV, exist_ok=True)
     with open(os.path.join(VENV, "bootstrap.lock"), "w") as lock, open(PROJECT) as file:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -34,17 +42,27 @@ def main(what: str) -> int:
         if _installed(what) == project:
             return 0
         print(f"birdlite: installing into {os.path.relpath(VENV)}, once; this takes a minute", file=sys.stderr)
-        try:
-            if not _works():
-                venv.create(VENV, with_pip=True)
-            pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-            subprocess.run([*pip, "--editable", REQUIREMENTS[what]], cwd=ROOT, check=True, stdout=sys.stderr)
-        except subprocess.CalledProcessError as error:
-            return _fail(f"the installation failed (exit {error.returncode}); on Debian it needs python3-venv")
-        for done in ("run", what):
-            with open(_marker(done), "w") as file:
+        if not _works() and not _make():
+            return _fail("this Python cannot make a virtual environment; on Debian: apt install python3-venv")
+        pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        done = subprocess.run([*pip, "--editable", REQUIREMENTS[what]], cwd=ROOT, stdout=sys.stderr)
+        if done.returncode:
+            return _fail("pip could not install what birdlite needs; its own message is above. Is there a network?")
+        for name in ("run", what):
+            with open(_marker(name), "w") as file:
                 file.write(project)
     return 0
+
+
+def _make() -> bool:
+    """Make the virtual environment. Debian ships `venv` without `ensurepip`, which is in the package python3-venv."""
+    if importlib.util.find_spec("ensurepip") is None:
+        return False
+    try:
+        venv.create(VENV, with_pip=True)
+    except subprocess.CalledProcessError:
+        return False
+    return True
 
 
 def _works() -> bool:

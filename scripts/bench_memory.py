@@ -59,7 +59,7 @@ def _peak(folder: Path, environment: dict[str, str]) -> float:
     code = (
         "import sys; from birdlite.cli import main;"
         "code = main(['classify', sys.argv[1], '-q', '-o', '/dev/null', '--format', 'jsonl']);"
-        "from birdlite.bench.machine import peak_memory_bytes;"
+        "from birdlite.bench.environment import peak_memory_bytes;"
         "print(peak_memory_bytes()); sys.exit(code)"
     )
     run = subprocess.run(

@@ -7,7 +7,7 @@ from statistics import median
 from typing import NamedTuple
 
 from birdlite import local_file
-from birdlite.bench.machine import Machine, peak_memory_bytes, this_machine
+from birdlite.bench.environment import Environment, peak_memory_bytes, this_environment
 from birdlite.errors import PictureError, UsageError
 from birdlite.images import picture
 from birdlite.run.classifier import Classifier
@@ -35,7 +35,7 @@ class Inference(NamedTuple):
 class Figures(NamedTuple):
     """What was measured. Times are medians."""
 
-    machine: Machine
+    machine: Environment  # its name in JSON
     model: str
     sha256: str
     engine: str
@@ -82,7 +82,7 @@ def measure(settings: Settings, paths: Sequence[str], *, rounds: int) -> Figures
             )
             walls.append(_whole_run(classifier, targets))
         return Figures(
-            machine=this_machine(),
+            machine=this_environment(),
             model=classifier.model.card.name,
             sha256=classifier.model.sha256,
             engine=classifier.engine_name,

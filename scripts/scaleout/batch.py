@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.scaleout.attendants import busy_of
+from scripts.scaleout.helper_processes import busy_of
 from scripts.scaleout.machines import Ended, Fleet, Machine, Running, fleet
 from scripts.scaleout.network import Line
 from scripts.scaleout.server import Request, requests
@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
     machines: list[float]  # when each had no more to do
     starts: list[float]  # from each shard's start until its first request for a picture was at the server
     used: float  # of the machines' shares of processors while they were at work, in [0, 1]
-    attending: float  # processors that server and cables took
+    helping: float  # processors that server and cables took
     busy: float  # of all real processors, in [0, 1]
     digest: str  # of the merged result
 
@@ -64,8 +64,8 @@ def run_batch(world: World, plan: Plan) -> Outcome:
     ):
         out = Path(name)
         world.log.write_text("")
-        attendants = (machines.server, *machines.cables)
-        attended, busy = -sum(one.cpu() for one in attendants), _busy()
+        helpers = (machines.server, *machines.cables)
+        helped, busy = -sum(one.cpu() for one in helpers), _busy()
         begin = time.monotonic()
         done = list(_indexes(world, plan, machines, out))
         last = time.monotonic()
@@ -74,7 +74,7 @@ def run_batch(world: World, plan: Plan) -> Outcome:
         command = (BIRDLITE, "merge", *parts, "-q", "--format", "jsonl", "-o", str(merged))
         machines.machines[0].run(command, world.environment, out / "messages")
         end = time.monotonic()
-        attended += sum(one.cpu() for one in attendants)
+        helped += sum(one.cpu() for one in helpers)
         worked, had = (now - then for now, then in zip(_busy(), busy, strict=True))
         asked = requests(world.log.read_text())
         return Outcome(
@@ -84,7 +84,7 @@ def run_batch(world: World, plan: Plan) -> Outcome:
             machines=[max(one.ended.end for one in done if one.machine == each) - begin for each in machines.machines],
             starts=list(starts(asked, done)),
             used=sum(one.ended.cpu for one in done) / sum((o.ended.end - o.ended.begin) * o.machine.cpus for o in done),
-            attending=attended / (end - begin),
+            helping=helped / (end - begin),
             busy=worked / had,
             digest=hashlib.sha256(merged.read_bytes()).hexdigest(),
         )

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.scaleout import network, quota
-from scripts.scaleout.attendants import Attendant, attending
+from scripts.scaleout.helper_processes import Helper, running
 from scripts.scaleout.network import Line
 
 PREFIX = "birdlite-scaleout-"
@@ -106,8 +106,8 @@ class Fleet(NamedTuple):
     """Machines, and what serves them."""
 
     machines: list[Machine]
-    server: Attendant
-    cables: list[Attendant]
+    server: Helper
+    cables: list[Helper]
 
 
 def missing() -> str | None:
@@ -132,7 +132,7 @@ def fleet(cpus: Sequence[float], line: Line, served: Path, log: Path) -> Iterato
             group = stack.enter_context(quota.quota(netns, share))
             made.append(Machine(netns, group, share, f"http://{address}:{PORT}"))
             cables.append(wire)
-        server = stack.enter_context(attending("server", served, log, PORT, netns=home))
+        server = stack.enter_context(running("server", served, log, PORT, netns=home))
         yield Fleet(made, server, cables)
 
 

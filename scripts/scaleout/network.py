@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.scaleout.attendants import Attendant, attending
+from scripts.scaleout.helper_processes import Helper, running
 
 KEPT = Path("/run/netns")  # where `ip netns` keeps them
 TUN = Path("/dev/net/tun")
@@ -46,10 +46,10 @@ def netns(name: str) -> Iterator[str]:
 
 
 @contextmanager
-def cable(home: str, away: str, number: int, line: Line) -> Iterator[tuple[str, Attendant]]:
+def cable(home: str, away: str, number: int, line: Line) -> Iterator[tuple[str, Helper]]:
     """Lay a cable between two namespaces. Gives the address at its home's end, and the process that is the cable."""
     near, far = f"10.77.{number}.1", f"10.77.{number}.2"
-    with attending("wire", home, f"{near}/24", away, f"{far}/24", line.round_trip_ms / 2, line.mbit) as wire:
+    with running("wire", home, f"{near}/24", away, f"{far}/24", line.round_trip_ms / 2, line.mbit) as wire:
         yield near, wire
 
 

@@ -39,7 +39,7 @@ def curve(
                 f"{median(start for o in found for start in o.starts):.2f}",
                 f"{middle(found, lambda o: o.merge):.2f}",
                 f"{middle(found, lambda o: o.used):.0%}",
-                f"{middle(found, lambda o: o.attending):.2f}",
+                f"{middle(found, lambda o: o.helping):.2f}",
                 f"{middle(found, lambda o: o.busy):.0%}",
             )
         )

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from scripts.scaleout import network, quota
-from scripts.scaleout.attendants import ROOT, TICKS, busy_of, cpu_of
 from scripts.scaleout.batch import Index, starts
+from scripts.scaleout.helper_processes import ROOT, TICKS, busy_of, cpu_of
 from scripts.scaleout.long_list import write_parts
 from scripts.scaleout.machines import PREFIX, Ended, Fleet, Machine, clear_away, fleet, missing
 from scripts.scaleout.network import Line
@@ -164,8 +164,8 @@ def test_nothing_stays_of_a_fleet_that_is_interrupted_at_work(tmp_path: Path) ->
         raise KeyboardInterrupt
 
     running.kill()
-    attendants = (here.server, *here.cables)
-    assert [one.pid for one in attendants if Path("/proc", str(one.pid)).exists()] == []
+    helpers = (here.server, *here.cables)
+    assert [one.pid for one in helpers if Path("/proc", str(one.pid)).exists()] == []
     assert _own_traces() == []  # a group is not removed while anything lives in it
 
 

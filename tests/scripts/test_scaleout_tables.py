@@ -14,7 +14,7 @@ QUIET = Outcome(
     machines=[9.5],
     starts=[0.3],
     used=0.95,
-    attending=0.1,
+    helping=0.1,
     busy=0.5,
     digest="0",
 )

@@ -1,4 +1,4 @@
-"""What a figure is worth nothing without: the machine that it came from, and the memory of this process."""
+"""Where a figure was measured: processor, system and versions, and the memory of this process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MEMORY_FACTS = "/proc/self/status"
 _KIB = 1024
 
 
-class Machine(NamedTuple):
+class Environment(NamedTuple):
     """Where something was measured."""
 
     processor: str  # as the system calls it
@@ -23,10 +23,10 @@ class Machine(NamedTuple):
     birdlite: str
 
 
-def this_machine() -> Machine:
-    """The facts of the machine that this runs on."""
+def this_environment() -> Environment:
+    """The facts of this machine."""
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
-    return Machine(_processor(), cpus.usable(), system, platform.python_version(), __version__)
+    return Environment(_processor(), cpus.usable(), system, platform.python_version(), __version__)
 
 
 def peak_memory_bytes() -> int:

@@ -1,7 +1,7 @@
-"""The processes that stand beside the machines: the server and the cables. Known to be ready, counted, ended with them.
+"""Helper processes of the scale-out benchmark: the server and the network links. They end with the benchmark.
 
 Each runs a module of this folder that prints `ready` and then works until it is ended, or until its standard input is
-closed: that happens when this process dies, however it dies.
+closed, which happens when the benchmark ends in any way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")  # a second, in /proc
 
 
-class Attendant(NamedTuple):
+class Helper(NamedTuple):
     """One of them, at work."""
 
     pid: int
@@ -29,7 +29,7 @@ class Attendant(NamedTuple):
 
 
 @contextmanager
-def attending(module: str, *words: object, netns: str | None = None) -> Iterator[Attendant]:
+def running(module: str, *words: object, netns: str | None = None) -> Iterator[Helper]:
     """Run a module as long as the body does, in a network namespace or in none of its own.
 
     Raises:
@@ -44,7 +44,7 @@ def attending(module: str, *words: object, netns: str | None = None) -> Iterator
             assert process.stdout is not None
             if process.stdout.readline() != "ready\n":
                 raise SystemExit(f"did not start: {' '.join(command)}")
-            yield Attendant(process.pid)
+            yield Helper(process.pid)
         finally:
             process.kill()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from birdlite.namedtuple import NamedTuple
-from birdlite.trace import Trace
+from birdlite.timing import Trace
 
 
 class ReportFacts(NamedTuple):

@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from birdlite.namedtuple import NamedTuple
-from birdlite.timing import STAGES, Span, Stage
-from birdlite.trace import TRACED, Trace
+from birdlite.timing import STAGES, TRACED, Span, Stage, Trace
 from birdlite.writers.markup import last_part, text
 from birdlite.writers.terminal import Terminal, columns
 
@@ -102,7 +101,7 @@ def _rows(spans: Iterable[Span], names: Mapping[int, str]) -> list[_Row]:
     for span in sorted(spans, key=lambda span: span.start):
         if span.picture is None:
             shared.setdefault(span.stage, []).append(span)
-        elif span.picture < TRACED:
+        else:
             pictures.setdefault(span.picture, []).append(span)
     rows = [
         _Row(stage if number == 0 else "", lane, "")

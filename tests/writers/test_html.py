@@ -15,8 +15,7 @@ import pytest
 
 from birdlite import __version__
 from birdlite.results import Failure, ImageInfo, Prediction, Result, RunSummary, Times
-from birdlite.timing import Breakdown, Span, StageTime
-from birdlite.trace import Trace
+from birdlite.timing import Breakdown, Span, StageTime, Trace
 from birdlite.writers import ModelFacts, RunFacts, WriterOptions, html, html_counts, open_writer
 from birdlite.writers.report_facts import ReportFacts
 from tests.page import Element, facts, numbers, read, rows

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from birdlite.timing import STAGES, Span, Stage
-from birdlite.trace import TRACED, Trace
+from birdlite.timing import STAGES, TRACED, Span, Stage, Trace
 from birdlite.writers.waterfall import COLOURS, END, LABELS, LANES, WIDTH, waterfall
 from tests.page import Element, read
 

@@ -129,7 +129,7 @@ class Timeline:
             return Breakdown((end - self.origin) * 1e3, stages, self._other * 1e3)
 
     def _fold(self, end: float) -> None:
-        """Walk back from `end` to the end of the last walk, keep the sums, drop the spans. Call it with the lock held."""
+        """Walk back from `end` to the end of the last walk, keep the sums, drop the spans. The lock is held."""
         path: list[Span] = []
         critical, other = critical_path(self._spans, self._folded_to, end, path)
         if self.traced and self.trace is None:

@@ -31,8 +31,8 @@ HEAVY = {
 # Cheap one by one, and together a third of a run: what each costs stands in docs/decisions.
 SLOW = {"dataclasses", "inspect", "pathlib", "logging", "tempfile", "shutil", "concurrent", "importlib.metadata"}
 SLOW |= {"importlib.resources", "platformdirs", "xml", "email", "urllib.request"}
-REPORT = {"html", "zlib", "birdlite.run.report_file", "birdlite.writers.report_facts"}
-REPORT |= {f"birdlite.writers.{name}" for name in ("html", "html_rows", "html_picture", "markup", "page", "waterfall")}
+REPORT = {"html", "zlib", "birdlite.run.report_file"}
+REPORT |= {f"birdlite.writers.{name}" for name in ("html", "html_sections", "page", "waterfall")}
 OTHER_PLUGINS = {f"PIL.{name}ImagePlugin" for name in ("Bmp", "Gif", "Png", "Ppm", "Tiff", "WebP")}
 
 

@@ -187,7 +187,7 @@ def _with_report(
     facts: RunFacts, report: ReportFile, settings: Settings, timeline: Timeline, selection: Selection | None
 ) -> RunFacts:
     """Add what only the page says."""
-    from birdlite.writers.report_facts import ReportFacts
+    from birdlite.writers import ReportFacts
 
     more: list[tuple[str, str]] = [("resize", settings.resize)]
     notes: list[str] = []

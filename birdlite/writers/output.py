@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from birdlite.storage.store import Storage
     from birdlite.storage.upload import Upload
-    from birdlite.writers import Format, TextSink
+    from birdlite.writers.base import Format, TextSink
 
 
 class GuardedText:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import pytest
 
 from birdlite.timing import STAGES, TRACED, Span, Stage, Trace
-from birdlite.writers.waterfall import COLOURS, END, LABELS, LANES, WIDTH, waterfall
+from birdlite.writers.page import COLOURS
+from birdlite.writers.waterfall import END, LABELS, LANES, WIDTH, waterfall
 from tests.page import Element, read
 
 MAIN, HELPER, WORKER = 1, 2, 3

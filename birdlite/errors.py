@@ -25,6 +25,14 @@ from birdlite.results import FailureKind
 
 StorageCause = Literal["no_object", "no_bucket", "no_credentials", "denied", "other"]
 
+ONE_LINE = 160  # characters of another program's message
+
+
+def one_line(said: object) -> str:
+    """What another library said, as one short line of printable characters; of an empty exception, its type's name."""
+    text = "".join(c if c.isprintable() else " " for c in str(said))
+    return " ".join(text.split())[:ONE_LINE] or type(said).__name__
+
 
 class BirdliteError(Exception):
     """The root of the tree; its text is one line for a person."""

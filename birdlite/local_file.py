@@ -1,60 +1,78 @@
-"""The bytes of a local file, and what is wrong with a path in words. For the pipeline, `targets` and its lists."""
+"""The bytes of a local file; and an error of the operating system in words, for every message about a path."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+from typing import TYPE_CHECKING
 
 from birdlite.errors import PictureError
 
+if TYPE_CHECKING:
+    from birdlite.results import FailureKind
+
+# Errors that a user can do something about, with the kind of failure that they are for a picture.
+_WORDS: dict[int, tuple[FailureKind, str]] = {
+    errno.ENOENT: ("not_found", "no such file"),
+    errno.ENOTDIR: ("not_found", "a part of the path is not a folder"),
+    errno.ENAMETOOLONG: ("not_found", "the name is too long"),
+    errno.ELOOP: ("not_found", "a symbolic link that leads back to itself"),
+    errno.EACCES: ("blocked", "permission denied"),
+    errno.EPERM: ("blocked", "permission denied"),
+    errno.EISDIR: ("unsupported", "it is a folder"),
+    errno.ENXIO: ("unsupported", "not a regular file"),  # open() of a socket
+}
+_NO_NAME = "no file can have this name"  # Python's ValueError: a NUL, or text that the file system cannot encode
+
 
 def read(path: str, max_bytes: int) -> bytes:
-    """Read the whole file. Never waits for a pipe or a device, never reads more than `max_bytes` + 1 bytes.
+    """Read a whole picture file. Never waits for a pipe or a device, never reads more than `max_bytes` + 1 bytes.
 
     Raises:
-        PictureError: `too_large`; or, as `why` tells them apart, `not_found`, `blocked`, `unsupported` (a folder, a
-            pipe, a device), `decode` (the disk or the network behind it gave an error). The message does not name
-            the file: the pipeline does, in the words of the user.
+        PictureError: `too_large`, or what `picture_error` says. The message does not name the file: the pipeline does,
+            as the user wrote it.
     """
     try:
-        # A pipe without a writer would make open() wait for ever; O_NONBLOCK changes nothing for regular files.
+        # Without O_NONBLOCK, open() would wait for ever on a pipe without a writer. It changes nothing for files.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             facts = os.fstat(descriptor)
             if not stat.S_ISREG(facts.st_mode):
-                raise _refused(facts.st_mode)
+                what = "a folder, not a picture" if stat.S_ISDIR(facts.st_mode) else "not a regular file"
+                raise PictureError("unsupported", what)
             if facts.st_size > max_bytes:
                 raise _too_large(max_bytes)
             data = _read_to_end(descriptor, facts.st_size, max_bytes)
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:
-        raise why(error) from error
+        raise picture_error(error) from error
     if len(data) > max_bytes:
         raise _too_large(max_bytes)
     return data
 
 
-def why(error: OSError | ValueError) -> PictureError:
-    """Say which failure an error of the operating system is. The message does not name the file."""
-    if isinstance(error, ValueError):  # what Python says of a NUL, and of text that the file system cannot spell
-        return PictureError("not_found", "no file can have this name")
-    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return PictureError("not_found", "no such file")
-    if isinstance(error, PermissionError):
-        return PictureError("blocked", "permission denied")
-    if error.errno == errno.ENAMETOOLONG:
-        return PictureError("not_found", "too long for the name of a file")
-    if error.errno == errno.ELOOP:
-        return PictureError("not_found", "a link that leads back to itself")
-    if error.errno == errno.ENXIO:  # open() of a socket
-        return PictureError("unsupported", "not a regular file")
-    return PictureError("decode", f"cannot be read: {error.strerror or error}")
+def reason(error: OSError | ValueError) -> str:
+    """An error about a path in words, without the path: `permission denied`."""
+    if isinstance(error, ValueError):
+        return _NO_NAME
+    if error.errno in _WORDS:
+        return _WORDS[error.errno][1]
+    return error.strerror or str(error)
+
+
+def picture_error(error: OSError | ValueError) -> PictureError:
+    """The failure of a picture whose file gives this error: `not_found`, `blocked`, `unsupported`, else `decode`."""
+    if isinstance(error, ValueError):
+        return PictureError("not_found", _NO_NAME)
+    if error.errno in _WORDS:
+        return PictureError(*_WORDS[error.errno])
+    return PictureError("decode", f"cannot be read: {reason(error)}")
 
 
 def _read_to_end(descriptor: int, expected: int, max_bytes: int) -> bytes:
-    """At most `max_bytes` + 1 bytes: a file can have grown since it was measured, and those in /proc measure 0."""
+    """At most `max_bytes` + 1 bytes. A file can have grown since its size was read, and files in /proc have size 0."""
     parts: list[bytes] = []
     size = 0
     while size <= max_bytes:
@@ -64,11 +82,6 @@ def _read_to_end(descriptor: int, expected: int, max_bytes: int) -> bytes:
         parts.append(part)
         size += len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _refused(mode: int) -> PictureError:
-    what = "a folder, not a picture" if stat.S_ISDIR(mode) else "not a regular file"
-    return PictureError("unsupported", what)
 
 
 def _too_large(max_bytes: int) -> PictureError:

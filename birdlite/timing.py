@@ -1,17 +1,17 @@
 """Spans on one clock that begins at process start, and the breakdown made of them.
 
-The pipeline and the CLI open spans; the writers print the breakdown; nothing else keeps time.
+The pipeline and the command line open spans, and the writers print the breakdown.
 
-A breakdown says two things of each stage. `spent`: the sum of its spans, in whatever threads they ran, so overlapping
-work counts fully. `critical`: the part that the whole run waited for. That is found by walking back from the end: the
-span that ended last was waiting for whichever of its predecessors ended last, and so on to the start. A span's
-predecessors are the spans of the same picture, those of the same thread, and those that belong to no picture (imports,
-model, labels). The time between a span and its predecessor goes to whatever else was at work then, for with one
-interpreter lock that is what the span was waiting for; if nothing was, to `other`. So every instant has one owner, and
-the critical column and `other` add up to the wall time exactly.
+A breakdown gives two times for each stage. `spent` is the sum of its spans in all threads, so overlapping work counts
+fully. `critical` is the part that the whole run waited for. It is found by walking back from the end: the span that
+ended last was waiting for the predecessor that ended last, and so on to the start. The predecessors of a span are the
+spans of the same picture, those of the same thread, and those that belong to no picture (imports, model, labels). The
+time between a span and its predecessor goes to the span that ran meanwhile: with one interpreter lock, that is what
+the later span was waiting for. If no span ran, it goes to `other`. So every instant has one owner, and the critical
+column and `other` add up to the wall time exactly.
 
-A run of a million pictures must not keep a million spans: whenever `FOLD_AT` have gathered, the walk is done
-over them, its sums are kept, and the spans are dropped. A run that is to be drawn keeps its first ones: `trace`.
+A run of a million pictures must not keep a million spans. Each time `FOLD_AT` spans have come, the walk is done over
+them, its sums are kept, and the spans are dropped. A run that the report draws keeps its first spans in a `Trace`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ from __future__ import annotations
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Literal, get_args
+from collections.abc import Iterable, Sequence
+from typing import Literal, get_args
 
 from birdlite.namedtuple import NamedTuple
-
-if TYPE_CHECKING:
-    from birdlite.trace import Trace
 
 Stage = Literal[
     "interpreter start-up",
@@ -41,7 +39,8 @@ Stage = Literal[
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 FOLD_AT = 4096  # spans: about a thousand pictures, under 1 MB
-LOOK_BACK = 64  # spans that began last, among which one still at work is looked for: far more than there are threads
+LOOK_BACK = 64  # latest spans among which one that is still running is searched; far more than there are threads
+TRACED = 60  # pictures whose spans a trace keeps: the rows of a readable drawing
 
 clock = time.perf_counter
 """Seconds, monotonic; on Linux the same clock in every thread and process."""
@@ -74,6 +73,20 @@ class Breakdown(NamedTuple):
     other_ms: float
 
 
+class Trace:
+    """The beginning of a run, for `writers.waterfall` to draw. Times in s on `clock`."""
+
+    __slots__ = ("end", "path", "spans", "start")
+
+    def __init__(self, start: float, end: float, spans: Sequence[Span], path: Iterable[Span]) -> None:
+        """From the process's start to the end of what was traced; `path` is what the run waited for, in order."""
+        first = sorted({span.picture for span in spans if span.picture is not None})[:TRACED]
+        self.start = start
+        self.end = end
+        self.spans = tuple(span for span in spans if span.picture is None or span.picture in first)
+        self.path = tuple(path)  # pieces of spans, of any picture, one after the other
+
+
 class Timeline:
     """The spans of one run, from any thread."""
 
@@ -86,11 +99,11 @@ class Timeline:
         self._count = dict.fromkeys(STAGES, 0)
         self._critical = dict.fromkeys(STAGES, 0.0)
         self._other = 0.0
-        self.traced = False  # set it before the run, and `trace` is there after `breakdown`
+        self.traced = False  # set before the run: `breakdown` then fills `trace`
         self.trace: Trace | None = None
 
     def span(self, stage: Stage, picture: int | None = None) -> _OpenSpan:
-        """Time the body of a `with` statement; it counts also when the body raises."""
+        """Time the body of a `with` statement, even if the body raises."""
         return _OpenSpan(self, stage, picture)
 
     def add(self, stage: Stage, start: float, end: float, picture: int | None = None) -> None:
@@ -104,7 +117,7 @@ class Timeline:
                 self._fold(max(span.end for span in self._spans))
 
     def breakdown(self) -> Breakdown:
-        """Where the time went from process start until now. Spans still open are not in it."""
+        """Where the time went from process start until now, without spans that are still open."""
         with self._lock:
             end = clock()
             self._fold(end)
@@ -116,13 +129,11 @@ class Timeline:
             return Breakdown((end - self.origin) * 1e3, stages, self._other * 1e3)
 
     def _fold(self, end: float) -> None:
-        """Walk back from `end` to where the last walk began, keep the sums, drop the spans. The lock is held."""
+        """Walk back from `end` to the end of the last walk, keep the sums, drop the spans. The lock is held."""
         path: list[Span] = []
         critical, other = critical_path(self._spans, self._folded_to, end, path)
         if self.traced and self.trace is None:
-            from birdlite.trace import beginning
-
-            self.trace = beginning(self.origin, end, self._spans, path)
+            self.trace = Trace(self.origin, end, self._spans, reversed(path))
         for stage, seconds in critical.items():
             self._critical[stage] += seconds
         self._other += other
@@ -131,7 +142,7 @@ class Timeline:
 
 
 class _OpenSpan:
-    """What `Timeline.span` returns: begins at `with`, ends with its body. `ms` is its length afterwards."""
+    """What `Timeline.span` returns. It begins at `with` and ends with the body; then `ms` is its length."""
 
     __slots__ = ("_picture", "_stage", "_start", "_timeline", "ms")
 
@@ -152,9 +163,9 @@ class _OpenSpan:
 def critical_path(
     spans: list[Span], start: float, end: float, path: list[Span] | None = None
 ) -> tuple[dict[Stage, float], float]:
-    """Divide the time from `start` to `end` among the stages that the end was waiting for.
+    """Divide the time from `start` to `end` among the stages that the run waited for.
 
-    `path` is given the pieces of spans that were waited for, the latest first.
+    The pieces of spans that it waited for are appended to `path`, the latest first.
 
     Returns:
         Seconds by stage, and the seconds that no span explains. Together they are `end - start`.
@@ -183,31 +194,31 @@ def critical_path(
 
 
 def _fill(path: list[Span], by_start: list[Span], start: float, end: float) -> float:
-    """Give the time from `start` back from `end` to the spans at work then, latest first; the rest stays nobody's.
+    """Append the spans that ran between `start` and `end` to `path`, latest first. Gaps belong to no span.
 
     Returns:
-        Where the walk goes on: `start`, or `end` if that is earlier.
+        Where the walk continues: `start`, or `end` if that is earlier.
     """
     cursor = end
     while cursor > start:
         while by_start and by_start[-1].start >= cursor:
-            by_start.pop()  # begins after this instant, so after everything still to come
-        at_work = max(by_start[-LOOK_BACK:], key=lambda span: span.end, default=None)
-        if at_work is None or at_work.end <= start:
+            by_start.pop()  # begins after this instant, and so after all that the walk will still reach
+        running = max(by_start[-LOOK_BACK:], key=lambda span: span.end, default=None)
+        if running is None or running.end <= start:
             break
-        begin = max(at_work.start, start)
-        path.append(at_work._replace(start=begin, end=min(at_work.end, cursor)))
+        begin = max(running.start, start)
+        path.append(running._replace(start=begin, end=min(running.end, cursor)))
         cursor = begin
     return min(start, end)
 
 
 def _predecessor(groups: dict[object, list[Span]], span: Span) -> Span | None:
-    """The span that ended last before `span` began, of those that it can have waited for."""
+    """Of the spans that `span` can have waited for, the one that ended last before it began."""
     found: Span | None = None
     for key in (span.picture, ("thread", span.thread), None):
         group = groups.get(key)
         while group and (group[-1].end > span.start or group[-1] is span):
-            group.pop()  # ended after this one began, so after everything still to come began too
+            group.pop()  # ended after this one began, and so after all that the walk will still reach
         if group and (found is None or group[-1].end > found.end):
             found = group[-1]
     return found
@@ -216,8 +227,8 @@ def _predecessor(groups: dict[object, list[Span]], span: Span) -> Span | None:
 def process_start() -> float:
     """When this process began, in s on `clock`.
 
-    The kernel says it in ticks of 10 ms (/proc/self/stat, field 22), which is coarse beside a start of 15 ms. A process
-    of one thread cannot have used more processor time than has passed: that bounds the start within its tick.
+    The kernel gives it in ticks of 10 ms (/proc/self/stat, field 22), which is coarse for a start that takes 15 ms. A
+    process of one thread cannot have used more processor time than has passed, which bounds the start within its tick.
     """
     now = clock()
     latest = now - time.process_time()

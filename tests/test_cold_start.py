@@ -31,8 +31,8 @@ HEAVY = {
 # Cheap one by one, and together a third of a run: what each costs stands in docs/decisions.
 SLOW = {"dataclasses", "inspect", "pathlib", "logging", "tempfile", "shutil", "concurrent", "importlib.metadata"}
 SLOW |= {"importlib.resources", "platformdirs", "xml", "email", "urllib.request"}
-REPORT = {"html", "zlib", "birdlite.trace", "birdlite.run.report_file", "birdlite.writers.report_facts"}
-REPORT |= {f"birdlite.writers.{name}" for name in ("html", "html_rows", "html_picture", "markup", "page", "waterfall")}
+REPORT = {"html", "zlib", "birdlite.run.report_file"}
+REPORT |= {f"birdlite.writers.{name}" for name in ("html", "html_sections", "page", "waterfall")}
 OTHER_PLUGINS = {f"PIL.{name}ImagePlugin" for name in ("Bmp", "Gif", "Png", "Ppm", "Tiff", "WebP")}
 
 
@@ -101,7 +101,7 @@ def test_a_run_does_not_wait_for_the_rooms_that_make_its_report(tmp_path: Path) 
         check=True,
     )
 
-    assert set(run.stdout.split()) & REPORT == {"birdlite.trace", "birdlite.run.report_file"}
+    assert set(run.stdout.split()) & REPORT == {"birdlite.run.report_file"}
 
 
 @pytest.mark.birds

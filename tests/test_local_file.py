@@ -1,4 +1,4 @@
-"""Reading local files: whole, bounded, and never waiting for what is no file."""
+"""Reading local files: complete, bounded, and without waiting for pipes and devices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from birdlite.errors import PictureError
-from birdlite.local_file import read, why
+from birdlite.local_file import picture_error, read, reason
 from birdlite.results import Failure
 
 
@@ -33,7 +33,7 @@ def test_a_file_above_the_limit_is_too_large(tmp_path: Path) -> None:
     assert failure_of(path, 100) == Failure("too_large", "more than 100 bytes")
 
 
-def test_a_file_that_does_not_say_how_long_it_is_is_held_to_the_limit() -> None:
+def test_the_limit_counts_for_a_file_whose_size_is_not_known() -> None:
     if not os.path.exists("/proc/self/stat"):
         pytest.skip("no /proc here")
     assert os.stat("/proc/self/stat").st_size == 0
@@ -50,11 +50,11 @@ def test_a_name_with_a_nul_is_not_found() -> None:
     assert failure_of("a\0.jpg") == Failure("not_found", "no file can have this name")
 
 
-def test_a_folder_is_no_picture(tmp_path: Path) -> None:
+def test_a_folder_is_refused(tmp_path: Path) -> None:
     assert failure_of(tmp_path) == Failure("unsupported", "a folder, not a picture")
 
 
-def test_a_pipe_nobody_writes_to_is_refused_without_waiting(tmp_path: Path) -> None:
+def test_a_pipe_without_a_writer_is_refused_without_waiting(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     os.mkfifo(path)
     assert failure_of(path) == Failure("unsupported", "not a regular file")
@@ -87,13 +87,17 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     ("error", "failure"),
     [
         (PermissionError(errno.EACCES, "x"), Failure("blocked", "permission denied")),
+        (PermissionError(errno.EPERM, "x"), Failure("blocked", "permission denied")),
         (OSError(errno.EIO, "Input/output error"), Failure("decode", "cannot be read: Input/output error")),
         (OSError("odd"), Failure("decode", "cannot be read: odd")),
-        (NotADirectoryError(errno.ENOTDIR, "x"), Failure("not_found", "no such file")),
-        (OSError(errno.ENAMETOOLONG, "x"), Failure("not_found", "too long for the name of a file")),
-        (OSError(errno.ELOOP, "x"), Failure("not_found", "a link that leads back to itself")),
+        (NotADirectoryError(errno.ENOTDIR, "x"), Failure("not_found", "a part of the path is not a folder")),
+        (OSError(errno.ENAMETOOLONG, "x"), Failure("not_found", "the name is too long")),
+        (OSError(errno.ELOOP, "x"), Failure("not_found", "a symbolic link that leads back to itself")),
+        (ValueError("embedded null byte"), Failure("not_found", "no file can have this name")),
     ],
 )
-def test_every_error_of_the_system_has_its_failure(error: OSError, failure: Failure) -> None:
-    reason = why(error)
-    assert Failure(reason.kind, str(reason)) == failure
+def test_every_error_of_the_system_has_its_failure_and_its_words(error: OSError, failure: Failure) -> None:
+    picture = picture_error(error)
+
+    assert Failure(picture.kind, str(picture)) == failure
+    assert reason(error) == failure.message.removeprefix("cannot be read: ")

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from birdlite import timing
-from birdlite.timing import STAGES, Breakdown, Span, Timeline, critical_path
+from birdlite.timing import FOLD_AT, STAGES, TRACED, Breakdown, Span, Timeline, critical_path
 
 MAIN, HELPER = 1, 2
 
@@ -167,3 +167,64 @@ def test_process_start_falls_back_on_processor_time_where_there_is_no_proc(monke
 
     assert timing.process_start() < timing.clock()
     assert os.sysconf("SC_CLK_TCK") > 0
+
+
+# The trace that the report draws
+
+
+def test_a_timeline_that_is_not_drawn_keeps_no_trace() -> None:
+    timeline = Timeline()
+    timeline.add("imports", 0.0, 1.0)
+    timeline.breakdown()
+
+    assert timeline.trace is None
+
+
+def test_the_trace_of_a_short_run_has_all_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "clock", lambda: 9.0)
+    timeline = Timeline(origin=5.0)
+    timeline.add("imports", 5.0, 6.0)
+    timeline.traced = True
+    timeline.add("decode", 6.0, 8.5, 3)
+    timeline.breakdown()
+
+    trace = timeline.trace
+    assert trace is not None
+    assert (trace.start, trace.end) == (5.0, 9.0)
+    assert [(span.stage, span.picture) for span in trace.spans] == [("imports", None), ("decode", 3)]
+    assert [(piece.stage, piece.start, piece.end) for piece in trace.path] == [
+        ("imports", 5.0, 6.0),
+        ("decode", 6.0, 8.5),
+    ]
+
+
+def test_the_trace_of_a_long_run_has_its_first_pictures() -> None:
+    timeline = Timeline(origin=0.0)
+    timeline.traced = True
+    timeline.add("imports", 0.0, 1.0)
+    for index in range(0, 6 * FOLD_AT, 2):  # every second picture, as in a shard
+        timeline.add("decode", 1.0 + index / 2, 2.0 + index / 2, index)
+    timeline.breakdown()
+
+    trace = timeline.trace
+    assert trace is not None
+    assert trace.end == FOLD_AT
+    assert [span.picture for span in trace.spans] == [None, *range(0, 2 * TRACED, 2)]
+    assert len(trace.path) == FOLD_AT
+
+
+def test_the_critical_path_is_the_pieces_of_spans_behind_its_sums() -> None:
+    spans = [
+        Span("image fetch", 0.0, 1.0, 1, 0),
+        Span("decode", 1.0, 3.5, 7, 99),
+        Span("inference", 4.0, 5.0, 1, 0),
+    ]
+    path: list[Span] = []
+
+    critical_path(spans, 0.0, 5.0, path)
+
+    assert [(piece.stage, piece.start, piece.end, piece.picture) for piece in reversed(path)] == [
+        ("image fetch", 0.0, 1.0, 0),
+        ("decode", 1.0, 3.5, 99),
+        ("inference", 4.0, 5.0, 0),
+    ]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from birdlite.errors import PartsError, StorageError, UsageError
+from birdlite.local_file import reason
 from birdlite.storage.address import is_storage
 from birdlite.targets.folders import is_pattern
 
@@ -83,7 +84,7 @@ def blocks(path: str, storage: Storage | None = None, *, together: int = 1) -> I
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise PartsError(f"{path}: cannot be read: {error.strerror or error}") from error
+            raise PartsError(f"{path}: cannot be read: {reason(error)}") from error
         if not block:
             return
         offset += len(block)

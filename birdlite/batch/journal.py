@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from birdlite.batch.header import HEADER_LIMIT, KEY, Header, parse_header
 from birdlite.errors import OutputError
 from birdlite.namedtuple import NamedTuple
+from birdlite.writers.output import refused
 
 _BLOCK = 1 << 12  # bytes to read at once for one record; most have fewer
 
@@ -92,7 +93,7 @@ class Journal:
         except FileNotFoundError as error:
             raise OutputError(f"{path}: the folder for the results does not exist") from error
         except (OSError, ValueError) as error:
-            raise self._refused(error) from error
+            raise refused(self._path, error) from error
         self._lock_or_refuse()
 
     def take_up(self) -> Header | None:
@@ -119,7 +120,7 @@ class Journal:
                     self._size += len(line)
             os.ftruncate(self._descriptor, self._size)
         except OSError as error:
-            raise self._refused(error) from error
+            raise refused(self._path, error) from error
         return header
 
     def begin(self, header: Header) -> None:
@@ -133,7 +134,7 @@ class Journal:
         try:
             os.ftruncate(self._descriptor, 0)
         except OSError as error:
-            raise self._refused(error) from error
+            raise refused(self._path, error) from error
         self._write(header.line())
 
     def append(self, index: int, line: str, *, failed: bool) -> None:
@@ -160,7 +161,7 @@ class Journal:
                     raise OutputError(f"{self._path}: somebody else has changed this file")
                 data += block
         except OSError as error:
-            raise self._refused(error) from error
+            raise refused(self._path, error) from error
         return data[: data.index(b"\n") + 1]
 
     def close(self) -> None:
@@ -172,7 +173,7 @@ class Journal:
         try:
             os.unlink(self._path)
         except OSError as error:
-            raise self._refused(error) from error
+            raise refused(self._path, error) from error
 
     def _write(self, line: str) -> None:
         data = memoryview(line.encode())
@@ -182,7 +183,7 @@ class Journal:
                 written = os.pwrite(self._descriptor, data, at)
                 at, data = at + written, data[written:]
         except OSError as error:
-            raise self._refused(error) from error
+            raise refused(self._path, error) from error
         self._size = at
 
     def _lock_or_refuse(self) -> None:
@@ -195,10 +196,6 @@ class Journal:
             raise OutputError(f"{self._path}: another run is writing this output") from None
         except (ImportError, OSError):
             return  # a system or a file system without locks
-
-    def _refused(self, error: OSError | ValueError) -> OutputError:
-        reason = (error.strerror or error) if isinstance(error, OSError) else "no file can have this name"
-        return OutputError(f"{self._path}: the results cannot be written: {reason}")
 
 
 def target_in(line: bytes) -> object:

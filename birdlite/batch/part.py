@@ -15,6 +15,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from birdlite import log
+from birdlite.atomic_file import SUFFIX
 from birdlite.batch.header import Header, Run, Totals, difference
 from birdlite.batch.journal import Journal, target_in
 from birdlite.batch.record_file import read_lines
@@ -28,7 +29,6 @@ from birdlite.writers.record import record, to_json
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
 
-SUFFIX = ".partial"
 _AGAIN = "run without --resume to begin anew"
 
 
@@ -197,11 +197,11 @@ class Part:
 
     def _journal_of_object(self) -> str:
         """The journal of a part in object storage. That it can be put there is looked at before the work is done."""
-        from birdlite.storage.scratch import name_for, scratch_folder
+        from birdlite.storage.upload import scratch_folder, scratch_name
 
         check_output(self.path, self._storage)
         folder = scratch_folder(None if self._storage is None else self._storage.scratch)
-        return os.path.join(folder, name_for(self.path) + SUFFIX)
+        return os.path.join(folder, scratch_name(self.path) + SUFFIX)
 
     def _refuse_another(self, was: Run, now: Run, path: str) -> None:
         changed = difference(was, now)

@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol, TextIO
 
 from birdlite import log
 from birdlite.errors import UsageError
-from birdlite.local_file import why
+from birdlite.local_file import reason
 from birdlite.targets.expand import BadTarget, Target, single
 from birdlite.targets.folders import SUFFIXES, pictures_in
 from birdlite.targets.list_file import LINE_LIMIT, delimiter, first_filled, target_columns
@@ -81,7 +81,7 @@ class _Folders:
         try:
             names = sorted(os.listdir(folder))
         except OSError as error:
-            raise UsageError(f"{folder}: {why(error)}") from None
+            raise UsageError(f"{folder}: {reason(error)}") from None
         for name in names:
             path = os.path.join(folder, name)
             if name.startswith("."):
@@ -169,7 +169,7 @@ class _Table:
                 for row in rows:
                     yield rows.line_num, row
         except OSError as error:
-            raise UsageError(f"{self._path}: the list cannot be read: {why(error)}") from None
+            raise UsageError(f"{self._path}: the list cannot be read: {reason(error)}") from None
         except csv.Error as error:
             raise UsageError(f"{self._path}: not CSV: {error}") from None
 

@@ -1,6 +1,6 @@
 """OpenCV's `cv2.resize(..., INTER_LINEAR)` of 8-bit RGB, bit for bit, without OpenCV: for `--resize exact`.
 
-Called by `birdlite.images.picture` only. Nothing else on birdlite's way to an answer needs NumPy.
+Only `birdlite.images.picture` calls it. Nothing else that classifies a picture needs NumPy.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ def resize(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def _places(size: int, side: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Say for each output pixel which input pixel stands before its centre, and how far behind that the centre is."""
+    """For each output pixel: the input pixel before its centre, and the distance from there to the centre."""
     centres = ((np.arange(side) + 0.5) * (size / side) - 0.5).astype(np.float32)
     before = np.floor(centres)
     return before.astype(np.intp), centres - before
 
 
 def _weights(fractions: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Give the weights of the pixel before and of the pixel after, each rounded on its own."""
+    """The weights of the pixel before and of the pixel after, each rounded separately."""
     one, scale = np.float32(1), np.float32(_ONE)
     return np.rint((one - fractions) * scale).astype(np.int32), np.rint(fractions * scale).astype(np.int32)
 
@@ -49,7 +49,7 @@ _Columns = tuple["NDArray[np.intp]", "NDArray[np.intp]", "NDArray[np.int32]", "N
 
 
 def _columns(width: int, side: int) -> _Columns:
-    """Give left and right neighbours and their weights; beyond the edges the edge alone counts."""
+    """Left and right neighbours and their weights. Beyond an edge, only the edge counts."""
     places, fractions = _places(width, side)
     fractions[(places < 0) | (places >= width - 1)] = 0
     left = np.clip(places, 0, width - 1)
@@ -57,6 +57,6 @@ def _columns(width: int, side: int) -> _Columns:
 
 
 def _row_sums(pixels: NDArray[np.uint8], rows: NDArray[np.intp], columns: _Columns) -> NDArray[np.int32]:
-    """Sample the rows across: 19 bits a channel, of which OpenCV keeps the upper 15."""
+    """Sample along the rows: 19 bits a channel, of which OpenCV keeps the upper 15."""
     left, right, low, high = columns
     return (pixels[rows[:, None], left] * low[:, None] + pixels[rows[:, None], right] * high[:, None]) >> 4

@@ -1,6 +1,6 @@
-"""TIFF's directories of tags, which EXIF uses too: the orientation of any picture, and the first directory of a TIFF.
+"""TIFF's directories of tags, which EXIF uses too: the orientation of any picture, and the tags of a TIFF.
 
-Called by the readers. Pillow's own EXIF reader imports its TIFF plugin (13 ms) and warns on stderr about odd files.
+The readers call it. Pillow's own EXIF reader imports its TIFF plugin (13 ms) and warns on stderr about odd files.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from birdlite.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
-    from birdlite.images.formats import Data
+    from birdlite.images.frame import Data
 
 ORIENTATION = 274
 
 
 class Entry(NamedTuple):
-    """One tag: where its 12 bytes stand, and what they promise."""
+    """One tag: the offset of its 12 bytes, and the type and number of its values."""
 
     at: int
     type: int
@@ -25,12 +25,12 @@ class Entry(NamedTuple):
 
 
 def byte_order(data: Data) -> str:
-    """Give `struct`'s sign for the order of a TIFF structure's bytes."""
+    """The byte order of a TIFF structure, as `struct` spells it."""
     return ">" if data[:1] == b"M" else "<"
 
 
 def directory(data: Data, order: str) -> dict[int, Entry]:
-    """List the tags of the first directory; of a tag that is there twice, the first counts.
+    """The tags of the first directory. If a tag is there twice, the first counts.
 
     Raises:
         struct.error: the directory does not lie within the data.
@@ -45,10 +45,7 @@ def directory(data: Data, order: str) -> dict[int, Entry]:
 
 
 def orientation(exif: Data) -> int:
-    """Give the EXIF orientation, 1 to 8.
-
-    EXIF that is damaged or says nothing means upright: it is not what the picture consists of, so it fails nothing.
-    """
+    """The EXIF orientation, 1 to 8. If EXIF is damaged or does not say, it is 1: the picture itself is still whole."""
     if exif[:6] == b"Exif\0\0":  # JPEG has this prefix, WebP may have it
         exif = exif[6:]
     order = byte_order(exif)

@@ -1,48 +1,77 @@
-"""Which of the six formats a file is, and what every reader of a format gives back to `birdlite.images.picture`.
-
-A reader is a module with one function, `read(data, ..., max_pixels) -> Frame`. JPEG, PNG and GIF are taken apart here
-and only their compressed pixels go to Pillow's decoders: that imports no plugin (11 ms for JPEG, logging and subprocess
-among it), can tell a truncated file from a whole one, and gives comments, text chunks and thumbnails no chance to do
-harm. TIFF, WebP and BMP go to their one plugin of Pillow. No reader looks at a file's name.
-"""
+"""Which of the six formats a file is, by its first bytes; and what it is instead, for the message to the user."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from birdlite.errors import PictureError
-from birdlite.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from birdlite.images.frame import Data, Format
 
-    from birdlite.images.pillow_core import CoreImage
+# Pictures that birdlite does not read: the offset of their magic bytes, those bytes, and the name of the format.
+_PICTURES = (
+    (0, b"\xff\x0a", "JPEG XL"),
+    (0, b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (0, b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (0, b"II\xbc", "JPEG XR"),
+    (8, b"CR", "Canon raw (CR2)"),
+    (6, b"HEAPCCDR", "Canon raw (CRW)"),
+    (0, b"FUJIFILMCCD-RAW", "Fujifilm raw (RAF)"),
+    (0, b"IIRO", "Olympus raw (ORF)"),
+    (0, b"IIRS", "Olympus raw (ORF)"),
+    (0, b"MMOR", "Olympus raw (ORF)"),
+    (0, b"IIU\0", "Panasonic raw (RW2)"),
+    (0, b"FOVb", "Sigma raw (X3F)"),
+    (0, b"\0MRM", "Minolta raw (MRW)"),
+    (0, b"II+\0", "BigTIFF"),
+    (0, b"MM\0+", "BigTIFF"),
+    (0, b"8BPS", "Photoshop (PSD)"),
+    (0, b"gimp xcf", "GIMP (XCF)"),
+    (0, b"\0\0\1\0", "Windows icon (ICO)"),
+    (0, b"\x8aMNG", "MNG"),
+    (0, b"v/1\1", "OpenEXR"),
+    (0, b"#?R", "Radiance HDR"),
+    (0, b"qoif", "QOI"),
+    (0, b"DDS ", "DDS"),
+    (0, b"icns", "Apple icon (ICNS)"),
+    (0, b"AT&TFORM", "DjVu"),
+    (0, b"%!PS", "PostScript"),
+)
 
-Data: TypeAlias = "bytes | memoryview"
-"""A whole file; a memoryview is contiguous and of single bytes."""
+_OTHERS = (
+    (0, b"%PDF-", "a PDF document"),
+    (0, b"PK\3\4", "a ZIP archive"),
+    (0, b"Rar!", "a RAR archive"),
+    (0, b"7z\xbc\xaf", "a 7-Zip archive"),
+    (0, b"\x1f\x8b", "gzip data"),
+    (0, b"\x28\xb5\x2f\xfd", "zstd data"),
+    (0, b"\x1a\x45\xdf\xa3", "a Matroska or WebM video"),
+    (8, b"AVI ", "an AVI video"),
+    (8, b"WAVE", "a WAVE sound"),
+    (0, b"fLaC", "a FLAC sound"),
+    (0, b"OggS", "an Ogg sound or video"),
+    (0, b"ID3", "an MP3 sound"),
+    (0, b"version https://git-lfs", "a Git LFS pointer"),
+)
 
-Format = Literal["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]
+# Brands in the `ftyp` box of ISO base media files, and the format that they stand for.
+_BRANDS = (
+    (frozenset({b"avif", b"avis"}), "AVIF"),
+    (frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}), "HEIC"),
+    (frozenset({b"crx "}), "Canon raw (CR3)"),
+)
 
-MAX_SIDE = 1 << 18
-"""Longest side in px. Pillow holds a pointer a row, and filters hold a coefficient a pixel: a strip of a million rows
-costs memory that its number of pixels does not show. JPEG and GIF end at 65,535, WebP at 16,383."""
-
-
-class Frame(NamedTuple):
-    """A decoded picture as it was stored: not yet turned, resized, or brought to RGB."""
-
-    image: Image | CoreImage  # of any mode; `info["transparency"]` is set where Pillow's plugins would set it
-    width: int  # px, as stored, at full scale
-    height: int
-    scale: int = 1  # the image has 1/scale of the width and height, rounded up
-    orientation: int = 1  # EXIF: 1 is upright, 5 to 8 swap width and height
+_HEAD = 1024  # bytes to look at
+_HTML = (b"<!doctype html", b"<html", b"<head", b"<body", b"<title", b"<script", b"<meta")
 
 
 def kind(data: Data) -> Format:
-    """Tell the format by the first bytes.
+    """Tell the format of a file.
 
     Raises:
-        PictureError: `not_an_image` or `unsupported`, naming what the file is as far as that can be told.
+        PictureError: `not_an_image` or `unsupported`. The message names what the file is, if that is known.
     """
     head = bytes(data[:12])
     if head.startswith(b"\xff\xd8\xff"):
@@ -53,51 +82,59 @@ def kind(data: Data) -> Format:
         return "WEBP"
     if head.startswith((b"GIF87a", b"GIF89a")):
         return "GIF"
-    if head.startswith((b"II*\0", b"MM\0*")) and head[8:10] != b"CR":  # that is Canon's raw format
+    if head.startswith((b"II*\0", b"MM\0*")) and head[8:10] != b"CR":  # CR: Canon's raw format
         return "TIFF"
-    if head.startswith(b"BM") and len(data) >= 26 and data[15:18] == b"\0\0\0":  # "BM" may begin a text, this not
+    if head.startswith(b"BM") and len(data) >= 26 and data[15:18] == b"\0\0\0":  # a text may begin with BM
         return "BMP"
-    from birdlite.images import unsupported
-
-    raise unsupported.name(data)
+    raise _unknown(data)
 
 
-def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Refuse a picture by what its header says, before anything is decoded.
+def _unknown(data: Data) -> PictureError:
+    """Make the error for a file of any other format, by its first kilobyte."""
+    if not len(data):
+        return PictureError("not_an_image", "empty file")
+    head = bytes(data[:_HEAD])
+    for at, magic, what in _PICTURES:
+        if head.startswith(magic, at):
+            return _unsupported(what)
+    if head[4:8] == b"ftyp":
+        brands = {head[at : at + 4] for at in range(8, min(len(head), 256), 4)}
+        for known, what in _BRANDS:
+            if brands & known:
+                return _unsupported(what)
+        return _not_a_picture("an MP4 or QuickTime video")
+    if head[:1] == b"P" and head[1:2] in b"1234567" and head[2:3].isspace():
+        return _unsupported("PNM")
+    for at, magic, what in _OTHERS:
+        if head.startswith(magic, at):
+            return _not_a_picture(what)
+    return _text(head) or PictureError(
+        "not_an_image", f"no picture of a known format (it begins with {head[:4].hex(' ')})"
+    )
 
-    Raises:
-        PictureError: `too_large`, or `decode` when there is not one pixel.
-    """
-    if width < 1 or height < 1:
-        raise PictureError("decode", f"damaged header: {width}x{height} px")
-    if width * height > max_pixels:
-        raise PictureError("too_large", f"{width}x{height} px is over the limit of {max_pixels:,} pixels")
-    if max(width, height) > MAX_SIDE:
-        raise PictureError("too_large", f"{width}x{height} px: a side is over the limit of {MAX_SIDE:,} px")
 
-
-def damaged(name: Format, why: object) -> PictureError:
-    """Make the error for a picture that cannot be decoded whole; `why` may be Pillow's exception."""
-    text = "".join(c if c.isprintable() else " " for c in str(why))
-    return PictureError("decode", f"damaged {name}: {' '.join(text.split())[:160] or type(why).__name__}")
-
-
-def truncated(name: Format) -> PictureError:
-    """Make the error for a picture that ends too early."""
-    return PictureError("decode", f"truncated {name}: the file ends before the picture does")
-
-
-def unpack(name: Format, mode: str, size: tuple[int, int], data: Data, decoder: str, *options: object) -> Image:
-    """Decode compressed pixels with one of Pillow's decoders, without a plugin.
-
-    Raises:
-        PictureError: `decode` when the data is damaged or short, `unsupported` when Pillow lacks the decoder.
-    """
-    import PIL.Image
-
+def _text(head: bytes) -> PictureError | None:
+    """Tell kinds of text apart; None for anything that is not text."""
+    text = head.removeprefix(b"\xef\xbb\xbf").strip().lower()
+    if text.startswith(b"<"):
+        if b"<svg" in text:
+            return _unsupported("SVG")
+        if text.startswith(_HTML) or b"<html" in text:
+            return _not_a_picture("an HTML page")
+        return _not_a_picture("an XML document")
+    if not text or any(c < 32 and c not in b"\t\n\r\f" for c in head):
+        return None
     try:
-        return PIL.Image.frombytes(mode, size, data, decoder, *options)
-    except ValueError as error:
-        raise damaged(name, error) from error
-    except OSError as error:
-        raise PictureError("unsupported", f"this Pillow cannot read {name}: {error}") from error
+        head.decode()
+    except UnicodeDecodeError as error:
+        if len(head) < _HEAD or error.start < _HEAD - 3:  # else only the last character is cut
+            return None
+    return _not_a_picture("JSON" if text[:1] in b"{[" else "text")
+
+
+def _unsupported(what: str) -> PictureError:
+    return PictureError("unsupported", f"{what} pictures are not supported")
+
+
+def _not_a_picture(what: str) -> PictureError:
+    return PictureError("not_an_image", f"this is {what}, not a picture")

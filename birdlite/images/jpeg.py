@@ -1,7 +1,7 @@
 """JPEG: the header read here, the picture decoded by libjpeg at the smallest scale that is large enough.
 
-The decoder trusts the size that it is told and fills a buffer of that size. So the header is read as libjpeg reads it,
-marker by marker, and refused wherever the two could disagree.
+The decoder fills a buffer of the size that we give it, and does not check that size. So the header is read as libjpeg
+reads it, marker by marker, and refused wherever the two could disagree.
 """
 
 from __future__ import annotations
@@ -10,26 +10,23 @@ from typing import TYPE_CHECKING
 
 from birdlite.errors import PictureError
 from birdlite.images import pillow_core
-from birdlite.images.formats import Frame, check_size, damaged, truncated, unpack
+from birdlite.images.frame import Frame, check_size, damaged, truncated, unpack
 from birdlite.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from birdlite.images.formats import Data
+    from birdlite.images.frame import Data
     from birdlite.images.pillow_core import CoreImage
 
 _SOI, _EOI, _SOS, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})  # baseline, extended, progressive; the last two arithmetic
 _OTHER_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})  # lossless, hierarchical, JPEG-LS
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # TEM and the restart markers have no length
-_MODES = {
-    1: ("L", "L"),
-    3: ("RGB", "RGB"),
-    4: ("CMYK", "CMYK;I"),
-}  # components -> modes; CMYK is inverted, as Adobe does
-_MAX_MARKERS = 10_000  # a file of nothing but empty segments keeps nobody busy; cameras write about twenty
-_PROBE = bytes(range(1, 129))  # compressed bits that are not all alike, and no marker
+# Number of components -> Pillow's mode, the decoder's mode. CMYK is inverted, as Adobe does.
+_MODES = {1: ("L", "L"), 3: ("RGB", "RGB"), 4: ("CMYK", "CMYK;I")}
+_MAX_MARKERS = 10_000  # a file of empty segments must not take long; cameras write about twenty
+_PROBE = bytes(range(1, 129))  # compressed bits that differ, without a marker
 
 
 class _Header(NamedTuple):
@@ -43,7 +40,7 @@ class _Header(NamedTuple):
 def read(data: Data, *, least: int | None, max_pixels: int) -> Frame:
     """Decode a JPEG at 1, 1/2, 1/4 or 1/8 of its size so that no side falls below `least` px; at full size for None.
 
-    Of a file that holds several pictures (MPO, motion photographs), the first.
+    Of a file with several pictures (MPO, motion photographs), the first is decoded.
 
     Raises:
         PictureError: `too_large`, `unsupported` (12 bits, lossless, hierarchical), or `decode`.
@@ -97,7 +94,7 @@ def _header(data: Data) -> _Header:
 
 
 def _next_marker(data: Data, at: int) -> tuple[int, int]:
-    """Find the next marker as libjpeg does, skipping whatever stands before it; its code, and where it ends."""
+    """Find the next marker as libjpeg does, skipping anything before it. Returns its code and where it ends."""
     marker = data[at : at + 2]
     if len(marker) == 2 and marker[0] == 0xFF and 0 < marker[1] < 0xFF:
         return marker[1], at + 2
@@ -124,9 +121,9 @@ def _size(segment: bytes) -> tuple[int, int, int]:
 
 
 def _has_end(data: Data, scan: int) -> bool:
-    """Look for the end marker after the first scan has begun.
+    """Look for the end marker after the start of the first scan.
 
-    Without it libjpeg may still fill the picture, from the zeros of a download that never went on for example.
+    Without it libjpeg may still fill the picture, for example from the zeros of a download that stopped.
     """
     if data[-2:] == b"\xff\xd9":
         return True
@@ -145,13 +142,13 @@ def _decode(data: Data, header: _Header, scale: int) -> Image | CoreImage:
 
 
 def _may_lack_data(image: Image | CoreImage) -> bool:
-    """Tell whether the last pixel is the grey that libjpeg leaves where a scan ended too early, without an error."""
+    """Tell whether the last pixel is grey. libjpeg fills with grey, without an error, if a scan ends too early."""
     pixel = image.getpixel((image.width - 1, image.height - 1))
     return all(v in {127, 128} for v in (pixel if isinstance(pixel, tuple) else (pixel,)))
 
 
 def _lacks_data(data: Data, header: _Header) -> bool:
-    """Tell whether the first scan holds less than the picture: then more data at its end changes the picture."""
+    """Tell whether the first scan lacks a part of the picture: then more data at its end changes the picture."""
     import re
 
     length = int.from_bytes(data[header.scan : header.scan + 2], "big")

@@ -1,10 +1,8 @@
-"""A photograph's bytes become the pixels that an engine takes: RGB, 8 bits, upright, `side` x `side`.
+"""A photograph's bytes into the pixels that an engine takes: RGB, 8 bits, upright, `side` x `side`.
 
-Called by the pipeline from its worker threads, after the bytes are here and before the engine; `preload` while the
-network still works. Nothing here is shared between calls, and Pillow lets other threads run while it decodes and
-resizes. Importing this room is cheap: Pillow comes with the first picture or with `preload`.
-
-The formats themselves are read in `birdlite.images.formats`.
+The pipeline calls `decode` from its worker threads, and `preload` while downloads are under way. Calls share nothing,
+and Pillow lets other threads run while it decodes and resizes. Importing this module is cheap: the first picture, or
+`preload`, imports Pillow. `formats` tells the formats apart; `jpeg`, `png`, `tiff` and `plugin` read them.
 """
 
 from __future__ import annotations
@@ -19,13 +17,13 @@ from birdlite.namedtuple import NamedTuple
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from birdlite.images.formats import Data, Format, Frame
+    from birdlite.images.frame import Data, Format, Frame
 
 Resize = Literal["crop", "squash", "exact"]
-"""How a picture becomes a square: `crop` takes its middle, `squash` all of it, `exact` all of it as OpenCV would."""
+"""How a picture becomes a square: `crop` takes its middle, `squash` all of it, `exact` all of it as OpenCV does."""
 
 DEFAULT_MAX_PIXELS = 120_000_000
-"""Cameras of the medium format have 102 Mpx, telephones 108; and what decodes to more than 480 MB is a bomb."""
+"""Medium-format cameras have 102 Mpx, telephones 108. This many pixels decode to 480 MB."""
 
 _MARGIN = 256 / 224  # `crop`: the short side at this multiple of `side` before its middle is cut out
 _LEAST = 2  # JPEG is decoded at no less than this multiple of `side`: measured as good as the full size
@@ -53,15 +51,15 @@ class Picture(NamedTuple):
 
 
 def preload() -> None:
-    """Import what a JPEG takes to decode, so that a thread can do so while the network works."""
-    from birdlite.images import jpeg  # noqa: F401
+    """Import what decoding a JPEG needs. A thread can do this while downloads are under way."""
+    from birdlite.images import formats, jpeg  # noqa: F401
 
     if not pillow_core.usable():
         import PIL.Image  # noqa: F401
 
 
 def decode(data: Data, *, resize: Resize = "crop", side: int = 224, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
-    """Decode one picture, turn it upright, lay it on white where it is transparent, and bring it to `side` x `side`.
+    """Decode one picture, turn it upright, put it on white where it is transparent, and resize it to `side` x `side`.
 
     Peak memory is the decoded picture (4 bytes a pixel; twice that with transparency or a palette; 7 with `exact`).
     A JPEG is decoded at reduced scale, except by `exact`. Colour profiles are not applied.
@@ -73,7 +71,8 @@ def decode(data: Data, *, resize: Resize = "crop", side: int = 224, max_pixels: 
         max_pixels: width x height of the largest picture that is decoded.
 
     Raises:
-        PictureError: of kind `not_an_image`, `unsupported`, `too_large` or `decode`. There is no half picture.
+        PictureError: of kind `not_an_image`, `unsupported`, `too_large` or `decode`. Damaged files never
+            give half a picture.
     """
     from birdlite.images import formats
 
@@ -89,7 +88,7 @@ def decode(data: Data, *, resize: Resize = "crop", side: int = 224, max_pixels: 
 
 
 def _read(name: Format, data: Data, least: int | None, max_pixels: int) -> Frame:
-    """Import the one reader that is needed and let it read."""
+    """Read with the one reader that is needed, which is imported now."""
     if name == "JPEG":
         from birdlite.images import jpeg
 
@@ -98,51 +97,40 @@ def _read(name: Format, data: Data, least: int | None, max_pixels: int) -> Frame
         from birdlite.images import png
 
         return png.read(data, max_pixels=max_pixels)
-    if name == "WEBP":
-        from birdlite.images import webp
+    if name == "TIFF":
+        from birdlite.images import tiff
 
-        return webp.read(data, max_pixels=max_pixels)
-    if name == "GIF":
-        from birdlite.images import gif
+        return tiff.read(data, max_pixels=max_pixels)
+    from birdlite.images import plugin
 
-        return gif.read(data, max_pixels=max_pixels)
-    if name == "BMP":
-        from birdlite.images import bmp
-
-        return bmp.read(data, max_pixels=max_pixels)
-    from birdlite.images import tiff
-
-    return tiff.read(data, max_pixels=max_pixels)
+    return plugin.read(name, data, max_pixels=max_pixels)
 
 
 def _resized(frame: Frame, resize: Resize, side: int) -> bytes:
     """Resize with Pillow's bilinear filter, antialiased, and then turn, which is cheap on a small picture.
 
-    Both ways to resize treat left and right, up and down alike, so turning first would give the same.
+    Turning first would give the same pixels, because both ways to resize are symmetric.
     """
     image = _plain(frame.image)
     width, height = frame.width / frame.scale, frame.height / frame.scale  # the last pixel may be a fraction of one
     box = (0.0, 0.0, width, height)
     if resize == "crop":
-        # What a resize of the short side and a cut of the middle would keep, in one step.
+        # The same as resizing by the short side and then cutting out the middle, in one step.
         larger = round(side * _MARGIN) / min(frame.width, frame.height)
         across, down = width * side / round(frame.width * larger), height * side / round(frame.height * larger)
         left, top = (width - across) / 2, (height - down) / 2
         box = (left, top, left + across, top + down)
     elif width < side < height:
-        # Pillow 11 filters across first: a narrow strip of many rows would become a wide one of as many.
+        # Pillow 11 filters rows first: a narrow strip of many rows would become a wide one with as many rows.
         image = image.resize((image.width, side), pillow_core.BILINEAR, (0, 0, image.width, height))
         box = (0.0, 0.0, width, float(side))
     square = _on_white(image.resize((side, side), pillow_core.BILINEAR, box))
     turn = _TURNS[frame.orientation - 1]
-    return _bytes(square if turn is None else square.transpose(turn))  # type: ignore[arg-type] # its number will do
+    return _bytes(square if turn is None else square.transpose(turn))  # type: ignore[arg-type] # Pillow takes the number too
 
 
 def _bytes(image: Image | CoreImage) -> bytes:
-    """Give what `tobytes` of an RGB image gives, without its imports.
-
-    For one constant Pillow's own imports `PIL.ImageFile` and with it `logging`: 5 ms, a tenth of a cold start.
-    """
+    """The same as `tobytes` of an RGB image. Pillow's own imports `PIL.ImageFile` and `logging`, which takes 5 ms."""
     return CoreImage(image.im).tobytes() if pillow_core.usable() else image.tobytes()
 
 
@@ -166,7 +154,7 @@ def _exact(frame: Frame, side: int) -> bytes:
 
 
 def _plain(image: Image | CoreImage) -> Image | CoreImage:
-    """Bring an image of 8-bit samples to L, LA, RGB or RGBA, which is what filters and transparency work on."""
+    """Convert an image of 8-bit samples to L, LA, RGB or RGBA, the modes that filters and transparency work on."""
     if isinstance(image, CoreImage):
         return image
     mode = image.mode
@@ -182,7 +170,7 @@ def _plain(image: Image | CoreImage) -> Image | CoreImage:
 
 
 def _on_white(image: Image | CoreImage) -> Image | CoreImage:
-    """Bring an image from `_plain` to RGB, laid on white where it is transparent."""
+    """Convert an image from `_plain` to RGB, on white where it is transparent."""
     if isinstance(image, CoreImage):
         return image
     if image.mode == "LA":

@@ -1,9 +1,9 @@
-"""An RGB photograph on Pillow's C core alone: decoded, resized, turned, and read out, without importing `PIL.Image`.
+"""An RGB photograph on Pillow's C core alone: decoded, resized, turned and read out, without importing `PIL.Image`.
 
-`PIL.Image` is 10 ms of Python: tables of every tag of EXIF and TIFF, and classes. An RGB JPEG needs none of it; its
-pixels go through the very functions of C that `PIL.Image` would call, so they are the same. The core is not part of
-Pillow's public interface. So `usable` tries it out once, on one pixel, and where anything is not as expected, all
-pictures go the public way.
+Importing `PIL.Image` takes 10 ms: classes, and tables of every tag of EXIF and TIFF. An RGB JPEG needs none of them.
+Its pixels go through the same C functions that `PIL.Image` would call, so they are the same. The core is not part of
+Pillow's public interface. So `usable` tries it once, on one pixel. If anything is not as expected, all pictures go
+through `PIL.Image`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from birdlite import log
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from birdlite.images.formats import Data
-
 # The members of PIL.Image.Resampling and PIL.Image.Transpose, by their numbers.
 BILINEAR = 2
 FLIP_LEFT_RIGHT, FLIP_TOP_BOTTOM, ROTATE_90, ROTATE_180, ROTATE_270, TRANSPOSE, TRANSVERSE = range(7)
@@ -25,7 +23,7 @@ _usable: bool | None = None  # not tried yet
 
 
 class CoreImage:
-    """As much of a `PIL.Image.Image` of mode RGB as `birdlite.images.picture` uses."""
+    """The part of `PIL.Image.Image`, mode RGB, that `birdlite.images.picture` uses."""
 
     mode = "RGB"
     info: Mapping[str, object] = {}
@@ -62,7 +60,7 @@ class CoreImage:
 
 
 def usable() -> bool:
-    """Whether Pillow's core does here what this room expects of it. Found out once a process."""
+    """Whether Pillow's core does what this module expects. It is tried once per process."""
     global _usable
     if _usable is None:
         try:
@@ -75,7 +73,7 @@ def usable() -> bool:
     return _usable
 
 
-def decode(size: tuple[int, int], data: Data, decoder: str, *options: object) -> CoreImage:
+def decode(size: tuple[int, int], data: bytes | memoryview, decoder: str, *options: object) -> CoreImage:
     """Decode compressed RGB pixels, as `PIL.Image.frombytes` does.
 
     Raises:
@@ -87,7 +85,7 @@ def decode(size: tuple[int, int], data: Data, decoder: str, *options: object) ->
     worker = getattr(_imaging, f"{decoder}_decoder")("RGB", *options)
     worker.setimage(im, (0, 0, *size))
     consumed, error = worker.decode(data)
-    if consumed >= 0:  # it wants more
+    if consumed >= 0:  # it wants more data
         raise ValueError("not enough image data")
     if error:
         raise ValueError("cannot decode image data")
@@ -95,10 +93,10 @@ def decode(size: tuple[int, int], data: Data, decoder: str, *options: object) ->
 
 
 def _try_out() -> None:
-    """Take one black pixel along the whole way.
+    """Decode, resize, turn and read out one black pixel.
 
     Raises:
-        ImportError, AttributeError, TypeError, ValueError: this is another core.
+        ImportError, AttributeError, TypeError, ValueError: the core is different.
     """
     import PIL
     from PIL import _imaging

@@ -1,6 +1,6 @@
 """PNG: the chunks read and checked here, the pixels decoded by Pillow's `zip` decoder.
 
-Chunks that carry no pixels (text, profiles, the further frames of an animation) are stepped over unread.
+Chunks without pixels (text, profiles, the further frames of an animation) are skipped.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import zlib
 from typing import TYPE_CHECKING
 
 from birdlite.errors import PictureError
-from birdlite.images.formats import Frame, check_size, damaged, truncated, unpack
+from birdlite.images.frame import Frame, check_size, damaged, truncated, unpack
 from birdlite.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from birdlite.images.formats import Data
+    from birdlite.images.frame import Data
 
 # (bits a sample, colour type) -> Pillow's mode, the decoder's mode, bits a pixel. Of 16 bits the decoder keeps the
 # upper 8: within one level of dividing by 257.
@@ -39,7 +39,7 @@ _MODES = {
 }
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))  # Adam7
 _KEPT = frozenset({b"PLTE", b"tRNS", b"eXIf"})
-_MAX_CHUNKS = 1 << 18  # a file of nothing but empty chunks keeps nobody busy
+_MAX_CHUNKS = 1 << 18  # a file of empty chunks must not take long
 
 
 class _Header(NamedTuple):
@@ -51,7 +51,7 @@ class _Header(NamedTuple):
 
 
 def read(data: Data, *, max_pixels: int) -> Frame:
-    """Decode a PNG; of an animation, the picture that a program without animation shows.
+    """Decode a PNG; of an animation, its default image.
 
     Raises:
         PictureError: `too_large`, `unsupported` (Apple's CgBI), or `decode`.
@@ -91,7 +91,7 @@ def _header(data: Data) -> _Header:
 
 
 def _chunks(data: Data) -> tuple[dict[bytes, bytes], list[memoryview]]:
-    """Collect the chunks that matter, and the compressed pixels in pieces, every one checked."""
+    """The chunks that describe the pixels, and the compressed pixels in pieces; all checksums are checked."""
     view = memoryview(data)
     kept: dict[bytes, bytes] = {}
     pieces: list[memoryview] = []
@@ -121,7 +121,7 @@ def _chunks(data: Data) -> tuple[dict[bytes, bytes], list[memoryview]]:
 
 
 def _colour(image: Image, header: _Header, kept: dict[bytes, bytes]) -> None:
-    """Give the image its palette, and its transparent colour or colours."""
+    """Set the image's palette and its transparent colour or colours."""
     if header.colour == 3:
         palette = kept.get(b"PLTE", b"")
         if not palette or len(palette) % 3 or len(palette) > 768:
@@ -130,7 +130,7 @@ def _colour(image: Image, header: _Header, kept: dict[bytes, bytes]) -> None:
     key = kept.get(b"tRNS", b"")
     if header.colour == 3 and key:
         image.info["transparency"] = key[:256]
-    # A key of 16 bits cannot be found again in pixels of which 8 bits are left: such pictures stay opaque.
+    # A transparent colour of 16 bits cannot be matched with 8-bit pixels: such pictures stay opaque.
     elif header.colour == 0 and header.depth <= 8 and len(key) == 2:
         image.info["transparency"] = key[1] * 255 // (2**header.depth - 1)
     elif header.colour == 2 and header.depth == 8 and len(key) == 6:
@@ -138,9 +138,10 @@ def _colour(image: Image, header: _Header, kept: dict[bytes, bytes]) -> None:
 
 
 def _may_lack_data(image: Image, header: _Header) -> bool:
-    """Tell whether the row that is decoded last is empty, as it is after compressed data that end well but too early.
+    """Tell whether the row that is decoded last is empty.
 
-    The decoder takes that for the end of the picture. Real pictures with an empty last row only pay for being counted.
+    It is empty if the compressed data end properly but too early, which the decoder takes for the end of the picture.
+    For a whole picture with an empty last row, this costs only one more count.
     """
     last = image.height - 1
     if header.interlaced:
@@ -152,15 +153,15 @@ def _may_lack_data(image: Image, header: _Header) -> bool:
 
 def _unpacked_bytes(pixels: Data) -> int:
     unpacker = zlib.decompressobj()
-    step = 8192  # so that no step unpacks to more than 8 MB
+    step = 8192  # bytes: one step unpacks to 8 MB at most
     try:
         return sum(len(unpacker.decompress(pixels[at : at + step])) for at in range(0, len(pixels), step))
-    except zlib.error as error:  # the decoder stops at the last row, and with it before the last checksum
+    except zlib.error as error:  # the decoder stops at the last row, before the last checksum
         raise damaged("PNG", error) from error
 
 
 def _expected_bytes(header: _Header, bits: int) -> int:
-    """Count what the pixels unpack to: rows of whole bytes, each behind one byte that names its filter."""
+    """The bytes that the pixels unpack to: rows of whole bytes, and one byte for the filter of each row."""
     total = 0
     for x, y, dx, dy in _PASSES if header.interlaced else ((0, 0, 1, 1),):
         columns, rows = -((x - header.width) // dx), -((y - header.height) // dy)

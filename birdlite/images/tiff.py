@@ -1,6 +1,6 @@
-"""TIFF, by Pillow's plugin and libtiff, which are shown only the tags that make the picture.
+"""TIFF, by Pillow's plugin and libtiff, which get only the tags that describe the pixels.
 
-The rest (comments, EXIF, thumbnails, further pages) is where Pillow warns on stderr, and where files hide bombs.
+The other tags (comments, EXIF, thumbnails, further pages) can make Pillow warn on stderr, or use much memory.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from birdlite.errors import PictureError
 from birdlite.images import exif, plugin
-from birdlite.images.formats import Frame, damaged, truncated
+from birdlite.images.frame import Frame, damaged, truncated
 
 if TYPE_CHECKING:
-    from birdlite.images.formats import Data
+    from birdlite.images.frame import Data
 
 _SUBFILE_TYPE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 _SAMPLES, _MAX_SAMPLES = 277, 6
@@ -28,13 +28,13 @@ _SINGLE = (_WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, 266, _SAMPLES, 278, 284,
 _SEEN = frozenset({*_SINGLE, _BITS, 273, 279, 324, 325, 320, 338, 339, 347, 529, 530, 531, 532})
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}  # bytes of a value, by type
 _CODES = {1: "B", 3: "H", 4: "I"}  # whole numbers
-# None, LZW, JPEG, deflate, PackBits, deflate. Not fax: it is for text, and libtiff passes over its damages.
+# None, LZW, JPEG, deflate, PackBits, deflate. Not fax: it is for text, and libtiff ignores damage in it.
 _COMPRESSIONS = frozenset({1, 5, 7, 8, 32773, 32946})
 _RAW_PHOTOMETRICS = frozenset({32803, 34892})  # colour filter array, linear raw
 
 
 class _Directory:
-    """The first directory of a file, every tag that we look at checked to lie within the file."""
+    """The first directory of a file. Every tag that is read is checked to lie within the file."""
 
     def __init__(self, data: Data) -> None:
         self.data = data
@@ -45,7 +45,7 @@ class _Directory:
             raise truncated("TIFF") from None
 
     def values(self, tag: int) -> tuple[int, ...]:
-        """Read a tag of whole numbers; nothing where it is absent."""
+        """Read a tag of whole numbers; empty if the tag is absent."""
         entry = self.entries.get(tag)
         if entry is None:
             return ()
@@ -62,7 +62,7 @@ class _Directory:
         return values[0]
 
     def bare(self) -> bytes:
-        """Copy the file with a directory of nothing but the tags that Pillow may see."""
+        """Copy the file with a directory of only the tags that Pillow may see."""
         entries = [
             (tag, e) for tag, e in sorted(self.entries.items()) if tag in _SEEN and e.type in _SIZES and e.values
         ]
@@ -74,7 +74,7 @@ class _Directory:
         return b"".join((self.data[:4], start, self.data[8:], count, table, bytes(4)))
 
     def _place(self, tag: int, entry: exif.Entry) -> tuple[int, int]:
-        """Give the offset and the length of a tag's values."""
+        """The offset and the length of a tag's values."""
         size = entry.values * _SIZES[entry.type]
         at = entry.at + 8
         if size > 4:
@@ -103,13 +103,13 @@ def read(data: Data, *, max_pixels: int) -> Frame:
     compression = directory.value(_COMPRESSION, 1)
     if compression not in _COMPRESSIONS:
         raise PictureError("unsupported", f"TIFF with compression {compression} is not supported")
-    if directory.value(_SAMPLES, 1) > _MAX_SAMPLES:  # Pillow would say so on stderr
+    if directory.value(_SAMPLES, 1) > _MAX_SAMPLES:  # Pillow would warn on stderr
         raise PictureError("unsupported", f"TIFF with {directory.value(_SAMPLES)} samples a pixel is not supported")
     return Frame(_eight_bits(directory), width, height, orientation=exif.orientation(data))
 
 
 def _refuse_raw(directory: _Directory) -> None:
-    """Tell cameras' raw files: their first directory is a thumbnail before the real picture, or mosaic data."""
+    """Refuse cameras' raw files: their first directory is a thumbnail before the real picture, or mosaic data."""
     thumbnail_first = directory.value(_SUBFILE_TYPE) & 1 and _SUB_DIRECTORIES in directory.entries
     if _DNG_VERSION in directory.entries:
         raise PictureError("unsupported", "Adobe raw (DNG) pictures are not supported")
@@ -118,10 +118,10 @@ def _refuse_raw(directory: _Directory) -> None:
 
 
 def _eight_bits(directory: _Directory) -> PIL.Image.Image:
-    """Decode; of grey with 16 bits keep the upper 8, as Pillow does for colour: within one level of dividing by 257."""
+    """Decode. Of 16-bit grey keep the upper 8 bits, as Pillow does for colour: within one level of dividing by 257."""
     file = plugin.opened("TIFF", TiffImageFile, directory.bare())
     bits = set(directory.values(_BITS)) or {1}
-    # Floating point and 32 bits have no agreed white. Of 16 bits Pillow would not turn "0 is white" round.
+    # Floating point and 32 bits have no agreed white. Pillow would show 16 bits with "0 is white" as a negative.
     if file.mode in {"F", "I"} or (file.mode.startswith("I;") and (bits, directory.value(_PHOTOMETRIC)) != ({16}, 1)):
         raise PictureError("unsupported", f"TIFF with {max(bits)}-bit samples of this kind is not supported")
     image = plugin.loaded("TIFF", file)

@@ -13,7 +13,7 @@ from birdlite.errors import UsageError
 from birdlite.results import Result
 from birdlite.storage.address import is_storage
 from birdlite.storage.store import Storage
-from birdlite.trace import TRACED
+from birdlite.timing import TRACED
 from birdlite.writers import RunFacts, Writer, WriterOptions, open_writer
 from birdlite.writers.output import open_output
 

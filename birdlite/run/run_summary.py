@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from birdlite.batch.header import Header, Run, difference
-from birdlite.writers import ModelFacts
-from birdlite.writers.report_facts import ReportFacts
+from birdlite.writers import ModelFacts, ReportFacts
 
 
 def facts_of_run(run: Run) -> tuple[ModelFacts, ReportFacts]:

@@ -1,8 +1,10 @@
-"""One run from targets to written results: shards, resume, the report and progress. `classify` and `demo` call it.
+"""One run from targets to written results: shards, resume, the report and progress.
 
-runner = Runner(Settings(), RunOptions(output="birds.jsonl", resume=True))
-report = runner.run(expand(["album/"]))
-print(report.summary.ok, report.failures)
+    runner = Runner(Settings(), RunOptions(output="birds.jsonl", resume=True))
+    report = runner.run(expand(["album/"]))
+    print(report.summary.ok, report.failures)
+
+The commands `classify` and `demo` call it, and so can any Python program.
 """
 
 from __future__ import annotations
@@ -161,7 +163,7 @@ class Runner:
 
     def _with_page_facts(self, facts: RunFacts, page: ReportFile) -> RunFacts:
         """Add what only the page says."""
-        from birdlite.writers.report_facts import ReportFacts
+        from birdlite.writers import ReportFacts
 
         selection = self._selection
         more: list[tuple[str, str]] = [("resize", self._settings.resize)]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from birdlite.local_file import why
+from birdlite.local_file import picture_error
 from birdlite.results import Failure
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"))
@@ -25,9 +25,9 @@ Found = tuple[str, "Failure | None"]
 
 
 def failed(name: str, error: OSError | ValueError) -> Failure:
-    """Say what an error of the operating system means for what the user calls `name`."""
-    reason = why(error)
-    return Failure(reason.kind, f"{name}: {reason}")
+    """The failure of a target whose path gives an error of the operating system."""
+    picture = picture_error(error)
+    return Failure(picture.kind, f"{name}: {picture}")
 
 
 def pictures_in(folder: str) -> Iterator[Found]:

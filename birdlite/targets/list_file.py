@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from birdlite.errors import StorageError, UsageError
+from birdlite.local_file import reason
 from birdlite.results import Failure
 from birdlite.storage.address import is_storage
 
@@ -250,5 +251,4 @@ def _bad_line(name: str, number: int, fault: str) -> Found:
 
 
 def _unreadable(path: str, error: OSError | ValueError) -> UsageError:
-    reason = (error.strerror or error) if isinstance(error, OSError) else "no file can have this name"
-    return UsageError(f"{path}: the list cannot be read: {reason}")
+    return UsageError(f"{path}: the list cannot be read: {reason(error)}")

@@ -1,7 +1,7 @@
-"""The cold-start breakdown as a table for standard error: which stage took how long, and how long all waited for it.
+"""The breakdown of a run's time for standard error, as a table or as one line.
 
-`spent` adds up work that overlapped, so its sum can exceed the wall time; the column of the critical path is the
-wall time, divided.
+In the table, `spent` counts overlapping work fully, so its sum can exceed the wall time. The critical path divides the
+wall time among the stages that the run waited for; the line has only the critical path.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def breakdown_text(breakdown: Breakdown, terminal: Terminal) -> str:
 
     A narrow terminal loses the bars, then the counts, then the time spent.
     """
-    wall = breakdown.wall_ms or 1.0  # of nothing there is no share
+    wall = breakdown.wall_ms or 1.0  # so that an empty run has shares too
     rows = [_HEADER]
     for stage in breakdown.stages:
         if stage.count:
@@ -48,7 +48,7 @@ def breakdown_text(breakdown: Breakdown, terminal: Terminal) -> str:
 
 
 def _layout(rows: list[_Row], width: int | None) -> tuple[tuple[int, ...], list[int]]:
-    """Choose the columns that there is room for, and their widths. The stage and the critical path always stay."""
+    """Choose the columns that fit, and their widths. The stage and the critical path are always shown."""
     shown: tuple[int, ...]
     for shown in ((0, 1, 2, 3, 4), (0, 1, 2, 3), (0, 2, 3), (0, 3)):
         widths = [max(len(row[at]) for row in rows) for at in shown]

@@ -1,10 +1,10 @@
-"""CSV for spreadsheets and data frames: one row a prediction, and one for a picture that has none.
+"""CSV for spreadsheets and data frames: one row for each prediction, and one for a picture without predictions.
 
-UTF-8 without byte order mark, lines end in CR LF, quotes where needed: RFC 4180. The header is always there.
+UTF-8 without byte order mark, lines end in CR LF, quotes where needed: RFC 4180. There is always a header.
 
-A cell that begins with one of `= + - @`, tab, CR, LF or a full-width form of the four would be run as a formula by a
-spreadsheet. File names and server messages come from anybody, so such texts get an apostrophe in front, as OWASP
-advises ("CSV Injection"). Numbers, which we write ourselves, are left alone.
+A spreadsheet runs a cell as a formula if it begins with one of `= + - @`, tab, CR, LF or a full-width form of the
+first four. File names and messages of servers can hold anything, so such texts get an apostrophe in front, as OWASP
+advises ("CSV Injection"). Our own numbers are written as they are.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 
 from birdlite.results import Prediction, Result
-from birdlite.writers import RunFacts, TextSink, WriterOptions
+from birdlite.writers.base import RunFacts, TextSink, WriterOptions
 from birdlite.writers.escape import encodable
 from birdlite.writers.record import milliseconds, score
 
@@ -76,5 +76,5 @@ def _cells(prediction: Prediction) -> list[object]:
 
 
 def safe_cell(text: str) -> str:
-    """Put an apostrophe before what a spreadsheet would take for a formula."""
+    """Put an apostrophe before a text that a spreadsheet would run as a formula."""
     return "'" + encodable(text) if text.startswith(_FORMULA_STARTS) else encodable(text)

@@ -1,14 +1,14 @@
-"""Text from outside made harmless: for people's screens, and for files that must be UTF-8."""
+"""Text from outside, such as names and messages, made safe for terminals and for UTF-8 files."""
 
 from __future__ import annotations
 
-_SPACES = "\u00a0\u3000"  # not "printable" in Unicode's sense, but harmless and at home in file names
+_SPACES = "\u00a0\u3000"  # not "printable" in Unicode's sense, but harmless and common in file names
 
 
 def printable(text: str) -> str:
-    """Escape what a terminal would obey or hide: control characters, line breaks, directions, bytes of no encoding.
+    """Escape control characters, line breaks, changes of direction and undecodable bytes.
 
-    A name on a web server can hold the codes that clear the screen or turn the direction of writing.
+    A name on a web server can hold codes that clear the screen or reverse the direction of writing.
     """
     if text.isprintable():
         return text
@@ -22,8 +22,8 @@ def _escape(code: int) -> str:
 
 
 def encodable(text: str) -> str:
-    r"""Escape lone surrogates, which stand for undecodable bytes of a path and do not exist in UTF-8.
+    r"""Escape lone surrogates, which stand for undecodable bytes of a path and cannot be encoded in UTF-8.
 
-    They become `\udc80`, which in a JSON text means the same character again.
+    They become `\udc80`, which is the same character in JSON.
     """
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

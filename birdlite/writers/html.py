@@ -1,8 +1,8 @@
 """The report: a run as one page for people, that needs no network, no script and no other file.
 
-Made by `classify --report`, `report` and `merge`. A page begins with what is known of a run only at its end, so the
-rows of the pictures have to wait. They wait packed, and after `ROWS` of them no more are kept, which the page says; all
-else is counts. So a run of a million pictures gives a page that a browser can open, out of memory that does not grow.
+`classify --report`, `report` and `merge` make it. A page begins with facts that are known only at the end of a run, so
+the rows of the pictures have to wait. At most `ROWS` of them are kept, compressed; the rest is only counted, and the
+page says so. So a run of a million pictures makes a page that a browser can open, and memory does not grow.
 """
 
 from __future__ import annotations
@@ -12,16 +12,12 @@ from collections.abc import Iterator
 from birdlite import __version__
 from birdlite.results import Result
 from birdlite.timing import STAGES, Breakdown
-from birdlite.writers import RunFacts, TextSink, WriterOptions
-from birdlite.writers.html_counts import FailureCount, SpeciesCount
-from birdlite.writers.html_picture import row
-from birdlite.writers.html_rows import KeptRows
-from birdlite.writers.markup import text
-from birdlite.writers.page import bar, dot, head
-from birdlite.writers.report_facts import ReportFacts
+from birdlite.writers.base import ReportFacts, RunFacts, TextSink, WriterOptions
+from birdlite.writers.html_sections import FailureCount, KeptRows, SpeciesCount, row
+from birdlite.writers.page import bar, dot, head, text
 from birdlite.writers.waterfall import waterfall
 
-ROWS = 10_000  # pictures in the table, for more make a page that browsers take long to open
+ROWS = 10_000  # pictures in the table; with more, browsers take long to open the page
 
 
 class HtmlWriter:
@@ -35,7 +31,7 @@ class HtmlWriter:
         self._failures = FailureCount(by_index=options.by_index)
 
     def write(self, result: Result) -> None:
-        """Count a result, and keep its row while there is room."""
+        """Count a result, and keep its row if it is one of the first."""
         if self._rows.wants(result.index):
             self._rows.add(result.index, row(result, self._options))
         failure = result.failure
@@ -64,18 +60,18 @@ class HtmlWriter:
         self._stream.flush()
 
     def _header(self, run: RunFacts, report: ReportFacts, *, timed: bool) -> str:
-        there = (
+        sections = (
             ("species", bool(self._species)),
             ("failures", bool(self._failures)),
             ("time", timed),
             ("pictures", True),
         )
-        links = "".join(f'<a href="#{place}">{place.capitalize()}</a>' for place, is_there in there if is_there)
+        links = "".join(f'<a href="#{place}">{place.capitalize()}</a>' for place, shown in sections if shown)
         notes = list(report.notes)
         if run.summary.interrupted:
-            notes.insert(0, f"The run was interrupted. {run.summary.targets:,} results were there by then.")
-        said = "".join(f'<p class="note">{text(note)}</p>\n' for note in notes)
-        return f"<header>\n<h1>{text(report.title)}</h1>\n<nav>{links}</nav>\n{said}</header>\n<main>\n"
+            notes.insert(0, f"The run was interrupted. {run.summary.targets:,} results came before that.")
+        shown_notes = "".join(f'<p class="note">{text(note)}</p>\n' for note in notes)
+        return f"<header>\n<h1>{text(report.title)}</h1>\n<nav>{links}</nav>\n{shown_notes}</header>\n<main>\n"
 
     def _numbers(self, run: RunFacts, report: ReportFacts) -> str:
         summary = run.summary
@@ -92,7 +88,7 @@ class HtmlWriter:
     def _pictures_begin(self, targets: int) -> str:
         begin = '<section id="pictures">\n<h2>Pictures</h2>\n'
         if not self._rows:
-            return f'{begin}<p class="soft">There were none.</p>\n'
+            return f'{begin}<p class="soft">There are none.</p>\n'
         if targets > len(self._rows):
             begin += f'<p class="soft">The first {len(self._rows):,} of {targets:,}; the output has them all.</p>\n'
         return (

@@ -1,14 +1,13 @@
 """Where results go: standard output, or a file that appears only when it is complete.
 
-`json`, `csv` and `text` go into a new file beside the old one, which `commit` renames over it: a reader sees the old
-results or all of the new ones. `jsonl` is written in place, because its lines are worth something one by one, and what
-an interrupted or failed run has written stays. So is whatever is no regular file (a pipe, /dev/null): a rename would
-put a file in its place. The parts and merged outputs of `batch` are `whole`: they appear complete in any format, and
-not before the disk has them, because another machine may take the name for the proof. An output in object storage is
-made in a file on this machine and put there at the end, whatever its format (`storage.upload`).
+`json`, `csv` and `text` go into an `AtomicFile`: a reader sees the old results or all of the new ones. `jsonl` is
+written in place, because each line is useful alone, and the lines of an interrupted or failed run stay. Pipes and
+devices such as /dev/null are also written in place: a rename would replace them by a file. The parts and merged outputs
+of `batch` are `whole`: they appear complete in any format, and only when the disk has them, because another machine may
+take the name as proof. An output in object storage is made on this machine and put at the end (`storage.upload`).
 
-What the disk or the system refuses is an `OutputError` that names the file, save one: `BrokenPipeError` passes, for a
-reader that has seen enough is no fault.
+Errors of the disk or the system become an `OutputError` that names the file. The exception is `BrokenPipeError`: a
+reader that has seen enough is not an error.
 """
 
 from __future__ import annotations
@@ -19,21 +18,21 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
+from birdlite.atomic_file import AtomicFile, quietly
 from birdlite.errors import OutputError, StorageError
-from birdlite.namedtuple import NamedTuple
+from birdlite.local_file import reason
 from birdlite.storage.address import is_storage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import TextIO
 
     from birdlite.storage.store import Storage
     from birdlite.storage.upload import Upload
-    from birdlite.writers import Format, TextSink
+    from birdlite.writers.base import Format, TextSink
 
 
 class GuardedText:
-    """A text stream whose errors say what was being written. The `TextSink` of an `Output`."""
+    """A text stream whose errors name the output. The `TextSink` of an `Output`."""
 
     def __init__(self, text: TextIO, name: str) -> None:
         self._text = text
@@ -42,7 +41,7 @@ class GuardedText:
 
     @property
     def encoding(self) -> str:
-        """As of the stream below."""
+        """The encoding of the stream below."""
         return self._text.encoding
 
     def write(self, text: str, /) -> int:
@@ -53,66 +52,35 @@ class GuardedText:
             raise self._refused(error) from error
 
     def flush(self) -> None:
-        """Push everything to the system, or raise OutputError or BrokenPipeError."""
+        """Pass everything to the system, or raise OutputError or BrokenPipeError."""
         try:
             self._text.flush()
         except OSError as error:
             raise self._refused(error) from error
 
     def isatty(self) -> bool:
-        """As of the stream below."""
+        """Whether the stream below is a terminal."""
         return self._text.isatty()
 
     def fileno(self) -> int:
-        """As of the stream below."""
+        """The descriptor of the stream below."""
         return self._text.fileno()
 
     def _refused(self, error: OSError) -> OSError | OutputError:
         self.broken = True
-        return error if isinstance(error, BrokenPipeError) else _refused(self._name, error)
-
-
-class Rename(NamedTuple):
-    """A new file beside the old one, which it is to replace."""
-
-    temporary: str
-    real: str
-    durable: bool  # the rename must outlast the machine
-
-    def land(self) -> None:
-        """Let it appear."""
-        os.replace(self.temporary, self.real)
-        if self.durable:
-            _settle(os.path.dirname(self.real) or ".")
-
-    def hold(self) -> None:
-        """The run was interrupted: what is finished appears all the same."""
-        self.land()
-
-    def discard(self) -> None:
-        """Take it away."""
-        os.unlink(self.temporary)
+        return error if isinstance(error, BrokenPipeError) else refused(self._name, error)
 
 
 class Output:
     """An open destination. As a context manager it commits, or discards if the body raised."""
 
-    def __init__(
-        self,
-        text: TextIO,
-        name: str,
-        *,
-        landing: Rename | Upload | None = None,
-        close: bool = True,
-        durable: bool = False,
-    ) -> None:
-        """Take charge of `text`; `landing` is how it gets its name at the end; `durable` waits for the disk."""
-        self.interrupted = False  # the run ended in good order, but before its targets did
+    def __init__(self, text: TextIO, name: str, *, file: AtomicFile | Upload | None = None, close: bool = True) -> None:
+        """Take over `text`. `file` is what it writes to, if that must be committed."""
+        self.interrupted = False  # the run ended early, but in good order
         self._text = text
         self._name = name
-        self._landing = landing
+        self._file = file
         self._close = close
-        self._durable = durable
         self._guarded = GuardedText(text, name)
 
     @property
@@ -121,38 +89,41 @@ class Output:
         return self._guarded
 
     def commit(self) -> None:
-        """Everything is written: push it to the system and let the file appear.
+        """Pass everything to the system and let the file appear.
 
         Raises:
-            OutputError: that is not possible; nothing is left but what was there before (and the lines of `jsonl`).
+            OutputError: this is not possible. What was there before stays, and so do the lines of `jsonl`.
         """
         try:
             self._guarded.flush()
-            if self._durable:
-                os.fsync(self._text.fileno())
             if self._close:
                 self._text.close()
-            if self._landing and self.interrupted:
-                self._landing.hold()
-            elif self._landing:
-                self._landing.land()
+            if self._file is not None:
+                self._finish(self._file)
         except OSError as error:
             self.discard()
             if isinstance(error, BrokenPipeError):
                 raise
-            raise _refused(self._name, error) from error
+            raise refused(self._name, error) from error
         except OutputError:
             self.discard()
             raise
 
+    def _finish(self, file: AtomicFile | Upload) -> None:
+        """Commit. After an interruption a file appears too, with what there is, but an object does not."""
+        if self.interrupted and not isinstance(file, AtomicFile):
+            file.keep()
+        else:
+            file.commit()
+
     def discard(self) -> None:
-        """Leave what was there before, for the run has failed. The lines of `jsonl` stay too."""
+        """Leave what was there before, because the run has failed. The lines of `jsonl` stay too."""
         if self._close:
-            _quietly(self._text.close)
+            quietly(self._text.close)
         elif self._guarded.broken:
             _abandon(self._text)
-        if self._landing:
-            _quietly(self._landing.discard)
+        if self._file is not None:
+            quietly(self._file.discard)
 
     def __enter__(self) -> Output:
         return self
@@ -189,21 +160,23 @@ def open_output(
     try:
         mode = _mode(path)
         if (format == "jsonl" and not whole) or (mode is not None and not stat.S_ISREG(mode)):
-            return Output(_open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)), path)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+            return Output(_text(descriptor, closefd=True), path)
         if mode is not None and not os.access(path, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))  # the rename would not ask
-        return _beside(path, mode, durable=whole)
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))  # a rename would not check this
+        file = AtomicFile(path, mode=mode, durable=whole)
+        return Output(_text(file.descriptor, closefd=False), path, file=file)
     except FileNotFoundError as error:
         raise OutputError(f"{path}: the folder for the results does not exist") from error
     except (OSError, ValueError) as error:
-        raise _refused(path, error) from error
+        raise refused(path, error) from error
 
 
 def check_output(url: str, storage: Storage | None) -> None:
-    """Find out before the work is done whether an output can be put at `url`, as far as that can be seen.
+    """Find out before the work whether an output can be put at `url`, as far as that is possible without writing.
 
     Raises:
-        OutputError: no such bucket, no connection to it, or no object can be called so.
+        OutputError: no such bucket, no connection to it, or no object can have this name.
         StorageMissing: there is no client for object storage.
     """
     from birdlite.storage.store import Storage
@@ -215,36 +188,33 @@ def check_output(url: str, storage: Storage | None) -> None:
 
 
 def _in_storage(url: str, format: Format, storage: Storage | None, *, whole: bool) -> Output:  # noqa: A002
-    """Begin a file in the scratch folder. A `whole` output has its records elsewhere too."""
-    from birdlite.storage.scratch import name_for, scratch_folder
+    """Begin a file in the scratch folder. The records of a `whole` output exist elsewhere too."""
     from birdlite.storage.store import Storage
     from birdlite.storage.upload import Upload
 
     storage = storage or Storage()
     check_output(url, storage)
-    folder = scratch_folder(storage.scratch)
-    path = os.path.join(folder, f".{os.getpid()}-{os.urandom(4).hex()}-{name_for(url)}")
     try:
-        text = _open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        upload = Upload(url, storage, only_copy=not whole, lines=format == "jsonl")
     except (OSError, ValueError) as error:
-        raise _refused(path, error) from error
-    return Output(text, url, landing=Upload(path, url, storage, precious=not whole, lines=format == "jsonl"))
+        raise refused(url, error) from error
+    return Output(_text(upload.descriptor, closefd=False), url, file=upload)
 
 
 def _standard_output(format: Format) -> Output:  # noqa: A002
-    """Text takes the encoding of the terminal; data formats are UTF-8 everywhere."""
+    """Text has the encoding of the terminal; data formats are UTF-8 everywhere."""
     stream: TextIO | None = sys.stdout
     if stream is None:
         raise OutputError("standard output is closed")
     if format != "text":
-        reconfigure = getattr(stream, "reconfigure", None)  # what a program puts in place of stdout may have none
+        reconfigure = getattr(stream, "reconfigure", None)  # a program's own stdout may lack it
         if reconfigure is not None:
             reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
     return Output(stream, "standard output", close=False)
 
 
 def _mode(path: str) -> int | None:
-    """Look up what is at `path`; None if nothing is."""
+    """The mode of what is at `path`; None if there is nothing."""
     if path.endswith("/"):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     try:
@@ -253,46 +223,17 @@ def _mode(path: str) -> int | None:
         return None
 
 
-def _beside(path: str, mode: int | None, *, durable: bool) -> Output:
-    """Begin a new file in the same folder, so that the rename stays within one file system."""
-    real = os.path.realpath(path) if os.path.islink(path) else path  # the file that a link means is replaced
-    temporary = os.path.join(os.path.dirname(real), f".birdlite-{os.getpid()}-{os.urandom(4).hex()}.part")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    if mode is not None:
-        os.fchmod(descriptor, mode & 0o777)
-    return Output(_open(descriptor), path, landing=Rename(temporary, real, durable), durable=durable)
-
-
-def _open(descriptor: int) -> TextIO:
-    return open(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n")
-
-
-def _settle(folder: str) -> None:
-    """Make a rename last: until its folder is on the disk too, a lost node can undo it."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        return  # a file system that does not do this for folders
-    finally:
-        os.close(descriptor)
-
-
-def _quietly(step: Callable[[], None]) -> None:
-    """Clean up after a failure that the user is being told of: a second message would only hide the first."""
-    try:
-        step()
-    except OSError:
-        return
+def _text(descriptor: int, *, closefd: bool) -> TextIO:
+    return open(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n", closefd=closefd)
 
 
 def _abandon(text: TextIO) -> None:
-    """Lead the descriptor to nowhere: what is still buffered would fail once more when the interpreter ends."""
+    """Redirect the descriptor to /dev/null: the buffer would fail once more when the interpreter ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     os.dup2(nowhere, text.fileno())
     os.close(nowhere)
 
 
-def _refused(name: str, error: OSError | ValueError) -> OutputError:
-    reason = (error.strerror or error) if isinstance(error, OSError) else "no file can have this name"
-    return OutputError(f"{name}: the results cannot be written: {reason}")
+def refused(name: str, error: OSError | ValueError) -> OutputError:
+    """The error for an output that cannot be written."""
+    return OutputError(f"{name}: the results cannot be written: {reason(error)}")

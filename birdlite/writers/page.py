@@ -1,17 +1,41 @@
-"""The frame of the report: its style, and a policy that lets the page do nothing but be read.
+"""What every part of the report is made of: the page's frame and style, bars, and texts made safe for HTML.
 
-The page is one file. Its policy forbids scripts, requests, frames and forms; the one style sheet is allowed by its
-hash, so even a style that somebody smuggled in would not count. Widths are therefore classes, not style attributes.
+The page is one file. Its policy forbids scripts, requests, frames and forms. It allows the one style sheet by its hash,
+so a style that somebody managed to insert has no effect; widths are therefore classes, not style attributes.
+
+Names of files, URLs, labels and messages of servers can hold anything. So every text reaches a page through `text`, and
+every link through `address`. `address` makes links to http(s) URLs, which are parsed and encoded as for fetching them,
+and to files, as paths relative to the report. All other targets (`data:`, objects in a bucket) are shown without a
+link, and `javascript:` is the name of a file.
 """
 
 from __future__ import annotations
 
 import hashlib
+import html
+import os
 from binascii import b2a_base64
+from urllib.parse import quote
 
-from birdlite.timing import STAGES
-from birdlite.writers.markup import text
-from birdlite.writers.waterfall import COLOURS
+from birdlite.targets.expand import Target, single
+from birdlite.timing import STAGES, Stage
+from birdlite.writers.escape import encodable, printable
+
+COLOURS: dict[Stage, str] = {  # each has enough contrast on white and on near-black
+    "interpreter start-up": "#8b8f98",
+    "imports": "#8f7bea",
+    "threads": "#5f7d8f",
+    "model fetch": "#c9931f",
+    "model load": "#dd6f32",
+    "labels": "#a9805b",
+    "image fetch": "#3f86dd",
+    "decode": "#2c9f6b",
+    "inference": "#dd4b4b",
+    "output": "#cf62a3",
+}
+
+LONGEST_TEXT = 300  # characters of a text that are shown
+LONGEST_ADDRESS = 2048  # characters; browsers take more, servers often do not
 
 _STYLE = """
 :root{color-scheme:light dark;--paper:#f7f6f2;--card:#fff;--ink:#23282b;--soft:#626b6f;--line:#e2dfd6;--leaf:#2f7d5b;
@@ -101,7 +125,7 @@ STYLE = (
 
 
 def head(title: str) -> str:
-    """The page up to its first heading. `title` is plain text."""
+    """The page up to its first heading; `title` is plain text."""
     digest = b2a_base64(hashlib.sha256(STYLE.encode()).digest(), newline=False).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     return (
@@ -114,11 +138,51 @@ def head(title: str) -> str:
 
 
 def bar(share: float) -> str:
-    """A share between 0 and 1 as a bar; the number beside it says the same."""
+    """A share between 0 and 1 as a bar."""
     percent = min(max(round(share * 100), 0), 100)
     return f'<span class="bar"><i class="w{percent}"></i></span>'
 
 
 def dot(at: int) -> str:
-    """The colour of a stage, by its place in `STAGES`, as in the waterfall."""
+    """The colour of a stage in the waterfall, by its position in `STAGES`."""
     return f'<span class="dot s{at}"></span>'
+
+
+def text(value: str, limit: int = LONGEST_TEXT) -> str:
+    """A text or attribute that is safe in HTML: escaped, without control characters, shortened in the middle."""
+    if len(value) > limit:
+        value = f"{value[: limit // 2]}…{value[-(limit - limit // 2 - 1) :]}"
+    return html.escape(encodable(printable(value)))
+
+
+def address(target: str, folder: str | None) -> str | None:
+    """The address of a link to a target, escaped; None for a target that gets no link.
+
+    `folder` is the page's own folder, an absolute path, or None if files cannot be reached from there.
+    """
+    found = single(target)
+    if not isinstance(found, Target):
+        return None
+    if found.kind == "url":
+        safe = "@" not in found.location.split("/", 3)[2]  # else it holds a user name or a password
+        where = found.location if safe else None
+    else:
+        where = _path(found.location, folder) if found.kind == "file" else None
+    return None if where is None or len(where) > LONGEST_ADDRESS else html.escape(encodable(where))
+
+
+def _path(path: str, folder: str | None) -> str | None:
+    """A file's path from `folder`. It begins with ./ so that it cannot be read as a scheme or a host."""
+    if folder is None or not path:
+        return None
+    try:
+        octets = os.fsencode(os.path.relpath(os.path.abspath(path), folder))
+    except (UnicodeEncodeError, ValueError):
+        return None  # no file can have this name
+    return "./" + quote(octets)
+
+
+def last_part(target: str) -> str:
+    """The file name of a target, without folders and host."""
+    path = target.partition("?")[0] if target[:4].lower() == "http" else target
+    return path.rstrip("/").rpartition("/")[2] or target

@@ -1,7 +1,8 @@
-"""A result as the JSON object that `json` and `jsonl` print. Its field names and their order are a promise to users.
+"""A result as a JSON record, and the writers of `--format jsonl` and `json`, which print records.
 
-`--names` does not change it: records always carry the scientific and the common name. A step that a picture did not
-reach has null for its time; without times there is no `timing_ms` at all.
+The names of a record's fields and their order are a promise to users; docs/record.schema.json describes them. Records
+always have the scientific and the common name, whatever `--names` says. A step that a picture did not reach has null
+for its time. Without times, a record has no `timing_ms`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import json
 
 from birdlite.results import Prediction, Result
+from birdlite.timing import Breakdown
+from birdlite.writers.base import RunFacts, TextSink, WriterOptions
 from birdlite.writers.escape import encodable
 
 
 def record(result: Result, *, times: bool) -> dict[str, object]:
-    """Make the record of one result, ready for JSON."""
+    """The record of one result, ready for JSON."""
     failure = result.failure
     found: dict[str, object] = {
         "index": result.index,
@@ -41,7 +44,7 @@ def _prediction(prediction: Prediction) -> dict[str, object]:
 
 
 def score(value: float) -> float:
-    """Keep the digits that mean something: the uint8 model's steps are 1/256, a float32 has seven digits."""
+    """Round to six digits: the uint8 model's steps are 1/256, and a float32 has seven digits."""
     return round(value, 6)
 
 
@@ -51,5 +54,66 @@ def milliseconds(value: float | None) -> float | None:
 
 
 def to_json(value: object) -> str:
-    """One line of JSON that any UTF-8 stream can carry. Letters outside ASCII stay readable."""
+    """One line of JSON for any UTF-8 stream. Letters outside ASCII stay readable."""
     return encodable(json.dumps(value, ensure_ascii=False))
+
+
+class JsonLinesWriter:
+    """Writes `--format jsonl`: a record a line, and nothing about the run. Each line is flushed at once."""
+
+    def __init__(self, stream: TextSink, options: WriterOptions) -> None:
+        self._stream = stream
+        self._times = options.times
+
+    def write(self, result: Result) -> None:
+        """Write a line, and pass it to the file or the next program."""
+        self._stream.write(to_json(record(result, times=self._times)) + "\n")
+        self._stream.flush()
+
+    def finish(self, run: RunFacts) -> None:  # noqa: ARG002 - part of the protocol
+        """Flush. Without results, the file is empty."""
+        self._stream.flush()
+
+
+class JsonWriter:
+    """Writes `--format json`: `results`, then `model`, `summary` and, unless times are off, `timing`.
+
+    Records are written as they come, so a million of them are never in memory together.
+    """
+
+    def __init__(self, stream: TextSink, options: WriterOptions) -> None:
+        self._stream = stream
+        self._times = options.times
+        self._before = '{"results": [\n'  # the text before the next record
+
+    def write(self, result: Result) -> None:
+        """Write a record."""
+        self._stream.write(self._before + to_json(record(result, times=self._times)))
+        self._before = ",\n"
+
+    def finish(self, run: RunFacts) -> None:
+        """Close the list and write the rest of the document."""
+        end = '{"results": [],\n' if self._before.startswith("{") else "\n],\n"
+        summary = run.summary._asdict()
+        if self._times:
+            summary["wall_ms"] = milliseconds(run.summary.wall_ms)
+            summary["images_per_second"] = round(run.summary.images_per_second, 2)
+        else:
+            del summary["wall_ms"], summary["images_per_second"]
+        end += f'"model": {to_json(run.model and run.model._asdict())},\n"summary": {to_json(summary)}'
+        if self._times and run.timing is not None:
+            end += f',\n"timing": {to_json(timing(run.timing))}'
+        self._stream.write(end + "}\n")
+        self._stream.flush()
+
+
+def timing(breakdown: Breakdown) -> dict[str, object]:
+    """The breakdown as JSON, in ms, with enough digits to add up."""
+    return {
+        "wall_ms": round(breakdown.wall_ms, 3),
+        "stages": [
+            stage._asdict() | {"spent_ms": round(stage.spent_ms, 3), "critical_ms": round(stage.critical_ms, 3)}
+            for stage in breakdown.stages
+        ],
+        "other_ms": round(breakdown.other_ms, 3),
+    }

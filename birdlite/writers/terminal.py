@@ -1,4 +1,4 @@
-"""What the place that text goes to can show, and text made to fit there. For the text writer and the breakdown."""
+"""What a text stream can show (width, colour, characters), and text made to fit."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping
 
 from birdlite.namedtuple import NamedTuple
-from birdlite.writers import TextSink
+from birdlite.writers.base import TextSink
 from birdlite.writers.escape import printable
 
-NARROWEST = 20  # columns; what is narrower than this is left to the terminal's own wrapping
-DEFAULT_WIDTH = 80  # columns of a terminal that does not say
+NARROWEST = 20  # columns; narrower terminals wrap the lines themselves
+DEFAULT_WIDTH = 80  # columns, if the terminal does not say
 
 BOLD, DIM, RED, GREEN = "1", "2", "31", "32"  # ECMA-48, select graphic rendition
 
@@ -18,7 +18,7 @@ BOLD, DIM, RED, GREEN = "1", "2", "31", "32"  # ECMA-48, select graphic renditio
 class Terminal(NamedTuple):
     """The abilities of a text stream."""
 
-    width: int | None = None  # columns; None if nothing may be cut: a file or a pipe
+    width: int | None = None  # columns; None for a file or a pipe, where nothing is cut
     colour: bool = False
     encoding: str = "utf-8"
 
@@ -28,7 +28,7 @@ class Terminal(NamedTuple):
         return self.can_show("█░…")
 
     def can_show(self, text: str) -> bool:
-        """Whether its encoding has all these characters."""
+        """Whether its encoding has all characters of `text`."""
         try:
             text.encode(self.encoding)
         except UnicodeEncodeError:
@@ -36,7 +36,7 @@ class Terminal(NamedTuple):
         return True
 
     def text(self, text: str) -> str:
-        """Make text from outside printable here: nothing that acts on the terminal, nothing that it cannot encode."""
+        """Make text from outside safe to print here, in characters that the stream can encode."""
         text = printable(text)
         if text.isascii() or self.can_show(text):
             return text
@@ -44,7 +44,7 @@ class Terminal(NamedTuple):
         return text.encode(self.encoding, "backslashreplace").decode(self.encoding)
 
     def paint(self, text: str, style: str) -> str:
-        """Colour our own or harmless text, if that is wanted."""
+        """Add colour to safe text, if the stream has colour."""
         return f"\x1b[{style}m{text}\x1b[0m" if self.colour and text else text
 
     def cut(self, text: str, width: int) -> str:
@@ -55,20 +55,20 @@ class Terminal(NamedTuple):
         return _head(text, width - 1) + mark
 
     def cut_middle(self, text: str, width: int) -> str:
-        """Shorten to `width` columns in the middle: a path or URL tells most at both ends."""
+        """Shorten to `width` columns in the middle, because both ends of a path or URL matter most."""
         if columns(text) <= width:
             return text
         mark = "…" if self.blocks else "..."
-        room = width - len(mark)
-        end = _head(text[::-1], room - room // 2)[::-1]
-        return _head(text, room // 2) + mark + end
+        left = width - len(mark)
+        end = _head(text[::-1], left - left // 2)[::-1]
+        return _head(text, left // 2) + mark + end
 
 
 def look(stream: TextSink, environment: Mapping[str, str] | None = None) -> Terminal:
     """Find out what `stream` can show.
 
     Colour needs a terminal that is not `TERM=dumb`; NO_COLOR turns it off and FORCE_COLOR on, as no-color.org and
-    force-color.org describe. COLUMNS counts before what the terminal says of its width, as in the standard library.
+    force-color.org describe. COLUMNS overrides the terminal's width, as in the standard library.
     """
     environment = os.environ if environment is None else environment
     terminal = stream.isatty()
@@ -82,13 +82,13 @@ def look(stream: TextSink, environment: Mapping[str, str] | None = None) -> Term
 
 
 def _width(stream: TextSink, environment: Mapping[str, str]) -> int:
-    """Ask for the number of columns. By hand, because shutil takes 8 ms to import."""
+    """The number of columns. shutil can tell it too, but takes 8 ms to import."""
     given = environment.get("COLUMNS", "")
     if given.isdecimal() and len(given) < 6 and int(given) > 0:
         return int(given)
     try:
         return os.get_terminal_size(stream.fileno()).columns or DEFAULT_WIDTH
-    except (OSError, ValueError):  # not a terminal after all; ValueError: the stream is closed or has no descriptor
+    except (OSError, ValueError):  # not a terminal; ValueError: the stream is closed or has no descriptor
         return DEFAULT_WIDTH
 
 
@@ -115,7 +115,7 @@ def pad(text: str, width: int) -> str:
 
 
 def _head(text: str, width: int) -> str:
-    """As many characters from the start as take at most `width` columns."""
+    """The longest beginning of `text` that takes at most `width` columns."""
     used = 0
     for at, character in enumerate(text):
         used += _columns(character)

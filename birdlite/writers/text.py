@@ -1,10 +1,10 @@
-"""The table that a person reads: each picture's name, and below it the candidates, best first, or what went wrong.
+"""The table for people: the name of each picture, and below it its candidates, best first, or its failure.
 
     parrot.jpg
       1  Ara macao                     Scarlet Macaw               0.410  ████░░░░░░
 
-In a file or a pipe nothing is ever cut. On a terminal a line keeps to its width: first the bars go, then the common
-name moves to a line of its own, then names are cut. Only messages may wrap: half a message explains nothing.
+In a file or a pipe nothing is cut. On a terminal a line keeps to the width: first the bars are left out, then the
+common name moves to its own line, then names are cut. Only messages may wrap, because half a message does not help.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from collections.abc import Sequence
 
 from birdlite.namedtuple import NamedTuple
 from birdlite.results import Prediction, Result
-from birdlite.writers import Names, RunFacts, TextSink, WriterOptions
+from birdlite.writers.base import Names, RunFacts, TextSink, WriterOptions
 from birdlite.writers.terminal import BOLD, GREEN, RED, Terminal, columns, pad
 
 INDENT = "  "
 GAP = "  "
 SCORE_WIDTH = 5  # 0.863
 BAR_WIDTH = 10
-NAME_WIDTH, COMMON_WIDTH = 28, 26  # where there is room, so that the tables stand below each other; full: 80 columns
+NAME_WIDTH, COMMON_WIDTH = 28, 26  # at least, where they fit, so that columns align: 80 in all
 
 
 class TextWriter:
-    """Writes `--format text`. The summary and the breakdown are not for stdout and come from the CLI."""
+    """Writes `--format text`. The command line prints summary and breakdown to stderr."""
 
     def __init__(self, stream: TextSink, options: WriterOptions, terminal: Terminal) -> None:
         self._stream = stream
@@ -32,13 +32,13 @@ class TextWriter:
         self._terminal = terminal
 
     def write(self, result: Result) -> None:
-        """Write the lines of one picture, and push them through to the reader."""
+        """Write the lines of one picture, and flush."""
         lines = picture_lines(result, self._options, self._terminal)
         self._stream.write("\n".join(lines) + "\n")
         self._stream.flush()
 
     def finish(self, run: RunFacts) -> None:  # noqa: ARG002 - part of the protocol
-        """Push the last lines through."""
+        """Flush."""
         self._stream.flush()
 
 
@@ -50,7 +50,7 @@ def picture_lines(result: Result, options: WriterOptions, terminal: Terminal) ->
     lines = [terminal.paint(heading, BOLD)]
     failure = result.failure
     if failure is not None:
-        message = terminal.text(failure.message.removeprefix(f"{result.target}: "))  # the heading says it already
+        message = terminal.text(failure.message.removeprefix(f"{result.target}: "))  # it is in the heading
         lines.append(f"{INDENT}{terminal.paint('error', RED)}: {failure.kind}: {message}")
     elif result.predictions:
         lines += _table([_row(prediction, options.names, terminal) for prediction in result.predictions], terminal)
@@ -64,12 +64,12 @@ def picture_lines(result: Result, options: WriterOptions, terminal: Terminal) ->
 class _Row(NamedTuple):
     rank: int
     name: str
-    common: str  # empty if it is not shown, or there is none
+    common: str  # empty if it is not shown or unknown
     score: float
 
 
 class _Layout(NamedTuple):
-    """Widths in columns. `common` is 0 where common names have no column; `below` puts each on a line of its own."""
+    """Widths in columns. `common` is 0 if common names have no column; `below` puts them on their own lines."""
 
     rank: int
     name: int

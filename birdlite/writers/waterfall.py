@@ -1,10 +1,10 @@
 """A run's spans as a picture: plain SVG without script, for the report and for `scripts/draw_waterfall`.
 
-One row says what the run was waiting for; below it stand the work for the whole run, a row for each stage and one more
-where spans overlap, and the pictures, a row each. Bars are solid where the run waited for them and pale where it did
-not. So a reader sees what ran beside what: downloads that are under way while the engine loads.
+The first row shows what the run was waiting for. Below it are the rows of the stages that serve the whole run, with
+one more row where spans overlap, and then a row for each picture. A bar is solid where the run waited for it, and pale
+where it did not. So a reader sees what ran at the same time, for example downloads while the engine loads.
 
-The text has the colour of the page around it. Nothing in it is a style attribute, which a report's policy would forbid.
+Text has the colour of the surrounding page. There are no style attributes, which the report's policy forbids.
 """
 
 from __future__ import annotations
@@ -12,35 +12,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from birdlite.namedtuple import NamedTuple
-from birdlite.timing import STAGES, Span, Stage
-from birdlite.trace import TRACED, Trace
-from birdlite.writers.markup import last_part, text
+from birdlite.timing import STAGES, TRACED, Span, Stage, Trace
+from birdlite.writers.page import COLOURS, last_part, text
 from birdlite.writers.terminal import Terminal, columns
-
-COLOURS: dict[Stage, str] = {  # all of them stand out from white and from near-black
-    "interpreter start-up": "#8b8f98",
-    "imports": "#8f7bea",
-    "threads": "#5f7d8f",
-    "model fetch": "#c9931f",
-    "model load": "#dd6f32",
-    "labels": "#a9805b",
-    "image fetch": "#3f86dd",
-    "decode": "#2c9f6b",
-    "inference": "#dd4b4b",
-    "output": "#cf62a3",
-}
 
 WIDTH = 960  # user units, about px
 LABELS = 190  # the column of names
-END = 12  # free at the right, where half of a number stands
+END = 12  # free at the right, for half of a number
 ROW, BAR = 19, 12
 TOP = 30  # above the first row: the axis
-REST = TOP + ROW + 7  # where the rows begin that come below it
-LANES = 6  # rows for one stage; what overlaps still more lies on top of each other
+REST = TOP + ROW + 7  # where the other rows begin
+LANES = 6  # rows for one stage at most; further spans are drawn over others
 NAME = 23  # columns of a picture's name
 TICKS = 9  # at most
 LEGEND_ROW = 20
-LETTER = 6.4  # units, on average, of text of this size: the legend is set by it
+LETTER = 6.4  # units: the average width of a letter, for the layout of the legend
 
 _Lane = list[Span]
 
@@ -48,7 +34,7 @@ _Lane = list[Span]
 class _Row(NamedTuple):
     label: str
     lane: _Lane
-    title: str  # the whole name, for who points at a bar
+    title: str  # the whole name, shown for the bar under the pointer
 
 
 class _Scale(NamedTuple):
@@ -59,7 +45,7 @@ class _Scale(NamedTuple):
 
     @property
     def length(self) -> float:
-        """In s; never 0, for a drawing of nothing is a drawing too."""
+        """In s; never 0, so that an empty run can be drawn."""
         return max(self.end - self.start, 1e-6)
 
     def x(self, time: float) -> float:
@@ -72,8 +58,8 @@ def waterfall(trace: Trace, names: Mapping[int, str], pictures: int) -> str:
 
     Args:
         trace: its spans.
-        names: what the pictures are called, by the index that spans have.
-        pictures: how many the run had; `TRACED` of them at most are drawn, and the rest is said in words.
+        names: of the pictures, by the index that spans have.
+        pictures: the number in the whole run; if it is more than `TRACED`, the drawing says so.
     """
     rows, left_out = _rows(trace.spans, names), max(pictures - TRACED, 0)
     end = max((span.end for row in rows for span in row.lane), default=trace.end) if left_out else trace.end
@@ -88,21 +74,21 @@ def waterfall(trace: Trace, names: Mapping[int, str], pictures: int) -> str:
         words = f"The first {TRACED} of {pictures:,} pictures, until {_ms(scale.length)} ms after the process began."
         parts.append(f'<text x="0" y="{height + 8}">{words}</text>')
         height += LEGEND_ROW
-    said = f"Timeline of {_ms(scale.length)} ms, {len(rows)} rows of spans, by stage and by picture"
+    label = f"Timeline of {_ms(scale.length)} ms, {len(rows)} rows of spans, by stage and by picture"
     return (
-        f'<svg class="waterfall" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{said}"'
+        f'<svg class="waterfall" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}"'
         f' font-size="12" font-family="system-ui, sans-serif" fill="currentColor">\n{chr(10).join(parts)}\n</svg>'
     )
 
 
 def _rows(spans: Iterable[Span], names: Mapping[int, str]) -> list[_Row]:
-    """Work for the whole run first, stage by stage; then the pictures."""
+    """First the stages that serve the whole run, then the pictures."""
     shared: dict[Stage, list[Span]] = {}
     pictures: dict[int, list[Span]] = {}
     for span in sorted(spans, key=lambda span: span.start):
         if span.picture is None:
             shared.setdefault(span.stage, []).append(span)
-        elif span.picture < TRACED:
+        else:
             pictures.setdefault(span.picture, []).append(span)
     rows = [
         _Row(stage if number == 0 else "", lane, "")
@@ -142,7 +128,7 @@ def _axis(scale: _Scale, bottom: int) -> Iterable[str]:
 
 
 def _step(length_ms: float) -> float:
-    """The smallest of 1, 2, 5, 10, … ms (or 0.1, 0.2, …) that needs no more than `TICKS` steps."""
+    """The smallest of 1, 2, 5, 10, … ms (or 0.1, 0.2, …) that needs at most `TICKS` steps."""
     step = 1e-3
     while True:
         for times in (1, 2, 5):
@@ -155,15 +141,15 @@ def _waited_for(scale: _Scale, path: Sequence[Span]) -> Iterable[str]:
     yield _label("waited for", TOP, bold=True)
     for piece in path:
         if piece.start < scale.end:
-            yield _bar(scale, piece, TOP, _said(piece, "waited for "))
+            yield _bar(scale, piece, TOP, _title(piece, "waited for "))
 
 
 def _row(scale: _Scale, row: _Row, y: int, path: Sequence[Span]) -> Iterable[str]:
-    """The spans, pale, and on top of them what of each was waited for, solid."""
+    """The spans, pale; on top of them, solid, the parts that the run waited for."""
     if row.label:
         yield _label(row.label, y)
     for span in row.lane:
-        title = _said(span, "", row.title)
+        title = _title(span, "", row.title)
         yield _bar(scale, span, y, title, pale=True)
         for piece in path:
             if _is_part(piece, span):
@@ -174,14 +160,14 @@ def _is_part(piece: Span, span: Span) -> bool:
     return piece[3:] == span[3:] and piece.stage == span.stage and span.start <= piece.start and piece.end <= span.end
 
 
-def _said(span: Span, before: str, name: str = "") -> str:
+def _title(span: Span, before: str, name: str = "") -> str:
     ms = _ms(span.end - span.start)
     return f"{before}{span.stage}: {ms} ms{f' · {text(name)}' if name else ''}"
 
 
 def _bar(scale: _Scale, span: Span, y: int, title: str, *, pale: bool = False) -> str:
     left, right = scale.x(span.start), scale.x(span.end)
-    width = max(right - left, 0.8)  # what was quick is to be seen all the same
+    width = max(right - left, 0.8)  # short spans must be visible too
     opacity = ' fill-opacity=".33"' if pale else ""
     return (
         f'<rect x="{_units(left)}" y="{y + (ROW - BAR) // 2}" width="{_units(width)}" height="{BAR}" rx="1.5"'
@@ -195,7 +181,7 @@ def _label(label: str, y: int, *, bold: bool = False) -> str:
 
 
 def _legend(stages: set[Stage], y: int) -> tuple[list[str], int]:
-    """The colours in use, and how bars are filled; and where the drawing ends."""
+    """The legend of colours and fillings, and the y at which the drawing ends."""
     parts: list[str] = []
     x = 0.0
     entries: list[tuple[str, str, str]] = [(stage, COLOURS[stage], "") for stage in STAGES if stage in stages]

@@ -49,7 +49,7 @@ def test_what_cannot_be_read_is_named(bucket: Bucket, gate: Gate, tmp_path: Path
     gate.rule = lambda asked: 403
     with pytest.raises(PartsError, match=r"/part: cannot be read: permission denied \(Broken\)"):
         next(blocks(bucket.url("part")))
-    with pytest.raises(PartsError, match="cannot be read: Is a directory"):
+    with pytest.raises(PartsError, match="cannot be read: it is a folder"):
         next(blocks(str(tmp_path)))
 
 

@@ -195,7 +195,7 @@ def test_an_interrupted_run_has_a_page_that_says_so(origin: Origin, report: Path
 
     assert process.returncode == 130
     page = page_of(report)
-    assert page.one("p", "note").text == "The run was interrupted. 2 results were there by then."
+    assert page.one("p", "note").text == "The run was interrupted. 2 results came before that."
     assert [row[2].split()[0] for row in rows(page)] == ["Demoavis", "cancelled"]
 
 

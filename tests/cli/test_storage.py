@@ -18,8 +18,8 @@ from birdlite.batch.header import Header, Totals
 from birdlite.batch.header import Run as RunFields
 from birdlite.errors import StorageError
 from birdlite.models.catalog import DEMO_MODEL
-from birdlite.storage.scratch import name_for
 from birdlite.storage.store import PIECE, Storage
+from birdlite.storage.upload import scratch_name
 from tests.batch_runs import WITH_DEMO_MODEL
 from tests.command_line import Run
 from tests.demo_world import PICTURES, slug, species_of
@@ -46,7 +46,7 @@ def fill(bucket: Bucket, prefix: str = "album/", count: int = 6) -> list[str]:
 
 def journal_of(url: str) -> str:
     """What the journal of a part is called in the scratch folder."""
-    return name_for(url) + ".partial"
+    return scratch_name(url) + ".partial"
 
 
 def lines(text: str | bytes) -> list[dict[str, object]]:
@@ -509,7 +509,7 @@ def test_a_run_that_fails_keeps_the_lines_that_were_finished(
 
     (kept,) = (tmp_path / "scratch").iterdir()
     assert code == 3
-    assert f"not put there, for it is not complete; what there is, is in {kept}" in err
+    assert f"not put there, because it is not complete; the results so far are in {kept}" in err
     assert [record["target"] for record in lines(kept.read_bytes())] == [str(PICTURES[0])]
     assert bucket.keys() == ["list.txt"]
 
@@ -597,5 +597,7 @@ def test_an_interrupted_run_puts_nothing_and_says_where_its_results_are(
 
     assert run.returncode == 143
     (kept,) = (tmp_path / "scratch").iterdir()
-    assert f"{bucket.url('birds.csv')}: not put there, for it is not complete; what there is, is in {kept}" in err
+    assert (
+        f"{bucket.url('birds.csv')}: not put there, because it is not complete; the results so far are in {kept}" in err
+    )
     assert "birds.csv" not in bucket.keys()  # noqa: SIM118

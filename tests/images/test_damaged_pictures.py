@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import struct
 import subprocess
 import sys
@@ -75,14 +74,7 @@ def test_a_truncated_file_is_no_picture(name: str, resize: Resize) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_cut_in_half_says_what_it_is_and_that_it_is_not_whole(name: str) -> None:
-    text = message(FILES[name][: len(FILES[name]) // 2])
-
-    if name == "GIF":
-        assert text == "damaged GIF: not enough image data"
-    elif name.startswith("BMP"):
-        assert re.fullmatch(r"damaged BMP: image file is truncated \(\d+ bytes not processed\)", text)
-    else:
-        assert text == TRUNCATED.format(name.split()[0])
+    assert message(FILES[name][: len(FILES[name]) // 2]) == TRUNCATED.format(name.split()[0])
 
 
 @pytest.mark.parametrize("length", [0.3, 0.9])
@@ -94,11 +86,14 @@ def test_an_animated_gif_is_its_first_picture_even_when_a_later_one_is_cut(lengt
     assert picture.decode(whole[:cut]) == picture.decode(whole)
 
 
-def test_a_program_that_loads_truncated_images_elsewhere_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", FILES)
+def test_a_program_that_lets_pillow_load_truncated_images_changes_nothing(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
 
-    for name in "JPEG", "PNG", "GIF":
-        message(FILES[name][:-1000])
+    picture.decode(FILES[name])
+    message(FILES[name][: int(len(FILES[name]) * 0.8)])
 
 
 # JPEG: libjpeg fills what is missing with grey, and only warns of it, where nobody hears.

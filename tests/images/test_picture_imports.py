@@ -72,7 +72,7 @@ def test_after_preload_a_jpeg_imports_nothing(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(("name", "plugin"), [("GIF", None), ("BMP", "Bmp"), ("WEBP", "WebP"), ("TIFF", "Tiff")])
+@pytest.mark.parametrize(("name", "plugin"), [("GIF", "Gif"), ("BMP", "Bmp"), ("WEBP", "WebP"), ("TIFF", "Tiff")])
 def test_other_formats_import_their_own_plugin_at_most(name: str, plugin: str | None, tmp_path: Path) -> None:
     modules = modules_after(decoding(name, tmp_path))
 

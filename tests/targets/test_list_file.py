@@ -188,7 +188,7 @@ class TestJsonLines:
 
 class TestUnreadable:
     def test_a_folder_is_no_list(self, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match=r"the list cannot be read: Is a directory$"):
+        with pytest.raises(UsageError, match=r"the list cannot be read: it is a folder$"):
             next(read_file(str(tmp_path)))
 
     def test_a_nul_is_in_the_name_of_no_list(self) -> None:

@@ -15,10 +15,8 @@ import pytest
 
 from birdlite import __version__
 from birdlite.results import Failure, ImageInfo, Prediction, Result, RunSummary, Times
-from birdlite.timing import Breakdown, Span, StageTime
-from birdlite.trace import Trace
-from birdlite.writers import ModelFacts, RunFacts, WriterOptions, html, html_counts, open_writer
-from birdlite.writers.report_facts import ReportFacts
+from birdlite.timing import Breakdown, Span, StageTime, Trace
+from birdlite.writers import ModelFacts, ReportFacts, RunFacts, WriterOptions, html, html_sections, open_writer
 from tests.page import Element, facts, numbers, read, rows
 
 ROBIN = Result(
@@ -142,7 +140,7 @@ class TestContent:
 
         from birdlite.results import FailureKind
 
-        assert set(html_counts.MEANINGS) == set(get_args(FailureKind))
+        assert set(html_sections.MEANINGS) == set(get_args(FailureKind))
 
     def test_the_breakdown_adds_up_and_the_run_is_drawn(self, page: Element) -> None:
         assert rows(page, "stages") == [
@@ -190,7 +188,7 @@ class TestContent:
 
         page = page_of(ROBIN, run=run)
 
-        assert page.one("p", "note").text == "The run was interrupted. 1 results were there by then."
+        assert page.one("p", "note").text == "The run was interrupted. 1 results came before that."
         assert page_of(ROBIN).all("p", "note") == []
 
     def test_a_run_of_nothing_is_a_whole_page(self) -> None:
@@ -198,7 +196,7 @@ class TestContent:
 
         assert numbers(page)["pictures"] == "0"
         assert [section["id"] for section in page.all("section")] == ["run", "pictures"]
-        assert "There were none." in page.text
+        assert "There are none." in page.text
 
     def test_another_version_that_classified_is_named_and_so_is_who_made_the_page(self) -> None:
         page = page_of(ROBIN, run=LATER._replace(report=ReportFacts(version="0.0.9", notes=("half of it",))))
@@ -327,18 +325,18 @@ class TestBounds:
         assert rows(page, "species")[0][1] == "5"
 
     def test_only_the_first_failures_of_a_kind_are_told(self) -> None:
-        count = html_counts.EXAMPLES + 7
+        count = html_sections.EXAMPLES + 7
 
         section = page_of(*[MISSING] * count).section("failures")
 
         assert section.one("h3").text.startswith(f"{count} × not_found")
-        assert len(section.all("li")) == html_counts.EXAMPLES
+        assert len(section.all("li")) == html_sections.EXAMPLES
         assert "And 7 more." in section.text
 
     def test_species_beyond_the_first_are_folded_and_then_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(html_counts, "SPECIES_FIRST", 2)
-        monkeypatch.setattr(html_counts, "SPECIES_SHOWN", 3)
-        monkeypatch.setattr(html_counts, "SPECIES", 4)
+        monkeypatch.setattr(html_sections, "SPECIES_FIRST", 2)
+        monkeypatch.setattr(html_sections, "SPECIES_SHOWN", 3)
+        monkeypatch.setattr(html_sections, "SPECIES", 4)
 
         page = page_of(*[Result(0, "a", (Prediction(1, at, f"s{at}", 0.5),)) for at in range(6)])
 
@@ -404,7 +402,7 @@ class TestOrder:
         self, monkeypatch: pytest.MonkeyPatch, seed: int
     ) -> None:
         monkeypatch.setattr(html, "ROWS", 7)
-        monkeypatch.setattr(html_counts, "EXAMPLES", 3)
+        monkeypatch.setattr(html_sections, "EXAMPLES", 3)
 
         page = written(*self.shuffled(seed))
 

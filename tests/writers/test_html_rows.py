@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from birdlite.writers.html_rows import KeptRows
+from birdlite.writers.html_sections import KeptRows
 
 
 def kept(indexes: list[int], limit: int = 5, *, by_index: bool = True) -> list[str]:

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from birdlite.writers.markup import LONGEST_ADDRESS, address, last_part, text
+from birdlite.writers.page import LONGEST_ADDRESS, address, last_part, text
 
 
 @pytest.mark.parametrize(

@@ -110,13 +110,13 @@ class TestWholeFiles:
         for name in os.listdir(tmp_path / "gone"):
             os.unlink(tmp_path / "gone" / name)
         (tmp_path / "gone").rmdir()
-        with pytest.raises(OutputError, match=r"out: the results cannot be written: No such file or directory$"):
+        with pytest.raises(OutputError, match=r"out: the results cannot be written: no such file$"):
             output.commit()
 
     def test_a_file_that_cannot_be_put_in_its_place_leaves_nothing_behind(self, tmp_path: Path) -> None:
         output = open_output(str(tmp_path / "out"), "json")
         (tmp_path / "out").mkdir()
-        with pytest.raises(OutputError, match=r"out: the results cannot be written: Is a directory$"):
+        with pytest.raises(OutputError, match=r"out: the results cannot be written: it is a folder$"):
             output.commit()
         assert os.listdir(tmp_path) == ["out"]
 
@@ -169,10 +169,10 @@ class TestRefusals:
         ("path", "message"),
         [
             ("missing/out", "missing/out: the folder for the results does not exist"),
-            ("folder", "folder: the results cannot be written: Is a directory"),
-            ("new/", "new/: the results cannot be written: Is a directory"),
-            ("file/out", "file/out: the results cannot be written: Not a directory"),
-            ("x" * 300, "x" * 300 + ": the results cannot be written: File name too long"),
+            ("folder", "folder: the results cannot be written: it is a folder"),
+            ("new/", "new/: the results cannot be written: it is a folder"),
+            ("file/out", "file/out: the results cannot be written: a part of the path is not a folder"),
+            ("x" * 300, "x" * 300 + ": the results cannot be written: the name is too long"),
             ("a\0b", "a\0b: the results cannot be written: no file can have this name"),
         ],
     )
@@ -205,8 +205,8 @@ class TestRefusals:
         )
         assert ran.stderr == ""
         assert ran.stdout.splitlines() == [
-            "out: the results cannot be written: Permission denied",
-            "folder/out: the results cannot be written: Permission denied",
+            "out: the results cannot be written: permission denied",
+            "folder/out: the results cannot be written: permission denied",
             "written",
         ]
 

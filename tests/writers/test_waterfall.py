@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
-from birdlite.timing import STAGES, Span, Stage
-from birdlite.trace import TRACED, Trace
-from birdlite.writers.waterfall import COLOURS, END, LABELS, LANES, WIDTH, waterfall
+from birdlite.timing import STAGES, TRACED, Span, Stage, Trace
+from birdlite.writers.page import COLOURS
+from birdlite.writers.waterfall import END, LABELS, LANES, WIDTH, waterfall
 from tests.page import Element, read
 
 MAIN, HELPER, WORKER = 1, 2, 3

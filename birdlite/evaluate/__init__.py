@@ -47,8 +47,8 @@ def measure(classifier: Classifier, source: Source, each: Callable[[Result], Non
     truth: dict[int, int] = {}  # by index, of the pictures on their way: as many as the pipeline lets ahead
 
     def targets() -> Iterator[Target | BadTarget]:
-        for index, picture in enumerate(source.pictures()):
-            truth[index] = species.find(picture.label)
+        for picture in source.pictures():
+            truth[picture.target.index] = species.find(picture.label)
             yield picture.target
 
     tally = Tally()

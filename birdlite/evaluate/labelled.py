@@ -101,10 +101,10 @@ class _Folders:
         return iter(self._labels)
 
     def pictures(self) -> Iterator[Picture]:
-        for label in self._labels:
-            for path, failure in pictures_in(label.place):
-                target = Target(path, "file", path) if failure is None else BadTarget(path, failure)
-                yield Picture(target, label)
+        found = ((*one, label) for label in self._labels for one in pictures_in(label.place))
+        for index, (path, failure, label) in enumerate(found):
+            target = Target(path, "file", path, index) if failure is None else BadTarget(path, failure, index)
+            yield Picture(target, label)
 
 
 def _is_empty(folder: str) -> bool:
@@ -123,7 +123,8 @@ class _Table:
         return (label for _, label in self._rows())
 
     def pictures(self) -> Iterator[Picture]:
-        return (Picture(single(target), label) for target, label in self._rows())
+        for index, (target, label) in enumerate(self._rows()):
+            yield Picture(single(target, index), label)
 
     def _rows(self) -> Iterator[tuple[str, Label]]:
         """Yield target and label of each row that is not blank.

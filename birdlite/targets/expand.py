@@ -1,8 +1,8 @@
-"""What to classify: URLs, files, folders, patterns, objects and lists of them into a lazy stream of targets.
+"""URLs, files, folders, patterns, objects and lists of them into a lazy stream of targets.
 
-Whatever cannot become a picture to read comes out of the same stream at its place as a `BadTarget`, so it gets its
-result like every other target and the ones after it are not held up. Nothing here opens a picture; a connection is made
-only to list a folder in object storage, and to read a list there.
+A name that leads to no picture becomes a `BadTarget` at its place in the stream. So it gets a result like every other
+target, and the targets after it are not delayed. No picture is opened here. A connection is made only to list a folder
+in object storage, or to read a list there.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO
 
 from birdlite.errors import StorageError
-from birdlite.namedtuple import NamedTuple
 from birdlite.results import Failure
 from birdlite.storage.address import SCHEMES, parse
 from birdlite.targets import folders
-from birdlite.targets.folders import Found
+from birdlite.targets.target import BadTarget, Found, Target, path_failure
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
+
+__all__ = ["SAMPLES", "BadTarget", "Target", "expand", "single"]
 
 SAMPLES = (
     "https://upload.wikimedia.org/wikipedia/commons/c/c8/Phalacrocorax_varius_-Waikawa%2C_Marlborough%2C_New_Zealand-8.jpg",
@@ -30,30 +31,13 @@ SAMPLES = (
     "https://i.pinimg.com/originals/f3/fb/92/f3fb92afce5ddff09a7370d90d021225.jpg",
     "https://cdn.britannica.com/77/189277-004-0A3BC3D4.jpg",
 )
-"""The photographs of `--samples`: those for which scores of the model have been published."""
+"""The photographs of `--samples`, for which scores of the model are published."""
 
 
-class Target(NamedTuple):
-    """One picture to be read."""
-
-    name: str  # as the user gave it, or the path found for it
-    kind: Literal["url", "file", "object"]
-    location: str  # an absolute http(s) URL in ASCII but for its host, without fragment; a path; or a storage URL
-
-
-class BadTarget(NamedTuple):
-    """Something that was given as a target and leads to no picture."""
-
-    name: str
-    failure: Failure
-
-
-def single(name: str) -> Target | BadTarget:
-    """Take `name` for one URL or one file, whatever it may look like: no folders, no patterns, no lists."""
+def single(name: str, index: int = 0) -> Target | BadTarget:
+    """Take `name` as one URL, object or file: never as a folder, a pattern or a list."""
     scheme = _scheme(name)
-    if scheme in SCHEMES:
-        return _object(name.strip())
-    return _url(name.strip(), scheme) if scheme else Target(name, "file", name)
+    return _remote(name.strip(), scheme, index) if scheme else Target(name, "file", name, index)
 
 
 def expand(
@@ -63,15 +47,14 @@ def expand(
     stdin: BinaryIO | None = None,
     storage: Storage | None = None,
 ) -> Iterator[Target | BadTarget]:
-    """Yield the targets of a command line: `arguments` as given, then what is in the files `lists`.
+    """Yield the targets of a command line, numbered from 0: first the `arguments`, then what the files `lists` name.
 
-    `storage` is where folders and lists in object storage are read, with the defaults of the command line if None.
-    `-` among either is a list on `stdin`. The lines of a list are what an argument can be, only not `-`; relative paths
-    in it are relative to the current folder, not to the list.
+    `-` among either is a list on `stdin`. A line of a list can be anything that an argument can be, except `-`. Paths
+    in a list are relative to the current folder, not to the list. `storage` reads folders and lists in object storage.
 
     Raises:
-        UsageError: at once if a list cannot be read or is CSV without a column of targets; while iterating if that
-            turns out only then (standard input, a list that has changed since).
+        UsageError: a list cannot be read, or is CSV without a column of targets. It is raised at once, or while
+            iterating for standard input and for a list that has changed since.
         StorageError: a list is in object storage, which refuses or cannot be reached.
         StorageMissing: there is no client for object storage.
     """
@@ -81,103 +64,99 @@ def expand(
 
         for path in from_files:
             check(path, storage)
-    return _expand(arguments, lists, stdin, storage)
+    return _expand(_names(arguments, lists, stdin, storage), storage)
 
 
-def _expand(
+def _expand(names: Iterable[Found], storage: Storage | None) -> Iterator[Target | BadTarget]:
+    """Find the targets of each name. This is the only place where their positions are counted."""
+    index = 0
+    for name, failure in names:
+        targets = _locate(name, index, storage) if failure is None else (BadTarget(name, failure, index),)
+        for target in targets:
+            yield target
+            index += 1
+
+
+def _names(
     arguments: Iterable[str], lists: Sequence[str], stdin: BinaryIO | None, storage: Storage | None
-) -> Iterator[Target | BadTarget]:
+) -> Iterator[Found]:
+    """The arguments and the lines of the lists."""
     for argument in arguments:
         if argument == "-":
-            yield from _listed("-", stdin, storage)
+            yield from _lines("-", stdin, storage)
             stdin = None
         else:
-            yield from _locate(argument, storage)
+            yield argument, None
     for path in lists:
-        yield from _listed(path, stdin, storage)
+        yield from _lines(path, stdin, storage)
         if path == "-":
             stdin = None
 
 
-def _listed(path: str, stdin: BinaryIO | None, storage: Storage | None) -> Iterator[Target | BadTarget]:
+def _lines(path: str, stdin: BinaryIO | None, storage: Storage | None) -> Iterator[Found]:
     from birdlite.targets import list_file
 
     if path != "-":
-        lines = list_file.read_file(path, storage)
-    elif stdin is not None:
-        lines = list_file.read(stdin, "stdin")
-    else:
-        yield BadTarget("-", Failure("unsupported", "-: there is no standard input, or it was read before"))
-        return
-    for text, failure in lines:
-        if failure is None:
-            yield from _locate(text, storage)
-        else:
-            yield BadTarget(text, failure)
+        return list_file.read_file(path, storage)
+    if stdin is not None:
+        return list_file.read(stdin, "stdin")
+    return iter((("-", Failure("unsupported", "-: there is no standard input, or it was read before")),))
 
 
-def _locate(name: str, storage: Storage | None) -> Iterator[Target | BadTarget]:
-    """Find what one argument or one line of a list stands for."""
+def _locate(name: str, index: int, storage: Storage | None) -> Iterable[Target | BadTarget]:
+    """The targets of one argument or one line of a list, numbered from `index`."""
     scheme = _scheme(name)
-    if scheme in SCHEMES:
-        yield from _stored(name.strip(), storage)
-        return
     if scheme:
-        yield _url(name.strip(), scheme)
-        return
+        target = _remote(name.strip(), scheme, index)
+        if isinstance(target, Target) and target.kind == "object" and parse(target.name).is_folder:
+            return _stored(target, storage)
+        return (target,)
     if not name:
-        yield BadTarget(name, Failure("not_found", "an empty name"))
-        return
+        return (BadTarget(name, Failure("not_found", "an empty name"), index),)
     try:
         is_folder = stat.S_ISDIR(os.stat(name).st_mode)
     except (FileNotFoundError, NotADirectoryError) as error:
         if folders.is_pattern(name):
-            yield from _found(folders.pictures_matching(name))
-        else:
-            yield BadTarget(name, folders.failed(name, error))
+            return _found(folders.pictures_matching(name), index)
+        return (BadTarget(name, path_failure(name, error), index),)
     except (OSError, ValueError) as error:
-        yield BadTarget(name, folders.failed(name, error))
-    else:
-        if is_folder:
-            yield from _found(folders.pictures_in(name))
-        else:
-            yield Target(name, "file", name)
+        return (BadTarget(name, path_failure(name, error), index),)
+    return _found(folders.pictures_in(name), index) if is_folder else (Target(name, "file", name, index),)
 
 
-def _found(paths: Iterator[Found]) -> Iterator[Target | BadTarget]:
-    for path, failure in paths:
-        yield Target(path, "file", path) if failure is None else BadTarget(path, failure)
+def _found(paths: Iterator[Found], first: int) -> Iterator[Target | BadTarget]:
+    for index, (path, failure) in enumerate(paths, first):
+        yield Target(path, "file", path, index) if failure is None else BadTarget(path, failure, index)
 
 
-def _stored(name: str, storage: Storage | None) -> Iterator[Target | BadTarget]:
-    """One object, or the pictures in a folder of them, in the order of their keys."""
-    target = _object(name)
-    if isinstance(target, BadTarget) or not parse(name).is_folder:
-        yield target
-        return
+def _stored(folder: Target, storage: Storage | None) -> Iterator[Target | BadTarget]:
+    """The pictures in a folder of object storage, by key."""
     from birdlite.storage.store import Storage
 
-    empty = True
+    name, index = folder.name, folder.index
     try:
         for url in (storage or Storage()).pictures(name, folders.SUFFIXES):
-            empty = False
-            yield Target(url, "object", url)
+            yield Target(url, "object", url, index)
+            index += 1
     except StorageError as error:
-        yield BadTarget(name, Failure(error.kind, f"{name}: {error}"))
+        yield BadTarget(name, Failure(error.kind, f"{name}: {error}"), index)
     else:
-        if empty:
-            yield BadTarget(name, Failure("not_found", f"{name}: no pictures in this folder"))
+        if index == folder.index:
+            yield BadTarget(name, Failure("not_found", f"{name}: no pictures in this folder"), index)
 
 
-def _object(name: str) -> Target | BadTarget:
+def _remote(name: str, scheme: str, index: int) -> Target | BadTarget:
+    """The target of one URL or object."""
     try:
-        return Target(name, "object", parse(name).url)
+        if scheme in SCHEMES:
+            return Target(name, "object", parse(name).url, index)
+        return Target(name, "url", _location(name, scheme), index)
     except ValueError as error:
-        return BadTarget(name, Failure("unsupported", f"{name}: {error}"))
+        return BadTarget(name, Failure("unsupported", f"{name}: {error}"), index)
 
 
 def _scheme(name: str) -> str:
-    """Give the lower-case scheme if `name` is meant as a URL, otherwise nothing."""
+    """The scheme in lower case if `name` is a URL, otherwise nothing."""
     scheme, colon, rest = name.strip().partition(":")
     if not colon:
         return ""
@@ -188,40 +167,40 @@ def _scheme(name: str) -> str:
     return scheme if rest.startswith("//") and letters.isascii() and letters.isalnum() else ""
 
 
-def _url(name: str, scheme: str) -> Target | BadTarget:
-    """Encode what may not stand in a URL as it is, and refuse what no server can be asked for.
+def _location(url: str, scheme: str) -> str:
+    """Encode characters that are not allowed in a URL.
 
-    What is percent-encoded stays so. A host outside ASCII stays too: the HTTP client turns it into IDNA.
+    Percent-encoded characters stay as they are. A host outside ASCII stays too: the HTTP client turns it into IDNA.
+
+    Raises:
+        ValueError: no server can be asked for this URL; a clause for the user.
     """
-    if re.fullmatch(_PLAIN_URL, name):
-        return Target(name, "url", name)
+    if re.fullmatch(_PLAIN_URL, url):
+        return url
     if scheme == "file":
-        return BadTarget(name, Failure("unsupported", f"{name}: give the path without file://"))
+        raise ValueError("give the path without file://")
     if scheme not in ("http", "https"):
-        return BadTarget(
-            name, Failure("unsupported", f"{name}: {scheme}: is not supported, only http, https, s3, gs and az")
-        )
-    rest = name.partition("#")[0].partition(":")[2]
+        raise ValueError(f"{scheme}: is not supported, only http, https, s3, gs and az")
+    rest = url.partition("#")[0].partition(":")[2]
     authority = re.split("[/?]", rest[2:], maxsplit=1)[0]
     tail = rest[2 + len(authority) :]
     user, at, place = authority.rpartition("@")
     host_and_port = re.fullmatch(_HOST_AND_PORT, place)
     if not rest.startswith("//") or host_and_port is None or not place.isprintable():
-        return BadTarget(name, Failure("unsupported", f"{name}: no usable host in this URL"))
+        raise ValueError("no usable host in this URL")
     if host_and_port[1] and not 0 < int(host_and_port[1]) < 1 << 16:
-        return BadTarget(name, Failure("unsupported", f"{name}: no such port"))
+        raise ValueError("no such port")
     if not tail.startswith("/"):
         tail = "/" + tail
     from birdlite.http.quoting import quote
 
     try:
-        location = f"{scheme}://{quote(user)}{at}{place}{quote(tail)}"
-    except UnicodeEncodeError:  # half of a surrogate pair, out of JSON
-        return BadTarget(name, Failure("unsupported", f"{name}: broken characters in this URL"))
-    return Target(name, "url", location)
+        return f"{scheme}://{quote(user)}{at}{place}{quote(tail)}"
+    except UnicodeEncodeError:  # half of a surrogate pair, from JSON
+        raise ValueError("broken characters in this URL") from None
 
 
 _PLAIN_URL = r"https?://[A-Za-z0-9.-]+(?::[1-9][0-9]{0,3})?/[A-Za-z0-9/._~!$&'()*+,;=:@?-]*"
-"""What needs no second look, as nearly all URLs: in a list of a million lines, each shard reads all of them."""
+"""URLs that need no encoding, as nearly all. Speed matters: every shard reads all lines of a list."""
 
 _HOST_AND_PORT = r"""(?:\[[0-9A-Fa-f:.]+\]|[^\s"%<>\\^`{|}\[\]:]+)(?::([0-9]{0,5}))?"""

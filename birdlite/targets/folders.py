@@ -1,13 +1,13 @@
-"""Folders and patterns into the paths of pictures, one after the other. Called by `targets`.
+"""Folders and patterns into the paths of pictures, one after the other. `expand` and `evaluate` call it.
 
-Order: in each folder first its pictures, then its subfolders, both by name in code-point order. Only one folder's names
-are in memory at a time, beside the folders still to be looked at.
+Order: in each folder first its pictures, then its subfolders, both by name in code-point order. In memory are only the
+names of one folder, and the folders that are still to be read.
 
-Left out inside a folder: names that begin with a dot, and links to other folders (so nothing is visited twice, and no
-circle of links can be entered). Links to pictures are followed. The folder that the user named may be either.
+Inside a folder, names that begin with a dot are skipped, and links to other folders too, so that nothing is visited
+twice. Links to pictures are followed. The folder that the user named may begin with a dot or be a link.
 
-A pattern is what `glob` in the standard library takes for one, with `**` for any number of folders. What it matches is
-taken as if it had been typed, in code-point order: a file of any suffix is a target, a folder is searched.
+A pattern is one of the standard library's `glob`, with `**` for any number of folders. Its matches are taken as if the
+user had typed them, in code-point order: a file with any suffix is a target, and a folder is searched.
 """
 
 from __future__ import annotations
@@ -15,23 +15,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from birdlite.local_file import picture_error
 from birdlite.results import Failure
+from birdlite.targets.target import Found, path_failure
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"))
 
-Found = tuple[str, "Failure | None"]
-"""A path to a picture and None; or a name for the user and why there is no picture there."""
-
-
-def failed(name: str, error: OSError | ValueError) -> Failure:
-    """The failure of a target whose path gives an error of the operating system."""
-    picture = picture_error(error)
-    return Failure(picture.kind, f"{name}: {picture}")
-
 
 def pictures_in(folder: str) -> Iterator[Found]:
-    """Every picture in `folder` and below, by suffix; a folder that cannot be read is a failure of its own."""
+    """Every picture in `folder` and below, by suffix. A folder that cannot be read is a failure."""
     empty = True
     waiting = [folder]
     while waiting:
@@ -40,7 +31,7 @@ def pictures_in(folder: str) -> Iterator[Found]:
             names, folders = _list(here)
         except OSError as error:
             empty = False
-            yield here, failed(here, error)
+            yield here, path_failure(here, error)
             continue
         for name in names:
             empty = False
@@ -51,7 +42,7 @@ def pictures_in(folder: str) -> Iterator[Found]:
 
 
 def is_pattern(name: str) -> bool:
-    """Whether `name` can stand for other names than its own."""
+    """Whether `name` has a character of patterns."""
     return "*" in name or "?" in name or "[" in name
 
 
@@ -62,8 +53,8 @@ def pictures_matching(pattern: str) -> Iterator[Found]:
     try:
         matches = sorted(glob(pattern, recursive=True))
     except ValueError:
-        matches = []  # a NUL, which no name has
-    seen: set[str] = set()  # real paths: `**` follows links, and a circle of them leads to one file many times
+        matches = []  # the pattern has a NUL, which no name has
+    seen: set[str] = set()  # real paths: `**` follows links, so a circle of links leads to one file many times
     for path in matches:
         for name, failure in pictures_in(path) if os.path.isdir(path) else ((path, None),):
             real = os.path.realpath(name)
@@ -85,5 +76,5 @@ def _list(folder: str) -> tuple[list[str], list[str]]:
             if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.name)
             elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
-                names.append(entry.name)  # also when it is a broken link: the user should hear of it
+                names.append(entry.name)  # a broken link too: the user should know of it
     return sorted(names), sorted(folders)

@@ -1,15 +1,15 @@
-"""List files: text, CSV or JSON lines into the targets they name, a line at a time. Called by `targets`.
+"""List files: text, CSV or JSON lines into the targets that they name, a line at a time. `expand` calls it.
 
     text     one target a line; blank lines and lines that begin with # are skipped
     CSV      a header with a column `url`, `path` or `target` in any case; in each row the first of them that is not
-             empty counts; divided by comma, semicolon or tab, whichever the header has most of
-    JSONL    objects with one of those keys, or plain strings; so birdlite's own JSON lines are a list too
+             empty is the target; the delimiter is comma, semicolon or tab, whichever the header has most of
+    JSONL    objects with one of these keys, or plain strings; so birdlite's own JSON lines are a list too
 
-The suffix says which (.txt, .csv, .tsv, .jsonl, .ndjson), otherwise the first line that is not blank. Lists are UTF-8
-with or without a byte order mark, or UTF-16 with one. Bytes that are not UTF-8 survive in paths as in `os.fsdecode`.
+The suffix tells the format (.txt, .csv, .tsv, .jsonl, .ndjson), otherwise the first line that is not blank. Lists are
+UTF-8 with or without a byte order mark, or UTF-16 with one. Bytes that are not UTF-8 are kept, as in `os.fsdecode`.
 
-A line that makes no sense is a failure of its own with its number; the lines after it still count. A line is held to
-`LINE_LIMIT`, and nothing longer than one line is ever in memory.
+A line that cannot be understood is a failure with its line number, and the lines after it are still read. Lines have a
+length limit, `LINE_LIMIT`, and only one line at a time is in memory.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from birdlite.storage.store import Storage
     from birdlite.storage.stream import ObjectStream
-    from birdlite.targets.folders import Found
+    from birdlite.targets.target import Found
 
 ListKind = Literal["text", "csv", "jsonl"]
 
@@ -48,10 +48,10 @@ NumberedLines = Iterator[tuple[int, "str | None"]]
 
 
 def check(path: str, storage: Storage | None = None) -> None:
-    """Find out before any work is done whether the list can be read. A pipe is only looked at: it can be read once.
+    """Find out before the work whether the list can be read. A pipe is not read, because that is possible only once.
 
     Raises:
-        UsageError: there is no such file, it cannot be read, or it is a CSV file without a column of targets.
+        UsageError: it does not exist, cannot be read, or is CSV without a column of targets.
         StorageError: it is in object storage, which refuses or cannot be reached.
     """
     if is_storage(path):
@@ -66,7 +66,7 @@ def check(path: str, storage: Storage | None = None) -> None:
 
 
 def read_file(path: str, storage: Storage | None = None) -> Iterator[Found]:
-    """Yield what the list at `path` names, a file or an object in `storage`; see `read`."""
+    """Yield the targets of the list at `path`, a file or an object in `storage`; see `read`."""
     if is_storage(path):
         yield from _read_object(path, storage)
         return
@@ -91,7 +91,7 @@ def _read_object(url: str, storage: Storage | None) -> Iterator[Found]:
 
 
 def read(stream: BinaryIO | ObjectStream, name: str) -> Iterator[Found]:
-    """Yield what an open list called `name` names: texts, or `name:line` with what is wrong with that line.
+    """Yield the targets of an open list: a text each, or `name:line` with the failure of that line.
 
     Raises:
         UsageError: the list cannot be read, or it is CSV without a column of targets.
@@ -120,25 +120,25 @@ def _sniff(line: str | None) -> ListKind:
 
 
 def delimiter(header: str) -> str:
-    """Choose the most frequent of the three; a comma where there is none, in a single column."""
+    """The most frequent of the three in a CSV header; a comma for a single column."""
     return max(",;\t", key=header.count)
 
 
 def target_columns(header: list[str]) -> list[int]:
-    """Where the columns of targets are, in the order of `COLUMNS`; their names count in any case."""
+    """The positions of the columns of targets, in the order of `COLUMNS`; their names can be in any case."""
     known = [cell.lower() for cell in header]
     return [known.index(column) for column in COLUMNS if column in known]
 
 
 def first_filled(cells: list[str], columns: list[int]) -> str | None:
-    """The first cell of a row, in the order of `columns`, that is there and not empty."""
+    """The first cell of a row, in the order of `columns`, that exists and is not empty."""
     return next((cells[at] for at in columns if at < len(cells) and cells[at]), None)
 
 
 def _lines(stream: BinaryIO | ObjectStream, name: str) -> NumberedLines:
-    """Decode and divide, bounded in memory whatever comes. `readline` would hold a line of any length."""
+    """Decode and split into lines. Memory is bounded, while `readline` would hold a line of any length."""
     try:
-        # read1 gives what a pipe has now; read would wait until it has a whole chunk.
+        # read1 gives what a pipe has now; read would wait for a whole chunk.
         read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
         data = read(_CHUNK)
         while 0 < len(data) < 3 and (more := read(_CHUNK)):  # a byte order mark has up to three bytes
@@ -200,16 +200,16 @@ def _jsonl(lines: NumberedLines, name: str) -> Iterator[Found]:
         if isinstance(value, str) and value:
             yield value, None
         else:
-            yield _bad_line(name, number, "neither a text nor an object with a text as url, path or target")
+            yield _bad_line(name, number, "neither a string nor an object with a string as url, path or target")
 
 
 def _csv(lines: NumberedLines, name: str, header: str) -> Iterator[Found]:
     import csv
 
     class Feed:
-        """Lines for the reader. An iterator class, unlike a generator, goes on after it has raised."""
+        """Lines for the reader. Unlike a generator, this iterator continues after it has raised."""
 
-        number = 0  # of the line given last
+        number = 0  # of the latest line
 
         def __iter__(self) -> Feed:
             return self
@@ -222,7 +222,7 @@ def _csv(lines: NumberedLines, name: str, header: str) -> Iterator[Found]:
 
     feed = Feed()
     rows = csv.reader(feed, delimiter=delimiter(header))
-    columns: list[int] | None = None  # which to look into, in the order of COLUMNS
+    columns: list[int] | None = None  # the columns of targets, in the order of COLUMNS
     while True:
         try:
             cells = [cell.strip() for cell in next(rows)]

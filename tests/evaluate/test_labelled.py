@@ -123,7 +123,7 @@ def test_a_csv_file_has_files_and_urls_with_their_labels(tmp_path: Path, text: s
 
     assert [(picture.target, picture.label.text) for picture in source.pictures()] == [
         (Target("b/a.jpg", "file", "b/a.jpg"), "Pica pica"),
-        (Target("https://e.org/x.jpg", "url", "https://e.org/x.jpg"), "Alca torda"),
+        (Target("https://e.org/x.jpg", "url", "https://e.org/x.jpg", 1), "Alca torda"),
     ]
 
 

@@ -196,7 +196,8 @@ class TestLists:
     def test_standard_input_is_read_once(self, arguments: list[str], lists: list[str]) -> None:
         first, second = expand(arguments, lists, stdin=io.BytesIO(b"https://example.org/1.jpg"))
         assert first.name == "https://example.org/1.jpg"
-        assert second == BadTarget("-", Failure("unsupported", "-: there is no standard input, or it was read before"))
+        failure = Failure("unsupported", "-: there is no standard input, or it was read before")
+        assert second == BadTarget("-", failure, 1)
 
     def test_a_missing_list_is_wrong_usage_before_any_target_is_taken(self, here: Path) -> None:
         with pytest.raises(UsageError, match=r"^gone\.txt: the list cannot be read: no such file$"):
@@ -214,13 +215,21 @@ class TestLists:
         (here / "list").write_text("a.jpg\nbirds\nc*.jpg\nhttp://example.org/d e.jpg\nmissing.jpg\n-\n")
         assert list(expand([], ["list"])) == [
             Target("a.jpg", "file", "a.jpg"),
-            Target("birds/b.jpg", "file", "birds/b.jpg"),
-            Target("c1.jpg", "file", "c1.jpg"),
-            Target("c2.jpg", "file", "c2.jpg"),
-            Target("http://example.org/d e.jpg", "url", "http://example.org/d%20e.jpg"),
-            BadTarget("missing.jpg", Failure("not_found", "missing.jpg: no such file")),
-            BadTarget("-", Failure("not_found", "-: no such file")),
+            Target("birds/b.jpg", "file", "birds/b.jpg", 1),
+            Target("c1.jpg", "file", "c1.jpg", 2),
+            Target("c2.jpg", "file", "c2.jpg", 3),
+            Target("http://example.org/d e.jpg", "url", "http://example.org/d%20e.jpg", 4),
+            BadTarget("missing.jpg", Failure("not_found", "missing.jpg: no such file"), 5),
+            BadTarget("-", Failure("not_found", "-: no such file"), 6),
         ]
+
+    def test_targets_of_every_origin_are_numbered_in_one_series(self, here: Path) -> None:
+        (here / "birds").mkdir()
+        for name in ("birds/a.jpg", "birds/b.jpg", "c1.jpg", "c2.jpg"):
+            (here / name).touch()
+        stdin = io.BytesIO(b"https://example.org/d.jpg\nmissing.jpg\n")
+        targets = list(expand(["birds", "missing.jpg", "c*.jpg", "ftp://x/", "-"], ["-"], stdin=stdin))
+        assert [target.index for target in targets] == list(range(9))
 
     def test_a_path_in_a_list_is_relative_to_the_current_folder(self, here: Path) -> None:
         (here / "lists").mkdir()

@@ -85,7 +85,7 @@ class TestFolders:
             found = list(expand(["."]))
         assert found == [
             BadTarget("./locked", Failure("blocked", "./locked: permission denied")),
-            Target("./open/a.jpg", "file", "./open/a.jpg"),
+            Target("./open/a.jpg", "file", "./open/a.jpg", 1),
         ]
 
     def test_undecodable_names_keep_their_bytes(self, here: Path) -> None:
@@ -146,7 +146,7 @@ class TestPatterns:
             assert isinstance(found[0], BadTarget)
             assert found[0].failure.kind == "not_found"
         else:
-            assert found == [Target(name, "file", name) for name in names]
+            assert found == [Target(name, "file", name, index) for index, name in enumerate(names)]
 
     def test_an_absolute_pattern_gives_absolute_paths(self, here: Path) -> None:
         assert only(f"{here}/b*") == Target(f"{here}/b1.jpg", "file", f"{here}/b1.jpg")

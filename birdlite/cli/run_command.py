@@ -12,7 +12,7 @@ from birdlite.cli.interruption import Interruption
 from birdlite.results import RunSummary
 from birdlite.run.progress import Progress
 from birdlite.run.runner import Runner
-from birdlite.targets.expand import BadTarget, Target
+from birdlite.targets.target import BadTarget, Target
 from birdlite.timing import Breakdown, clock
 
 

@@ -34,7 +34,7 @@ from birdlite.run.engine_pool import EnginePool, Loading, NoEngine
 from birdlite.run.ranking import top_k
 from birdlite.run.worker_pool import WorkerPool
 from birdlite.settings import Settings
-from birdlite.targets.expand import BadTarget, Target
+from birdlite.targets.target import BadTarget, Target
 from birdlite.timing import Timeline, clock
 
 WINDOW = 1024  # pictures that may be ahead of the one whose turn it is: their results take about 1 MB
@@ -45,10 +45,10 @@ STOP_S = 0.4  # to wait for each worker pool at the end of a run: it is idle by 
 class Job:
     """One picture on its way. Whoever takes it off a queue owns it."""
 
-    __slots__ = ("began", "data", "decode_ms", "fetch_ms", "image", "index", "infer_ms", "pixels", "target")
+    __slots__ = ("began", "data", "decode_ms", "fetch_ms", "image", "infer_ms", "pixels", "target", "turn")
 
-    def __init__(self, index: int, target: Target) -> None:
-        self.index = index
+    def __init__(self, turn: int, target: Target) -> None:
+        self.turn = turn  # among the targets of this run, from 0; of a shard, that is not its position in the list
         self.target = target
         self.began = clock()  # s; its turn came
         self.data: bytes | None = None  # until fetched, and after it was decoded
@@ -63,6 +63,13 @@ class _First(NamedTuple):
     """The first target is known, and where it is if it must be fetched."""
 
     remote: str | None
+
+
+class _Finished(NamedTuple):
+    """One target has its result."""
+
+    turn: int
+    result: Result
 
 
 class _End(NamedTuple):
@@ -110,7 +117,7 @@ class Pipeline:
         self._remote = remote
         self._settings = settings
         self._timeline = timeline
-        self._inbox: SimpleQueue[Result | _First | _End | _Fatal | _Stop] = SimpleQueue()
+        self._inbox: SimpleQueue[_Finished | _First | _End | _Fatal | _Stop] = SimpleQueue()
         self._downloaders: WorkerPool[Job] = WorkerPool("birdlite-fetch", settings.fetch.downloads, self._download)
         self._workers: WorkerPool[Job] = WorkerPool("birdlite-classify", settings.threads, self._classify)
         self._slots = threading.Semaphore(settings.fetch.downloads + 2 * settings.threads)
@@ -148,13 +155,13 @@ class Pipeline:
 
     def _collect(self) -> Iterator[Result]:
         waiting: dict[int, Result] = {}  # finished before their turn
-        turn = 0  # index of the next result to hand out; in an unordered run, how many were
+        turn = 0  # of the next result to hand out; in an unordered run, how many were
         targets: int | None = None
         while turn != targets:
             message = self._next_message()
-            if isinstance(message, Result):
-                self._under_way.pop(message.index, None)
-                waiting[message.index if self._settings.ordered else turn] = message
+            if isinstance(message, _Finished):
+                self._under_way.pop(message.turn, None)
+                waiting[message.turn if self._settings.ordered else turn] = message.result
                 while turn in waiting:
                     self._window.release()
                     yield waiting.pop(turn)
@@ -169,7 +176,7 @@ class Pipeline:
                 yield from self._leftovers(waiting)
                 return
 
-    def _next_message(self) -> Result | _First | _End | _Fatal | _Stop:
+    def _next_message(self) -> _Finished | _First | _End | _Fatal | _Stop:
         """Wait for one; not for ever, because a signal that comes just before the wait is only seen after it."""
         while True:
             try:
@@ -187,16 +194,16 @@ class Pipeline:
         self._engines.preload()
 
     def _leftovers(self, waiting: dict[int, Result]) -> Iterator[Result]:
-        """After `cancel`: what is finished or under way, in order of index."""
+        """After `cancel`: what is finished or under way, in the order of the targets."""
         while not self._inbox.empty():
             message = self._inbox.get()
-            if isinstance(message, Result):
-                self._under_way.pop(message.index, None)
-                waiting[message.index] = message
+            if isinstance(message, _Finished):
+                self._under_way.pop(message.turn, None)
+                waiting[message.turn] = message.result
         for job in list(self._under_way.values()):
-            waiting[job.index] = _result(job, Failure("cancelled", f"{job.target.name}: the run was interrupted"))
-        for index in sorted(waiting):
-            yield waiting[index]
+            waiting[job.turn] = _result(job, Failure("cancelled", f"{job.target.name}: the run was interrupted"))
+        for turn in sorted(waiting):
+            yield waiting[turn]
 
     # The feeder's thread
 
@@ -217,12 +224,12 @@ class Pipeline:
         except BaseException as error:  # noqa: BLE001 - handed over whole to the caller's thread, which raises it
             self._inbox.put(_Fatal(error))
 
-    def _send(self, index: int, target: Target | BadTarget) -> None:
+    def _send(self, turn: int, target: Target | BadTarget) -> None:
         if isinstance(target, BadTarget):
-            self._inbox.put(Result(index, target.name, target.failure))
+            self._inbox.put(_Finished(turn, Result(target.index, target.name, target.failure)))
             self._slots.release()
             return
-        job = Job(index, target)
+        job = Job(turn, target)
         if target.kind != "file":
             self._downloaders.put(job)
         else:
@@ -248,7 +255,7 @@ class Pipeline:
         """Take one step with a picture. A failure of the picture becomes its result, any other ends the run."""
         if self._over:
             return False
-        self._under_way[job.index] = job
+        self._under_way[job.turn] = job
         try:
             step(job)
         except PictureError as error:
@@ -273,7 +280,7 @@ class Pipeline:
                 self._early.release()
 
     def _fetch_bytes(self, job: Job) -> None:
-        with self._timeline.span("image fetch", job.index) as span:
+        with self._timeline.span("image fetch", job.target.index) as span:
             if job.target.kind != "file":
                 job.data = self._remote.read(job.target.location)
             else:
@@ -287,7 +294,7 @@ class Pipeline:
             self._decode(job, loading.side)
         pixels, job.pixels = job.pixels or b"", None
         engine, labels = loading.engine, loading.model.labels
-        with self._timeline.span("inference", job.index) as span:
+        with self._timeline.span("inference", job.target.index) as span:
             scores = engine.run(pixels)[0]
             predictions = top_k(scores, labels, self._settings.top, self._settings.min_score)
         job.infer_ms = span.ms
@@ -298,14 +305,14 @@ class Pipeline:
         self._decoder_ready.wait()
         settings = self._settings
         data, job.data = job.data or b"", None
-        with self._timeline.span("decode", job.index) as span:
+        with self._timeline.span("decode", job.target.index) as span:
             decoded = picture.decode(data, resize=settings.resize, side=side, max_pixels=settings.max_pixels)
         job.decode_ms = span.ms
         job.image = ImageInfo(decoded.width, decoded.height, decoded.format, len(data))
         job.pixels = decoded.pixels
 
     def _finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
-        self._inbox.put(_result(job, outcome))
+        self._inbox.put(_Finished(job.turn, _result(job, outcome)))
         self._slots.release()
 
 
@@ -316,4 +323,4 @@ def _remote(target: Target | BadTarget) -> str | None:
 def _result(job: Job, outcome: tuple[Prediction, ...] | Failure) -> Result:
     total_ms = (clock() - job.began) * 1e3
     times = Times(job.fetch_ms, job.decode_ms, job.infer_ms, total_ms)
-    return Result(job.index, job.target.name, outcome, job.image, times)
+    return Result(job.target.index, job.target.name, outcome, job.image, times)

@@ -1,8 +1,7 @@
 """The page that `classify --report` writes beside the results: begun before the run, written after it.
 
-The file is opened first, so that a folder that is missing is known before any work is done. But a cold start must not
-wait for a page: results are only laid aside, and the room that makes HTML of them is imported at the end, or when many
-have gathered.
+The file is opened first: if its folder is missing, the run ends before any work is done. A cold start must not wait for
+the page, so results are only collected, and the module that writes HTML is imported at the end, or when there are many.
 """
 
 from __future__ import annotations
@@ -13,11 +12,12 @@ from birdlite.errors import UsageError
 from birdlite.results import Result
 from birdlite.storage.address import is_storage
 from birdlite.storage.store import Storage
-from birdlite.timing import TRACED
+from birdlite.timing import FOLD_AT
 from birdlite.writers import RunFacts, Writer, WriterOptions, open_writer
 from birdlite.writers.output import open_output
 
-HELD = 256  # results laid aside: a few hundred KB
+HELD = 256  # results collected before they are written: a few hundred KB
+NAMED = FOLD_AT // 2  # names kept for the drawing: more pictures than a trace has spans of
 
 
 class ReportFile:
@@ -33,12 +33,12 @@ class ReportFile:
         self._options = options._replace(folder=folder_of(path))
         self._held: list[Result] = []
         self._writer: Writer | None = None
-        self.names: dict[int, str] = {}  # of the first pictures, by their indexes in the timeline
+        self.names: dict[int, str] = {}  # of the first pictures, by index
 
-    def write(self, result: Result, index: int) -> None:
-        """Take a result. `index` is what spans have, which in a batch is not the position in the list."""
-        if index < TRACED:
-            self.names[index] = result.target
+    def write(self, result: Result) -> None:
+        """Take a result."""
+        if len(self.names) < NAMED:
+            self.names[result.index] = result.target
         self._held.append(result)
         if len(self._held) >= HELD:
             self._pass_on()

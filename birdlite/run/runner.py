@@ -18,7 +18,7 @@ from birdlite.run.classifier import Classifier
 from birdlite.run.options import RunOptions, settled
 from birdlite.run.progress import Progress
 from birdlite.settings import Settings
-from birdlite.targets.expand import BadTarget, Target
+from birdlite.targets.target import BadTarget, Target
 from birdlite.timing import Breakdown, Timeline
 from birdlite.writers import ModelFacts, RunFacts, Writer, WriterOptions, open_writer
 from birdlite.writers.output import open_output
@@ -128,10 +128,9 @@ class Runner:
         for result in results:
             self._count(result)
             with timeline.span("output", result.index):
-                placed = result if self._selection is None else self._selection.placed(result)
-                writer.write(placed)
+                writer.write(result)
                 if page is not None:
-                    page.write(placed, result.index)
+                    page.write(result)
             if self._on_progress is not None:
                 failed = sum(self._failures.values())
                 self._on_progress(Progress(self._ok + failed, failed, classifier.total))

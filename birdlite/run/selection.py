@@ -1,7 +1,7 @@
 """The targets of a list that are this run's own, between `targets` and the pipeline: its shard, without what is done.
 
-Every machine reads the whole list, lazily, and keeps nothing of it. The pipeline counts the targets that it is given;
-records have their positions in the whole list, so that those of all shards fit together: `placed` puts that right.
+Every machine reads the whole list, lazily, and keeps nothing of it. A target carries its position in the whole list,
+and so does its record: the records of all shards fit together.
 """
 
 from __future__ import annotations
@@ -19,18 +19,17 @@ from birdlite.batch.part import Part
 from birdlite.batch.shard import WHOLE, Shard, key_of, octets_of
 from birdlite.errors import UsageError
 from birdlite.models.model import Model
-from birdlite.results import Result
 from birdlite.run.classifier import Classifier
 from birdlite.run.options import RunOptions
 from birdlite.settings import Settings
-from birdlite.targets.expand import BadTarget, Target
+from birdlite.targets.target import BadTarget, Target
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
 
 
 class Selection:
-    """What one run takes of a list. `of` runs in the pipeline's feeder, `placed` in the caller's thread."""
+    """What one run takes of a list. `of` runs in the pipeline's feeder."""
 
     def __init__(
         self,
@@ -47,7 +46,6 @@ class Selection:
         self.part = part
         self._since = since
         self._storage = storage
-        self._positions: dict[int, int] = {}  # in the pipeline's count -> in the whole list; those under way
 
     def of(
         self, whole: Iterable[Target | BadTarget], classifier: Classifier, settings: Settings, options: RunOptions
@@ -66,27 +64,21 @@ class Selection:
                 own = None if self.part is None else self.part.path
                 earlier = read_earlier(self._since, model.sha256, own=own, storage=self._storage)
         digest = hashlib.sha256()
-        count = given = left_out = 0
-        for position, target in enumerate(whole):
-            count = position + 1
+        count = left_out = 0
+        for target in whole:
+            count += 1
             octets = octets_of(target.name)
             digest.update(octets + b"\n")
-            if self.part is not None and self.part.has(position, target.name):
+            if self.part is not None and self.part.has(target.index, target.name):
                 continue
             if self.shard.count > 1 and not self.shard.holds(key_of(octets)):
                 continue
             if earlier is not None and earlier.has(target.name):
                 left_out += 1
                 continue
-            self._positions[given] = position
-            given += 1
             yield target
         if self.part is not None:
             self.part.end(targets=count, left_out=left_out, list_sha256=digest.hexdigest())
-
-    def placed(self, result: Result) -> Result:
-        """The same result, with its position in the whole list."""
-        return result._replace(index=self._positions.pop(result.index))
 
 
 def select(options: RunOptions, storage: Storage | None) -> Selection:

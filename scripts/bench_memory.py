@@ -1,11 +1,12 @@
-"""Peak memory of `birdlite classify` on few and on many pictures: it must not grow with their number.
+"""Peak memory of `birdlite classify`: by the number of pictures, with which it must not grow, and of workers.
 
     scripts/bench memory [--many N] [--megapixels M] [--model MODEL] [--threads N]
 
-Runs the command on folders of 1, 20 and MANY pictures, each in a process of its own, and prints its peak resident
-memory as the kernel saw it. The pictures are links to a few photographs of M megapixels (scripts/photographs.py), or
-without M to the demo's drawings. Without --model, the demo's own model runs. BIRDLITE_MIRROR and BIRDLITE_CACHE_DIR
-count as they do for the command.
+Runs the command on folders of 1, 20 and MANY pictures with THREADS workers, then on WORKER_PICTURES pictures with more
+and more workers, each in a process of its own. Prints the peak resident memory as the kernel saw it, and for workers
+the processor time: each has an engine of its own, with its own packed weights. The pictures are links to a few
+photographs of M megapixels (scripts/photographs.py), or without M to the demo's drawings. Without --model, the demo's
+own model runs. BIRDLITE_MIRROR and BIRDLITE_CACHE_DIR count as they do for the command.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from pathlib import Path
 from birdlite.demo import PICTURES_FOLDER, DemoServer
 from birdlite.models.catalog import DEMO_MODEL
 from scripts.photographs import links, photographs
+
+WORKERS = (1, 2, 4, 8, 16)
+WORKER_PICTURES = 64  # enough that the largest number of workers all start
 
 
 def main() -> None:
@@ -42,30 +46,39 @@ def main() -> None:
             environment["BIRDLITE_MIRROR"] = stack.enter_context(DemoServer()).mirror
         originals = _originals(folder, values.megapixels)
         print("| pictures | peak MiB | more than for one |\n|---|---|---|")
-        _peak(links(folder / "1", originals, 1), environment)  # fills the cache
+        _cost(links(folder / "1", originals, 1), environment)  # fills the cache
         first = 0.0
         for count in (1, 20, values.many):
-            peak = _peak(links(folder / str(count), originals, count), environment)
+            peak, _ = _cost(links(folder / str(count), originals, count), environment)
             first = first or peak
             print(f"| {count:,} | {peak:.1f} | {peak - first:+.1f} |", flush=True)
+        print(f"\n{WORKER_PICTURES} pictures\n\n| workers | peak MiB | CPU s |\n|---|---|---|")
+        pictures = links(folder / "workers", originals, WORKER_PICTURES)
+        for workers in WORKERS:
+            peak, cpu = _cost(pictures, environment | {"BIRDLITE_THREADS": str(workers)})
+            print(f"| {workers} | {peak:.1f} | {cpu:.2f} |", flush=True)
 
 
 def _originals(folder: Path, megapixels: float | None) -> list[Path]:
     return sorted(Path(PICTURES_FOLDER).iterdir()) if megapixels is None else photographs(folder, megapixels)
 
 
-def _peak(folder: Path, environment: dict[str, str]) -> float:
-    """MiB. The process reports on itself: what a parent is told of its child is at least what it has itself."""
+def _cost(folder: Path, environment: dict[str, str]) -> tuple[float, float]:
+    """Peak memory in MiB and processor time in s, as the process reports them.
+
+    What a parent is told of its child is at least what the parent has itself.
+    """
     code = (
         "import sys; from birdlite.cli import main;"
         "code = main(['classify', sys.argv[1], '-q', '-o', '/dev/null', '--format', 'jsonl']);"
         "from birdlite.bench.environment import peak_memory_bytes;"
-        "print(peak_memory_bytes()); sys.exit(code)"
+        "import time; print(peak_memory_bytes(), time.process_time()); sys.exit(code)"
     )
     run = subprocess.run(
         [sys.executable, "-c", code, str(folder)], env=environment, capture_output=True, text=True, check=True
     )
-    return int(run.stdout) / 2**20
+    peak, cpu = run.stdout.split()
+    return int(peak) / 2**20, float(cpu)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The command line: one file a command, each with a `main(argv, started)` that parses, calls the library and prints.
+"""The command line: one file a command, each with `command()` that declares it for click and `main()` that runs it.
 
-This file finds the command, and turns what it raises into one line and an exit code. Nothing else is imported before
-the command is known; `--version` and `--help` answer from here.
+This file starts a command, and turns what it raises into one line and an exit code. `--version` answers from here. A
+plain command line of `classify` is read by `plain_line`, every other one by click, in `group`.
 """
 
 from __future__ import annotations
@@ -11,40 +11,19 @@ import time
 from collections.abc import Sequence
 from typing import NoReturn
 
-EXIT_OK = 0  # every target was classified
-EXIT_FAILURES = 1  # some targets failed
-EXIT_USAGE = 2  # the command line makes no sense
-EXIT_CANNOT_RUN = 3  # no model, no engine, nowhere to write
-EXIT_BROKEN_PIPE = 141  # whoever read our output went away: 128 + SIGPIPE, as for any program
+from birdlite.cli.exit_codes import (
+    EXIT_BROKEN_PIPE,
+    EXIT_CANNOT_RUN,
+    EXIT_FAILURES,
+    EXIT_OK,
+    EXIT_USAGE,
+)
+
+__all__ = ["EXIT_CANNOT_RUN", "EXIT_FAILURES", "EXIT_OK", "EXIT_USAGE", "main", "program"]
 
 _OBJECTS_OF_A_START = 50_000  # and three times as many; if all of them were garbage, 5 MB
 
 _SWITCH_S = 0.0005  # Python's own is 5 ms
-
-COMMANDS = {
-    "classify": "name the birds in pictures: URLs, files, folders, lists",
-    "merge": "put the parts of a run of --shard together: jsonl, csv or html",
-    "report": "a page for people, of the outputs of earlier runs",
-    "model": "fetch, list, show, verify, find or remove models",
-    "convert": "a model from TensorFlow Hub, a SavedModel or a .tflite to ONNX or TensorFlow Lite, proven equal",
-    "evaluate": "measure models on labelled pictures: accuracy, confusions, calibration",
-    "bench": "measure how fast it is here: load, inference, decode, pictures a second",
-    "demo": "the whole pipeline on a small world of invented birds, without a network",
-}
-
-USAGE = """\
-usage: birdlite COMMAND [OPTION]... [ARGUMENT]...
-
-What bird is this? Any number of photographs, from a cold start, in a fraction of a second.
-
-commands:
-{commands}
-
-  birdlite COMMAND --help   the options of a command
-  birdlite --version        the version
-
-exit codes: 0 all classified, 1 some targets failed, 2 wrong usage, 3 nothing could run, 130/143 interrupted
-"""
 
 
 def program() -> NoReturn:
@@ -79,19 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and give its exit code."""
     started = time.perf_counter()
     arguments = list(sys.argv[1:] if argv is None else argv)
-    first = arguments[0] if arguments else ""
-    if first == "--version":
+    if arguments[:1] == ["--version"]:
         from birdlite import __version__
 
         print(f"birdlite {__version__}")  # noqa: T201 - this is the command line
         return EXIT_OK
-    if first in ("--help", "-h", "help"):
-        print(_usage(), end="")  # noqa: T201
-        return EXIT_OK
-    if first not in COMMANDS:
-        return _complain(f"unknown command {first!r}" if first else "no command given", see="birdlite --help")
     _end_at_sigterm_as_first_process()
-    return _guarded(first, arguments[1:], started)
+    return _guarded(arguments, started)
 
 
 def _end_at_sigterm_as_first_process() -> None:
@@ -108,21 +81,12 @@ def _end_at_sigterm_as_first_process() -> None:
         signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
 
 
-def _usage() -> str:
-    return USAGE.format(commands="\n".join(f"  {name:<10} {what}" for name, what in COMMANDS.items()))
-
-
-def _complain(message: str, *, see: str) -> int:
-    print(f"birdlite: error: {message} (see {see})", file=sys.stderr)  # noqa: T201
-    return EXIT_USAGE
-
-
-def _guarded(command: str, argv: list[str], started: float) -> int:
+def _guarded(arguments: list[str], started: float) -> int:
     """Run the command; whatever it raises becomes one line on standard error, never a traceback."""
     from birdlite.errors import BirdliteError, UsageError
 
     try:
-        code = _run(command, argv, started)
+        code = _run(arguments, started)
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
@@ -141,24 +105,22 @@ def _guarded(command: str, argv: list[str], started: float) -> int:
         return code
 
 
-def _run(command: str, argv: list[str], started: float) -> int:
-    if command == "classify":
-        from birdlite.cli import classify as chosen
-    elif command == "model":
-        from birdlite.cli import model as chosen  # type: ignore[no-redef]
-    elif command == "merge":
-        from birdlite.cli import merge as chosen  # type: ignore[no-redef]
-    elif command == "report":
-        from birdlite.cli import report as chosen  # type: ignore[no-redef]
-    elif command == "convert":
-        from birdlite.cli import convert as chosen  # type: ignore[no-redef]
-    elif command == "evaluate":
-        from birdlite.cli import evaluate as chosen  # type: ignore[no-redef]
-    elif command == "bench":
-        from birdlite.cli import bench as chosen  # type: ignore[no-redef]
-    else:
-        from birdlite.cli import demo as chosen  # type: ignore[no-redef]
-    return chosen.main(argv, started)
+def _run(arguments: list[str], started: float) -> int:
+    if arguments[:1] == ["classify"]:
+        import os
+
+        from birdlite.cli import plain_line
+
+        values = plain_line.read(arguments[1:], os.environ)
+        if values is not None:
+            from birdlite.cli import classify
+
+            return classify.main(values, started)
+    from birdlite.cli import group
+
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:2], "--help"]
+    return group.parse(arguments)(started)
 
 
 def _fail(error: object, code: int) -> int:

@@ -488,7 +488,7 @@ def test_a_record_that_is_not_birdlites_is_one_line_and_no_page(
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [
-        ([], 2, "the following arguments are required: PART"),
+        ([], 2, "Missing argument 'PART...'"),
         (["no/such.jsonl"], 2, "no/such.jsonl: no such file or folder"),
         (["empty"], 3, "there is nothing to report"),
         (["parts/0.jsonl", "-o", "parts/0.jsonl"], 2, "parts/0.jsonl: is the output too"),

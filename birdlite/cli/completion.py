@@ -5,14 +5,10 @@ from __future__ import annotations
 import sys
 from types import SimpleNamespace
 
-from click.shell_completion import BashComplete, FishComplete, ZshComplete
-
 from birdlite.cli.declare import Argument, Command, Value
 from birdlite.cli.exit_codes import EXIT_OK
-from birdlite.cli.shell import COMPLETE_VARIABLE, PROGRAM
+from birdlite.cli.shell import COMPLETE_VARIABLE, PROGRAM, SHELLS
 from birdlite.cli.values import choice
-
-SCRIPTS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 
 EPILOG = """\
 \b
@@ -24,7 +20,7 @@ fish: put this line into ~/.config/fish/config.fish: birdlite completion fish | 
 
 def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
-    script = SCRIPTS[values.shell](command(), {}, PROGRAM, COMPLETE_VARIABLE)
+    script = SHELLS[values.shell](command(), {}, PROGRAM, COMPLETE_VARIABLE)
     sys.stdout.write(script.source())
     return EXIT_OK
 
@@ -34,7 +30,7 @@ def command() -> Command:
     return Command(
         "completion",
         main,
-        [Argument("shell", metavar="SHELL", type=Value(choice, *SCRIPTS), help="bash, zsh or fish.")],
+        [Argument("shell", metavar="SHELL", type=Value(choice, *SHELLS), help="bash, zsh or fish.")],
         help="Print the script that completes commands, options, values and files of birdlite in a shell.",
         epilog=EPILOG,
     )

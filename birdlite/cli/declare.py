@@ -20,6 +20,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from birdlite.cli.environment import variable
+from birdlite.cli.suggestion import did_you_mean
 from birdlite.cli.values import choice, text, truth
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ class Option(click.Option):
         more.setdefault("show_default", True)
         super().__init__(list(names), help=help, envvar=variable(long), show_envvar=True, **more)
         self.group = group
+        default = more.get("default") if more["show_default"] is True else more["show_default"]
+        self.default_text = "" if default is None else str(default)
         self.opposite = variable(opposite) if opposite else None
 
     def set_by_opposite(self, environment: Mapping[str, str]) -> bool:
@@ -182,11 +185,3 @@ class Command(click.Command):
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)
-
-
-def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """A clause that names the word that is nearest, or nothing."""
-    from difflib import get_close_matches
-
-    close = get_close_matches(word, list(words), 1)
-    return f"; did you mean {close[0]}?" if close else ""

@@ -33,10 +33,7 @@ def _is_of_kubernetes(name: str) -> bool:
 
 
 def _hint(name: str) -> str:
-    from difflib import get_close_matches
-
+    from birdlite.cli.suggestion import did_you_mean
     from birdlite.cli.table import VARIABLES
 
-    known = [variable.removeprefix(PREFIX) for variable in sorted(VARIABLES)]
-    close = get_close_matches(name.removeprefix(PREFIX), known, 1)
-    return f"; did you mean {PREFIX}{close[0]}?" if close else ""
+    return did_you_mean(name, sorted(VARIABLES), prefix=PREFIX)

@@ -15,9 +15,10 @@ import click
 from click.shell_completion import CompletionItem, shell_complete
 
 from birdlite import __version__
-from birdlite.cli.declare import SETTINGS, did_you_mean
+from birdlite.cli.declare import SETTINGS
 from birdlite.cli.exit_codes import EXIT_USAGE
 from birdlite.cli.shell import COMPLETE_VARIABLE, PROGRAM
+from birdlite.cli.suggestion import did_you_mean
 from birdlite.errors import OutputError, UsageError
 
 COMMANDS = {

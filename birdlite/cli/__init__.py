@@ -29,15 +29,15 @@ _SWITCH_S = 0.0005  # Python's own is 5 ms
 def program() -> NoReturn:
     """Run the command line of this process and end it: what the installed command `birdlite` is.
 
-    It is `main`, with the three things that only the owner of the process may do:
+    It is `main`, and three things that only the owner of a process may do:
 
-    - The garbage collector waits until there may be garbage: a start makes 17,000 objects that stay, and it would look
-      through them again and again.
-    - Threads hand the interpreter on ten times as often. One that sends a request asks for it after each call of the
-      system, and waits for that long each time while another imports or decodes labels.
-    - The process ends without taking every object apart, which takes the interpreter as long as decoding a picture.
+    - The garbage collector starts later. A start makes 17,000 objects that stay, and the collector would look through
+      them several times.
+    - Threads take turns ten times as often. A thread that sends a request needs a turn after each system call, and
+      would wait for 5 ms each time while another thread imports or decodes labels.
+    - The process ends without taking all objects apart. That would take as long as decoding a picture.
 
-    `python -m birdlite` leaves all that as it is, for profilers and debuggers.
+    `python -m birdlite` does none of this, for profilers and debuggers.
     """
     import gc
 
@@ -47,11 +47,11 @@ def program() -> NoReturn:
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except (OSError, ValueError, AttributeError):  # gone, closed, or never there: the ordinary end knows what to say
+    except (OSError, ValueError, AttributeError):  # broken, closed or missing: the ordinary exit reports it
         sys.exit(code)
     import os
 
-    os._exit(code)  # whatever had to be written is: commands close what they open, and wait for their threads
+    os._exit(code)  # commands have closed their files and joined their threads
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,10 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _end_at_sigterm_as_first_process() -> None:
-    """Make PID 1 of a container die of SIGTERM as any other process does.
+    """End at SIGTERM, as any other process does, if this is the first process (PID 1) of a container.
 
-    The kernel drops signals that PID 1 has no handler for, and whoever stops the container would have to wait out the
-    grace period. Commands that have something to finish put a handler of their own in the place of this one.
+    The kernel drops signals that PID 1 has no handler for, so the container would only stop after its grace period.
+    Commands that have something to finish replace this handler by their own.
     """
     import os
 
@@ -82,7 +82,7 @@ def _end_at_sigterm_as_first_process() -> None:
 
 
 def _guarded(arguments: list[str], started: float) -> int:
-    """Run the command; whatever it raises becomes one line on standard error, never a traceback."""
+    """Run the command. What it raises becomes one line on standard error, without a traceback."""
     from birdlite.errors import BirdliteError, UsageError
 
     try:
@@ -98,7 +98,7 @@ def _guarded(arguments: list[str], started: float) -> int:
         return _fail(error, EXIT_CANNOT_RUN)
     except KeyboardInterrupt:
         return 130
-    except Exception as error:  # noqa: BLE001 - the last stop before the user; a fault of ours, said as one
+    except Exception as error:  # noqa: BLE001 - an error in birdlite itself
         _show_traceback_if_asked(error)
         return _fail(f"a fault in birdlite, please report it: {type(error).__name__}: {error}", EXIT_CANNOT_RUN)
     else:
@@ -126,7 +126,7 @@ def _run(arguments: list[str], started: float) -> int:
 def _fail(error: object, code: int) -> int:
     from birdlite import log
 
-    if not log.has_sink():  # it failed before the command knew how the user wants messages
+    if not log.has_sink():  # the options for messages have not been read yet
         from birdlite.cli.console import Console
 
         Console()
@@ -144,7 +144,7 @@ def _show_traceback_if_asked(error: BaseException) -> None:
 
 
 def _abandon_stdout() -> None:
-    """Give the interpreter's own flush at exit somewhere to go, or it complains about the pipe once more."""
+    """Redirect standard output to nowhere, or the interpreter complains about the pipe when it flushes at exit."""
     import os
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

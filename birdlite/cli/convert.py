@@ -1,4 +1,4 @@
-"""`birdlite convert [SOURCE] --to tflite|onnx --output DIR`: a model in another format, proven equal to its source."""
+"""`birdlite convert [SOURCE] --to tflite|onnx --output DIR`: convert a model, and compare it with its source."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ from birdlite.run.classifier import Classifier
 from birdlite.settings import Settings
 
 EPILOG = """\
-Conversion to ONNX needs the extra `onnx` (pip install 'birdlite[onnx]'). Conversion of a SavedModel to TensorFlow Lite
-needs the extra `convert`, which is TensorFlow. Conversion of a uint8 .tflite to an int8 one, which is faster, needs
-nothing more.
+A SavedModel needs the extra `convert`, which is TensorFlow (pip install 'birdlite[convert]'). A .tflite needs the extra
+`onnx` to become ONNX. A uint8 .tflite needs nothing to become an int8 one, which is faster.
 
 Use the result with `birdlite classify --model DIR`.
 """
@@ -38,7 +37,7 @@ def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
     open_console(values)
     if values.output is None:
-        raise UsageError("say with --output where the bundle goes")
+        raise UsageError("--output DIR is missing: the folder for the converted model")
     check_place(values.output, replace=values.force)
     conversion = _from_module(values) if is_module(values.source) else _from_tflite(values)
     card = conversion.card
@@ -48,9 +47,9 @@ def main(values: SimpleNamespace, started: float) -> int:
         log.info(f"to its source in floats, {spell(conversion.float_distance)}")
     if conversion.problem:
         if not values.force:
-            log.error(f"not written: {conversion.problem}; --force writes it all the same")
+            log.error(f"not written: {conversion.problem}; use --force to write it anyway")
             return EXIT_CANNOT_RUN
-        log.warning(f"written all the same: {conversion.problem}")
+        log.warning(f"written anyway: {conversion.problem}")
     write_bundle(values.output, card, conversion.files)
     sys.stdout.write(f"{values.output}: {card.name}\n")
     return EXIT_OK
@@ -73,18 +72,18 @@ def _from_module(values: SimpleNamespace) -> Conversion:
 
 def _from_tflite(values: SimpleNamespace) -> Conversion:
     if (values.tags, values.signature, values.input_range) != (None, None, None):
-        raise UsageError(f"--tags, --signature and --input-range are for SavedModels; {values.source} is none")
+        raise UsageError(
+            f"--tags, --signature and --input-range are for SavedModels only, and {values.source} is not one"
+        )
     if values.to == "onnx":
         from_tflite.check()
     elif values.quantize != "int8":
-        raise UsageError(
-            f"{values.source} is no SavedModel: to TensorFlow Lite it can only be made int8 (--quantize int8)"
-        )
+        raise UsageError(f"{values.source} is not a SavedModel: --to tflite needs --quantize int8 for it")
     settings = _settings(values)._replace(model=values.source, labels=values.labels)
     with Classifier(settings) as classifier:
         model = classifier.model
     if values.calibrate:
-        log.info("int8 takes the ranges of the source; the pictures are compared on, not calibrated on")
+        log.info("--calibrate: the source states its ranges, so the pictures are used for comparing only")
     shown = values.pictures or values.calibrate
     pictures = choose(shown, model.card.side, settings.fetch, birds=is_birds(model.card))
     return requantise(model, pictures) if values.to == "tflite" else convert_tflite(model, values.quantize, pictures)

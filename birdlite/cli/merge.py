@@ -1,4 +1,4 @@
-"""`birdlite merge`: the parts of a run of `--shard` into one file, once all of them are there."""
+"""`birdlite merge`: put the parts that `classify --shard` wrote into one file, if all of them are there."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
     format_ = values.format or _format_of(values.output)
     if values.keep_header and format_ != "jsonl":
-        raise UsageError("--keep-header is for jsonl")
+        raise UsageError("--keep-header needs --format jsonl")
     open_console(values)
     storage = Storage(timeout_settings(values), scratch=values.scratch)
     parts = open_parts(part_paths(values.parts, values.output, storage), storage)
@@ -53,7 +53,7 @@ def main(values: SimpleNamespace, started: float) -> int:
                 output.stream.write(parts.line())
             for record in merged(parts, storage):
                 output.stream.write(to_json(record) + "\n")
-    left_out = f", {parts.totals.left_out} left out that earlier runs have" if parts.totals.left_out else ""
+    left_out = f", {parts.totals.left_out} left out because earlier runs have them" if parts.totals.left_out else ""
     log.info(
         f"{len(parts.paths)} parts: {parts.totals.ok} of {parts.totals.targets} targets classified,"
         f" {parts.totals.failed} failed{left_out}"
@@ -65,7 +65,7 @@ def _facts(parts: Parts) -> RunFacts:
     totals = parts.totals
     model, report = facts_of_run(parts.run)
     if totals.left_out:
-        left_out = f"Left out are {totals.left_out:,} pictures that earlier runs have."
+        left_out = f"Pictures left out because earlier runs have them: {totals.left_out:,}."
         report = report._replace(notes=(left_out,))
     return RunFacts(RunSummary(totals.mine, totals.ok, totals.failed, 0.0, 0.0), model, report=report)
 

@@ -1,4 +1,4 @@
-"""`birdlite model ACTION [NAME]`: the models that birdlite knows, and those in the cache."""
+"""`birdlite model ACTION [NAME]`: download, list, show, check, find and remove models."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def main(values: SimpleNamespace, started: float) -> int:
     open_console(values)
     values.cache_dir = values.cache_dir or default_cache_dir()
     if values.cache_dir is None:
-        raise UsageError("this user has no home for a cache: say with --cache-dir where it is")
+        raise UsageError("there is no cache directory, because this user has no home directory; use --cache-dir DIR")
     if values.action == "list":
         if values.name is not None:
-            raise UsageError("birdlite model list takes no name; show does")
+            raise UsageError("birdlite model list takes no NAME; use birdlite model show NAME")
         return _list(values.cache_dir)
     if values.action != "verify" and (values.against is not None or values.pictures):
-        raise UsageError("--against and --pictures belong to birdlite model verify")
+        raise UsageError("--against and --pictures are options of birdlite model verify")
     values.name = values.name or catalog.DEFAULT_MODEL
     actions = {"fetch": _fetch, "show": _show, "verify": _verify, "path": _path, "remove": _remove}
     return actions[values.action](values)
@@ -123,11 +123,11 @@ def _verify(values: SimpleNamespace) -> int:
     else:
         entry = catalog.find(values.name)
         card, problems = entry.card, _problems(values.cache_dir, entry)
-        remedy = f"`{_fetching(values.name)}` mends it"
+        remedy = f"run `{_fetching(values.name)}` to repair it"
     for name in card.files:
         _say(f"{name}: {problems.get(name, 'ok')}")
     if problems:
-        raise ModelUnavailable(f"{values.name} is not whole; {remedy}")
+        raise ModelUnavailable(f"{values.name} is damaged or incomplete; {remedy}")
     if values.against is not None:
         _compare(values)
     return EXIT_OK
@@ -156,7 +156,7 @@ def _compare(values: SimpleNamespace) -> None:
     bounds = bounds_of(result.card)
     problem = beyond(distance, bounds) if bounds else None
     if problem:
-        raise InvalidModel(f"{values.name} is further from {values.against} than a conversion may be: {problem}")
+        raise InvalidModel(f"the answers of {values.name} differ too much from those of {values.against}: {problem}")
 
 
 def _problems(cache_dir: str, entry: catalog.Entry) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`birdlite report`: outputs of earlier runs as a page for people."""
+"""`birdlite report`: an HTML page from the results of earlier runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def main(values: SimpleNamespace, started: float) -> int:
     storage = Storage(timeout_settings(values), scratch=values.scratch)
     paths = list(part_paths(values.parts, values.output, storage))
     if not paths:
-        raise PartsError("there is nothing to report")
+        raise PartsError("there are no results to report on")
     model, told = facts_of_outputs([read_records(path, storage)[0] for path in paths])
     ok = failed = 0
     with open_output(values.output, "html", whole=True, storage=storage) as output:

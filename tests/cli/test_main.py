@@ -162,8 +162,8 @@ USAGE = [
     (["classify", "--nonsense"], "no option --nonsense (see birdlite classify --help)"),
     (["clasify", "a.jpg"], "no command 'clasify'; did you mean classify? (see birdlite --help)"),
     (["model", "frobnicate"], "ACTION frobnicate: not one of fetch, list"),
-    (["model", "list", "birds-v1-lite"], "takes no name"),
-    (["model", "show", "--against", "x"], "--against and --pictures belong to birdlite model verify"),
+    (["model", "list", "birds-v1-lite"], "takes no NAME"),
+    (["model", "show", "--against", "x"], "--against and --pictures are options of birdlite model verify"),
 ]
 
 
@@ -323,7 +323,7 @@ def test_a_user_without_a_home_gets_a_warning_and_answers(
 
     assert run("model", "list")[::2] == (
         2,
-        "birdlite: error: this user has no home for a cache: say with --cache-dir where it is\n",
+        "birdlite: error: there is no cache directory, because this user has no home directory; use --cache-dir DIR\n",
     )
 
 
@@ -402,7 +402,7 @@ def test_a_damaged_model_in_the_cache_is_named_by_verify(run: Run, warm_cache: P
 
     assert code == 3
     assert "names.txt: has 1 bytes instead of" in out
-    assert "`birdlite model fetch birdlite-demo` mends it" in err
+    assert "run `birdlite model fetch birdlite-demo` to repair it" in err
 
 
 # As a process

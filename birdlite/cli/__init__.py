@@ -1,7 +1,7 @@
-"""The command line: one file a command, each with a `main(argv, started)` that parses, calls the library and prints.
+"""The command line: one file a command, each with `command()` that declares it for click and `main()` that runs it.
 
-This file finds the command, and turns what it raises into one line and an exit code. Nothing else is imported before
-the command is known; `--version` and `--help` answer from here.
+This file starts a command, and turns what it raises into one line and an exit code. `--version` answers from here. A
+plain command line of `classify` is read by `plain_line`, every other one by click, in `group`.
 """
 
 from __future__ import annotations
@@ -11,54 +11,33 @@ import time
 from collections.abc import Sequence
 from typing import NoReturn
 
-EXIT_OK = 0  # every target was classified
-EXIT_FAILURES = 1  # some targets failed
-EXIT_USAGE = 2  # the command line makes no sense
-EXIT_CANNOT_RUN = 3  # no model, no engine, nowhere to write
-EXIT_BROKEN_PIPE = 141  # whoever read our output went away: 128 + SIGPIPE, as for any program
+from birdlite.cli.exit_codes import (
+    EXIT_BROKEN_PIPE,
+    EXIT_CANNOT_RUN,
+    EXIT_FAILURES,
+    EXIT_OK,
+    EXIT_USAGE,
+)
+
+__all__ = ["EXIT_CANNOT_RUN", "EXIT_FAILURES", "EXIT_OK", "EXIT_USAGE", "main", "program"]
 
 _OBJECTS_OF_A_START = 50_000  # and three times as many; if all of them were garbage, 5 MB
 
 _SWITCH_S = 0.0005  # Python's own is 5 ms
 
-COMMANDS = {
-    "classify": "name the birds in pictures: URLs, files, folders, lists",
-    "merge": "put the parts of a run of --shard together: jsonl, csv or html",
-    "report": "a page for people, of the outputs of earlier runs",
-    "model": "fetch, list, show, verify, find or remove models",
-    "convert": "a model from TensorFlow Hub, a SavedModel or a .tflite to ONNX or TensorFlow Lite, proven equal",
-    "evaluate": "measure models on labelled pictures: accuracy, confusions, calibration",
-    "bench": "measure how fast it is here: load, inference, decode, pictures a second",
-    "demo": "the whole pipeline on a small world of invented birds, without a network",
-}
-
-USAGE = """\
-usage: birdlite COMMAND [OPTION]... [ARGUMENT]...
-
-What bird is this? Any number of photographs, from a cold start, in a fraction of a second.
-
-commands:
-{commands}
-
-  birdlite COMMAND --help   the options of a command
-  birdlite --version        the version
-
-exit codes: 0 all classified, 1 some targets failed, 2 wrong usage, 3 nothing could run, 130/143 interrupted
-"""
-
 
 def program() -> NoReturn:
     """Run the command line of this process and end it: what the installed command `birdlite` is.
 
-    It is `main`, with the three things that only the owner of the process may do:
+    It is `main`, and three things that only the owner of a process may do:
 
-    - The garbage collector waits until there may be garbage: a start makes 17,000 objects that stay, and it would look
-      through them again and again.
-    - Threads hand the interpreter on ten times as often. One that sends a request asks for it after each call of the
-      system, and waits for that long each time while another imports or decodes labels.
-    - The process ends without taking every object apart, which takes the interpreter as long as decoding a picture.
+    - The garbage collector starts later. A start makes 17,000 objects that stay, and the collector would look through
+      them several times.
+    - Threads take turns ten times as often. A thread that sends a request needs a turn after each system call, and
+      would wait for 5 ms each time while another thread imports or decodes labels.
+    - The process ends without taking all objects apart. That would take as long as decoding a picture.
 
-    `python -m birdlite` leaves all that as it is, for profilers and debuggers.
+    `python -m birdlite` does none of this, for profilers and debuggers.
     """
     import gc
 
@@ -68,37 +47,31 @@ def program() -> NoReturn:
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except (OSError, ValueError, AttributeError):  # gone, closed, or never there: the ordinary end knows what to say
+    except (OSError, ValueError, AttributeError):  # broken, closed or missing: the ordinary exit reports it
         sys.exit(code)
     import os
 
-    os._exit(code)  # whatever had to be written is: commands close what they open, and wait for their threads
+    os._exit(code)  # commands have closed their files and joined their threads
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and give its exit code."""
     started = time.perf_counter()
     arguments = list(sys.argv[1:] if argv is None else argv)
-    first = arguments[0] if arguments else ""
-    if first == "--version":
+    if arguments[:1] == ["--version"]:
         from birdlite import __version__
 
         print(f"birdlite {__version__}")  # noqa: T201 - this is the command line
         return EXIT_OK
-    if first in ("--help", "-h", "help"):
-        print(_usage(), end="")  # noqa: T201
-        return EXIT_OK
-    if first not in COMMANDS:
-        return _complain(f"unknown command {first!r}" if first else "no command given", see="birdlite --help")
     _end_at_sigterm_as_first_process()
-    return _guarded(first, arguments[1:], started)
+    return _guarded(arguments, started)
 
 
 def _end_at_sigterm_as_first_process() -> None:
-    """Make PID 1 of a container die of SIGTERM as any other process does.
+    """End at SIGTERM, as any other process does, if this is the first process (PID 1) of a container.
 
-    The kernel drops signals that PID 1 has no handler for, and whoever stops the container would have to wait out the
-    grace period. Commands that have something to finish put a handler of their own in the place of this one.
+    The kernel drops signals that PID 1 has no handler for, so the container would only stop after its grace period.
+    Commands that have something to finish replace this handler by their own.
     """
     import os
 
@@ -108,21 +81,12 @@ def _end_at_sigterm_as_first_process() -> None:
         signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
 
 
-def _usage() -> str:
-    return USAGE.format(commands="\n".join(f"  {name:<10} {what}" for name, what in COMMANDS.items()))
-
-
-def _complain(message: str, *, see: str) -> int:
-    print(f"birdlite: error: {message} (see {see})", file=sys.stderr)  # noqa: T201
-    return EXIT_USAGE
-
-
-def _guarded(command: str, argv: list[str], started: float) -> int:
-    """Run the command; whatever it raises becomes one line on standard error, never a traceback."""
+def _guarded(arguments: list[str], started: float) -> int:
+    """Run the command. What it raises becomes one line on standard error, without a traceback."""
     from birdlite.errors import BirdliteError, UsageError
 
     try:
-        code = _run(command, argv, started)
+        code = _run(arguments, started)
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
@@ -134,37 +98,35 @@ def _guarded(command: str, argv: list[str], started: float) -> int:
         return _fail(error, EXIT_CANNOT_RUN)
     except KeyboardInterrupt:
         return 130
-    except Exception as error:  # noqa: BLE001 - the last stop before the user; a fault of ours, said as one
+    except Exception as error:  # noqa: BLE001 - an error in birdlite itself
         _show_traceback_if_asked(error)
         return _fail(f"a fault in birdlite, please report it: {type(error).__name__}: {error}", EXIT_CANNOT_RUN)
     else:
         return code
 
 
-def _run(command: str, argv: list[str], started: float) -> int:
-    if command == "classify":
-        from birdlite.cli import classify as chosen
-    elif command == "model":
-        from birdlite.cli import model as chosen  # type: ignore[no-redef]
-    elif command == "merge":
-        from birdlite.cli import merge as chosen  # type: ignore[no-redef]
-    elif command == "report":
-        from birdlite.cli import report as chosen  # type: ignore[no-redef]
-    elif command == "convert":
-        from birdlite.cli import convert as chosen  # type: ignore[no-redef]
-    elif command == "evaluate":
-        from birdlite.cli import evaluate as chosen  # type: ignore[no-redef]
-    elif command == "bench":
-        from birdlite.cli import bench as chosen  # type: ignore[no-redef]
-    else:
-        from birdlite.cli import demo as chosen  # type: ignore[no-redef]
-    return chosen.main(argv, started)
+def _run(arguments: list[str], started: float) -> int:
+    if arguments[:1] == ["classify"]:
+        import os
+
+        from birdlite.cli import plain_line
+
+        values = plain_line.read(arguments[1:], os.environ)
+        if values is not None:
+            from birdlite.cli import classify
+
+            return classify.main(values, started)
+    from birdlite.cli import group
+
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:2], "--help"]
+    return group.parse(arguments)(started)
 
 
 def _fail(error: object, code: int) -> int:
     from birdlite import log
 
-    if not log.has_sink():  # it failed before the command knew how the user wants messages
+    if not log.has_sink():  # the options for messages have not been read yet
         from birdlite.cli.console import Console
 
         Console()
@@ -182,7 +144,7 @@ def _show_traceback_if_asked(error: BaseException) -> None:
 
 
 def _abandon_stdout() -> None:
-    """Give the interpreter's own flush at exit somewhere to go, or it complains about the pipe once more."""
+    """Redirect standard output to nowhere, or the interpreter complains about the pipe when it flushes at exit."""
     import os
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from types import SimpleNamespace
 
 from birdlite.bench import measure
 from birdlite.bench.report import as_json, as_text
-from birdlite.cli import EXIT_OK
+from birdlite.cli.declare import Argument, Command, Option, Value
+from birdlite.cli.exit_codes import EXIT_OK
+from birdlite.cli.make_settings import fetch_settings, open_console
 from birdlite.cli.options import (
-    add_cache_options,
-    add_log_options,
-    add_network_options,
-    add_running_options,
-    fetch_settings,
-    open_console,
+    FILE,
+    MODEL,
+    cache_options,
+    labels_option,
+    log_options,
+    network_options,
+    running_options,
 )
-from birdlite.cli.parser import Parser
 from birdlite.cli.values import whole
 from birdlite.demo import PICTURES_FOLDER
 from birdlite.models.catalog import DEFAULT_MODEL
@@ -27,15 +29,13 @@ from birdlite.writers.terminal import look
 DEFAULT_ROUNDS = 10
 
 EPILOG = """\
-Medians over the rounds, in each of which everything is measured in turn, in one process with a warm cache. What a
-whole process takes from its start is shown by `birdlite classify --timing`.
+Figures are medians. Each round measures everything once, in one process with a warm cache. `birdlite classify --timing`
+shows how long a whole process takes from its start.
 """
 
 
-def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every command has this shape
+def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
-    parser = _parser()
-    values = parser.parse(argv)
     open_console(values)
     settings = Settings(
         model=values.model,
@@ -54,21 +54,51 @@ def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every co
     return EXIT_OK
 
 
-def _parser() -> Parser:
-    parser = Parser("birdlite bench", "Measure birdlite on this machine, with a model and pictures of yours.", EPILOG)
-    parser.add_argument(
-        "paths", nargs="*", metavar="PATH", help="pictures: files, folders, globs (default: the demo's drawings)"
+def command() -> Command:
+    """Declare the command."""
+    group = "Measurement"
+    return Command(
+        "bench",
+        main,
+        [
+            Argument(
+                "paths",
+                nargs=-1,
+                metavar="[PATH]...",
+                type=FILE,
+                help="Pictures: files, folders or globs. Without any, the pictures of `birdlite demo`.",
+            ),
+            Option(
+                "--model",
+                metavar="MODEL",
+                type=MODEL,
+                default=DEFAULT_MODEL,
+                group=group,
+                help="Model to measure: a name, a model folder, or a model file.",
+            ),
+            labels_option(group),
+            Option(
+                "--resize",
+                choices=("crop", "squash", "exact"),
+                default=Settings().resize,
+                group=group,
+                help="How a picture is made square.",
+            ),
+            Option(
+                "--rounds",
+                metavar="N",
+                type=Value(whole, 1, 10_000),
+                default=DEFAULT_ROUNDS,
+                group=group,
+                help="Measure everything N times.",
+            ),
+            *running_options(group),
+            Option("--format", choices=("text", "json"), default="text", group=group, help="Format of the figures."),
+            *cache_options(),
+            *network_options(),
+            *log_options(),
+        ],
+        help="Measure birdlite on this machine, with your own model and pictures if you like: loading, inference,"
+        " decoding, pictures a second, memory.",
+        epilog=EPILOG,
     )
-    group = parser.add_argument_group("measurement")
-    parser.option("--model", metavar="MODEL", default=DEFAULT_MODEL, group=group, help="a name, a bundle, or a file")
-    parser.option("--labels", metavar="FILE", group=group, help="the label map (csv: id,name) of a bare model file")
-    parser.option(
-        "--resize", choices=("crop", "squash", "exact"), default=Settings().resize, group=group, help="how to resize"
-    )
-    parser.option("--rounds", metavar="N", type=whole(1, 10_000), default=DEFAULT_ROUNDS, group=group, help="how often")
-    add_running_options(parser, group)
-    parser.option("--format", choices=("text", "json"), default="text", group=group, help="how the figures look")
-    add_cache_options(parser)
-    add_network_options(parser)
-    add_log_options(parser)
-    return parser

@@ -95,4 +95,4 @@ def _write(text: str) -> None:
         sys.stderr.write(text)
         sys.stderr.flush()
     except (OSError, ValueError):
-        log.to(None)  # standard error is gone: there is nobody left to tell
+        log.to(None)  # standard error is closed, so messages can go nowhere

@@ -1,21 +1,15 @@
-"""`birdlite convert [SOURCE] --to tflite|onnx --output DIR`: a model in another format, proven equal to its source."""
+"""`birdlite convert [SOURCE] --to tflite|onnx --output DIR`: convert a model, and compare it with its source."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
+from types import SimpleNamespace
 
 from birdlite import log
-from birdlite.cli import EXIT_CANNOT_RUN, EXIT_OK
-from birdlite.cli.options import (
-    add_cache_options,
-    add_log_options,
-    add_network_options,
-    fetch_settings,
-    open_console,
-)
-from birdlite.cli.parser import Parser
+from birdlite.cli.declare import Argument, Command, Option, Value
+from birdlite.cli.exit_codes import EXIT_CANNOT_RUN, EXIT_OK
+from birdlite.cli.make_settings import fetch_settings, open_console
+from birdlite.cli.options import FILE, FOLDER, MODEL, cache_options, log_options, network_options
 from birdlite.cli.values import pair
 from birdlite.convert import from_tflite
 from birdlite.convert.bundle_writer import check_place, write_bundle
@@ -31,13 +25,19 @@ from birdlite.models.catalog import is_birds
 from birdlite.run.classifier import Classifier
 from birdlite.settings import Settings
 
+EPILOG = """\
+A SavedModel needs the extra `convert`, which is TensorFlow (pip install 'birdlite[convert]'). A .tflite needs the extra
+`onnx` to become ONNX. A uint8 .tflite needs nothing to become an int8 one, which is faster.
 
-def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every command has this shape
+Use the result with `birdlite classify --model DIR`.
+"""
+
+
+def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
-    values = _parser().parse(argv)
     open_console(values)
     if values.output is None:
-        raise UsageError("say with --output where the bundle goes")
+        raise UsageError("--output DIR is missing: the folder for the converted model")
     check_place(values.output, replace=values.force)
     conversion = _from_module(values) if is_module(values.source) else _from_tflite(values)
     card = conversion.card
@@ -47,15 +47,15 @@ def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every co
         log.info(f"to its source in floats, {spell(conversion.float_distance)}")
     if conversion.problem:
         if not values.force:
-            log.error(f"not written: {conversion.problem}; --force writes it all the same")
+            log.error(f"not written: {conversion.problem}; use --force to write it anyway")
             return EXIT_CANNOT_RUN
-        log.warning(f"written all the same: {conversion.problem}")
+        log.warning(f"written anyway: {conversion.problem}")
     write_bundle(values.output, card, conversion.files)
     sys.stdout.write(f"{values.output}: {card.name}\n")
     return EXIT_OK
 
 
-def _from_module(values: argparse.Namespace) -> Conversion:
+def _from_module(values: SimpleNamespace) -> Conversion:
     from birdlite.convert.from_module import check, convert_module
 
     check(values.to, values.quantize, calibrated=bool(values.calibrate))
@@ -70,86 +70,126 @@ def _from_module(values: argparse.Namespace) -> Conversion:
     return convert_module(module, values.to, values.quantize, pictures, representative)
 
 
-def _from_tflite(values: argparse.Namespace) -> Conversion:
+def _from_tflite(values: SimpleNamespace) -> Conversion:
     if (values.tags, values.signature, values.input_range) != (None, None, None):
-        raise UsageError(f"--tags, --signature and --input-range are for SavedModels; {values.source} is none")
+        raise UsageError(
+            f"--tags, --signature and --input-range are for SavedModels only, and {values.source} is not one"
+        )
     if values.to == "onnx":
         from_tflite.check()
     elif values.quantize != "int8":
-        raise UsageError(
-            f"{values.source} is no SavedModel: to TensorFlow Lite it can only be made int8 (--quantize int8)"
-        )
+        raise UsageError(f"{values.source} is not a SavedModel: --to tflite needs --quantize int8 for it")
     settings = _settings(values)._replace(model=values.source, labels=values.labels)
     with Classifier(settings) as classifier:
         model = classifier.model
     if values.calibrate:
-        log.info("int8 takes the ranges of the source; the pictures are compared on, not calibrated on")
+        log.info("--calibrate: the source states its ranges, so the pictures are used for comparing only")
     shown = values.pictures or values.calibrate
     pictures = choose(shown, model.card.side, settings.fetch, birds=is_birds(model.card))
     return requantise(model, pictures) if values.to == "tflite" else convert_tflite(model, values.quantize, pictures)
 
 
-def _settings(values: argparse.Namespace) -> Settings:
+def _settings(values: SimpleNamespace) -> Settings:
     return Settings(cache_dir=values.cache_dir, no_cache=values.no_cache, fetch=fetch_settings(values))
 
 
-def _parser() -> Parser:
-    parser = Parser(
-        "birdlite convert",
-        "Convert a classifier to ONNX or TensorFlow Lite and prove that both give the same answers.",
-        "To ONNX needs the extra `onnx` (pip install 'birdlite[onnx]'). From a SavedModel to TensorFlow Lite needs the "
-        "extra `convert`, which is TensorFlow; from a uint8 .tflite to an int8 one, which is faster, needs nothing. "
-        "Then: birdlite classify --model DIR.",
-    )
-    parser.add_argument(
+def command() -> Command:
+    """Declare the command."""
+    source = Argument(
         "source",
-        nargs="?",
+        required=False,
         default=DEFAULT_HANDLE,
-        metavar="SOURCE",
-        help="a TensorFlow Hub handle or URL, a .tar.gz or folder of a SavedModel, a .tflite file, a bundle's folder, "
-        f"or a model's name (default: {DEFAULT_HANDLE})",
+        metavar="[SOURCE]",
+        type=MODEL,
+        help="A TensorFlow Hub handle or URL, a .tar.gz or folder of a SavedModel, a .tflite file, a model folder, or a"
+        f" model's name. Without one: {DEFAULT_HANDLE}.",
     )
-    group = parser.add_argument_group("conversion")
-    parser.option("--to", choices=("onnx", "tflite"), default="onnx", group=group, help="the format")
-    parser.option(
-        "--quantize",
-        choices=("none", "float16", "int8"),
-        default="none",
-        group=group,
-        help="32-bit floats; weights of half the size; or 8 bits throughout",
+    return Command(
+        "convert",
+        main,
+        [source, *_conversion_options(), *_source_options(), *cache_options(), *network_options(), *log_options()],
+        help="Convert a model to ONNX or TensorFlow Lite and check that both give the same answers.",
+        epilog=EPILOG,
     )
-    parser.options(
-        "--calibrate",
-        metavar="PATH",
-        group=group,
-        help="pictures for the ranges of int8, where the source does not say them itself: files, folders, lists; may "
-        "be repeated",
-    )
-    parser.option("-o", "--output", metavar="DIR", group=group, help="the bundle's folder")
-    parser.options(
-        "--pictures",
-        metavar="PATH",
-        group=group,
-        help="compare on these; may be repeated (default: those to calibrate on, or the five samples for the birds "
-        "models, for others the demo's drawings)",
-    )
-    parser.flag("--force", group=group, help="write it beyond the bounds too, and over a bundle that is there")
-    group = parser.add_argument_group("source")
-    parser.option(
-        "--labels", metavar="FILE", group=group, help="the label map (csv: id,name) of a source that brings none"
-    )
-    parser.option(
-        "--tags", metavar="TAGS", group=group, help="of the SavedModel's graph, with commas; '' is the empty set"
-    )
-    parser.option("--signature", metavar="NAME", group=group, help="of the SavedModel (default: default)")
-    parser.option(
-        "--input-range",
-        type=pair,
-        metavar="BLACK,WHITE",
-        group=group,
-        help="what a SavedModel of floats takes for black and white, such as --input-range=-1,1 (default: 0,1)",
-    )
-    add_cache_options(parser)
-    add_network_options(parser)
-    add_log_options(parser)
-    return parser
+
+
+def _conversion_options() -> list[Option]:
+    group = "Conversion"
+    return [
+        Option("--to", choices=("onnx", "tflite"), default="onnx", group=group, help="Format to convert to."),
+        Option(
+            "--quantize",
+            choices=("none", "float16", "int8"),
+            default="none",
+            group=group,
+            help="Numbers in the result: none keeps 32-bit floats, float16 halves the weights, int8 uses 8 bits"
+            " everywhere.",
+        ),
+        Option(
+            "--calibrate",
+            multiple=True,
+            metavar="PATH",
+            type=FILE,
+            group=group,
+            help="For int8: find the ranges of values with these pictures (files, folders, lists) if the source does"
+            " not state them. May be repeated.",
+        ),
+        Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            type=FOLDER,
+            group=group,
+            help="Write the model folder DIR. Always needed.",
+        ),
+        Option(
+            "--pictures",
+            multiple=True,
+            metavar="PATH",
+            type=FILE,
+            group=group,
+            show_default="those of --calibrate, else the five samples (birds models) or the demo's drawings",
+            help="Compare source and result on these pictures. May be repeated.",
+        ),
+        Option(
+            "--force",
+            is_flag=True,
+            group=group,
+            help="Write the result even if it differs too much from the source, and replace a model that is there.",
+        ),
+    ]
+
+
+def _source_options() -> list[Option]:
+    group = "Source"
+    return [
+        Option(
+            "--labels",
+            metavar="FILE",
+            type=FILE,
+            group=group,
+            help="Label map (a csv with the columns id and name) of a source without labels.",
+        ),
+        Option(
+            "--tags",
+            metavar="TAGS",
+            group=group,
+            show_default="the only ones there are",
+            help="Tags of the graph in a SavedModel, with commas between them. '' means no tags.",
+        ),
+        Option(
+            "--signature",
+            metavar="NAME",
+            group=group,
+            show_default="default",
+            help="Signature of a SavedModel.",
+        ),
+        Option(
+            "--input-range",
+            metavar="BLACK,WHITE",
+            type=Value(pair),
+            group=group,
+            show_default="0,1",
+            help="Numbers for black and white that a SavedModel of floats expects, such as --input-range=-1,1.",
+        ),
+    ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from types import SimpleNamespace
 
-from birdlite.cli.options import add_log_options, open_console
-from birdlite.cli.parser import Parser
+from birdlite.cli.declare import Command, Option
+from birdlite.cli.make_settings import open_console
+from birdlite.cli.options import log_options, timing_option
 from birdlite.cli.run_command import drive
 from birdlite.demo import DemoServer, picture_urls
 from birdlite.http.settings import FetchSettings
@@ -31,22 +32,10 @@ That was the demo. Real birds, with the real model, fetched and kept on the firs
 """
 
 
-def main(argv: Sequence[str], started: float) -> int:
+def main(values: SimpleNamespace, started: float) -> int:
     """Run the command. `started` is when Python code began to run, in s on `timing.clock`."""
     timeline = Timeline(process_start())
     timeline.add("interpreter start-up", timeline.origin, started)
-    parser = Parser(
-        "birdlite demo",
-        "Fetch a model and pictures of invented birds from a server in this process, and classify them: the code that"
-        " classifies real ones, without a network.",
-    )
-    group = parser.add_argument_group("answers")
-    parser.option(
-        "--format", choices=("text", "json", "jsonl", "csv"), default="text", group=group, help="how answers look"
-    )
-    parser.flag("--timing", negatable=True, group=group, help="say where the time went (default: with text)")
-    add_log_options(parser)
-    values = parser.parse(argv)
     console = open_console(values)
     chatty = values.format == "text" and not values.quiet
     if chatty:
@@ -62,3 +51,25 @@ def main(argv: Sequence[str], started: float) -> int:
     if chatty:
         sys.stderr.write(AFTER)
     return code
+
+
+def command() -> Command:
+    """Declare the command."""
+    group = "Answers"
+    return Command(
+        "demo",
+        main,
+        [
+            Option(
+                "--format",
+                choices=("text", "json", "jsonl", "csv"),
+                default="text",
+                group=group,
+                help="Format of the results.",
+            ),
+            timing_option(group),
+            *log_options(),
+        ],
+        help="Download a model and pictures of invented birds from a server in this process, and classify them. It is"
+        " the code that classifies real birds, and it needs no network.",
+    )

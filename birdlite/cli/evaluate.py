@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import get_args
 
 from birdlite import log
-from birdlite.cli import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.console import Console
+from birdlite.cli.declare import Argument, Command, Option, Value
+from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.interruption import Interruption
+from birdlite.cli.make_settings import fetch_settings, open_console
 from birdlite.cli.options import (
-    add_cache_options,
-    add_log_options,
-    add_network_options,
-    add_running_options,
-    fetch_settings,
-    open_console,
+    FILE,
+    MODEL,
+    cache_options,
+    labels_option,
+    log_options,
+    network_options,
+    running_options,
 )
-from birdlite.cli.parser import Parser
 from birdlite.cli.values import whole
-from birdlite.errors import UsageError
 from birdlite.evaluate import TOP, check, measure, open_source
 from birdlite.evaluate.labelled import Source
 from birdlite.evaluate.report import Evaluation, as_json, as_text
@@ -40,17 +40,16 @@ from birdlite.writers.terminal import look
 DEFAULT_CONFUSIONS = 10
 
 EPILOG = """\
-SOURCE is a folder of folders named by species, or a csv with a column label and one of url, path, target.
-Labels are scientific or common names, in any case, with spaces, underscores or hyphens.
-A picture that cannot be read is counted as failed and is in no rate.
-Exit codes: 0 all classified, 1 some pictures failed, 2 wrong usage or an unknown label, 3 nothing could run,
-130/143 interrupted.
+Labels are scientific or common names, in upper or lower case, with spaces, underscores or hyphens. A picture that
+cannot be read counts as failed and is excluded from all rates.
+
+Exit codes: 0 all classified, 1 some pictures failed, 2 wrong usage or an unknown label, 3 nothing could run, 130 or 143
+interrupted.
 """
 
 
-def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every command has this shape
+def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
-    values = _parser().parse(argv)
     combinations = _combinations(values)
     console = open_console(values)
     source = open_source(values.source)
@@ -123,57 +122,72 @@ def _evaluate(
         return measured, interruption.exit_code
 
 
-def _parser() -> Parser:
-    parser = Parser(
-        "birdlite evaluate", "Measure models on labelled pictures: how often they are right, and how surely.", EPILOG
+def command() -> Command:
+    """Declare the command."""
+    source = Argument(
+        "source",
+        metavar="SOURCE",
+        type=FILE,
+        help="A folder with a folder for each species, or a csv with the column label and one of url, path or target.",
     )
-    parser.add_argument("source", metavar="SOURCE", help="a folder of folders named by species, or a csv of path,label")
-    _add_model_options(parser)
-    group = parser.add_argument_group("answers")
-    parser.option(
-        "--top-confusions",
-        metavar="N",
-        type=whole(0, 1_000_000),
-        default=DEFAULT_CONFUSIONS,
-        group=group,
-        help="most frequent confusions to list",
+    return Command(
+        "evaluate",
+        main,
+        [source, *_model_options(), *_answer_options(), *cache_options(), *network_options(), *log_options()],
+        help="Measure models on labelled pictures: how often the best candidates are right, and how far scores can be"
+        " trusted.",
+        epilog=EPILOG,
     )
-    parser.option("--format", choices=("text", "json"), default="text", group=group, help="how the figures look")
-    add_cache_options(parser)
-    add_network_options(parser)
-    add_log_options(parser)
-    return parser
 
 
-def _add_model_options(parser: Parser) -> None:
-    group = parser.add_argument_group("models")
-    parser.options(
-        "--model",
-        metavar="MODEL",
-        group=group,
-        help=f"a name, a bundle's folder, or a model file; may be repeated (default: {DEFAULT_MODEL})",
-    )
-    parser.option("--labels", metavar="FILE", group=group, help="the label map (csv: id,name) of bare model files")
-    parser.options(
-        "--resize",
-        metavar="WAY",
-        group=group,
-        help=f"{', '.join(get_args(Resize))}; may be repeated: each with each model (default: {Settings().resize})",
-    )
-    add_running_options(parser, group)
+def _answer_options() -> list[Option]:
+    group = "Answers"
+    return [
+        Option(
+            "--top-confusions",
+            metavar="N",
+            type=Value(whole, 0, 1_000_000),
+            default=DEFAULT_CONFUSIONS,
+            group=group,
+            help="List the N most frequent confusions.",
+        ),
+        Option("--format", choices=("text", "json"), default="text", group=group, help="Format of the figures."),
+    ]
 
 
-def _combinations(values: argparse.Namespace) -> list[Settings]:
+def _model_options() -> list[Option]:
+    group = "Models"
+    return [
+        Option(
+            "--model",
+            multiple=True,
+            metavar="MODEL",
+            type=MODEL,
+            group=group,
+            show_default=DEFAULT_MODEL,
+            help="Model to measure: a name, a model folder, or a model file. May be repeated.",
+        ),
+        labels_option(group),
+        Option(
+            "--resize",
+            multiple=True,
+            choices=get_args(Resize),
+            group=group,
+            show_default=Settings().resize,
+            help="How a picture is made square. May be repeated: each way is measured with each model.",
+        ),
+        *running_options(group),
+    ]
+
+
+def _combinations(values: SimpleNamespace) -> list[Settings]:
     """Every model with every way to resize, each once, in the order given.
 
     Raises:
-        UsageError: there is no such way to resize, or another option makes no sense.
+        UsageError: an option makes no sense.
     """
     models = list(dict.fromkeys(values.model)) or [DEFAULT_MODEL]
     ways = list(dict.fromkeys(values.resize)) or [Settings().resize]
-    for way in ways:
-        if way not in get_args(Resize):
-            raise UsageError(f"--resize {way}: not one of {', '.join(get_args(Resize))}")
     fetch = fetch_settings(values)
     return [
         Settings(

@@ -1,16 +1,16 @@
-"""`birdlite merge`: the parts of a run of `--shard` into one file, once all of them are there."""
+"""`birdlite merge`: put the parts that `classify --shard` wrote into one file, if all of them are there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from types import SimpleNamespace
 
 from birdlite import log
 from birdlite.batch.merge import Parts, merged, open_parts
 from birdlite.batch.record_file import result_of
-from birdlite.cli import EXIT_FAILURES, EXIT_OK
-from birdlite.cli.batch_options import add_scratch_option
-from birdlite.cli.options import add_log_options, add_patience_options, open_console, patience_settings
-from birdlite.cli.parser import Parser
+from birdlite.cli.declare import Argument, Command, Option
+from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
+from birdlite.cli.make_settings import open_console, timeout_settings
+from birdlite.cli.options import FILE, log_options, scratch_option, timeout_options
 from birdlite.cli.part_paths import part_paths
 from birdlite.errors import UsageError
 from birdlite.results import RunSummary
@@ -23,21 +23,21 @@ from birdlite.writers.output import open_output
 from birdlite.writers.record import to_json
 
 EPILOG = """\
-A PART is a file that `birdlite classify --shard` or `--resume` made, a folder of them (*.jsonl), or a glob. Parts and
-output may be in object storage (extra `cloud`): s3://BUCKET/FOLDER/, 's3://BUCKET/FOLDER/part-*.jsonl', gs://…, az://….
-Exit codes: 0 all targets of the run were classified, 1 some had failed, 2 wrong usage, 3 parts are missing, doubled,
-unfinished or of another run, or the output cannot be written. The output appears only when it is complete.
+Parts and output may be in object storage (extra `cloud`): s3://BUCKET/FOLDER/, 's3://BUCKET/FOLDER/part-*.jsonl',
+gs://… or az://…. The output appears only when it is complete.
+
+Exit codes: 0 all targets of the run were classified, 1 some failed, 2 wrong usage, 3 the output cannot be written, or
+parts are missing, doubled, unfinished or of another run.
 """
 
 
-def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every command has this shape
+def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
-    values = _parser().parse(argv)
     format_ = values.format or _format_of(values.output)
     if values.keep_header and format_ != "jsonl":
-        raise UsageError("--keep-header is for jsonl")
+        raise UsageError("--keep-header needs --format jsonl")
     open_console(values)
-    storage = Storage(patience_settings(values), scratch=values.scratch)
+    storage = Storage(timeout_settings(values), scratch=values.scratch)
     parts = open_parts(part_paths(values.parts, values.output, storage), storage)
     with open_output(values.output, format_, whole=True, storage=storage) as output:
         if format_ in ("csv", "html"):
@@ -53,7 +53,7 @@ def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every co
                 output.stream.write(parts.line())
             for record in merged(parts, storage):
                 output.stream.write(to_json(record) + "\n")
-    left_out = f", {parts.totals.left_out} left out that earlier runs have" if parts.totals.left_out else ""
+    left_out = f", {parts.totals.left_out} left out because earlier runs have them" if parts.totals.left_out else ""
     log.info(
         f"{len(parts.paths)} parts: {parts.totals.ok} of {parts.totals.targets} targets classified,"
         f" {parts.totals.failed} failed{left_out}"
@@ -65,28 +65,55 @@ def _facts(parts: Parts) -> RunFacts:
     totals = parts.totals
     model, report = facts_of_run(parts.run)
     if totals.left_out:
-        left_out = f"Left out are {totals.left_out:,} pictures that earlier runs have."
+        left_out = f"Pictures left out because earlier runs have them: {totals.left_out:,}."
         report = report._replace(notes=(left_out,))
     return RunFacts(RunSummary(totals.mine, totals.ok, totals.failed, 0.0, 0.0), model, report=report)
 
 
-def _parser() -> Parser:
-    parser = Parser("birdlite merge", "Put the parts of one run together, by the order of its list.", EPILOG)
-    parser.add_argument("parts", nargs="+", metavar="PART", help="file, object, folder or glob")
-    group = parser.add_argument_group("output")
-    parser.option("-o", "--output", metavar="FILE", group=group, help="write there instead of standard output")
-    parser.option(
-        "--format", choices=("jsonl", "csv", "html"), group=group, help="default: by the suffix of --output, else jsonl"
+def command() -> Command:
+    """Declare the command."""
+    group = "Output"
+    return Command(
+        "merge",
+        main,
+        [
+            Argument(
+                "parts",
+                nargs=-1,
+                required=True,
+                metavar="PART...",
+                type=FILE,
+                help="A file that `birdlite classify` made with --shard or --resume, a folder of them (*.jsonl), or a"
+                " glob.",
+            ),
+            Option(
+                "-o",
+                "--output",
+                metavar="FILE",
+                type=FILE,
+                group=group,
+                help="Write to FILE instead of standard output.",
+            ),
+            Option(
+                "--format",
+                choices=("jsonl", "csv", "html"),
+                group=group,
+                show_default="from the suffix of --output, else jsonl",
+                help="Format of the output.",
+            ),
+            Option(
+                "--keep-header",
+                is_flag=True,
+                group=group,
+                help="Begin with the run's header, which --since-output of classify and another merge need.",
+            ),
+            scratch_option(group),
+            *timeout_options("Object storage"),
+            *log_options(),
+        ],
+        help="Put the parts of one run together, in the order of its list.",
+        epilog=EPILOG,
     )
-    parser.flag(
-        "--keep-header",
-        group=group,
-        help="begin with the run's header, so that classify --since-output and merge can read the file",
-    )
-    add_scratch_option(parser, group)
-    add_patience_options(parser, parser.add_argument_group("object storage"))
-    add_log_options(parser)
-    return parser
 
 
 def _format_of(output: str | None) -> Format:

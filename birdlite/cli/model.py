@@ -1,22 +1,17 @@
-"""`birdlite model ACTION [NAME]`: the models that birdlite knows, and those in the cache."""
+"""`birdlite model ACTION [NAME]`: download, list, show, check, find and remove models."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Sequence
+from types import SimpleNamespace
 
 from birdlite import log
-from birdlite.cli import EXIT_OK
-from birdlite.cli.options import (
-    add_cache_options,
-    add_log_options,
-    add_network_options,
-    fetch_settings,
-    open_console,
-)
-from birdlite.cli.parser import Parser
+from birdlite.cli.declare import Argument, Command, Option, Value
+from birdlite.cli.exit_codes import EXIT_OK
+from birdlite.cli.make_settings import fetch_settings, open_console
+from birdlite.cli.options import FILE, MODEL, cache_options, log_options, network_options
+from birdlite.cli.values import choice
 from birdlite.errors import InvalidModel, ModelUnavailable, UsageError
 from birdlite.models import bundle, catalog
 from birdlite.models.cache_dir import default_cache_dir
@@ -26,55 +21,73 @@ from birdlite.run.classifier import Classifier
 from birdlite.settings import Settings
 
 ACTIONS = {
-    "fetch": "download or make it into the cache, unless it is there",
-    "list": "all models, and which of them are in the cache",
-    "show": "the card of one: tensors, files, checksums, origin",
-    "verify": "check every byte of one in the cache, or of a bundle's folder",
-    "path": "the folder of one in the cache, for --model or for copying",
-    "remove": "delete one from the cache",
+    "fetch": "download a model into the cache, or make it there, unless it is there already",
+    "list": "list all models and say which are in the cache",
+    "show": "print the card of a model: tensors, files, checksums, origin",
+    "verify": "check every byte of a model in the cache or in a folder",
+    "path": "print the folder of a model in the cache",
+    "remove": "delete a model from the cache",
 }
 
 
-def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every command has this shape
+def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
-    parser = Parser(
-        "birdlite model",
-        "Models: " + "; ".join(f"{action}: {what}" for action, what in ACTIONS.items()) + ".",
-    )
-    parser.add_argument("action", choices=tuple(ACTIONS), metavar="ACTION", help=", ".join(ACTIONS))
-    parser.add_argument(
-        "name",
-        nargs="?",
-        metavar="NAME",
-        help=f"a model (default: {catalog.DEFAULT_MODEL}); show and verify take a folder too",
-    )
-    group = parser.add_argument_group("verify")
-    parser.option(
-        "--against", metavar="MODEL", group=group, help="also compare its answers with those of this model, its source"
-    )
-    parser.options(
-        "--pictures", metavar="PATH", group=group, help="compare on these files and folders; may be repeated"
-    )
-    add_cache_options(parser, may_go_without=False)
-    add_network_options(parser)
-    add_log_options(parser)
-    values = parser.parse(argv)
     open_console(values)
     values.cache_dir = values.cache_dir or default_cache_dir()
     if values.cache_dir is None:
-        raise UsageError("this user has no home for a cache: say with --cache-dir where it is")
+        raise UsageError("there is no cache directory, because this user has no home directory; use --cache-dir DIR")
     if values.action == "list":
         if values.name is not None:
-            raise UsageError("birdlite model list takes no name; show does")
+            raise UsageError("birdlite model list takes no NAME; use birdlite model show NAME")
         return _list(values.cache_dir)
     if values.action != "verify" and (values.against is not None or values.pictures):
-        raise UsageError("--against and --pictures belong to birdlite model verify")
+        raise UsageError("--against and --pictures are options of birdlite model verify")
     values.name = values.name or catalog.DEFAULT_MODEL
     actions = {"fetch": _fetch, "show": _show, "verify": _verify, "path": _path, "remove": _remove}
     return actions[values.action](values)
 
 
-def _fetch(values: argparse.Namespace) -> int:
+def command() -> Command:
+    """Declare the command."""
+    group = "Check against another model (verify)"
+    return Command(
+        "model",
+        main,
+        [
+            Argument("action", metavar="ACTION", type=Value(choice, *ACTIONS), help=", ".join(ACTIONS) + "."),
+            Argument(
+                "name",
+                required=False,
+                metavar="[NAME]",
+                type=MODEL,
+                help=f"A model; show and verify also take a model folder. Without one: {catalog.DEFAULT_MODEL}.",
+            ),
+            Option(
+                "--against",
+                metavar="MODEL",
+                type=MODEL,
+                group=group,
+                help="Also compare the answers with those of MODEL, from which the model was made.",
+            ),
+            Option(
+                "--pictures",
+                multiple=True,
+                metavar="PATH",
+                type=FILE,
+                group=group,
+                show_default="the five samples (birds models) or the demo's drawings",
+                help="Compare on these pictures: files or folders. May be repeated.",
+            ),
+            *cache_options(may_go_without=False),
+            *network_options(),
+            *log_options(),
+        ],
+        help="Look after models, in the cache and in folders.",
+        epilog="\b\nActions:\n" + "\n".join(f"  {action:<8}{does}" for action, does in ACTIONS.items()),
+    )
+
+
+def _fetch(values: SimpleNamespace) -> int:
     catalog.find(values.name)  # a folder or file is nothing to fetch
     settings = Settings(model=values.name, cache_dir=values.cache_dir, fetch=fetch_settings(values))
     with Classifier(settings) as classifier:
@@ -93,7 +106,7 @@ def _list(cache_dir: str) -> int:
     return EXIT_OK
 
 
-def _show(values: argparse.Namespace) -> int:
+def _show(values: SimpleNamespace) -> int:
     _say(bundle.card_to_json(_card(values.name)).rstrip("\n"))
     return EXIT_OK
 
@@ -102,7 +115,7 @@ def _card(name: str) -> Card:
     return bundle.read_card(name) if os.path.isdir(name) else catalog.find(name).card
 
 
-def _verify(values: argparse.Namespace) -> int:
+def _verify(values: SimpleNamespace) -> int:
     if os.path.isdir(values.name):
         card = bundle.read_card(values.name)
         problems = bundle.faults_in(values.name, card)
@@ -110,17 +123,17 @@ def _verify(values: argparse.Namespace) -> int:
     else:
         entry = catalog.find(values.name)
         card, problems = entry.card, _problems(values.cache_dir, entry)
-        remedy = f"`{_fetching(values.name)}` mends it"
+        remedy = f"run `{_fetching(values.name)}` to repair it"
     for name in card.files:
         _say(f"{name}: {problems.get(name, 'ok')}")
     if problems:
-        raise ModelUnavailable(f"{values.name} is not whole; {remedy}")
+        raise ModelUnavailable(f"{values.name} is damaged or incomplete; {remedy}")
     if values.against is not None:
         _compare(values)
     return EXIT_OK
 
 
-def _compare(values: argparse.Namespace) -> None:
+def _compare(values: SimpleNamespace) -> None:
     from birdlite.convert.bounds import bounds_of
     from birdlite.convert.compare import beyond, spell
     from birdlite.convert.from_module import distance_to
@@ -143,7 +156,7 @@ def _compare(values: argparse.Namespace) -> None:
     bounds = bounds_of(result.card)
     problem = beyond(distance, bounds) if bounds else None
     if problem:
-        raise InvalidModel(f"{values.name} is further from {values.against} than a conversion may be: {problem}")
+        raise InvalidModel(f"the answers of {values.name} differ too much from those of {values.against}: {problem}")
 
 
 def _problems(cache_dir: str, entry: catalog.Entry) -> dict[str, str]:
@@ -155,7 +168,7 @@ def _fetching(name: str) -> str:
     return "birdlite model fetch" + ("" if name == catalog.DEFAULT_MODEL else f" {name}")
 
 
-def _path(values: argparse.Namespace) -> int:
+def _path(values: SimpleNamespace) -> int:
     entry = catalog.find(values.name)
     if _problems(values.cache_dir, entry):
         raise ModelUnavailable(f"{values.name} is not in the cache {values.cache_dir}; run `{_fetching(values.name)}`")
@@ -163,7 +176,7 @@ def _path(values: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _remove(values: argparse.Namespace) -> int:
+def _remove(values: SimpleNamespace) -> int:
     catalog.find(values.name)
     gone = remove(values.cache_dir, values.name)
     log.info(f"{values.name} {'removed from' if gone else 'was not in'} {values.cache_dir}")

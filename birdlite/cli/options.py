@@ -1,195 +1,223 @@
-"""The options that several commands share, and the settings they make."""
+"""The options that several commands share, as click declares them. `make_settings` is about their values."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from collections.abc import Iterable
+from typing import get_args
 
-from birdlite import log
-from birdlite.cli.console import Console
-from birdlite.cli.parser import Parser
-from birdlite.cli.values import seconds, size, whole
+from birdlite.cli.declare import Option, Value
+from birdlite.cli.values import SIZE_UNITS, seconds, size, whole
 from birdlite.engines import EngineChoice
-from birdlite.http.settings import DEFAULTS, FetchSettings, PerHost
+from birdlite.http.settings import DEFAULTS, PER_HOST, PER_NAMED_HOST
 from birdlite.images.picture import DEFAULT_MAX_PIXELS
+from birdlite.models.catalog import CATALOG
 
-if TYPE_CHECKING:
-    from argparse import Namespace
-
-
-def add_cache_options(parser: Parser, *, may_go_without: bool = True) -> None:
-    """Where models are kept, and whether at all."""
-    group = parser.add_argument_group("cache")
-    parser.option(
-        "--cache-dir", metavar="DIR", group=group, help="where models are kept (default: the user's cache folder)"
-    )
-    if may_go_without:
-        parser.flag(
-            "--no-cache", group=group, help="keep the model in memory only: read no cache, write nothing anywhere"
-        )
+FILE = Value(complete="file")
+FOLDER = Value(complete="dir")
+NETWORK = "Network"
 
 
-def add_network_options(parser: Parser) -> None:
-    """How bytes come from the network."""
-    group = parser.add_argument_group("network")
-    parser.flag("--offline", group=group, help="never use the network")
-    parser.flag(
-        "--renditions",
+def model_names() -> Iterable[str]:
+    """The models of the catalogue, for completion."""
+    return (name for name, entry in CATALOG.items() if entry.public)
+
+
+MODEL = Value(complete="file", words=model_names)
+
+
+def timing_option(group: str) -> Option:
+    """Whether to say where the time went."""
+    return Option(
+        "--timing/--no-timing",
+        default=None,
         group=group,
-        help="fetch a smaller form of a photograph where its host keeps one (Wikimedia: 960 px wide)",
-    )
-    parser.option("--mirror", metavar="URL", group=group, help="fetch https://HOST/PATH from URL/HOST/PATH instead")
-    parser.option(
-        "--downloads",
-        metavar="N",
-        type=whole(1, 256),
-        default=DEFAULTS.downloads,
-        group=group,
-        help="downloads at once",
-    )
-    parser.options(
-        "--per-host",
-        metavar="[HOST=]N",
-        group=group,
-        help="connections at once to any one host, or to HOST; may be repeated (default: 6, upload.wikimedia.org=2)",
-    )
-    add_patience_options(parser, group)
-    parser.option(
-        "--max-redirects",
-        metavar="N",
-        type=whole(0, 20),
-        default=DEFAULTS.max_redirects,
-        group=group,
-        help="redirects to follow",
-    )
-    parser.option(
-        "--max-bytes",
-        metavar="SIZE",
-        type=size,
-        default=DEFAULTS.max_bytes,
-        group=group,
-        help="largest picture to read, in bytes; k, M, G are understood",
-    )
-    parser.option(
-        "--user-agent",
-        metavar="TEXT",
-        default=DEFAULTS.user_agent,
-        group=group,
-        help="how birdlite names itself to servers; say how to reach you",
+        show_default="with text only",
+        help="Say where the time went. --no-timing (BIRDLITE_NO_TIMING=1) also leaves times out of the records.",
     )
 
 
-def add_patience_options(parser: Parser, group: str) -> None:
-    """How long the network may take."""
-    parser.option(
-        "--timeout",
-        metavar="S",
-        type=seconds,
-        default=DEFAULTS.timeout,
+def labels_option(group: str) -> Option:
+    """The labels of a model that has none of its own."""
+    return Option(
+        "--labels",
+        type=FILE,
+        metavar="FILE",
         group=group,
-        help="seconds for one picture, retries included",
-    )
-    parser.option(
-        "--connect-timeout",
-        metavar="S",
-        type=seconds,
-        default=DEFAULTS.connect_timeout,
-        group=group,
-        help="seconds to connect",
-    )
-    parser.option(
-        "--read-timeout",
-        metavar="S",
-        type=seconds,
-        default=DEFAULTS.read_timeout,
-        group=group,
-        help="seconds without a byte",
-    )
-    parser.option(
-        "--retries",
-        metavar="N",
-        type=whole(0, 20),
-        default=DEFAULTS.retries,
-        group=group,
-        help="more tries after 408, 425, 429, 5xx or a broken connection",
+        help="Label map (a csv with the columns id and name) of a single model file.",
     )
 
 
-def add_running_options(parser: Parser, group: str) -> None:
+def running_options(group: str) -> list[Option]:
     """How a model is run on pictures."""
-    parser.option("--engine", choices=get_args(EngineChoice), default="auto", group=group, help="what runs the model")
-    parser.option(
-        "--threads",
-        metavar="N",
-        type=whole(0, 1024),
-        default=0,
-        group=group,
-        help="pictures decoded and classified at once; 0: one for each usable processor",
+    return [
+        Option(
+            "--engine",
+            choices=get_args(EngineChoice),
+            default="auto",
+            group=group,
+            help="Runtime for the model. auto takes the fastest one installed that reads the model's format.",
+        ),
+        Option(
+            "--threads",
+            metavar="N",
+            type=Value(whole, 0, 1024),
+            default=0,
+            group=group,
+            help="Decode and classify N pictures at once. 0 means one for each available processor.",
+        ),
+        Option(
+            "--max-pixels",
+            metavar="SIZE",
+            type=Value(size),
+            default=size_text(DEFAULT_MAX_PIXELS),
+            group=group,
+            help="Refuse pictures with more pixels than SIZE. SIZE may end in k, M or G.",
+        ),
+    ]
+
+
+def cache_options(*, may_go_without: bool = True) -> list[Option]:
+    """Where models are kept, and whether at all."""
+    folder = Option(
+        "--cache-dir",
+        metavar="DIR",
+        type=FOLDER,
+        group="Cache",
+        show_default="the user's cache directory",
+        help="Keep models in DIR.",
     )
-    parser.option(
-        "--max-pixels",
-        metavar="SIZE",
-        type=size,
-        default=DEFAULT_MAX_PIXELS,
+    without = Option(
+        "--no-cache",
+        is_flag=True,
+        group="Cache",
+        help="Keep the model in memory only. Read no cache and write none.",
+    )
+    return [folder, without] if may_go_without else [folder]
+
+
+def network_options() -> list[Option]:
+    """How bytes come from the network."""
+    hosts = ", ".join(f"{host}={limit}" for host, limit in PER_NAMED_HOST.items())
+    return [
+        Option("--offline", is_flag=True, group=NETWORK, help="Never use the network."),
+        Option(
+            "--renditions",
+            is_flag=True,
+            group=NETWORK,
+            help="Download a smaller version of a photograph if its host has one (Wikimedia: 960 px wide).",
+        ),
+        Option("--mirror", metavar="URL", group=NETWORK, help="Download https://HOST/PATH from URL/HOST/PATH instead."),
+        Option(
+            "--downloads",
+            metavar="N",
+            type=Value(whole, 1, 256),
+            default=DEFAULTS.downloads,
+            group=NETWORK,
+            help="Download up to N pictures at once.",
+        ),
+        Option(
+            "--per-host",
+            multiple=True,
+            metavar="[HOST=]N",
+            show_default=f"{PER_HOST}, {hosts}",
+            group=NETWORK,
+            help="Open up to N connections at once to any one host, or to HOST. May be repeated.",
+        ),
+        *timeout_options(NETWORK),
+        Option(
+            "--max-redirects",
+            metavar="N",
+            type=Value(whole, 0, 20),
+            default=DEFAULTS.max_redirects,
+            group=NETWORK,
+            help="Follow up to N redirects.",
+        ),
+        Option(
+            "--max-bytes",
+            metavar="SIZE",
+            type=Value(size),
+            default=size_text(DEFAULTS.max_bytes),
+            group=NETWORK,
+            help="Refuse pictures of more than SIZE bytes. SIZE may end in k, M or G.",
+        ),
+        Option(
+            "--user-agent",
+            metavar="TEXT",
+            show_default="birdlite, its version and its address",
+            group=NETWORK,
+            help="Name that birdlite gives to servers. Add how to reach you if you download a lot.",
+        ),
+    ]
+
+
+def timeout_options(group: str) -> list[Option]:
+    """How long the network may take."""
+    return [
+        Option(
+            "--timeout",
+            metavar="SECONDS",
+            type=Value(seconds),
+            default=f"{DEFAULTS.timeout:g}",
+            group=group,
+            help="Give up a picture after SECONDS, retries included.",
+        ),
+        Option(
+            "--connect-timeout",
+            metavar="SECONDS",
+            type=Value(seconds),
+            default=f"{DEFAULTS.connect_timeout:g}",
+            group=group,
+            help="Give up a connection that is not made within SECONDS.",
+        ),
+        Option(
+            "--read-timeout",
+            metavar="SECONDS",
+            type=Value(seconds),
+            default=f"{DEFAULTS.read_timeout:g}",
+            group=group,
+            help="Give up a connection that sends nothing for SECONDS.",
+        ),
+        Option(
+            "--retries",
+            metavar="N",
+            type=Value(whole, 0, 20),
+            default=DEFAULTS.retries,
+            group=group,
+            help="Try up to N more times after status 408, 425, 429 or 5xx, or a broken connection.",
+        ),
+    ]
+
+
+def scratch_option(group: str) -> Option:
+    """Where an output is before it is in object storage."""
+    return Option(
+        "--scratch",
+        metavar="DIR",
+        type=FOLDER,
         group=group,
-        help="largest picture to decode",
+        show_default="a private folder in TMPDIR",
+        help="Make outputs for object storage in DIR before they are uploaded. --resume finds unfinished ones there.",
     )
 
 
-def add_log_options(parser: Parser) -> None:
+def log_options() -> list[Option]:
     """What is said on standard error."""
-    group = parser.add_argument_group("messages")
-    parser.flag("-v", "--verbose", group=group, help="say every retry, cache hit and choice")
-    parser.flag("-q", "--quiet", group=group, help="say nothing but errors")
-    parser.option(
-        "--log-format",
-        choices=("text", "json"),
-        default="text",
-        group=group,
-        help="how messages look; json suits containers",
-    )
+    return [
+        Option("-v", "--verbose", is_flag=True, group="Messages", help="Also report each retry, cache hit and choice."),
+        Option("-q", "--quiet", is_flag=True, group="Messages", help="Report errors only."),
+        Option(
+            "--log-format",
+            choices=("text", "json"),
+            default="text",
+            group="Messages",
+            help="Format of messages on standard error. json suits containers.",
+        ),
+    ]
 
 
-def fetch_settings(values: Namespace) -> FetchSettings:
-    """The network options as settings.
-
-    Raises:
-        UsageError: --per-host makes no sense.
-    """
-    return FetchSettings(
-        user_agent=values.user_agent,
-        timeout=values.timeout,
-        connect_timeout=values.connect_timeout,
-        read_timeout=values.read_timeout,
-        retries=values.retries,
-        max_bytes=values.max_bytes,
-        max_redirects=values.max_redirects,
-        per_host=_per_host(values.per_host),
-        downloads=values.downloads,
-        mirror=values.mirror,
-        offline=values.offline,
-        renditions=values.renditions,
-    )
-
-
-def patience_settings(values: Namespace) -> FetchSettings:
-    """The settings of a command that has no other network options."""
-    return DEFAULTS._replace(
-        timeout=values.timeout,
-        connect_timeout=values.connect_timeout,
-        read_timeout=values.read_timeout,
-        retries=values.retries,
-    )
-
-
-def _per_host(values: list[str]) -> PerHost:
-    if not values:
-        return DEFAULTS.per_host
-    from birdlite.http.politeness import parse_per_host
-
-    return parse_per_host(values)
-
-
-def open_console(values: Namespace) -> Console:
-    """Standard error as the message options want it."""
-    threshold = log.ERROR if values.quiet else log.DEBUG if values.verbose else log.INFO
-    return Console(values.log_format, threshold=threshold)
+def size_text(number: int) -> str:
+    """A size as short as users write it: 64M."""
+    for unit, factor in reversed(SIZE_UNITS.items()):
+        if number % factor == 0:
+            return f"{number // factor}{unit.upper() if unit != 'k' else unit}"
+    raise AssertionError(number)  # 1 divides every number

@@ -11,13 +11,13 @@ from birdlite.storage.store import Storage
 
 
 def part_paths(places: Sequence[str], output: str | None, storage: Storage) -> Iterator[str]:
-    """Give them in order, without the output of an earlier run that lies among them.
+    """Give them in order. If a folder or glob has the output of an earlier run among them, leave that out.
 
     Raises:
-        UsageError: one is not there, or is named as output too.
+        UsageError: one does not exist, or is the output.
         StorageError: object storage refuses or cannot be reached.
     """
     for place in places:
         if output is not None and same(place, output) and not os.path.isdir(place):
-            raise UsageError(f"{place}: is the output too")
+            raise UsageError(f"{place} is both a PART and the --output")
         yield from (path for path in outputs_at(place, storage) if output is None or not same(path, output))

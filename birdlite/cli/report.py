@@ -1,15 +1,15 @@
-"""`birdlite report`: outputs of earlier runs as a page for people."""
+"""`birdlite report`: an HTML page from the results of earlier runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from types import SimpleNamespace
 
 from birdlite import log
 from birdlite.batch.record_file import read_records, result_of
-from birdlite.cli import EXIT_FAILURES, EXIT_OK
-from birdlite.cli.batch_options import add_scratch_option
-from birdlite.cli.options import add_log_options, add_patience_options, open_console, patience_settings
-from birdlite.cli.parser import Parser
+from birdlite.cli.declare import Argument, Command, Option
+from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
+from birdlite.cli.make_settings import open_console, timeout_settings
+from birdlite.cli.options import FILE, log_options, scratch_option, timeout_options
 from birdlite.cli.part_paths import part_paths
 from birdlite.errors import PartsError
 from birdlite.results import RunSummary
@@ -20,22 +20,21 @@ from birdlite.writers import RunFacts, WriterOptions, open_writer
 from birdlite.writers.output import open_output
 
 EPILOG = """\
-A PART is JSON lines that `birdlite classify` or `merge` wrote: a file, a folder of them (*.jsonl), a glob, or the same
-in object storage. They are taken one after the other, as they are; `birdlite merge` is what checks them. Links to
-files lead from the page's folder to paths as seen from the current one.
-Exit codes: 0 all targets were classified, 1 some had failed, 2 wrong usage, 3 a PART cannot be read or the page not be
-written. The page appears only when it is complete.
+Parts are taken one after the other, as they are; `birdlite merge` checks that they belong together. Relative paths of
+pictures are relative to the current folder. The page appears only when it is complete.
+
+Exit codes: 0 all targets were classified, 1 some failed, 2 wrong usage, 3 a PART cannot be read or the page cannot be
+written.
 """
 
 
-def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every command has this shape
+def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
-    values = _parser().parse(argv)
     open_console(values)
-    storage = Storage(patience_settings(values), scratch=values.scratch)
+    storage = Storage(timeout_settings(values), scratch=values.scratch)
     paths = list(part_paths(values.parts, values.output, storage))
     if not paths:
-        raise PartsError("there is nothing to report")
+        raise PartsError("there are no results to report on")
     model, told = facts_of_outputs([read_records(path, storage)[0] for path in paths])
     ok = failed = 0
     with open_output(values.output, "html", whole=True, storage=storage) as output:
@@ -51,12 +50,34 @@ def main(argv: Sequence[str], started: float) -> int:  # noqa: ARG001 - every co
     return EXIT_FAILURES if failed else EXIT_OK
 
 
-def _parser() -> Parser:
-    parser = Parser("birdlite report", "Make a page for people of the outputs of earlier runs.", EPILOG)
-    parser.add_argument("parts", nargs="+", metavar="PART", help="file, object, folder or glob")
-    group = parser.add_argument_group("output")
-    parser.option("-o", "--output", metavar="FILE", group=group, help="write there instead of standard output")
-    add_scratch_option(parser, group)
-    add_patience_options(parser, parser.add_argument_group("object storage"))
-    add_log_options(parser)
-    return parser
+def command() -> Command:
+    """Declare the command."""
+    group = "Output"
+    return Command(
+        "report",
+        main,
+        [
+            Argument(
+                "parts",
+                nargs=-1,
+                required=True,
+                metavar="PART...",
+                type=FILE,
+                help="Results (jsonl) that `birdlite classify` or `birdlite merge` wrote: a file, a folder of them, a"
+                " glob, or the same in object storage.",
+            ),
+            Option(
+                "-o",
+                "--output",
+                metavar="FILE",
+                type=FILE,
+                group=group,
+                help="Write the page to FILE instead of standard output.",
+            ),
+            scratch_option(group),
+            *timeout_options("Object storage"),
+            *log_options(),
+        ],
+        help="Make an HTML page from the results of earlier runs: species, failures and pictures.",
+        epilog=EPILOG,
+    )

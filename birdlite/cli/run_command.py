@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterable
 
 from birdlite import log
-from birdlite.cli import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.console import Console
+from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.interruption import Interruption
 from birdlite.results import RunSummary
 from birdlite.run.progress import Progress

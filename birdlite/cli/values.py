@@ -1,31 +1,58 @@
-"""What the values of options look like in text: counts, seconds, sizes, fractions. Used by `options`."""
+"""What the values of options look like in text: one function for each kind of value.
+
+Each takes the text and gives the value, or raises ValueError or UsageError with a reason that fits behind the text, as
+in "--top 0: must be between 1 and 1000". Both readers of command lines call these functions: click, through
+`declare.Value`, and `plain_line`, by the names that stand in `table`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from birdlite.batch.shard import Shard
 
 SIZE_UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+TRUE_WORDS = ("1", "true", "yes", "on")
+FALSE_WORDS = ("0", "false", "no", "off")
+LONGEST_SECONDS = 86400
 
 
-def whole(minimum: int, maximum: int) -> Callable[[str], int]:
+def text(text: str) -> str:
+    """Any text: names, paths, URLs."""
+    return text
+
+
+def choice(text: str, *choices: str) -> str:
+    """One of a few words."""
+    if text not in choices:
+        raise ValueError(f"not one of {', '.join(choices)}")
+    return text
+
+
+def truth(text: str) -> bool:
+    """Whether a flag is set, in an environment variable."""
+    word = text.strip().lower()
+    if word not in TRUE_WORDS + FALSE_WORDS:
+        raise ValueError("must be 1 or 0")
+    return word in TRUE_WORDS
+
+
+def whole(text: str, minimum: int, maximum: int) -> int:
     """A whole number within bounds, both included."""
-
-    def convert(text: str) -> int:
-        if not text.strip().isascii() or not text.strip().isdigit():
-            raise ValueError("not a whole number")
-        number = int(text)
-        if not minimum <= number <= maximum:
-            raise ValueError(f"must be between {minimum} and {maximum}")
-        return number
-
-    return convert
+    if not text.strip().isascii() or not text.strip().isdigit():
+        raise ValueError("not a whole number")
+    number = int(text)
+    if not minimum <= number <= maximum:
+        raise ValueError(f"must be between {minimum} and {maximum}")
+    return number
 
 
 def seconds(text: str) -> float:
     """A time in s, above 0 and at most a day."""
     number = _number(text)
-    if not 0 < number <= 86400:
-        raise ValueError("must be above 0 and at most 86400 seconds")
+    if not 0 < number <= LONGEST_SECONDS:
+        raise ValueError(f"must be above 0 and at most {LONGEST_SECONDS} seconds")
     return number
 
 
@@ -38,7 +65,7 @@ def fraction(text: str) -> float:
 
 
 def pair(text: str) -> tuple[float, float]:
-    """Two numbers, the smaller one first."""
+    """Two numbers with a comma between them, the smaller one first."""
     low, _, high = text.partition(",")
     numbers = _number(low), _number(high)
     if not -1e6 <= numbers[0] < numbers[1] <= 1e6:
@@ -54,6 +81,13 @@ def size(text: str) -> int:
     if not digits.isascii() or not digits.isdigit() or len(digits) > 15 or int(digits) == 0:
         raise ValueError("not a size such as 500000, 64M or 1G")
     return int(digits) * SIZE_UNITS[unit]
+
+
+def shard(text: str) -> Shard:
+    """One of the parts of a list, such as 0/4."""
+    from birdlite.batch.shard import parse
+
+    return parse(text)
 
 
 def _number(text: str) -> float:

@@ -128,5 +128,5 @@ def test_shards_of_a_later_run_merge_and_so_does_what_was_merged(run: Run, class
     code, err = run("merge", tmp_path / "second-*.jsonl", "-o", tmp_path / "second.jsonl")
 
     assert code == 0
-    assert "2 parts: 6 of 26 targets classified, 0 failed, 20 left out that earlier runs have" in err
+    assert "2 parts: 6 of 26 targets classified, 0 failed, 20 left out because earlier runs have them" in err
     assert [record["index"] for record in records_of(tmp_path / "second.jsonl")] == list(range(20, 26))

@@ -85,14 +85,14 @@ def test_beyond_the_bounds_nothing_is_written_unless_forced(
 
 
 WRONG: list[tuple[list[str], int, str]] = [
-    ([DEMO_MODEL], 2, "say with --output where the bundle goes"),
+    ([DEMO_MODEL], 2, "--output DIR is missing: the folder for the converted model"),
     ([DEMO_MODEL, "-o", "photos"], 2, "photos exists and is not a model bundle"),
     ([DEMO_MODEL, "-o", "new", "--to", "coreml"], 2, "invalid choice: 'coreml'"),
     ([DEMO_MODEL, "-o", "new", "--pictures", "absent"], 2, "absent: no such file"),
     ([DEMO_MODEL, "-o", "new", "--pictures", "photos"], 2, "photos: no pictures in this folder"),
     ([DEMO_MODEL, "-o", "new", "--pictures", "http://127.0.0.1:9/a.jpg"], 2, "http://127.0.0.1:9/a.jpg: "),
-    ([DEMO_MODEL, "-o", "new", "--to", "tflite"], 2, "is no SavedModel: to TensorFlow Lite it can only be made int8"),
-    ([DEMO_MODEL, "-o", "new", "--signature", "default"], 2, "are for SavedModels; birdlite-demo is none"),
+    ([DEMO_MODEL, "-o", "new", "--to", "tflite"], 2, "is not a SavedModel: --to tflite needs --quantize int8 for it"),
+    ([DEMO_MODEL, "-o", "new", "--signature", "default"], 2, "are for SavedModels only, and birdlite-demo is not one"),
     ([DEMO_MODEL, "-o", "new", "--input-range", "1,0"], 2, "must be two numbers such as 0,1, the smaller one first"),
     (["nosuch", "-o", "new"], 3, "no model 'nosuch'"),
 ]
@@ -303,7 +303,7 @@ def test_verify_repeats_the_proof_and_finds_a_bundle_that_no_longer_keeps_it(
     monkeypatch.setattr(bounds_room, "SAME_GRIDS", Bounds(1e-9, 1.0, 1.0))
     code, _, err = run("model", "verify", bundle, "--against", DEMO_MODEL)
     assert code == 3
-    assert "is further from birdlite-demo than a conversion may be: a score differs by" in err
+    assert "differ too much from those of birdlite-demo: a score differs by" in err
 
 
 def test_verify_names_a_damaged_file_of_a_bundle(run: Run, tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_verify_names_a_damaged_file_of_a_bundle(run: Run, tmp_path: Path) -> No
 
     assert code == 3
     assert "labels.csv: has 8 bytes instead of" in out
-    assert "is not whole; convert or copy it again" in err
+    assert "is damaged or incomplete; convert or copy it again" in err
 
 
 def test_models_of_different_things_are_not_compared(run: Run, tmp_path: Path) -> None:

@@ -82,8 +82,12 @@ def test_beyond_the_bounds_nothing_is_written(run: Run, tmp_path: Path, monkeypa
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [
-        (["tiny.tflite", "--labels", "tiny.csv"], 2, "tiny.tflite is no SavedModel: to TensorFlow Lite it can only be"),
-        ([DEMO_MODEL, "--quantize", "float16"], 2, "made int8 (--quantize int8)"),
+        (
+            ["tiny.tflite", "--labels", "tiny.csv"],
+            2,
+            "tiny.tflite is not a SavedModel: --to tflite needs --quantize int8",
+        ),
+        ([DEMO_MODEL, "--quantize", "float16"], 2, "needs --quantize int8 for it"),
         ([DEMO_MODEL, "--quantize", "int8"], 3, "int8 already"),
     ],
 )

@@ -147,24 +147,23 @@ def test_failures_may_be_allowed_and_are_told_all_the_same(run: Run) -> None:
 
 USAGE = [
     (["classify"], "nothing to classify"),
-    (["classify", "--top", "0", "a.jpg"], "--top: 0: must be between 1 and 1000"),
+    (["classify", "--top", "0", "a.jpg"], "--top 0: must be between 1 and 1000"),
     (["classify", "--top", "three", "a.jpg"], "not a whole number"),
     (["classify", "--min-score", "1.5", "a.jpg"], "must be between 0 and 1"),
     (["classify", "--min-score", "nan", "a.jpg"], "not a number"),
     (["classify", "--timeout", "-1", "a.jpg"], "must be above 0"),
     (["classify", "--max-bytes", "lots", "a.jpg"], "not a size"),
-    (["classify", "--resize", "stretch", "a.jpg"], "invalid choice: 'stretch'"),
+    (["classify", "--resize", "stretch", "a.jpg"], "--resize stretch: not one of crop, squash, exact"),
     (["classify", "--mirror", "ftp://x", "a.jpg"], "a mirror is an http:// or https:// URL"),
     (["classify", "--per-host", "many", "a.jpg"], "--per-host"),
     (["classify", "--user-agent", "a\nb", "a.jpg"], "User-Agent"),
     (["classify", "--from", "absent.txt"], "absent.txt"),
     (["classify", "--labels", "x.csv", "a.jpg"], "--labels is for bare model files"),
-    (["classify", "--nonsense"], "unrecognized arguments: --nonsense"),
-    (["clasify", "a.jpg"], "unknown command 'clasify'"),
-    ([], "no command given"),
-    (["model", "frobnicate"], "invalid choice: 'frobnicate'"),
-    (["model", "list", "birds-v1-lite"], "takes no name"),
-    (["model", "show", "--against", "x"], "--against and --pictures belong to birdlite model verify"),
+    (["classify", "--nonsense"], "no option --nonsense (see birdlite classify --help)"),
+    (["clasify", "a.jpg"], "no command 'clasify'; did you mean classify? (see birdlite --help)"),
+    (["model", "frobnicate"], "ACTION frobnicate: not one of fetch, list"),
+    (["model", "list", "birds-v1-lite"], "takes no NAME"),
+    (["model", "show", "--against", "x"], "--against and --pictures are options of birdlite model verify"),
 ]
 
 
@@ -324,7 +323,7 @@ def test_a_user_without_a_home_gets_a_warning_and_answers(
 
     assert run("model", "list")[::2] == (
         2,
-        "birdlite: error: this user has no home for a cache: say with --cache-dir where it is\n",
+        "birdlite: error: there is no cache directory, because this user has no home directory; use --cache-dir DIR\n",
     )
 
 
@@ -403,7 +402,7 @@ def test_a_damaged_model_in_the_cache_is_named_by_verify(run: Run, warm_cache: P
 
     assert code == 3
     assert "names.txt: has 1 bytes instead of" in out
-    assert "`birdlite model fetch birdlite-demo` mends it" in err
+    assert "run `birdlite model fetch birdlite-demo` to repair it" in err
 
 
 # As a process

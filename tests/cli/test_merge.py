@@ -208,12 +208,12 @@ def test_many_missing_shards_are_counted(run: Run, parts: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ([], "the following arguments are required: PART"),
+        ([], "Missing argument 'PART...'"),
         (["no/such.jsonl"], "no/such.jsonl: no such file or folder"),
         (["parts", "-o", "merged.json"], "merge writes jsonl, csv or html"),
-        (["parts", "--format", "text"], "invalid choice: 'text'"),
-        (["parts", "-o", "a.csv", "--keep-header"], "--keep-header is for jsonl"),
-        (["parts/0.jsonl", "-o", "parts/0.jsonl"], "parts/0.jsonl: is the output too"),
+        (["parts", "--format", "text"], "--format text: not one of jsonl, csv, html"),
+        (["parts", "-o", "a.csv", "--keep-header"], "--keep-header needs --format jsonl"),
+        (["parts/0.jsonl", "-o", "parts/0.jsonl"], "parts/0.jsonl is both a PART and the --output"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(

@@ -349,7 +349,7 @@ def test_a_merged_page_says_what_scores_had_to_reach_and_what_was_left_out(
 
     page = page_of(report)
     assert [row[2] for row in rows(page)] == ["nothing above 1", "nothing above 1"]
-    assert page.one("p", "note").text == "Left out are 1 pictures that earlier runs have."
+    assert page.one("p", "note").text == "Pictures left out because earlier runs have them: 1."
 
 
 def test_merge_writes_no_page_of_parts_that_are_not_all_there(run: Run, parts: Path, report: Path) -> None:
@@ -488,10 +488,10 @@ def test_a_record_that_is_not_birdlites_is_one_line_and_no_page(
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [
-        ([], 2, "the following arguments are required: PART"),
+        ([], 2, "Missing argument 'PART...'"),
         (["no/such.jsonl"], 2, "no/such.jsonl: no such file or folder"),
-        (["empty"], 3, "there is nothing to report"),
-        (["parts/0.jsonl", "-o", "parts/0.jsonl"], 2, "parts/0.jsonl: is the output too"),
+        (["empty"], 3, "there are no results to report on"),
+        (["parts/0.jsonl", "-o", "parts/0.jsonl"], 2, "parts/0.jsonl is both a PART and the --output"),
         (["parts/0.jsonl", "-o", "no/page.html"], 3, "the folder for the results does not exist"),
         (["album/0000.jpg"], 3, "album/0000.jpg:1: not a record of birdlite"),
     ],

@@ -146,9 +146,9 @@ def test_a_part_is_a_list_too_and_its_header_no_target(classify: Classify, album
 
 
 USAGE = [
-    (["--shard", "5/4"], {}, "argument --shard: 5/4: the index of one of 4 shards must be from 0 to 3"),
-    (["--shard", "0/0"], {}, "--shard: 0/0: the number of shards must be from 1 to"),
-    (["--shard", "first"], {}, "--shard: first: not a shard such as 0/4"),
+    (["--shard", "5/4"], {}, "--shard 5/4: the index of one of 4 shards must be from 0 to 3"),
+    (["--shard", "0/0"], {}, "--shard 0/0: the number of shards must be from 1 to"),
+    (["--shard", "first"], {}, "--shard first: not a shard such as 0/4"),
     ([], {"JOB_COMPLETION_INDEX": "0"}, "an index without a count: set BIRDLITE_SHARDS"),
     ([], {"BIRDLITE_SHARDS": "4"}, "a count without an index"),
     ([], {"BIRDLITE_SHARD": "4/4"}, "BIRDLITE_SHARD=4/4: the index"),

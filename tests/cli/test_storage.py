@@ -457,7 +457,7 @@ def test_a_merge_does_not_take_its_own_output_for_a_part(classify: Classify, run
 
     assert [run(*merge)[0], run(*merge)[0]] == [0, 0]
     code, _, err = run("merge", bucket.url("run/part-0.jsonl"), "-o", bucket.url("run/part-0.jsonl"))
-    assert (code, err) == (2, f"birdlite: error: {bucket.url('run/part-0.jsonl')}: is the output too\n")
+    assert (code, err) == (2, f"birdlite: error: {bucket.url('run/part-0.jsonl')} is both a PART and the --output\n")
 
 
 @pytest.mark.parametrize(

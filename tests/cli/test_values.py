@@ -22,15 +22,13 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 
 
 def test_whole_numbers_keep_to_their_bounds() -> None:
-    convert = whole(1, 10)
-
-    assert (convert("1"), convert("10")) == (1, 10)
+    assert (whole("1", 1, 10), whole("10", 1, 10)) == (1, 10)
     for text in ("0", "11"):
         with pytest.raises(ValueError, match="must be between 1 and 10"):
-            convert(text)
+            whole(text, 1, 10)
     for text in ("", "-1", "1.0", "ten", "²"):
         with pytest.raises(ValueError, match="not a whole number"):
-            convert(text)
+            whole(text, 1, 10)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "86401", "inf", "nan", "soon"])

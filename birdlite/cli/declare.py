@@ -1,0 +1,187 @@
+"""How commands declare their options: click's classes, with what all birdlite commands have in common.
+
+- Every option has the environment variable `BIRDLITE_<OPTION>`, and a switch (`--timing/--no-timing`) also one for its
+  opposite.
+- `--help` lists options under headings, each with its variable and default, and explains the arguments.
+- A value is read by a function of `values`. The type `Value` calls it, and completes the value in a shell.
+
+The module of a command has `command()`, which makes a `Command`, and `main(values, started)`, which runs it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+from click.shell_completion import CompletionItem
+
+from birdlite.cli.environment import variable
+from birdlite.cli.suggestion import did_you_mean
+from birdlite.cli.values import choice, text, truth
+
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType  # before click 8.4 it takes no parameter
+
+Main = Callable[[SimpleNamespace, float], int]
+"""Runs a command: takes its values and when Python code began to run, in s on `timing.clock`; gives the exit code."""
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+OTHER = "Other"  # the heading of --help and --version
+
+
+class Value(ParamType):
+    """What a value may be: the function of `values` that reads it, and how a shell completes it."""
+
+    envvar_list_splitter = ","
+
+    def __init__(
+        self,
+        function: Callable[..., object] = text,
+        *arguments: object,
+        complete: Literal["file", "dir"] | None = None,
+        words: Callable[[], Iterable[str]] | None = None,
+    ) -> None:
+        """Read with `function(text, *arguments)`. Completed are `words()`, and files or folders."""
+        self.function = function
+        self.arguments = arguments
+        self.choices = [str(argument) for argument in arguments] if function is choice else []
+        self.name = function.__name__
+        self._complete = complete
+        self._words = words or (lambda: self.choices)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        """Read a value. One that is no text is a default."""
+        from birdlite.errors import UsageError
+
+        if not isinstance(value, str):
+            return value
+        try:
+            return self.function(value, *self.arguments)
+        except (ValueError, UsageError) as error:
+            self.fail(f"{value}: {error}{did_you_mean(value, self.choices)}", param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """What a shell offers. Files come first: bash drops what was offered before them."""
+        files = [CompletionItem(incomplete, type=self._complete)] if self._complete else []
+        return files + [CompletionItem(word) for word in self._words() if word.startswith(incomplete)]
+
+
+class Option(click.Option):
+    """An option under a heading of --help, with its environment variable."""
+
+    def __init__(self, *names: str, group: str, help: str, **more: Any) -> None:  # noqa: A002 - click's own word
+        """Take click's own arguments; `choices` stands for a `Value` and the words of its metavar."""
+        long, _, opposite = names[-1 if names[-1].startswith("-") else -2].partition("/")
+        choices = more.pop("choices", None)
+        if choices is not None:
+            more |= {"type": Value(choice, *choices), "metavar": "|".join(choices)}
+        elif not more.get("is_flag") and not opposite:
+            more.setdefault("type", Value())
+        more.setdefault("show_default", True)
+        super().__init__(list(names), help=help, envvar=variable(long), show_envvar=True, **more)
+        self.group = group
+        default = more.get("default") if more["show_default"] is True else more["show_default"]
+        self.default_text = "" if default is None else str(default)
+        self.opposite = variable(opposite) if opposite else None
+
+    def set_by_opposite(self, environment: Mapping[str, str]) -> bool:
+        """True if `BIRDLITE_NO_…` switches the option off.
+
+        Raises:
+            click.UsageError: the variable is neither 1 nor 0.
+        """
+        value = environment.get(self.opposite) if self.opposite is not None else None
+        if not value:
+            return False
+        try:
+            return truth(value)
+        except ValueError as error:
+            raise click.UsageError(f"{self.opposite}={value}: {error}") from None
+
+
+class Argument(click.Argument):
+    """An argument that --help explains."""
+
+    def __init__(self, name: str, *, metavar: str, help: str, **more: Any) -> None:  # noqa: A002
+        super().__init__([name], metavar=metavar, **more)
+        self.group = "Arguments"
+        self.title = metavar.strip("[].")
+        self.explanation = help
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        """The argument and what it is, for --help."""
+        return self.title, self.explanation
+
+
+class Command(click.Command):
+    """One command. To invoke it gives a function that runs it, so that click is done before the work begins."""
+
+    def __init__(
+        self,
+        name: str,
+        main: Main,
+        params: Sequence[click.Parameter],
+        *,
+        help: str,  # noqa: A002
+        epilog: str = "",
+    ) -> None:
+        settings = dict(SETTINGS)
+        super().__init__(name, settings, callback=main, params=list(params), help=help, epilog=epilog)
+        self._main = main
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse. A switch that its opposite variable turns off is off by default."""
+        switches = [param for param in self.params if isinstance(param, Option) and param.opposite]
+        extra.setdefault("default_map", {param.name: False for param in switches if param.set_by_opposite(os.environ)})
+        return super().make_context(info_name, args, parent, **extra)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, unless an option lacks its value."""
+        try:
+            return super().parse_args(ctx, list(self._words(ctx, args)))
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx  # where to read more
+            raise
+
+    def _words(self, ctx: click.Context, args: Sequence[str]) -> Iterable[str]:
+        """Give the words as click reads them: `-o=FILE` as two. An option is not the value of the one before it."""
+        params = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        options = {name for param in params for name in (*param.opts, *param.secondary_opts)}
+        with_value = {name for param in params if not param.is_flag for name in param.opts}
+        words = iter(args)
+        for word in words:
+            if word[:2] in with_value and word[2:3] == "=":
+                yield from (word[:2], word[3:])
+                continue
+            yield word
+            if word == "--":
+                break
+            if word in with_value and (value := next(words, None)) is not None:
+                if value in options and not ctx.resilient_parsing:
+                    raise click.UsageError(f"{word} needs a value, and {value} is an option", ctx)
+                yield value
+        yield from words
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Give the function that runs the command, which takes `started`."""
+        return partial(self._main, SimpleNamespace(**ctx.params))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write arguments and options under their headings."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                sections.setdefault(getattr(param, "group", OTHER), []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)

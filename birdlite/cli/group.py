@@ -1,0 +1,158 @@
+"""The command `birdlite` itself, on click: it finds the command that is named, and imports no other.
+
+Help and completion of `birdlite` come from the table `COMMANDS` and import no command at all.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+
+import click
+from click.shell_completion import CompletionItem, shell_complete
+
+from birdlite import __version__
+from birdlite.cli.declare import SETTINGS
+from birdlite.cli.exit_codes import EXIT_USAGE
+from birdlite.cli.shell import COMPLETE_VARIABLE, PROGRAM
+from birdlite.cli.suggestion import did_you_mean
+from birdlite.errors import OutputError, UsageError
+
+COMMANDS = {
+    "classify": "Name the birds in pictures: URLs, files, folders, lists.",
+    "merge": "Put the parts of a divided run together: jsonl, csv or html.",
+    "report": "Make an HTML page from the results of earlier runs.",
+    "model": "Download, list, show, check, find or remove models.",
+    "convert": "Convert a model to ONNX or TensorFlow Lite and check the result.",
+    "evaluate": "Measure how often models are right on your own labelled pictures.",
+    "bench": "Measure how fast birdlite is on this machine.",
+    "demo": "Try everything on invented birds, without a network.",
+    "completion": "Print the script that completes commands in your shell.",
+}
+
+HELP = "What bird is this? Name the birds in any number of photographs, from a cold start, in a fraction of a second."
+EPILOG = """\
+Try `birdlite demo`, then `birdlite classify photo.jpg`. `birdlite COMMAND --help` shows the options of a command.
+
+Exit codes: 0 everything was classified, 1 some pictures failed, 2 wrong usage, 3 nothing could run, 130 or 143
+interrupted.
+"""
+
+
+class Commands(click.Group):
+    """The group of all commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        made: click.Command = import_module(f"birdlite.cli.{cmd_name}").command()
+        return made
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one was probably meant."""
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:
+            raise click.UsageError(_not_a_command(args[0], more=len(args) > 1), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands for --help."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What a shell offers for the first word."""
+        commands = [CompletionItem(name, help=does) for name, does in COMMANDS.items() if name.startswith(incomplete)]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
+
+
+def birdlite() -> Commands:
+    """The command `birdlite`."""
+    group = Commands(PROGRAM, help=HELP, epilog=EPILOG, context_settings=dict(SETTINGS))
+    return click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")(group)
+
+
+def parse(arguments: list[str]) -> Callable[[float], int]:
+    """What the command line asks for: a function that takes `started` and gives the exit code. Help is printed here.
+
+    Raises:
+        UsageError: the command line makes no sense.
+        OutputError: the help cannot be printed.
+    """
+    group = birdlite()
+    if not arguments:
+        return _bare(group)
+    try:
+        with group.make_context(PROGRAM, arguments) as context:
+            run: Callable[[float], int] = group.invoke(context)
+            return run
+    except click.exceptions.Exit as done:  # --help and --version
+        return partial(_nothing_more, done.exit_code)
+    except click.ClickException as error:
+        raise UsageError(_one_line(error)) from None
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"standard output: {error.strerror}") from None
+
+
+def _bare(group: Commands) -> Callable[[float], int]:
+    """`birdlite` alone: a completion script asks for words, or somebody needs help."""
+    instruction = os.environ.get(COMPLETE_VARIABLE)
+    if instruction:
+        return partial(_nothing_more, shell_complete(group, {}, PROGRAM, COMPLETE_VARIABLE, instruction))
+    with group.make_context(PROGRAM, [], resilient_parsing=True) as context:
+        click.echo(group.get_help(context), err=True)
+    return partial(_nothing_more, EXIT_USAGE)
+
+
+def _nothing_more(code: int, started: float) -> int:
+    return code
+
+
+def _not_a_command(word: str, *, more: bool) -> str:
+    if word == "-" or any(character in word for character in "./:*?[") or os.path.exists(word):
+        line = shlex.join([PROGRAM, "classify", word]) + (" …" if more else "")
+        return f"{word} is not a command; to classify it: {line}"
+    return f"no command {word!r}{did_you_mean(word, COMMANDS)}"
+
+
+def _one_line(error: click.ClickException) -> str:
+    """What is wrong, and where to read more."""
+    context: click.Context | None = getattr(error, "ctx", None)
+    place = PROGRAM if context is None else context.command_path
+    if isinstance(error, click.NoSuchOption):
+        message = _no_option(error.option_name, context)
+    elif type(error) is click.BadParameter and error.param is not None:
+        message = f"{_given(error.param, context)}{error.message}"
+    else:
+        message = error.format_message()
+    return f"{' '.join(message.split()).rstrip('.')} (see {place} --help)"
+
+
+def _no_option(name: str, context: click.Context | None) -> str:
+    from birdlite.cli.table import OPTION_NAMES
+
+    if context is None or (context.parent is None and name in OPTION_NAMES):
+        return f"{name} must stand behind a command: {PROGRAM} classify {name} …"
+    params = context.command.get_params(context)
+    options = [option for param in params for option in (*param.opts, *param.secondary_opts)]
+    return f"no option {name}{did_you_mean(name, options)}"
+
+
+def _given(param: click.Parameter, context: click.Context | None) -> str:
+    """How the user gave a value: BIRDLITE_TOP=, or --top with a space."""
+    source = None if context is None or param.name is None else context.get_parameter_source(param.name)
+    if source is click.core.ParameterSource.ENVIRONMENT:
+        return f"{param.envvar}="
+    name = max(param.opts, key=len) if isinstance(param, click.Option) else param.human_readable_name
+    return f"{name} "

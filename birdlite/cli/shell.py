@@ -1,0 +1,55 @@
+"""Completion in shells: the names that scripts and birdlite agree on, and what click lacks for `--option=value`."""
+
+from __future__ import annotations
+
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+    add_completion_class,
+)
+
+PROGRAM = "birdlite"
+COMPLETE_VARIABLE = "_BIRDLITE_COMPLETE"  # completion scripts set it to what they want
+
+
+@add_completion_class
+class Bash(BashComplete):
+    """Bash splits `--resize=cr` at the `=`, into three words. The `=` in the middle is dropped."""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """The words before the incomplete one, and that one."""
+        words, incomplete = super().get_completion_args()
+        return (words[:-1] if words[-1:] == ["="] else words), incomplete
+
+
+class _WholeWord(ShellComplete):
+    """Shells that put what is offered in the place of all of `--resize=cr`."""
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
+        """What is offered: values with their option."""
+        items = super().get_completions(args, incomplete)
+        option, equals, _ = incomplete.partition("=")
+        if equals and option.startswith("--"):
+            for item in items:
+                item.value = f"{option}={item.value}" if item.type == "plain" else item.value
+        return items
+
+
+@add_completion_class
+class Zsh(_WholeWord, ZshComplete):
+    """For files, zsh itself must set the option aside."""
+
+    source_template = ZshComplete.source_template.replace(
+        "local -a response\n", "local -a response\n    compset -P '--*='\n"
+    )
+
+
+@add_completion_class
+class Fish(_WholeWord, FishComplete):
+    """Fish needs nothing else."""
+
+
+SHELLS: dict[str, type[ShellComplete]] = {"bash": Bash, "zsh": Zsh, "fish": Fish}

@@ -1,0 +1,123 @@
+"""The command `birdlite` itself: its help, and what it says to a command line that it cannot read."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from birdlite.cli.declare import Command, Option
+from birdlite.cli.group import COMMANDS
+from birdlite.cli.table import VARIABLES
+from tests.command_line import Run
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_its_options_their_variables_and_defaults(name: str, run: Run) -> None:
+    command: Command = import_module(f"birdlite.cli.{name}").command()
+
+    code, out, err = run(name, "--help")
+
+    assert (code, err) == (0, "")
+    words = " ".join(out.split())
+    assert f"Usage: birdlite {name}" in words
+    for option in command.params:
+        if isinstance(option, Option):
+            assert f"env var: {option.envvar}" in words
+            assert option.envvar in VARIABLES
+            assert f"default: {option.default_text}" in words.replace("(", "").replace(")", "") or not (
+                option.default_text.isalnum()
+            )
+            assert option.help is not None
+            assert option.help.endswith(".")
+
+
+def test_help_shows_the_default_of_an_option(run: Run) -> None:
+    words = " ".join(run("classify", "-h")[1].split())
+
+    assert "--top N Give up to N candidates for each picture. [env var: BIRDLITE_TOP; default: 3]" in words
+    assert "[env var: BIRDLITE_MAX_BYTES; default: 64M]" in words
+
+
+def test_birdlite_alone_shows_the_help_as_an_error(run: Run) -> None:
+    code, out, err = run()
+
+    assert (code, out) == (2, "")
+    assert err == run("--help")[1]
+
+
+def test_help_is_a_command_too(run: Run) -> None:
+    assert run("help") == run("--help")
+    assert run("help", "merge") == run("merge", "--help")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["clasify", "a.jpg"], "no command 'clasify'; did you mean classify? (see birdlite --help)"),
+        (["xyz"], "no command 'xyz' (see birdlite --help)"),
+        (["classify", "--tpo", "5"], "no option --tpo; did you mean --top? (see birdlite classify --help)"),
+        (
+            ["classify", "--no-timign"],
+            "no option --no-timign; did you mean --no-timing? (see birdlite classify --help)",
+        ),
+        (["--top", "5", "a.jpg"], "--top must stand behind a command: birdlite classify --top … (see birdlite --help)"),
+        (["--tpo"], "no option --tpo (see birdlite --help)"),
+        (
+            ["classify", "--format", "jsn"],
+            "--format jsn: not one of text, json, jsonl, csv; did you mean json? (see birdlite classify --help)",
+        ),
+        (["model", "fech"], "did you mean fetch? (see birdlite model --help)"),
+        (["classify", "-o"], "Option '-o' requires an argument (see birdlite classify --help)"),
+        (
+            ["classify", "--output", "--format", "json"],
+            "--output needs a value, and --format is an option (see birdlite classify --help)",
+        ),
+        (["demo", "x"], "Got unexpected extra argument (x) (see birdlite demo --help)"),
+    ],
+)
+def test_a_mistake_is_one_line_that_helps(run: Run, arguments: list[str], complaint: str) -> None:
+    code, out, err = run(*arguments)
+
+    assert (code, out) == (2, "")
+    assert err.startswith("birdlite: error: ")
+    assert err.endswith(f"{complaint}\n")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["photo.jpg"], "birdlite classify photo.jpg"),
+        (["my photo.jpg"], "birdlite classify 'my photo.jpg'"),
+        (["album/"], "birdlite classify album/"),
+        (["here"], "birdlite classify here"),
+        (["https://example.org/bird.jpg"], "birdlite classify https://example.org/bird.jpg"),
+        (["s3://bucket/album/"], "birdlite classify s3://bucket/album/"),
+        (["photos*"], "birdlite classify 'photos*'"),
+        (["-"], "birdlite classify -"),
+        (["a.jpg", "b.jpg"], "birdlite classify a.jpg …"),
+    ],
+)
+def test_a_target_without_a_command_names_the_command_that_was_meant(
+    run: Run, arguments: list[str], meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    assert run(*arguments) == (
+        2,
+        "",
+        f"birdlite: error: {arguments[0]} is not a command; to classify it: {meant} (see birdlite --help)\n",
+    )
+
+
+def test_a_command_is_imported_when_it_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in COMMANDS:
+        monkeypatch.delitem(sys.modules, f"birdlite.cli.{name}", raising=False)
+
+    run("completion", "--help")
+
+    assert {name for name in COMMANDS if f"birdlite.cli.{name}" in sys.modules} == {"completion"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from birdlite import log
+from birdlite.batch.files import result_of
 from birdlite.batch.merge import Parts, merged, open_parts
-from birdlite.batch.record_file import result_of
 from birdlite.cli import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.batch_options import add_scratch_option
 from birdlite.cli.options import add_log_options, add_patience_options, open_console, patience_settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from birdlite import log
-from birdlite.batch.record_file import read_records, result_of
+from birdlite.batch.files import read_records, result_of
 from birdlite.cli import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.batch_options import add_scratch_option
 from birdlite.cli.options import add_log_options, add_patience_options, open_console, patience_settings

@@ -65,7 +65,7 @@ class Value(ParamType):
         try:
             return self.function(value, *self.arguments)
         except (ValueError, UsageError) as error:
-            self.fail(f"{value}: {error}{did_you_mean(value, self.choices)}", param, ctx)
+            self.fail(f"{value or repr(value)}: {error}{did_you_mean(value, self.choices)}", param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """What a shell offers. Files come first: bash drops what was offered before them."""
@@ -140,8 +140,9 @@ class Command(click.Command):
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         """Parse. A switch that its opposite variable turns off is off by default."""
-        switches = [param for param in self.params if isinstance(param, Option) and param.opposite]
-        extra.setdefault("default_map", {param.name: False for param in switches if param.set_by_opposite(os.environ)})
+        if not extra.get("resilient_parsing"):  # completion
+            switches = [param for param in self.params if isinstance(param, Option) and param.opposite]
+            extra["default_map"] = {param.name: False for param in switches if param.set_by_opposite(os.environ)}
         return super().make_context(info_name, args, parent, **extra)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

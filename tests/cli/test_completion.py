@@ -90,3 +90,13 @@ def test_the_completion_of_commands_imports_none_of_them() -> None:
 
     assert run.stdout == "plain,classify\n"
     assert set(run.stderr.split()) & {f"birdlite.cli.{name}" for name in COMMANDS} == set()
+
+
+def test_mistakes_elsewhere_do_not_stop_completion(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_BIRDLITE_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "birdlite\nclassify\n--top\nmany\n--nonsense\n--nam")
+    monkeypatch.setenv("COMP_CWORD", "5")
+    monkeypatch.setenv("BIRDLITE_NO_TIMING", "maybe")
+    monkeypatch.setenv("BIRDLITE_OFFLINE", "maybe")
+
+    assert run() == (0, "plain,--names\n", "")

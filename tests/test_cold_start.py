@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 NETWORK = {"httpx", "httpcore", "anyio", "asyncio", "ssl", "http", "http.client", "socket", "certifi"}
 HEAVY = {
     "obstore",
-    "birdlite.storage.stream",
+    "birdlite.storage.upload",
     "birdlite.storage.faults",
     "numpy",
     "onnxruntime",

@@ -1,6 +1,7 @@
-"""The URL of an object: `s3://bucket/key`, `gs://bucket/key`, `az://container/key`. For all who take a path or a URL.
+"""The URL of an object: `s3://bucket/key`, `gs://bucket/key`, `az://container/key`.
 
-A key is taken as it is written, as the stores' own tools do: `%20` is three characters, `?` and `#` are part of it.
+Every module that takes a path or a URL asks `is_storage`. A key is used as it is written, as by the stores' own tools:
+`%20` is three characters, and `?` and `#` are part of it.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ _PREFIXES = tuple(f"{scheme}://" for scheme in SCHEMES)
 
 
 class Place(NamedTuple):
-    """An object, or a folder of them: all keys that begin so."""
+    """An object, or a folder: all objects whose keys begin with its key."""
 
     scheme: str
     bucket: str  # on Azure the container; the account is in the environment
-    key: str  # without a slash at its beginning; a folder's ends with one, and a whole bucket's is empty
+    key: str  # without a slash in front; a folder's key ends with one, and that of a whole bucket is empty
 
     @property
     def is_folder(self) -> bool:
-        """Whether it stands for what is below it."""
+        """Whether it is a folder or a whole bucket."""
         return not self.key or self.key.endswith("/")
 
     @property
@@ -37,12 +38,12 @@ class Place(NamedTuple):
 
 
 def is_storage(name: str) -> bool:
-    """Whether `name` means object storage."""
+    """Whether `name` is a URL of object storage."""
     return name[:5].lower().startswith(_PREFIXES)
 
 
 def parse(url: str) -> Place:
-    """Take a URL for which `is_storage` apart.
+    """Parse a URL for which `is_storage` is true.
 
     Raises:
         ValueError: no object can have this name; a clause for the user.
@@ -61,5 +62,5 @@ def parse(url: str) -> Place:
     if any(ord(sign) < 32 or ord(sign) == 127 or sign == "\\" for sign in key):
         raise ValueError("a key with control characters or backslashes is not supported")
     if size > KEY_LIMIT:
-        raise ValueError(f"longer than {KEY_LIMIT} bytes, which no key is")
+        raise ValueError(f"longer than {KEY_LIMIT} bytes, the limit for keys")
     return Place(scheme.lower(), bucket, key)

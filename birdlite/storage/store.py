@@ -1,9 +1,9 @@
-"""Objects read, listed and put. `targets`, the pipeline, `batch` and `writers` have one `Storage` for a run.
+"""Objects read, listed and put. `targets`, the pipeline, `batch` and `writers` share one `Storage` in a run.
 
-Credentials, region and endpoint come from the environment, in the variables of the stores' own tools; obstore reads
-them. What is waited for is bounded by the settings: one request by the timeouts, a picture, a range or a page of a
-listing by --timeout, retries and the search for credentials included. obstore has no way to call a request off, so
-each runs in a daemon thread of its own that can be left alone: it ends by its own timeouts.
+Credentials, region and endpoint come from the environment variables of the stores' own tools; obstore reads them. The
+settings bound all waiting: one request by the timeouts; a picture, a range or a page of a listing by --timeout, with
+retries and the search for credentials. obstore cannot cancel a request. So each runs in a daemon thread that can be
+abandoned: it ends by its own timeouts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from birdlite.errors import PictureError, StorageError, StorageMissing
 from birdlite.http.settings import DEFAULTS, FetchSettings
@@ -19,13 +19,15 @@ from birdlite.storage.address import Place, parse
 
 if TYPE_CHECKING:
     from birdlite.deadline import Deadline
-    from birdlite.storage.stream import ObjectStream, Range
 
-PIECE = (
-    5 << 20
-)  # bytes; a larger output is put in pieces of this size, the smallest that S3 takes, and appears at the end
+# A larger output is put in pieces of this size in bytes, the smallest that S3 takes, and appears at the end.
+PIECE = 5 << 20
 PIECES = 2  # at once: 10 MB in memory
-PAGE = 1000  # keys of a listing in memory; what the stores give at once
+PAGE = 1000  # keys of a listing in memory; the stores list as many at once
+
+FIRST = 1 << 16  # bytes of the first range: a header, a short list
+GROWTH = 4
+LARGEST = 1 << 22  # bytes of a range; reading them takes as long as the request itself
 
 _ENDPOINTS = {
     "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
@@ -33,14 +35,20 @@ _ENDPOINTS = {
     "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
 }
 
+Range: TypeAlias = "tuple[bytes, int, str | None]"
+"""Some bytes of an object, the size of the whole object in bytes, and its version: the ETag."""
+
+GetRange: TypeAlias = "Callable[[int, int, str | None], Range]"
+"""Gives the bytes from one offset to another, of a version, or of any version for None. Raises StorageError."""
+
 T = TypeVar("T")
 
 
 class Storage:
-    """All buckets of a run, opened as they are met. Any thread may use it."""
+    """All buckets of a run, each opened when it is first used. Any thread may use it."""
 
     def __init__(self, settings: FetchSettings = DEFAULTS, *, scratch: str | None = None) -> None:
-        """`scratch` is the folder where outputs are made before they are put; see `scratch_folder`."""
+        """`scratch` is the folder in which outputs are made before they are put; see `storage.upload`."""
         self.scratch = scratch
         self._settings = settings
         self._lock = threading.Lock()
@@ -58,12 +66,12 @@ class Storage:
             raise StorageMissing(f"object storage needs obstore ({error}): pip install 'birdlite[cloud]'") from error
 
     def fetch(self, url: str, stops: tuple[threading.Event, ...] = ()) -> bytes:
-        """A picture's bytes. Any of `stops` that is set calls it off.
+        """A picture's bytes. Setting any of `stops` cancels it.
 
         Raises:
             PictureError: `not_found`, `blocked` (no rights, no credentials, --offline), `http_status`, `network`,
                 `timeout`, `too_large`, `cancelled`.
-            StorageMissing: there is no client.
+            StorageMissing: the client is not installed.
         """
         most = self._settings.max_bytes
         try:
@@ -83,13 +91,11 @@ class Storage:
         return data
 
     def open(self, url: str, *, largest: int | None = None) -> ObjectStream:
-        """An object to be read from its beginning, with at most `largest` bytes in memory; nothing is asked yet.
+        """An object to read from its beginning, with at most `largest` bytes in memory. No request is made yet.
 
         Raises:
-            StorageError: no object can be called so.
+            StorageError: no object can have this name.
         """
-        from birdlite.storage.stream import LARGEST, ObjectStream
-
         place = _parsed(url)
 
         def get(start: int, end: int, version: str | None) -> Range:
@@ -98,10 +104,10 @@ class Storage:
         return ObjectStream(get, largest=largest or LARGEST)
 
     def pictures(self, url: str, suffixes: frozenset[str]) -> Iterator[str]:
-        """URLs of the objects below a folder with one of these suffixes, by key, a page in memory; no hidden ones.
+        """URLs of the objects below a folder that have one of these suffixes and are not hidden, by key, page by page.
 
         Raises:
-            StorageError: while iterating: the bucket is not there or may not be listed.
+            StorageError: while iterating: the bucket does not exist or may not be listed.
         """
         place = _parsed(url)
         for key in self._keys(place):
@@ -113,7 +119,7 @@ class Storage:
         """URLs of the objects in a folder, without those in folders below it, by key.
 
         Raises:
-            StorageError: the bucket is not there or may not be listed.
+            StorageError: the bucket does not exist or may not be listed.
         """
         place = _parsed(url)
 
@@ -126,10 +132,10 @@ class Storage:
         return [f"{place.root}/{key}" for key in self._ask(place, look)]
 
     def probe(self, url: str) -> None:
-        """Find out before a long run whether an output can be put, as far as that can be seen without writing.
+        """Find out before a long run whether an output can be put, as far as that is possible without writing.
 
         Raises:
-            StorageError: no such bucket, no credentials, no connection, no object can be called so.
+            StorageError: no such bucket, no credentials, no connection, or no object can have this name.
         """
         place = _parsed(url)
         if place.is_folder:
@@ -137,14 +143,14 @@ class Storage:
         try:
             self._ask(place, lambda store: _get_range(store, place.key, 0, 1, None))
         except StorageError as error:
-            if error.cause not in ("no_object", "denied"):  # who may only write is denied too
+            if error.cause not in ("no_object", "denied"):  # a user who may only write is denied too
                 raise
 
     def put(self, path: str, url: str) -> None:
-        """Let the file at `path` appear as the object at `url`, whole or not at all. Takes as long as it needs.
+        """Put the file at `path` as the object at `url`, completely or not at all. There is no time limit.
 
         Raises:
-            StorageError: the store refuses, or the connection broke.
+            StorageError: the store refuses, or the connection breaks.
             OSError: the file cannot be read.
         """
         place = _parsed(url)
@@ -171,11 +177,11 @@ class Storage:
     def _ask(
         self, place: Place, call: Callable[[Any], T], *, stops: tuple[threading.Event, ...] = (), writing: bool = False
     ) -> T:
-        """Make one call of obstore; when reading, wait for no longer than --timeout."""
+        """Make one call of obstore; if it reads, wait for --timeout at most."""
         from birdlite.deadline import Deadline
 
         if self._settings.offline:
-            raise StorageError("blocked", "it is in object storage, which --offline forbids")
+            raise StorageError("blocked", "it is in object storage, and --offline allows no network")
         self.preload()
         clock = None if writing else Deadline(self._settings.timeout, stops or (threading.Event(),))
         if clock is not None:
@@ -194,7 +200,7 @@ class Storage:
                 bucket.take_note(fault)
             raise fault from error
         except BaseException as error:
-            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # as obstore's may be
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # obstore raises it too
                 raise
             fault = _explained(error, place.scheme)
             bucket.take_note(fault)
@@ -207,6 +213,42 @@ class Storage:
             return self._buckets.setdefault((place.root, writing), _Bucket(place, self._settings, writing=writing))
 
 
+class ObjectStream:
+    """An object as a file to read from its beginning, in ranges; at most `largest` bytes are in memory.
+
+    Nothing stays open between two reads, so reading a list may take hours. All ranges are of one version of the object:
+    if it is replaced meanwhile, the next read fails.
+    """
+
+    def __init__(self, get: GetRange, *, largest: int = LARGEST) -> None:
+        self._get = get
+        self._largest = min(largest, LARGEST)
+        self._next = min(FIRST, largest)  # bytes of the next range
+        self._offset = 0
+        self._size: int | None = None
+        self._version: str | None = None
+        self._buffer = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes; none at the end.
+
+        Raises:
+            StorageError: the object does not exist, cannot be read, or was replaced.
+        """
+        if not self._buffer:
+            self._fill()
+        data, self._buffer = bytes(self._buffer[:size]), self._buffer[size:]
+        return data
+
+    def _fill(self) -> None:
+        if self._size is not None and self._offset >= self._size:
+            return
+        data, self._size, self._version = self._get(self._offset, self._offset + self._next, self._version)
+        self._offset += len(data)
+        self._next = min(self._next * GROWTH, self._largest)
+        self._buffer = memoryview(data)
+
+
 class _Bucket:
     """One bucket's client."""
 
@@ -217,17 +259,17 @@ class _Bucket:
         self._lock = threading.Lock()
         self._store: Any = None
         self.answered = False
-        self.refusal: StorageError | None = None  # there are no credentials: to look for them again would take as long
+        self.refusal: StorageError | None = None  # no credentials were found; a new search would take as long
 
     def open(self) -> Any:
-        """The store of obstore for it. Asks for nothing yet."""
+        """Obstore's store. Makes no request."""
         with self._lock:
             if self._store is None:
                 self._store = self._make()
             return self._store
 
     def take_note(self, fault: StorageError) -> None:
-        """Remember what will not change."""
+        """Remember that there are no credentials: that will not change."""
         if fault.cause == "no_credentials" and not self.answered:
             self.refusal = fault
 
@@ -242,14 +284,14 @@ class _Bucket:
             "connect_timeout": _ms(settings.connect_timeout),
             "user_agent": settings.user_agent,
         }
-        if not self._writing:  # it counts while a request is sent, too
+        if not self._writing:  # it would also limit the time of sending
             config["read_timeout"] = _ms(settings.read_timeout)
         for name in _ENDPOINTS[self._place.scheme]:
             endpoint = os.environ.get(name)
             if endpoint and not endpoint.startswith(("http://", "https://")):
                 raise StorageError("unsupported", f"{name}={endpoint}: no URL of a store")
             if endpoint and endpoint.startswith("http://"):
-                config["allow_http"] = "true"  # whoever writes it means it
+                config["allow_http"] = "true"  # the user has chosen it
         make: Any = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[self._place.scheme]
         retries = {"max_retries": settings.retries, "retry_timeout": timedelta(seconds=settings.timeout)}
         return make(self._place.bucket, config=config, retry_config=retries)
@@ -267,10 +309,8 @@ def _parsed(url: str) -> Place:
 
 
 def _get_range(store: Any, key: str, start: int, end: int, version: str | None) -> Range:
-    """Bytes of an object; an empty object has no ranges, which stores answer with 416."""
+    """Bytes of an object. A store answers 416 for an empty object, which has no ranges."""
     import obstore
-
-    from birdlite.storage.stream import Range
 
     options: dict[str, Any] = {"range": (start, end)}
     if version is not None:
@@ -279,19 +319,17 @@ def _get_range(store: Any, key: str, start: int, end: int, version: str | None) 
         found = obstore.get(store, key, options=options)  # type: ignore[arg-type]
     except Exception as error:
         if start == 0 and "status code: 416" in str(error):
-            return Range(b"", 0, None)
+            return b"", 0, None
         raise
-    return Range(bytes(found.bytes()), found.meta["size"], found.meta["e_tag"])
+    return bytes(found.bytes()), found.meta["size"], found.meta["e_tag"]
 
 
 def _without_credentials(scheme: str) -> StorageError | None:
-    """What a silent store most likely means to somebody who has set no credentials: a machine has none to give."""
+    """The error if no credentials are set. A store that does not answer then most likely means that none were found."""
     from birdlite.storage.faults import no_credentials
 
-    prefix, words = (
-        {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}[scheme],
-        ("KEY", "TOKEN", "CREDENTIAL", "SIGN", "SECRET"),
-    )
+    prefix = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}[scheme]
+    words = ("KEY", "TOKEN", "CREDENTIAL", "SIGN", "SECRET")
     named = any(name.startswith(prefix) and any(word in name for word in words) for name in os.environ)
     return None if named else no_credentials(scheme)
 
@@ -303,7 +341,7 @@ def _explained(error: BaseException, scheme: str) -> StorageError:
 
 
 def _within(clock: Deadline | None, call: Callable[[], T]) -> T:
-    """The answer of `call`, if it is there in time. Looks up often, so that signals are handled meanwhile."""
+    """The answer of `call`, if it comes in time. The wait is in short steps, so that signals are handled."""
     from birdlite.deadline import POLL_S
 
     answers: list[T] = []
@@ -313,7 +351,7 @@ def _within(clock: Deadline | None, call: Callable[[], T]) -> T:
     def work() -> None:
         try:
             answers.append(call())
-        except BaseException as error:  # noqa: BLE001 - raised where the answer is waited for
+        except BaseException as error:  # noqa: BLE001 - raised in the waiting thread
             errors.append(error)
         done.set()
 

@@ -29,8 +29,7 @@ from birdlite.storage.address import is_storage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from birdlite.storage.store import Storage
-    from birdlite.storage.stream import ObjectStream
+    from birdlite.storage.store import ObjectStream, Storage
     from birdlite.targets.target import Found
 
 ListKind = Literal["text", "csv", "jsonl"]

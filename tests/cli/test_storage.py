@@ -311,7 +311,7 @@ class TestFaults:
 
         assert (code, err) == (
             3,
-            f"birdlite: error: {url}: the list cannot be read: it was changed while it was read\n",
+            f"birdlite: error: {url}: the list cannot be read: it changed while it was being read\n",
         )
 
     def test_without_credentials_a_dead_metadata_service_holds_nobody_up(

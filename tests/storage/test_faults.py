@@ -32,7 +32,7 @@ def body(code: str) -> str:
             "other",
         ),
         (ANSWERED + "401 Unauthorized: ", "blocked", "the credentials are not accepted", "other"),
-        (ANSWERED + "412 Precondition Failed: ", "http_status", "it was changed while it was read", "other"),
+        (ANSWERED + "412 Precondition Failed: ", "http_status", "it changed while it was being read", "other"),
         (
             ANSWERED + "503 Service Unavailable: " + body("SlowDown"),
             "http_status",
@@ -73,10 +73,10 @@ def body(code: str) -> str:
         (
             BROKEN_CLIENT,
             "network",
-            f"no client for https: {BROKEN_CLIENT}; are there root certificates? SSL_CERT_FILE names them",
+            f"no client for https: {BROKEN_CLIENT}; check the root certificates (SSL_CERT_FILE)",
             "other",
         ),
-        ("x" * 1000, "network", "x" * 300, "other"),
+        ("x" * 1000, "network", "x" * 160, "other"),
     ],
 )
 def test_a_fault_has_a_kind_one_line_and_no_secret(text: str, kind: str, message: str, cause: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from birdlite.storage.stream import FIRST, GROWTH, LARGEST, ObjectStream, Range
+from birdlite.storage.store import FIRST, GROWTH, LARGEST, ObjectStream, Range
 
 DATA = bytes(range(256)) * 40_000  # 10 MB
 
@@ -18,7 +18,7 @@ class Object:
 
     def get(self, start: int, end: int, version: str | None) -> Range:
         self.asked.append((start, end, version))
-        return Range(self.data[start:end], len(self.data), "v1")
+        return self.data[start:end], len(self.data), "v1"
 
 
 def read_all(stream: ObjectStream, size: int) -> bytes:
@@ -30,12 +30,12 @@ def read_all(stream: ObjectStream, size: int) -> bytes:
 
 
 @pytest.mark.parametrize("size", [1000, FIRST, 1 << 30])
-def test_all_of_it_comes_once_and_in_order(size: int) -> None:
+def test_an_object_is_read_completely_and_in_order(size: int) -> None:
     assert read_all(ObjectStream(Object(DATA).get), size) == DATA
 
 
 @pytest.mark.parametrize("length", [0, 1, FIRST - 1, FIRST, FIRST + 1])
-def test_the_end_is_known_without_asking_for_more(length: int) -> None:
+def test_the_end_needs_no_request_of_its_own(length: int) -> None:
     thing = Object(DATA[:length])
     stream = ObjectStream(thing.get)
 
@@ -45,7 +45,7 @@ def test_the_end_is_known_without_asking_for_more(length: int) -> None:
     assert len(thing.asked) == (2 if length > FIRST else 1)
 
 
-def test_a_first_look_takes_little_and_a_long_way_few_requests() -> None:
+def test_ranges_grow_from_small_to_large() -> None:
     thing = Object(DATA)
 
     read_all(ObjectStream(thing.get), 1 << 20)
@@ -65,7 +65,7 @@ def test_no_range_is_larger_than_allowed(largest: int, most: int) -> None:
     assert max(end - start for start, end, _ in thing.asked) == most
 
 
-def test_all_ranges_are_of_the_version_that_the_first_was_of() -> None:
+def test_all_ranges_are_of_one_version() -> None:
     thing = Object(DATA)
 
     read_all(ObjectStream(thing.get), 1 << 20)
@@ -73,7 +73,7 @@ def test_all_ranges_are_of_the_version_that_the_first_was_of() -> None:
     assert [version for _, _, version in thing.asked] == [None, *["v1"] * (len(thing.asked) - 1)]
 
 
-def test_nothing_is_asked_before_the_first_read() -> None:
+def test_no_request_is_made_before_the_first_read() -> None:
     thing = Object(DATA)
 
     ObjectStream(thing.get)

@@ -1,14 +1,13 @@
-"""Runs of any size: a list divided among machines, taken up again after a kill, put together, and repeated.
+"""Runs of any size: a list divided among machines, resumed after a kill, merged, and repeated for new pictures.
 
-    shard.py      which targets of a list belong to which machine
-    header.py     the first line of a part: which run it is of, and at the end what it holds
-    journal.py    a part that is being made: its records as they finish, safe to kill at any moment
-    part.py       from the journal to the part under its final name
-    earlier.py    what earlier runs have classified already
-    selection.py  all of this applied to the stream of targets, between `targets` and the pipeline
-    files.py     parts found and read, in files or in object storage
-    record_file.py  records read back from a part
-    merge.py      parts into one output
+    shard.py    which targets of a list belong to which machine
+    header.py   the first line of a part: its run, and at the end what it holds
+    journal.py  a part that is being made, safe to kill at any moment
+    part.py     from the journal to the complete part
+    earlier.py  the targets that earlier runs have classified
+    files.py    outputs of earlier runs found and read back, in files or in object storage
+    merge.py    parts into one output
 
-The CLI imports these rooms only for the options that need them; a plain run pays nothing for them.
+`run.selection` applies this to the stream of targets. The command line imports these modules only for the options that
+need them.
 """

@@ -1,7 +1,7 @@
-"""What earlier runs have classified already, for `--since-output`: 8 bytes a target, whatever its name is.
+"""The targets that earlier runs have classified, for `--since-output`, in 8 bytes a target.
 
-Only `key_of` the names is kept, in 256 arrays by the key's first byte that are sorted once. With ten million targets
-known and ten million asked for, the chance that any one is taken for another by its 64 bits is 1 in 180,000.
+Only the 64-bit keys of the names are kept, in 256 arrays by the first byte, each sorted once. If ten million targets
+are known and ten million are looked up, the chance that any one is mistaken for another is 1 in 180,000.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from birdlite import log
-from birdlite.batch.files import outputs_at, same
-from birdlite.batch.record_file import read_records
+from birdlite.batch.files import outputs_at, read_records, same
 from birdlite.batch.shard import key_of, octets_of
 from birdlite.errors import PartsError
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Earlier:
-    """The targets that have an answer by the same model. Add all, `settle`, then ask."""
+    """The targets that the same model has classified. Call `add` for all, then `sort`, then `has`."""
 
     def __init__(self) -> None:
         self._buckets = [array("Q") for _ in range(256)]
@@ -31,16 +30,16 @@ class Earlier:
         return sum(map(len, self._buckets))
 
     def add(self, name: str) -> None:
-        """Note a target."""
+        """Add a target."""
         key = key_of(octets_of(name))
         self._buckets[key >> 56].append(key)
 
-    def settle(self) -> None:
-        """Sort, one bucket after the other: sorting makes a list of what it sorts."""
+    def sort(self) -> None:
+        """Sort each bucket alone, because sorting makes a list in memory."""
         self._buckets = [array("Q", sorted(bucket)) for bucket in self._buckets]
 
     def has(self, name: str) -> bool:
-        """Whether a target was noted."""
+        """Whether a target was added."""
         key = key_of(octets_of(name))
         bucket = self._buckets[key >> 56]
         at = bisect_left(bucket, key)
@@ -50,13 +49,13 @@ class Earlier:
 def read_earlier(
     places: Iterable[str], model_sha256: str, *, own: str | None = None, storage: Storage | None = None
 ) -> Earlier:
-    """Read the outputs at `places` (files, folders, patterns; some may be in `storage`); of other models, none counts.
+    """Read the outputs at `places`: files, folders and patterns, also in `storage`. Those of other models are skipped.
 
-    `own` is the output that is being made, which is not earlier.
+    `own` is the output of this run, which is skipped too.
 
     Raises:
-        UsageError: there is nothing at one of them.
-        PartsError: a file has no header, so nobody knows which model made it, or it is damaged.
+        UsageError: one of the places does not exist.
+        PartsError: a file is damaged, or has no header that names its model.
         StorageError: object storage refuses or cannot be reached.
     """
     earlier = Earlier()
@@ -66,15 +65,15 @@ def read_earlier(
         header, records = read_records(path, storage)
         if header is None:
             raise PartsError(
-                f"{path}: no header, so nobody knows which model made it; --since-output takes parts, and outputs of"
-                " birdlite merge --keep-header"
+                f"{path}: no header that names its model; --since-output takes parts, and outputs of birdlite merge"
+                " --keep-header"
             )
         if header.run.model_sha256 != model_sha256:
-            log.info(f"{path}: made by another model, not counted")
+            log.info(f"{path}: made by another model, skipped")
             continue
         for record in records:
             if record["status"] == "ok":
                 earlier.add(str(record["target"]))
-    earlier.settle()
-    log.info(f"{len(earlier)} targets have an answer from earlier runs")
+    earlier.sort()
+    log.info(f"{len(earlier)} targets were classified by earlier runs")
     return earlier

@@ -1,35 +1,44 @@
-"""Parts where they are, in files or in object storage: found, and read from the beginning. Only this room knows which.
+"""Outputs of earlier runs, in files or in object storage: found, and read back as lines, records and results.
 
-Neither is kept open between two blocks, so that any number of parts can be read at once.
+`merge`, `earlier`, `part` and the commands `merge` and `report` call it. Nothing stays open between two blocks, so any
+number of parts can be read at once.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from itertools import chain
+from types import NoneType
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, get_args
 
+from birdlite.batch.header import HEADER_LIMIT, Header, parse_header
 from birdlite.errors import PartsError, StorageError, UsageError
 from birdlite.local_file import reason
+from birdlite.results import Failure, FailureKind, ImageInfo, Prediction, Result, Times
 from birdlite.storage.address import is_storage
 from birdlite.targets.folders import is_pattern
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
 
-BLOCK = 1 << 15  # bytes of each part in memory, and what is left of a line
-OBJECTS = 1 << 25  # bytes in memory of all objects that are read at once; a request takes as long for few as for many
+BLOCK = 1 << 15  # bytes of each part in memory, beside an incomplete line
+OBJECTS = 1 << 25  # bytes in memory of all objects that are read at once; few large requests are faster
 SUFFIX = ".jsonl"
+LINE_LIMIT = 1 << 24  # bytes; far more than a thousand candidates with the longest names
+
+Record: TypeAlias = "dict[str, Any]"
 
 
 def outputs_at(place: str, storage: Storage | None = None) -> list[str]:
-    """The outputs that an argument names: a file, a folder's `*.jsonl`, or what a pattern matches, by name.
+    """The outputs that an argument names: a file, the `*.jsonl` of a folder, or the matches of a pattern, by name.
 
-    An empty folder and a pattern without matches name none: so it is before the first run. In object storage a folder
-    ends with a slash, and a pattern is one for names in a folder.
+    An empty folder and a pattern without matches give none, as before the first run. In object storage the name of a
+    folder ends with a slash, and a pattern matches names in one folder.
 
     Raises:
-        UsageError: there is no such file or folder.
+        UsageError: the file or folder does not exist.
         StorageError: object storage refuses or cannot be reached.
     """
     if is_storage(place):
@@ -66,10 +75,10 @@ def _objects_at(place: str, storage: Storage | None) -> list[str]:
 
 
 def blocks(path: str, storage: Storage | None = None, *, together: int = 1) -> Iterator[bytes]:
-    """What is at `path`, a block at a time, when `together` parts are read at once. Nothing is asked before the first.
+    """The bytes at `path`, a block at a time, while `together` parts are read at once.
 
     Raises:
-        FileNotFoundError: while iterating: nothing is there.
+        FileNotFoundError: while iterating: it does not exist.
         PartsError: it cannot be read.
     """
     if is_storage(path):
@@ -105,7 +114,7 @@ def _blocks_of_object(url: str, storage: Storage | None, together: int) -> Itera
 
 
 def same(one: str, other: str) -> bool:
-    """Whether both lead to one file or object, which is there."""
+    """Whether both are the same existing file or object."""
     if is_storage(one) or is_storage(other):
         return one == other
     return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
@@ -117,3 +126,113 @@ def _is_output(name: str) -> bool:
 
 def _name(url: str) -> str:
     return url.rpartition("/")[2]
+
+
+def read_records(
+    path: str, storage: Storage | None = None, *, together: int = 1
+) -> tuple[Header | None, Iterator[Record]]:
+    """The header of an output, or None, and its records, lazily, while `together` outputs are read at once.
+
+    Raises:
+        PartsError: it cannot be read; while iterating also: a line is not a record, or the last one is incomplete.
+    """
+    try:
+        header, lines = read_lines(path, storage, together=together)
+    except FileNotFoundError:
+        raise PartsError(f"{path}: cannot be read: no such file") from None
+    return header, _records(path, lines, 1 if header is None else 2)
+
+
+def read_lines(
+    path: str, storage: Storage | None = None, *, together: int = 1
+) -> tuple[Header | None, Iterator[bytes]]:
+    """The header, None if the first line is not one, and the other lines, without line ends.
+
+    Raises:
+        FileNotFoundError: it does not exist.
+        PartsError: it cannot be read.
+    """
+    lines = _lines(path, storage, together)
+    first = next(lines, None)
+    if first is None:
+        return None, lines
+    header = parse_header(first) if len(first) < HEADER_LIMIT else None
+    return header, lines if header is not None else chain((first,), lines)
+
+
+def _records(path: str, lines: Iterator[bytes], first: int) -> Iterator[Record]:
+    for number, line in enumerate(lines, first):
+        try:
+            record = json.loads(line)
+            index, target, status = record["index"], record["target"], record["status"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise PartsError(f"{path}:{number}: not a record of birdlite, or cut off") from None
+        if type(index) is not int or not isinstance(target, str) or status not in ("ok", "error"):
+            raise PartsError(f"{path}:{number}: not a record of birdlite")
+        yield record
+
+
+def _lines(path: str, storage: Storage | None, together: int) -> Iterator[bytes]:
+    rest = b""
+    for block in blocks(path, storage, together=together):
+        *lines, rest = (rest + block).split(b"\n")
+        yield from lines
+        if len(rest) > LINE_LIMIT:
+            raise PartsError(f"{path}: a line longer than {LINE_LIMIT} bytes")
+    if rest:
+        yield rest
+
+
+def result_of(record: Record) -> Result:
+    """The result that a record was made from, with rounded numbers.
+
+    Raises:
+        PartsError: the record is not one that birdlite writes.
+    """
+    try:
+        error = record.get("error")
+        image, times = record.get("image"), record.get("timing_ms")
+        predictions = tuple(_checked(Prediction(**one), _PREDICTION) for one in record["predictions"])
+        return Result(
+            record["index"],
+            record["target"],
+            _failure(error) if error else predictions,
+            _checked(ImageInfo(**image), _IMAGE) if image else None,
+            _checked(Times(**times), _TIMES) if times else None,
+        )
+    except (TypeError, KeyError, ValueError) as error:
+        raise PartsError(f"the record of target {record['index']} is not one that birdlite writes: {error}") from None
+
+
+def _failure(error: dict[str, Any]) -> Failure:
+    failure = _checked(Failure(**error), _FAILURE)
+    if failure.kind not in get_args(FailureKind):
+        raise ValueError("unknown kind of failure")
+    return failure
+
+
+_NUMBER = (float, int)
+_MAYBE = (float, int, NoneType)
+_PREDICTION = ((int,), (int,), (str,), _NUMBER, (str, NoneType))  # types by field
+_FAILURE = ((str,), (str,))
+_IMAGE = ((int,), (int,), (str,), (int,))
+_TIMES = (_MAYBE, _MAYBE, _MAYBE, _NUMBER)
+_LARGEST = 1e15  # larger than any number of bytes, time or score
+
+_Some = TypeVar("_Some", Prediction, Failure, ImageInfo, Times)
+
+
+def _checked(some: _Some, types: tuple[tuple[type, ...], ...]) -> _Some:
+    """Check the type of each field, because readers of a record rely on it.
+
+    Raises:
+        TypeError: a field has the wrong type.
+        ValueError: a number is infinite, not a number, or absurdly large.
+    """
+    values: tuple[object, ...] = tuple(some)
+    for name, value, allowed in zip(some._fields, values, types, strict=True):
+        if type(value) not in allowed:
+            raise TypeError(f"{name} cannot be {type(value).__name__}")
+        if isinstance(value, (float, int)) and not -_LARGEST < value < _LARGEST:
+            raise ValueError(f"{name} is too large, or not a number")
+    return some

@@ -1,10 +1,10 @@
-"""The first line of a part: which run it belongs to and, once it is complete, what it holds.
+"""The first line of a part: the run that it belongs to and, when it is complete, what it holds.
 
     {"birdlite_run": {"version": …, "model": …, …, "shard": 0, "shards": 8}}                      in NAME.partial
     {"birdlite_run": {…, "targets": 1000, "mine": 127, "left_out": 0, "ok": …, "list_sha256": …}}   in NAME
 
-Written by `journal` and `part`; read by them, by `merge` and by `earlier`. Two parts belong together if they are of one
-`Run`, the shard apart, and of one list.
+`journal` and `part` write it; they, `merge` and `earlier` read it. Two parts belong together if their `Run`s are equal
+except for the shard, and their lists are equal.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LARGEST = 1 << 62
 
 
 class Run(NamedTuple):
-    """Everything that decides what records say; the same for all shards but `shard`."""
+    """Everything that decides the records. Only `shard` differs between the shards of a run."""
 
     version: str  # of birdlite
     model: str
@@ -31,20 +31,20 @@ class Run(NamedTuple):
     names: str
     min_score: float
     timing: bool  # whether records have times
-    since: bool  # whether targets of earlier runs were left out
+    since: bool  # whether targets of earlier runs were skipped
     shard: int  # from 0
     shards: int
 
 
 class Totals(NamedTuple):
-    """What a complete part holds."""
+    """The contents of a complete part."""
 
     targets: int  # in the whole list, all shards
     mine: int  # records here
-    left_out: int  # of this shard, because an earlier run has them
+    left_out: int  # targets of this shard that an earlier run has
     ok: int
     failed: int
-    list_sha256: str  # over the names of the whole list
+    list_sha256: str  # of the names of the whole list
 
 
 _ANY_RUN = Run("", "", "", "", "", 1, "", 0.0, timing=True, since=False, shard=0, shards=1)
@@ -52,7 +52,7 @@ _ANY_TOTALS = Totals(0, 0, 0, 0, 0, "")
 
 
 class Header(NamedTuple):
-    """The first line as values; without totals the part is not complete."""
+    """The first line as values. Without totals the part is not complete."""
 
     run: Run
     totals: Totals | None = None
@@ -64,7 +64,7 @@ class Header(NamedTuple):
 
 
 def parse_header(line: bytes) -> Header | None:
-    """Read a first line; None if it is no header of ours."""
+    """Read a first line; None if it is not a header."""
     try:
         document = json.loads(line)
     except (ValueError, RecursionError):
@@ -81,7 +81,7 @@ def parse_header(line: bytes) -> Header | None:
 
 
 def difference(was: Run, now: Run, *, apart_from: tuple[str, ...] = ()) -> str | None:
-    """The first parameter in which two runs differ, as `top was 3 and is 5`; None if they are one run."""
+    """The first difference between two runs, such as `top was 3 and is 5`; None if there is none."""
     for name in Run._fields:
         before, after = getattr(was, name), getattr(now, name)
         if before != after and name not in apart_from:
@@ -90,7 +90,7 @@ def difference(was: Run, now: Run, *, apart_from: tuple[str, ...] = ()) -> str |
 
 
 def _fits(example: Run | Totals, values: dict[str, object]) -> bool:
-    """Whether `values` has all fields of `example`, of the same types."""
+    """Whether `values` has all fields of `example` with the same types."""
     for name, like in example._asdict().items():
         value = values.get(name)
         if type(value) is not type(like) or (isinstance(value, int) and not 0 <= value < _LARGEST):

@@ -1,12 +1,12 @@
-"""A part that is being made: `NAME.partial`, a header and then the records as they finish, a line a record.
+"""A part that is being made: `NAME.partial`, a header and then a line for each record, in the order of finishing.
 
-Every line is one write to the system, so a process that is killed leaves whole lines and at most one torn one, the
-last; `take_up` cuts that off. A target may have two records, a failure and what came of trying again: the later one
-counts. A lock keeps a second process off, and the kernel frees it however the first one ends.
+Each line is one write to the system. So a killed process leaves complete lines, and at most the last one is cut;
+`resume` removes that one. A target may have two records, a failure and the result of a retry: the later one counts. A
+lock keeps a second process out, and the kernel releases it however the first one ends.
 
-In memory there are 16 bytes a record (`Places`). Records themselves stay on the disk, and are read back by offset.
+Memory takes 16 bytes for each record (`Places`). The records stay on the disk and are read back by their offset.
 
-The pipeline's feeder opens the journal and looks targets up in it; the caller's thread appends to it.
+The thread that feeds the pipeline opens the journal and looks up targets; the caller's thread appends records.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _BLOCK = 1 << 12  # bytes to read at once for one record; most have fewer
 
 
 class Place(NamedTuple):
-    """Where a record is."""
+    """Where a record is in the file."""
 
     offset: int  # bytes
     failed: bool
 
 
 class Places:
-    """Where the record of each target is: two sorted arrays, 16 bytes a record. Records come nearly in order."""
+    """The place of each target's record: two sorted arrays, 16 bytes a record. Records come nearly in order."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -46,7 +46,7 @@ class Places:
         return len(self._indexes)
 
     def __iter__(self) -> Iterator[int]:
-        """Offsets, by the index of the target. Nobody may `put` meanwhile."""
+        """Offsets, by the index of the target. Do not call `put` meanwhile."""
         return (mark >> 1 for mark in self._marks)
 
     @property
@@ -55,7 +55,7 @@ class Places:
         return self._indexes[-1] if self._indexes else -1
 
     def put(self, index: int, place: Place) -> None:
-        """Note a record; it takes the place of an earlier one of the same target."""
+        """Add a record; it replaces an earlier one of the same target."""
         mark = place.offset << 1 | place.failed
         with self._lock:
             at = bisect_left(self._indexes, index)
@@ -77,16 +77,16 @@ class Places:
 
 
 class Journal:
-    """An open `NAME.partial`, ours alone."""
+    """An open and locked `NAME.partial`."""
 
     def __init__(self, path: str) -> None:
-        """Open or make the file and lock it. It is left as it is.
+        """Open or make the file and lock it, without changing it.
 
         Raises:
             OutputError: it cannot be opened, or another process is writing it.
         """
         self._path = path
-        self._size = 0  # bytes that are known to be whole lines
+        self._size = 0  # bytes of complete lines
         self.places = Places()
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -96,25 +96,25 @@ class Journal:
             raise refused(self._path, error) from error
         self._lock_or_refuse()
 
-    def take_up(self) -> Header | None:
-        """Read what is there up to the first line that is not whole; None if there is not even a header.
+    def resume(self) -> Header | None:
+        """Read the file up to the first incomplete line; None if the header is incomplete.
 
         Raises:
-            OutputError: it cannot be read, or is a file of somebody else.
+            OutputError: it cannot be read, or another program made it.
         """
         try:
             with open(self._path, "rb") as file:
                 line = file.readline(HEADER_LIMIT)
                 header = parse_header(line)
                 if header is None or not line.endswith(b"\n"):
-                    if not _is_torn_header(line):
+                    if not _is_cut_header(line):
                         raise OutputError(f"{self._path}: not an unfinished output of birdlite; move it away")
                     return None
                 self._size = len(line)
                 for line in file:
                     found = _index_and_failed(line)
                     if found is None:
-                        break  # torn
+                        break  # cut by a kill
                     index, failed = found
                     self.places.put(index, Place(self._size, failed))
                     self._size += len(line)
@@ -124,7 +124,7 @@ class Journal:
         return header
 
     def begin(self, header: Header) -> None:
-        """Throw away what is there, and write the header.
+        """Clear the file and write the header.
 
         Raises:
             OutputError: the disk refuses.
@@ -138,10 +138,10 @@ class Journal:
         self._write(header.line())
 
     def append(self, index: int, line: str, *, failed: bool) -> None:
-        """Write the record of a target, with its line end, through to the system.
+        """Write the record of a target, with its line end.
 
         Raises:
-            OutputError: the disk refuses; what was written before stays.
+            OutputError: the disk refuses; earlier records stay.
         """
         offset = self._size
         self._write(line)
@@ -151,25 +151,25 @@ class Journal:
         """Read back the line that begins at `offset`, with its end.
 
         Raises:
-            OutputError: the disk refuses, or the file has been changed by somebody else.
+            OutputError: the disk refuses, or another program changed the file.
         """
         data = b""
         try:
             while b"\n" not in data:
                 block = os.pread(self._descriptor, _BLOCK, offset + len(data))
                 if not block:
-                    raise OutputError(f"{self._path}: somebody else has changed this file")
+                    raise OutputError(f"{self._path}: another program has changed this file")
                 data += block
         except OSError as error:
             raise refused(self._path, error) from error
         return data[: data.index(b"\n") + 1]
 
     def close(self) -> None:
-        """Let go of the file; it stays."""
+        """Close and unlock the file; it stays."""
         os.close(self._descriptor)
 
     def remove(self) -> None:
-        """Take the file away: its records have reached their final place."""
+        """Delete the file, after its records are in the part."""
         try:
             os.unlink(self._path)
         except OSError as error:
@@ -199,17 +199,17 @@ class Journal:
 
 
 def target_in(line: bytes) -> object:
-    """The target that a record is of."""
+    """The target of a record."""
     return json.loads(line)["target"]
 
 
-def _is_torn_header(line: bytes) -> bool:
+def _is_cut_header(line: bytes) -> bool:
     begin = b'{"%s"' % KEY.encode()
     return not line.endswith(b"\n") and line[: len(begin)] == begin[: len(line)]
 
 
 def _index_and_failed(line: bytes) -> tuple[int, bool] | None:
-    """What `Places` needs of a record; None for what is no whole record."""
+    """The index of a record and whether it is a failure; None for an incomplete record."""
     if not line.endswith(b"\n"):
         return None
     try:

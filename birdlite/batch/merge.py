@@ -1,7 +1,7 @@
-"""Parts into one output: checked to be all of one run, then merged by index, a record of each in memory.
+"""Parts into one output: checked to be all parts of one run, then merged by index, with one record of each in memory.
 
-`open_parts` looks at headers only, so that a missing shard is known before anything is read; `merged` checks the rest
-on the way: that each part holds what its header says, that no target comes twice, and that none is missing.
+`open_parts` reads only headers, so a missing shard is known at once. `merged` checks the rest while reading: each part
+holds what its header says, no target comes twice, and none is missing.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import heapq
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from birdlite.batch.files import Record, read_records
 from birdlite.batch.header import Header, Run, Totals, difference
-from birdlite.batch.record_file import Record, read_records
 from birdlite.errors import PartsError
 from birdlite.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
 
-SHOWN = 10  # missing shards to name; the rest is counted
+SHOWN = 10  # missing shards that are named; the rest is counted
 
 
 class Parts(NamedTuple):
@@ -26,19 +26,19 @@ class Parts(NamedTuple):
 
     paths: list[str]
     headers: list[Header]
-    run: Run  # as one part would have it
+    run: Run  # as in a run of one part
     totals: Totals
 
     def line(self) -> str:
-        """The header of the merged output: that of a run in one part."""
+        """The header of the merged output, as of a run in one part."""
         return Header(self.run, self.totals).line()
 
 
 def open_parts(paths: Iterable[str], storage: Storage | None = None) -> Parts:
-    """Read the headers, and see whether they belong together.
+    """Read the headers and check that they belong together.
 
     Raises:
-        PartsError: a file is no complete part, is of another run or another list, or shards are missing or doubled.
+        PartsError: a file is not a complete part, is of another run or list, or a shard is missing or there twice.
     """
     found: dict[int, tuple[str, Header, Totals]] = {}
     first: tuple[str, Header, Totals] | None = None
@@ -66,7 +66,7 @@ def merged(parts: Parts, storage: Storage | None = None) -> Iterator[Record]:
     """The records of all parts, by index.
 
     Raises:
-        PartsError: a part does not hold what its header says.
+        PartsError: a part does not match its header, or the parts do not make up the list.
     """
     expected = parts.totals
     before, count = -1, 0
@@ -79,7 +79,7 @@ def merged(parts: Parts, storage: Storage | None = None) -> Iterator[Record]:
         if index == before:
             raise PartsError(f"target {index} is in two parts")
         if index >= expected.targets:
-            raise PartsError(f"target {index} is behind the end of the list, which has {expected.targets}")
+            raise PartsError(f"target {index} is beyond the end of the list, which has {expected.targets}")
         before, count = index, count + 1
         yield record
     if count + expected.left_out != expected.targets:

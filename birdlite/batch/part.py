@@ -1,11 +1,11 @@
-"""The output of one shard: `NAME.partial` while it grows, `NAME` once it is complete. A `Writer`, driven by `cli.run`.
+"""The output of one shard: `NAME.partial` while it grows, `NAME` when it is complete. It is a `Writer`.
 
-Under its final name a part is a header with its totals and then its records, by index. It gets there by a rename, or in
-object storage by a put, so whoever finds `NAME` has all of it; what grows is always on this machine. Because nothing
-in it depends on the order in which pictures were finished, two runs with --no-timing give the same bytes, killed and
-taken up again or not.
+A complete part is a header with totals, and then its records by index. It gets its name by a rename, or in object
+storage by a put, so a file `NAME` is always complete. The growing file is always on this machine. Nothing in a part
+depends on the order in which pictures finish. So two runs with --no-timing write the same bytes, whether they were
+killed and resumed or not.
 
-`begin`, `has` and `end` are called by the pipeline's feeder, which knows the list; the rest by the caller's thread.
+The thread that feeds the pipeline, which knows the list, calls `begin`, `has` and `end`; the caller's thread the rest.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from birdlite import log
 from birdlite.atomic_file import SUFFIX
+from birdlite.batch.files import read_lines
 from birdlite.batch.header import Header, Run, Totals, difference
 from birdlite.batch.journal import Journal, target_in
-from birdlite.batch.record_file import read_lines
 from birdlite.errors import OutputError, PartsError
 from birdlite.results import Result
 from birdlite.storage.address import is_storage
@@ -29,11 +29,11 @@ from birdlite.writers.record import record, to_json
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
 
-_AGAIN = "run without --resume to begin anew"
+_AGAIN = "run without --resume to start again"
 
 
 class Part:
-    """One part, from its first record to its final name."""
+    """One part, from its first record until it is complete."""
 
     def __init__(
         self,
@@ -51,25 +51,25 @@ class Part:
         self._resume = resume
         self._retry_failed = retry_failed
         self._times = times
-        self._guard = threading.Lock()  # `close` must not take the file away under `begin`
+        self._guard = threading.Lock()  # so that the file is not closed during `begin`
         self._closed = False
         self._journal: Journal | None = None
         self._header: Header | None = None
         self.already = 0  # records of earlier starts
-        self._taken_up = -1  # the highest index of what was there at the beginning
+        self._resumed_to = -1  # the highest index among the records of earlier starts
 
     @property
     def failed(self) -> int:
-        """Records of failures, those of earlier starts included."""
+        """The number of failures, with those of earlier starts."""
         if self._journal is not None:
             return self._journal.places.failed
         return 0 if self._header is None or self._header.totals is None else self._header.totals.failed
 
     def begin(self, run: Run) -> bool:
-        """Open the journal, or take up the one that is there; False if the part is complete and to be left so.
+        """Begin or resume the journal; False if the part is complete and stays as it is.
 
         Raises:
-            OutputError: it is of another run, another process writes it, or the disk refuses.
+            OutputError: it is of another run, another process is writing it, or the disk refuses.
         """
         with self._guard:
             if self._closed:
@@ -81,17 +81,17 @@ class Part:
                 return False
             journal = Journal(self._partial)
             try:
-                before = journal.take_up() if self._resume else None
+                before = journal.resume() if self._resume else None
                 if before is None:
                     self._say_what_is_replaced()
                     journal.begin(header)
                 else:
                     self._refuse_another(before.run, run, self._partial)
-                    log.info(f"{self._partial}: {len(journal.places)} records are there, going on")
+                    log.info(f"{self._partial}: {len(journal.places)} records found, continuing")
             except BaseException:
                 journal.close()
                 raise
-            self._journal, self._header, self._taken_up = journal, header, journal.places.last
+            self._journal, self._header, self._resumed_to = journal, header, journal.places.last
             self.already = len(journal.places)
             return True
 
@@ -99,9 +99,9 @@ class Part:
         """Whether the target at `index` in the list needs no further work.
 
         Raises:
-            OutputError: the record at `index` is of another target: the list is not what it was.
+            OutputError: the record at `index` is of another target, so the list has changed.
         """
-        if index > self._taken_up:
+        if index > self._resumed_to:
             return False
         journal = self._open_journal()
         place = journal.places.get(index)
@@ -110,32 +110,32 @@ class Part:
         was = target_in(journal.line_at(place.offset))
         if was != name:
             raise OutputError(
-                f"{self._partial}: the list has changed since: target {index} was {was!r} and is {name!r}; {_AGAIN}"
+                f"{self._partial}: the list has changed: target {index} was {was!r} and is {name!r}; {_AGAIN}"
             )
         return not (place.failed and self._retry_failed)
 
     def end(self, *, targets: int, left_out: int, list_sha256: str) -> None:
-        """The list is read to its end.
+        """Note the end of the list.
 
         Raises:
-            OutputError: there are records of targets behind it.
+            OutputError: there are records of targets beyond the end.
         """
-        header, last = self._header, self._taken_up
+        header, last = self._header, self._resumed_to
         if last >= targets or header is None:
             raise OutputError(
-                f"{self._partial}: the list has changed since: it had a target {last} and ends before it now; {_AGAIN}"
+                f"{self._partial}: the list has changed: it had a target {last} and now ends before it; {_AGAIN}"
             )
         self._header = Header(header.run, Totals(targets, 0, left_out, 0, 0, list_sha256))
 
     def write(self, result: Result) -> None:
-        """Keep a result. One that was `cancelled` is none: it is done when the run is taken up again."""
+        """Keep a result. Cancelled results are skipped; --resume does them."""
         failure = result.failure
         if failure is None or failure.kind != "cancelled":
             line = to_json(record(result, times=self._times)) + "\n"
             self._open_journal().append(result.index, line, failed=failure is not None)
 
     def finish(self, run: RunFacts) -> None:
-        """Let the part appear, unless the run was interrupted: then the journal stays for --resume."""
+        """Write the complete part. After an interruption only the journal stays, for --resume."""
         if self._journal is None or run.summary.interrupted or self._header is None or self._header.totals is None:
             return
         places = self._journal.places
@@ -165,7 +165,7 @@ class Part:
         return self._journal
 
     def _is_complete(self, run: Run) -> bool:
-        """Whether there is nothing to do. To try failures again, a complete part becomes a journal once more."""
+        """Whether there is nothing to do. If failures are to be retried, a journal is made of the complete part."""
         try:
             header, _ = read_lines(self.path, self._storage)
         except FileNotFoundError:
@@ -178,25 +178,25 @@ class Part:
         if self._retry_failed and header.totals.failed:
             self._reopen(header)
             return False
-        log.info(f"{self.path}: complete already, nothing to do")
+        log.info(f"{self.path}: already complete, nothing to do")
         self._header, self.already = header, header.totals.mine
         return True
 
     def _reopen(self, header: Header) -> None:
-        """Make a journal of the complete part, which stays until a better one takes its name."""
+        """Make a journal of the complete part, which stays until a new one replaces it."""
         try:
             again, lines = read_lines(self.path, self._storage)
             if again != header:
-                raise OutputError(f"{self.path}: somebody else has changed this file")
+                raise OutputError(f"{self.path}: another program has changed this file")
             with open_output(self._partial, "jsonl", whole=True) as output:
                 output.stream.write(Header(header.run).line())
                 for line in lines:
                     output.stream.write(line.decode() + "\n")
         except (PartsError, FileNotFoundError) as error:
-            raise OutputError(f"{self.path}: somebody else has changed this file: {error}") from error
+            raise OutputError(f"{self.path}: another program has changed this file: {error}") from error
 
     def _journal_of_object(self) -> str:
-        """The journal of a part in object storage. That it can be put there is looked at before the work is done."""
+        """The path of the journal of a part in object storage. Whether the part can be put is checked now."""
         from birdlite.storage.upload import scratch_folder, scratch_name
 
         check_output(self.path, self._storage)
@@ -210,4 +210,4 @@ class Part:
 
     def _say_what_is_replaced(self) -> None:
         if not self._resume and os.stat(self._partial).st_size:
-            log.info(f"{self._partial}: left by an earlier run, begun anew (--resume would go on)")
+            log.info(f"{self._partial}: left by an earlier run; starting again (--resume would continue it)")

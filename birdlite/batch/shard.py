@@ -1,7 +1,7 @@
-"""Which targets of a list belong to which machine. `--shard`, or what Kubernetes tells the pod of an Indexed Job.
+"""Which targets of a list belong to which machine: `--shard`, or the variables of a Kubernetes Indexed Job.
 
-Membership depends on a target's name and the number of shards alone. A line more or less in the list therefore moves
-no other line to another shard, and no machine needs to know what the others do.
+This depends only on a target's name and the number of shards. So adding or removing a line moves no other line to
+another shard, and no machine needs to know what the others do.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Shard(NamedTuple):
     count: int  # type: ignore[assignment]
 
     def holds(self, key: int) -> bool:
-        """Whether the target with this `key_of` belongs here."""
+        """Whether the target with this key (`key_of`) belongs to this shard."""
         return key % self.count == self.index
 
     def named(self, path: str) -> str:
-        """`path` with `{shard}` as the index, as wide as the last one: names then sort as shards do."""
+        """`path` with the index in place of `{shard}`, padded with zeros so that names sort by shard."""
         return path.replace(PLACEHOLDER, f"{self.index:0{len(str(self.count - 1))}d}")
 
 
@@ -37,35 +37,35 @@ WHOLE = Shard(0, 1)
 
 
 def octets_of(name: str) -> bytes:
-    """What is hashed of a target's name.
+    """The bytes of a target's name that are hashed.
 
-    `surrogatepass` because names carry undecodable bytes of paths, and JSON lists any half of a surrogate pair.
+    `surrogatepass` is for undecodable bytes of paths, and for halves of surrogate pairs in JSON lists.
     """
     return name.encode("utf-8", "surrogatepass")
 
 
 def key_of(octets: bytes) -> int:
-    """64 even bits for the name of a target, the same on every machine."""
+    """64 evenly distributed bits for a target's name, the same on every machine."""
     return int.from_bytes(hashlib.blake2b(octets, digest_size=8).digest(), "big")
 
 
 def parse(text: str) -> Shard:
-    """Read `I/N`, as the parser's type for `--shard`.
+    """Read `I/N`, the value of `--shard`.
 
     Raises:
-        ValueError: it is not that, or I is not below N.
+        ValueError: it has another form, or I is not below N.
     """
     index, slash, count = text.partition("/")
     if not (slash and _is_number(index) and _is_number(count)):
-        raise ValueError("not a shard such as 0/4: its index, from 0, and how many there are")
+        raise ValueError("not a shard such as 0/4: its index, from 0, and the number of shards")
     return _checked(int(index), int(count))
 
 
 def from_environment(variables: Mapping[str, str]) -> Shard | None:
-    """What a pod of an Indexed Job is told; None where nothing is.
+    """The shard of a pod of an Indexed Job; None if the variables are not set.
 
     Raises:
-        UsageError: an index without a count, a count without an index, or numbers that do not fit.
+        UsageError: only one of the two is set, or the numbers do not fit.
     """
     index, count = variables.get(INDEX_VARIABLE), variables.get(COUNT_VARIABLE)
     if index is None and count is None:

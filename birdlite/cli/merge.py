@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from birdlite import log
+from birdlite.batch.files import result_of
 from birdlite.batch.merge import Parts, merged, open_parts
-from birdlite.batch.record_file import result_of
 from birdlite.cli.declare import Argument, Command, Option
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.make_settings import open_console, timeout_settings

@@ -46,7 +46,7 @@ def test_what_was_added_is_there_and_nothing_else() -> None:
     names = [f"https://example.org/{number}" for number in range(2000)]
     for name in names[::2]:
         earlier.add(name)
-    earlier.settle()
+    earlier.sort()
 
     assert [earlier.has(name) for name in names] == [True, False] * 1000
     assert len(earlier) == 1000
@@ -85,7 +85,7 @@ def test_the_answers_of_another_model_do_not_count(classify: Run, runs: Path) ->
     _, err = classify("--since-output", runs, "-o", runs / "2.jsonl", PICTURES[0])
 
     assert targets_of(runs / "2.jsonl") == [species_of(PICTURES[0])]
-    assert "made by another model, not counted" in err
+    assert "made by another model, skipped" in err
 
 
 def test_its_own_output_is_not_an_earlier_one(classify: Run, runs: Path) -> None:
@@ -103,7 +103,7 @@ def test_an_output_without_a_header_is_refused(classify: Run, runs: Path) -> Non
     code, err = classify("--since-output", runs, PICTURES[0])
 
     assert code == 3
-    assert f"{runs}/plain.jsonl: no header, so nobody knows which model made it" in err
+    assert f"{runs}/plain.jsonl: no header that names its model" in err
 
 
 def test_a_damaged_output_is_named_with_its_line(classify: Run, runs: Path) -> None:

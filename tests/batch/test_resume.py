@@ -113,7 +113,7 @@ def test_a_killed_run_that_is_taken_up_does_not_classify_again_what_it_has(
     code, err = classify(album)
 
     assert (code, part.read_bytes()) == (0, before)
-    assert "20 records are there, going on" in err
+    assert "20 records found, continuing" in err
 
 
 def test_a_torn_last_line_is_cut_off_and_redone_wherever_it_was_torn(
@@ -197,7 +197,7 @@ def test_a_complete_part_is_left_alone_and_its_exit_code_is_given_again(
     code, err = classify(album, "absent.jpg")
 
     assert code == 1
-    assert err == f"birdlite: {part}: complete already, nothing to do\n"
+    assert err == f"birdlite: {part}: already complete, nothing to do\n"
     assert (part.stat().st_ino, part.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
@@ -211,7 +211,7 @@ def test_without_resume_a_left_over_is_replaced_and_said(
     code, err = classify(album, resume=False)
 
     assert (code, part.read_bytes()) == (0, before)
-    assert "left by an earlier run, begun anew" in err
+    assert "left by an earlier run; starting again" in err
 
 
 @pytest.mark.parametrize("complete", [True, False])
@@ -298,7 +298,7 @@ def test_a_list_that_has_changed_is_refused_with_the_first_target_that_differs(
     code, err = classify("--from", listed)
 
     assert code == 3
-    assert "the list has changed since: target 4 was '" in err
+    assert "the list has changed: target 4 was '" in err
     assert f"and is {names[4]!r}" in err
     assert len(records_of(partial)) == 19
 
@@ -312,7 +312,7 @@ def test_a_list_that_has_become_shorter_is_refused(classify: Classify, album: Pa
     code, err = classify(album)
 
     assert code == 3
-    assert "the list has changed since: it had a target 28 and ends before it now" in err
+    assert "the list has changed: it had a target 28 and now ends before it" in err
 
 
 @pytest.mark.parametrize("content", [b'{"index": 0, "target": "a"}\n', b"mine", b"\0" * 100])

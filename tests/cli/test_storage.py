@@ -138,7 +138,7 @@ class TestResume:
 
         code, _, err = classify(*arguments)
 
-        assert (code, err) == (0, f"birdlite: {journal}: 2 records are there, going on\n")
+        assert (code, err) == (0, f"birdlite: {journal}: 2 records found, continuing\n")
         assert bucket.get("part.jsonl") == whole
         assert not journal.exists()
 
@@ -151,7 +151,7 @@ class TestResume:
 
         code, _, err = classify("--resume", "-o", target, PICTURES[0], bucket.url("gone.jpg"))
 
-        assert (code, err) == (1, f"birdlite: {target}: complete already, nothing to do\n")
+        assert (code, err) == (1, f"birdlite: {target}: already complete, nothing to do\n")
         assert gate.count("PUT") == puts
 
     def test_failures_of_a_complete_object_are_tried_again(self, classify: Classify, bucket: Bucket) -> None:
@@ -195,7 +195,7 @@ def test_what_earlier_runs_have_in_a_bucket_is_left_out(classify: Classify, buck
 
     code, _, err = classify(*since, "-o", bucket.url("runs/2.jsonl"), bucket.url("album/"))
 
-    assert (code, err) == (0, "birdlite: 4 targets have an answer from earlier runs\n")
+    assert (code, err) == (0, "birdlite: 4 targets were classified by earlier runs\n")
     assert [record["target"] for record in lines(bucket.get("runs/2.jsonl"))[1:]] == [new]
 
 

@@ -80,7 +80,7 @@ def test_a_pod_that_starts_again_finds_its_part_complete(
     another_node.mkdir()
     (said,) = run_pods(variables, another_node, count=1)
 
-    assert "complete already, nothing to do" in said
+    assert "already complete, nothing to do" in said
     assert bucket.get("birdlite/part-0.jsonl") == before
 
 
@@ -89,7 +89,7 @@ def test_the_night_leaves_out_what_the_job_has(render: Render, bucket: Bucket, u
 
     said = run_pods(variables_of(render("cluster"), "CronJob", bucket), tmp_path)
 
-    assert all("6 targets have an answer from earlier runs" in text for text in said[:1])
+    assert all("6 targets were classified by earlier runs" in text for text in said[:1])
     parts = [bucket.get(f"birdlite/{NIGHT}-part-{shard}.jsonl").decode() for shard in range(SHARDS)]
     assert sum(part.count('"target"') for part in parts) == 1  # what was gone is tried again
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
+import re
+
 import pytest
 
-from birdlite.timing import Breakdown, StageTime
-from birdlite.writers.breakdown import breakdown_text
+from birdlite.results import RunSummary
+from birdlite.timing import STAGES, Breakdown, StageTime
+from birdlite.writers.breakdown import breakdown_line, breakdown_text
 from birdlite.writers.terminal import Terminal
 
 BREAKDOWN = Breakdown(
@@ -68,3 +72,49 @@ def test_colour_marks_the_frame_and_the_bars() -> None:
 
 def test_a_run_that_took_no_time_has_a_table_too() -> None:
     assert "total" in breakdown_text(Breakdown(0.0, (), 0.0), Terminal())
+
+
+# The line
+
+
+def summary(ok: int, failed: int = 0) -> RunSummary:
+    return RunSummary(ok + failed, ok, failed, 0.0, 0.0)
+
+
+def cold_start(output_ms: float) -> Breakdown:
+    times = (16.6, 106.5, 0.4, 12.2, 7.3, 0.3, 0.1, 54.3, 8.2, output_ms)  # in the order of STAGES
+    stages = tuple(StageTime(stage, ms, ms, 1) for stage, ms in zip(STAGES, times, strict=True))
+    return Breakdown(sum(times) + 10.2, stages, 10.2)
+
+
+def test_the_line_has_the_critical_path_in_whole_milliseconds() -> None:
+    line = breakdown_line(summary(5), cold_start(0.0))
+
+    assert line == "5 of 5 in 216 ms: start 17, imports 107, model 20, fetch 0, decode 54, inference 8, other 10"
+
+
+def test_the_line_names_failures_and_output_if_there_are_any() -> None:
+    line = breakdown_line(summary(4, 1), cold_start(3.1))
+
+    assert line.startswith("4 of 5, 1 failed, in 219 ms: start 17, imports 107, model 20, ")
+    assert line.endswith(", inference 8, output 3, other 10")
+
+
+def test_the_line_of_a_run_that_took_no_time_has_zeros() -> None:
+    line = breakdown_line(summary(0), Breakdown(0.0, (), 0.0))
+
+    assert line == "0 of 0 in 0 ms: start 0, imports 0, model 0, fetch 0, decode 0, inference 0, other 0"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_parts_of_the_line_always_add_up_and_are_off_by_less_than_one(seed: int) -> None:
+    chance = random.Random(seed)
+    times = {stage: chance.choice([0.0, chance.random(), chance.random() * 1e5]) for stage in STAGES}
+    other = chance.choice([0.0, -1e-9, chance.random()])
+    stages = tuple(StageTime(stage, ms, ms, 1) for stage, ms in times.items())
+
+    line = breakdown_line(summary(1), Breakdown(sum(times.values()) + other, stages, other))
+
+    total, *parts = map(int, re.findall(r"(\d+)(?: ms|,|$)", line))
+    assert sum(parts) == total
+    assert abs(int(re.findall(r"decode (\d+)", line)[0]) - times["decode"]) < 1

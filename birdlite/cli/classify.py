@@ -53,8 +53,7 @@ def main(values: SimpleNamespace, started: float) -> int:
     stdin = None if sys.stdin is None else sys.stdin.buffer
     targets = expand(arguments, values.lists, stdin=stdin, storage=storage)
     timeline.add("imports", started, clock())
-    table = values.timing or (values.timing is None and runner.options.format == "text" and not console.quiet)
-    return drive(runner, targets, console, table=table, allow_failures=values.allow_failures)
+    return drive(runner, targets, console, table=bool(values.timing), allow_failures=values.allow_failures)
 
 
 def command() -> Command:

@@ -9,11 +9,10 @@ from birdlite import log
 from birdlite.cli.console import Console
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.interruption import Interruption
-from birdlite.results import RunSummary
 from birdlite.run.progress import Progress
-from birdlite.run.runner import Runner
+from birdlite.run.runner import Runner, RunReport
 from birdlite.targets.target import BadTarget, Target
-from birdlite.timing import Breakdown, clock
+from birdlite.timing import clock
 
 
 def drive(
@@ -24,7 +23,7 @@ def drive(
     table: bool,
     allow_failures: bool = False,
 ) -> int:
-    """Run it and give the exit code. `table`: print where the time went.
+    """Run it and give the exit code. `table`: print where the time went as a table.
 
     Raises:
         BirdliteError: nothing could run, or the results cannot be written.
@@ -39,8 +38,8 @@ def drive(
             report = runner.run(targets, None if _is_on_screen(runner) else show)
         finally:
             console.clear()
-        if table:
-            _print_timing(report.summary, report.breakdown)
+        if not console.quiet:
+            _say_how_it_went(runner, report, table=table)
         if interruption.exit_code is not None:
             log.warning(f"interrupted; {report.summary.targets} results were written")
             return interruption.exit_code
@@ -52,13 +51,32 @@ def _is_on_screen(runner: Runner) -> bool:
     return runner.options.output is None and sys.stdout is not None and sys.stdout.isatty()
 
 
-def _print_timing(summary: RunSummary, breakdown: Breakdown) -> None:
-    from birdlite.writers.breakdown import breakdown_text
-    from birdlite.writers.terminal import look
+def _say_how_it_went(runner: Runner, report: RunReport, *, table: bool) -> None:
+    """The end of a run on standard error: what was classified, what failed, where the results are, and the time."""
+    from birdlite.writers.breakdown import breakdown_line, breakdown_text, failed_text
 
-    trouble = f", {summary.failed} failed" if summary.failed else ""
-    sys.stderr.write(
-        f"\n{summary.ok} of {summary.targets} classified{trouble} in {summary.wall_ms:.0f} ms from process start"
-        f" ({summary.images_per_second:.1f} a second)\n\n{breakdown_text(breakdown, look(sys.stderr))}"
-    )
-    sys.stderr.flush()
+    summary, where = report.summary, _where(report)
+    if report.already and not summary.targets:
+        return  # the output was complete, and the log says so
+    if table:
+        from birdlite.writers.terminal import look
+
+        sys.stderr.write(
+            f"\n{summary.ok} of {summary.targets} classified{failed_text(report.failures)} in {summary.wall_ms:.0f} ms"
+            f" from process start ({summary.images_per_second:.1f} a second){where}\n\n"
+            f"{breakdown_text(report.breakdown, look(sys.stderr))}"
+        )
+        sys.stderr.flush()
+    elif runner.options.format == "text" and runner.options.times:
+        log.info(f"{breakdown_line(summary, report.failures, report.breakdown)}{where}")
+    else:
+        log.info(f"{summary.ok} of {summary.targets} classified{failed_text(report.failures)}{where}")
+
+
+def _where(report: RunReport) -> str:
+    """Where the results are, unless on standard output or not complete."""
+    if report.summary.interrupted:
+        return ""
+    already = f", {report.already} by earlier starts" if report.already else ""
+    output = "" if report.output is None else f"{already}; written to {report.output}"
+    return output if report.page is None else f"{output}; page in {report.page}"

@@ -36,6 +36,7 @@ class RunReport(NamedTuple):
     failures: dict[str, int]  # failed targets of this start, by kind
     breakdown: Breakdown
     failed: int  # failed targets in the output, those of earlier starts included
+    already: int  # records of earlier starts in the output
     output: str | None  # where the results are; None: standard output
     page: str | None  # where the page is
 
@@ -104,17 +105,17 @@ class Runner:
             if selection is not None and selection.part is not None:
                 with selection.part as part:
                     facts, breakdown = self._drive(targets, part, page)
-                failed = part.failed
+                failed, already = part.failed, part.already
             else:
                 with open_output(options.output, self.options.format or "text", storage=self._storage) as output:
                     with self.timeline.span("imports"):
                         writer = open_writer(self.options.format or "text", output.stream, self._writer_options())
                     facts, breakdown = self._drive(targets, writer, page)
                     output.interrupted = facts.summary.interrupted
-                failed = facts.summary.failed
+                failed, already = facts.summary.failed, 0
             if page is not None:  # the results are written: if the page cannot be, they stay
                 page.finish(self._with_page_facts(facts, page))
-        return RunReport(facts.summary, self._failures, breakdown, failed, options.output, options.report)
+        return RunReport(facts.summary, self._failures, breakdown, failed, already, options.output, options.report)
 
     def _drive(
         self, targets: Iterable[Target | BadTarget], writer: Writer, page: ReportFile | None

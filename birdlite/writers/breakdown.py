@@ -6,6 +6,8 @@ wall time among the stages that the run waited for; the line has only the critic
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from birdlite.results import RunSummary
 from birdlite.timing import Breakdown, Stage
 from birdlite.writers.terminal import BOLD, GREEN, Terminal
@@ -31,11 +33,11 @@ _PARTS: dict[str, tuple[Stage, ...]] = {
 }
 
 
-def breakdown_line(summary: RunSummary, breakdown: Breakdown) -> str:
+def breakdown_line(summary: RunSummary, failures: Mapping[str, int], breakdown: Breakdown) -> str:
     """One line with the critical path in whole ms, whose parts add up to the total.
 
-    `4 of 5, 1 failed, in 216 ms: start 17, imports 107, model 20, fetch 0, decode 54, inference 8, other 10`. Output is
-    left out if it took no time.
+    `4 of 5, 1 failed (not_found 1), in 216 ms: start 17, imports 107, model 20, fetch 0, decode 54, inference 8,
+    other 10`. Output is left out if it took no time. `failures` are counts by kind.
     """
     critical = {stage.stage: stage.critical_ms for stage in breakdown.stages}
     parts = {name: sum(critical.get(stage, 0.0) for stage in stages) for name, stages in _PARTS.items()}
@@ -44,9 +46,17 @@ def breakdown_line(summary: RunSummary, breakdown: Breakdown) -> str:
     whole = _whole(parts, total)
     if not whole["output"]:
         del whole["output"]
-    failed = f", {summary.failed} failed," if summary.failed else ""
+    failed = f"{failed_text(failures)}," if failures else ""
     times = ", ".join(f"{name} {ms}" for name, ms in whole.items())
     return f"{summary.ok} of {summary.targets}{failed} in {total} ms: {times}"
+
+
+def failed_text(failures: Mapping[str, int]) -> str:
+    """`, 3 failed (network 2, timeout 1)`, the most frequent kind first; nothing if none failed."""
+    if not failures:
+        return ""
+    kinds = sorted(failures.items(), key=lambda kind: (-kind[1], kind[0]))
+    return f", {sum(failures.values())} failed ({', '.join(f'{kind} {count}' for kind, count in kinds)})"
 
 
 def _whole(parts: dict[str, float], total: int) -> dict[str, int]:

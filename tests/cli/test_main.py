@@ -7,6 +7,7 @@ import fcntl
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -53,20 +54,41 @@ def test_text_shows_each_picture_with_its_candidates_and_then_where_the_time_wen
     assert lines[0] == str(PICTURES[0])
     assert len(lines) == 4
     assert "Crested Emberling" in lines[1]
+    parts = re.fullmatch(r"birdlite: 1 of 1 in (\d+) ms: (start .*)\n", err)
+    assert parts
+    assert int(parts[1]) == sum(int(part.split()[-1]) for part in parts[2].split(", "))
+
+
+def test_timing_shows_the_whole_table(run: Run) -> None:
+    err = run("classify", "--timing", PICTURES[0])[2]
+
     assert "1 of 1 classified in" in err
     assert "interpreter start-up" in err
     assert err.splitlines()[-1].startswith("total")
 
 
-@pytest.mark.parametrize("arguments", [["--no-timing"], ["-q"]])
-def test_the_breakdown_can_be_left_out(run: Run, arguments: list[str]) -> None:
-    assert run("classify", *arguments, PICTURES[0])[2] == ""
+@pytest.mark.parametrize(("argument", "end"), [("--no-timing", "birdlite: 1 of 1 classified\n"), ("-q", "")])
+def test_the_breakdown_can_be_left_out(run: Run, argument: str, end: str) -> None:
+    assert run("classify", argument, PICTURES[0])[2] == end
+
+
+@pytest.mark.parametrize("suffix", ["txt", "json", "jsonl", "csv"])
+def test_every_format_ends_with_what_failed_and_where_the_results_are(run: Run, tmp_path: Path, suffix: str) -> None:
+    output, page = tmp_path / f"birds.{suffix}", tmp_path / "birds.html"
+    code, _, err = run(
+        "classify", "--no-timing", "-o", output, "--report", page, PICTURES[0], "a.jpg", "ftp://b/c", "d"
+    )
+
+    assert code == 1
+    assert err == (
+        f"birdlite: 1 of 4 classified, 3 failed (not_found 2, unsupported 1); written to {output}; page in {page}\n"
+    )
 
 
 def test_json_holds_results_model_summary_and_a_breakdown_that_adds_up(run: Run) -> None:
     code, out, err = run("classify", "--format", "json", *PICTURES)
 
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "birdlite: 6 of 6 classified\n")
     document = json.loads(out)
     assert names(out) == [species_of(picture) for picture in PICTURES]
     assert (document["model"]["name"], document["model"]["engine"]) == (DEMO_MODEL, "litert")

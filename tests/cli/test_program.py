@@ -95,7 +95,9 @@ def test_closed_output_is_told_unless_nothing_is_written_there(classify: tuple[s
     command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-c", PROGRAM, *classify, str(PICTURES[0])]
 
     run = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    to_file = subprocess.run([*command, "-o", str(tmp_path / "a.csv")], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    to_file = subprocess.run(
+        [*command, "-q", "-o", str(tmp_path / "a.csv")], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
 
     assert (run.returncode, run.stderr) == (3, "birdlite: error: standard output is closed\n")
     assert (to_file.returncode, to_file.stderr) == (0, "")

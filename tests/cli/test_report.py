@@ -43,7 +43,9 @@ def test_a_page_appears_beside_the_results_and_does_not_change_them(run: Run, re
     arguments = ("classify", *WITH_DEMO_MODEL, *PICTURES, "absent.jpg")
     plain = run(*arguments)
 
-    assert run(*arguments, "--report", report) == plain
+    code, out, err = run(*arguments, "--report", report)
+
+    assert (code, out, err) == (plain[0], plain[1], plain[2].replace("\n", f"; page in {report}\n"))
 
     page = page_of(report)
     assert plain[0] == 1
@@ -79,7 +81,7 @@ def test_it_says_how_the_run_was_and_draws_where_the_time_went(run: Run, report:
 
 
 def test_the_table_and_the_breakdown_on_standard_error_are_of_the_same_run(run: Run, report: Path) -> None:
-    err = run("classify", *TIMED, "--report", report, PICTURES[0])[2]
+    err = run("classify", *TIMED, "--timing", "--report", report, PICTURES[0])[2]
 
     total = rows(page_of(report), "stages")[-1]
     assert err.splitlines()[-1].split() == [total[0], total[3].replace(",", "")]

@@ -41,9 +41,10 @@ def test_shards_are_disjoint_and_complete_and_know_the_positions_in_the_whole_li
     found: dict[int, str] = {}
     for index in range(3):
         code, out, err = classify("--shard", f"{index}/3", "-o", tmp_path / "part-{shard}.jsonl", album)
-        assert (code, out, err) == (0, "", "")
         part = tmp_path / f"part-{index}.jsonl"
         records = records_of(part)
+        end = f"birdlite: {len(records)} of {len(records)} classified; written to {part}\n"
+        assert (code, out, err) == (0, "", end)
         assert header_of(part)["mine"] == len(records) > 0
         assert header_of(part)["targets"] == 30
         found |= {record["index"]: record["target"] for record in records}

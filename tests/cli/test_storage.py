@@ -58,7 +58,7 @@ def test_a_folder_of_a_bucket_gets_its_birds_in_the_order_of_the_keys(classify: 
 
     code, out, err = classify("--format", "jsonl", bucket.url("album/"))
 
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "birdlite: 6 of 6 classified\n")
     assert [record["target"] for record in lines(out)] == urls
     for record in lines(out):
         assert species_of(str(record["target"])).endswith(slug(record["predictions"][0]["common_name"]))  # type: ignore[index]
@@ -69,7 +69,7 @@ def test_one_object_is_one_picture_and_its_record_has_the_url(classify: Classify
 
     code, out, err = classify("--format", "jsonl", url)
 
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "birdlite: 1 of 1 classified\n")
     (record,) = lines(out)
     assert record["target"] == url
     assert record["status"] == "ok"
@@ -93,9 +93,10 @@ def test_an_output_in_a_bucket_is_what_a_file_would_have_been(
 ) -> None:
     classify(*PICTURES[:3], "-o", tmp_path / f"birds.{format_}")
 
-    code, out, err = classify(*PICTURES[:3], "-o", bucket.url(f"run/birds.{format_}"))
+    output = bucket.url(f"run/birds.{format_}")
+    code, out, err = classify(*PICTURES[:3], "-o", output)
 
-    assert (code, out, err) == (0, "", "")
+    assert (code, out, err) == (0, "", f"birdlite: 3 of 3 classified; written to {output}\n")
     assert bucket.keys() == [f"run/birds.{format_}"]
     here, there = (tmp_path / f"birds.{format_}").read_bytes(), bucket.get(f"run/birds.{format_}")
     if format_ == "json":  # the summary has the wall time
@@ -109,7 +110,7 @@ def test_shards_in_a_bucket_merge_into_what_one_run_writes(classify: Classify, r
     fill(bucket, count=12)
     for index in range(3):
         part = bucket.url("run/part-{shard}.jsonl")
-        assert classify("--shard", f"{index}/3", "-o", part, bucket.url("album/")) == (0, "", "")
+        assert classify("-q", "--shard", f"{index}/3", "-o", part, bucket.url("album/")) == (0, "", "")
     _, whole, _ = classify("--format", "jsonl", bucket.url("album/"))
 
     code, _, err = run("merge", bucket.url("run/"), "-o", bucket.url("birds.jsonl"))
@@ -138,7 +139,13 @@ class TestResume:
 
         code, _, err = classify(*arguments)
 
-        assert (code, err) == (0, f"birdlite: {journal}: 2 records found, continuing\n")
+        assert (code, err) == (
+            0,
+            (
+                f"birdlite: {journal}: 2 records found, continuing\n"
+                f"birdlite: 4 of 4 classified, 2 by earlier starts; written to {bucket.url('part.jsonl')}\n"
+            ),
+        )
         assert bucket.get("part.jsonl") == whole
         assert not journal.exists()
 
@@ -195,7 +202,13 @@ def test_what_earlier_runs_have_in_a_bucket_is_left_out(classify: Classify, buck
 
     code, _, err = classify(*since, "-o", bucket.url("runs/2.jsonl"), bucket.url("album/"))
 
-    assert (code, err) == (0, "birdlite: 4 targets were classified by earlier runs\n")
+    assert (code, err) == (
+        0,
+        (
+            "birdlite: 4 targets were classified by earlier runs\n"
+            f"birdlite: 1 of 1 classified; written to {bucket.url('runs/2.jsonl')}\n"
+        ),
+    )
     assert [record["target"] for record in lines(bucket.get("runs/2.jsonl"))[1:]] == [new]
 
 

@@ -88,20 +88,20 @@ def cold_start(output_ms: float) -> Breakdown:
 
 
 def test_the_line_has_the_critical_path_in_whole_milliseconds() -> None:
-    line = breakdown_line(summary(5), cold_start(0.0))
+    line = breakdown_line(summary(5), {}, cold_start(0.0))
 
     assert line == "5 of 5 in 216 ms: start 17, imports 107, model 20, fetch 0, decode 54, inference 8, other 10"
 
 
 def test_the_line_names_failures_and_output_if_there_are_any() -> None:
-    line = breakdown_line(summary(4, 1), cold_start(3.1))
+    line = breakdown_line(summary(4, 1), {"not_found": 1}, cold_start(3.1))
 
-    assert line.startswith("4 of 5, 1 failed, in 219 ms: start 17, imports 107, model 20, ")
+    assert line.startswith("4 of 5, 1 failed (not_found 1), in 219 ms: start 17, imports 107, model 20, ")
     assert line.endswith(", inference 8, output 3, other 10")
 
 
 def test_the_line_of_a_run_that_took_no_time_has_zeros() -> None:
-    line = breakdown_line(summary(0), Breakdown(0.0, (), 0.0))
+    line = breakdown_line(summary(0), {}, Breakdown(0.0, (), 0.0))
 
     assert line == "0 of 0 in 0 ms: start 0, imports 0, model 0, fetch 0, decode 0, inference 0, other 0"
 
@@ -113,7 +113,7 @@ def test_the_parts_of_the_line_always_add_up_and_are_off_by_less_than_one(seed: 
     other = chance.choice([0.0, -1e-9, chance.random()])
     stages = tuple(StageTime(stage, ms, ms, 1) for stage, ms in times.items())
 
-    line = breakdown_line(summary(1), Breakdown(sum(times.values()) + other, stages, other))
+    line = breakdown_line(summary(1), {}, Breakdown(sum(times.values()) + other, stages, other))
 
     total, *parts = map(int, re.findall(r"(\d+)(?: ms|,|$)", line))
     assert sum(parts) == total

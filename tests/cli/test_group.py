@@ -21,15 +21,13 @@ def test_every_command_explains_its_options_their_variables_and_defaults(name: s
     code, out, err = run(name, "--help")
 
     assert (code, err) == (0, "")
-    words = " ".join(out.split())
-    assert f"Usage: birdlite {name}" in words
+    shown = "".join(out.split())  # help is wrapped, at hyphens too
+    assert f"Usage:birdlite{name}" in shown
     for option in command.params:
         if isinstance(option, Option):
-            assert f"env var: {option.envvar}" in words
             assert option.envvar in VARIABLES
-            assert f"default: {option.default_text}" in words.replace("(", "").replace(")", "") or not (
-                option.default_text.isalnum()
-            )
+            assert f"envvar:{option.envvar}" in shown
+            assert "".join(option.default_text.split()) in shown
             assert option.help is not None
             assert option.help.endswith(".")
 

@@ -126,7 +126,7 @@ def leftovers(path: str) -> Iterator[str]:
     """
     folder, name = os.path.split(path)
     prefix = f".{name[:_KEPT_NAME]}."
-    for entry in os.listdir(folder or "."):
+    for entry in os.listdir(folder or ".") if os.path.isdir(folder or ".") else ():
         if entry.startswith(prefix) and entry.endswith(SUFFIX):
             process = entry[len(prefix) :].partition("-")[0]
             if process.isdecimal() and not _runs(int(process)):

@@ -6,10 +6,11 @@ import os
 import shutil
 from collections.abc import Mapping
 
+from birdlite import atomic_file
 from birdlite.errors import OutputError, UsageError
+from birdlite.local_file import reason
 from birdlite.models.bundle import CARD_FILE, card_to_json
 from birdlite.models.card import Card, ModelBytes
-from birdlite.models.store import PARTIAL_SUFFIX, write_file
 
 
 def check_place(folder: str, *, replace: bool) -> None:
@@ -33,14 +34,15 @@ def write_bundle(folder: str, card: Card, files: Mapping[str, ModelBytes]) -> No
         OutputError: the system refused; nothing is left but what was there before.
     """
     folder = os.path.abspath(folder)
-    partial = f"{folder}.{os.getpid()}{PARTIAL_SUFFIX}"
+    partial = atomic_file.unfinished_name(folder)
     try:
-        _sweep(folder)
+        for left in atomic_file.leftovers(folder):
+            shutil.rmtree(left)
         os.makedirs(partial)
         try:
             for name, data in files.items():
-                write_file(os.path.join(partial, name), data)
-            write_file(os.path.join(partial, CARD_FILE), card_to_json(card).encode())
+                atomic_file.write(os.path.join(partial, name), data)
+            atomic_file.write(os.path.join(partial, CARD_FILE), card_to_json(card).encode())
             if os.path.isdir(folder):
                 shutil.rmtree(folder)  # a folder cannot be renamed over one that is not empty
             os.rename(partial, folder)
@@ -48,25 +50,4 @@ def write_bundle(folder: str, card: Card, files: Mapping[str, ModelBytes]) -> No
             shutil.rmtree(partial, ignore_errors=True)
             raise
     except OSError as error:
-        raise OutputError(f"{folder}: the bundle cannot be written: {error.strerror or error}") from None
-
-
-def _sweep(folder: str) -> None:
-    """Remove what killed conversions to the same place left."""
-    parent, name = os.path.split(folder)
-    if not os.path.isdir(parent):
-        return
-    for entry in os.listdir(parent):
-        middle = entry.removeprefix(f"{name}.").removesuffix(PARTIAL_SUFFIX)
-        if entry == f"{name}.{middle}{PARTIAL_SUFFIX}" and middle.isdigit() and not _alive(int(middle)):
-            shutil.rmtree(os.path.join(parent, entry))
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # somebody else's
-    return True
+        raise OutputError(f"{folder}: the bundle cannot be written: {reason(error)}") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from birdlite.errors import InvalidModel
+from birdlite.local_file import reason
 from birdlite.models.card import Card, FileFact, ModelBytes, ModelFormat, Tensor
 from birdlite.models.verify import map_file, problem
 
@@ -50,7 +51,7 @@ def read_card(folder: str) -> Card:
         with open(path, "rb") as file:
             data = file.read(CARD_MAX_BYTES + 1)
     except OSError as error:
-        raise InvalidModel(f"{folder}: not a model bundle: {CARD_FILE}: {error.strerror}") from None
+        raise InvalidModel(f"{folder}: not a model bundle: {CARD_FILE}: {reason(error)}") from None
     if len(data) > CARD_MAX_BYTES:
         raise InvalidModel(f"{path}: larger than a card can be")
     try:
@@ -69,7 +70,7 @@ def look_in(folder: str, card: Card) -> tuple[dict[str, ModelBytes], dict[str, s
         except FileNotFoundError:
             continue
         except OSError as error:
-            problems[name] = f"cannot be read ({error.strerror})"
+            problems[name] = f"cannot be read ({reason(error)})"
             continue
         wrong = problem(data, fact)
         if wrong:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from birdlite.errors import InvalidModel
+from birdlite.local_file import reason
 from birdlite.namedtuple import NamedTuple
 
 LABELS_MAX_BYTES = 16 * 1024 * 1024  # 700 times the birds label map; bounds what a wrong URL can make us hold
@@ -105,7 +106,7 @@ def read_label_file(path: str, classes: int) -> Labels:
         with open(path, "rb") as file:
             data = file.read(LABELS_MAX_BYTES + 1)
     except OSError as error:
-        raise InvalidModel(f"{path}: {error.strerror}") from None
+        raise InvalidModel(f"{path}: {reason(error)}") from None
     if len(data) > LABELS_MAX_BYTES:
         raise InvalidModel(f"{path}: larger than a label map can be")
     try:

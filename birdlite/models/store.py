@@ -21,8 +21,9 @@ import os
 import threading
 from typing import Protocol
 
-from birdlite import log
+from birdlite import atomic_file, log
 from birdlite.errors import BirdliteError, InvalidModel, ModelUnavailable, OutputError, PictureError
+from birdlite.local_file import reason
 from birdlite.models import bundle
 from birdlite.models.card import FileFact, ModelBytes
 from birdlite.models.catalog import Entry, Source
@@ -33,7 +34,6 @@ from birdlite.models.verify import problem
 from birdlite.timing import Timeline
 
 LOCK_SUFFIX = ".lock"  # of the file beside the entry's folder whose lock guards it
-PARTIAL_SUFFIX = ".part"  # of a file that is being written
 PACKED_SPARE_BYTES = 1024 * 1024  # what an archive may be larger than the file we want from it
 DOWNLOAD_SECONDS = 600.0  # for one file of a model, retries included: 4 MB at 64 kbit/s
 
@@ -150,7 +150,7 @@ class Store:
             os.makedirs(folder, exist_ok=True)
             return FileLock(folder + LOCK_SUFFIX)
         except OSError as error:
-            log.warning(f"the cache {self._folder} cannot be written ({error.strerror}); keeping the model in memory")
+            log.warning(f"the cache {self._folder} cannot be written ({reason(error)}); keeping the model in memory")
             return None
 
     def _bring(self, entry: Entry, have: dict[str, ModelBytes]) -> dict[str, ModelBytes]:
@@ -245,12 +245,12 @@ class Store:
         folder = self._entry_folder(entry)
         assert folder is not None  # noqa: S101 - there is a lock, so there is a cache
         try:
-            _sweep(folder)
+            atomic_file.sweep(folder)
             for name, data in files.items():
-                write_file(os.path.join(folder, name), data)
-            write_file(os.path.join(folder, bundle.CARD_FILE), bundle.card_to_json(entry.card).encode())
+                atomic_file.write(os.path.join(folder, name), data)
+            atomic_file.write(os.path.join(folder, bundle.CARD_FILE), bundle.card_to_json(entry.card).encode())
         except OSError as error:
-            log.warning(f"the model could not be kept in {folder} ({error.strerror}); it will be fetched or made again")
+            log.warning(f"the model could not be kept in {folder} ({reason(error)}); it will be fetched or made again")
         finally:
             lock.release()
 
@@ -283,40 +283,8 @@ def remove(cache: str, name: str) -> bool:
         finally:
             lock.release()
     except OSError as error:
-        raise OutputError(f"{folder} cannot be removed: {error.strerror}") from None
+        raise OutputError(f"{folder} cannot be removed: {reason(error)}") from None
     return True
-
-
-def write_file(path: str, data: ModelBytes) -> None:
-    """Write a file so that it is there whole or not at all, also after a power cut.
-
-    Raises:
-        OSError: it could not be written; nothing of it is left.
-    """
-    partial = f"{path}.{os.getpid()}{PARTIAL_SUFFIX}"
-    try:
-        with open(partial, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError:
-        _remove(partial)
-        raise
-
-
-def _sweep(folder: str) -> None:
-    """Remove what a killed process left. The lock is held, so nobody is writing these."""
-    for name in os.listdir(folder):
-        if name.endswith(PARTIAL_SUFFIX):
-            _remove(os.path.join(folder, name))
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
 
 
 def _host(url: str) -> str:

@@ -250,13 +250,13 @@ def test_a_conversion_that_is_killed_leaves_no_bundle(tmp_path: Path, module: Pa
     """Killed while it writes: what is there has no card, so it is no model, and the next conversion sweeps it up."""
     script = (
         "import os, signal, sys\n"
-        "from birdlite.convert import bundle_writer\n"
+        "from birdlite import atomic_file\n"
         "from birdlite.cli import main\n"
-        "write = bundle_writer.write_file\n"
+        "write = atomic_file.write\n"
         "def write_and_die(path, data):\n"
         "    write(path, data)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "bundle_writer.write_file = write_and_die\n"
+        "atomic_file.write = write_and_die\n"
         "main(sys.argv[1:])\n"
     )
     arguments = ["convert", str(module), "--labels", str(tmp_path / "labels.csv"), "-o", str(tmp_path / "out")]
@@ -265,11 +265,11 @@ def test_a_conversion_that_is_killed_leaves_no_bundle(tmp_path: Path, module: Pa
 
     assert killed.returncode == -signal.SIGKILL
     assert not (tmp_path / "out").exists()
-    left = list(tmp_path.glob("out.*.part"))
+    left = list(tmp_path.glob(".out.*.partial"))
     assert len(left) == 1
     assert main(["classify", "-q", "--model", str(left[0]), str(PICTURES[0])]) == 3
     assert main(arguments) == 0
-    assert not list(tmp_path.glob("out.*.part"))
+    assert not list(tmp_path.glob(".out.*.partial"))
 
 
 def test_a_bare_onnx_file_classifies_with_labels(run: Run, tmp_path: Path) -> None:

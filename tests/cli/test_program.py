@@ -68,7 +68,7 @@ def test_an_empty_cache_is_full_when_it_ends(origin: Origin, tmp_path: Path) -> 
     assert run.returncode == 0, run.stderr
     files, problems = look_up(str(cache), CATALOG[DEMO_MODEL])
     assert (sorted(files), problems) == (["labels.csv", "model.tflite", "names.txt"], {})
-    assert [path.name for path in cache.rglob("*.part")] == []
+    assert [path.name for path in cache.rglob("*.partial")] == []
 
 
 def test_a_full_disk_is_told(classify: tuple[str, ...]) -> None:

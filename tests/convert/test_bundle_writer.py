@@ -68,12 +68,11 @@ def test_what_a_killed_conversion_left_is_swept_and_a_living_one_is_left_alone(t
     dead = subprocess.Popen(["true"])
     dead.wait()
     for process in (dead.pid, os.getppid()):
-        (tmp_path / f"bundle.{process}.part").mkdir()
-    (tmp_path / "bundle.notes.part").mkdir()
+        (tmp_path / f".bundle.{process}-0a1b2c3d.partial").mkdir()
 
     write_bundle(str(tmp_path / "bundle"), card(), FILES)
 
-    assert sorted(os.listdir(tmp_path)) == ["bundle", f"bundle.{os.getppid()}.part", "bundle.notes.part"]
+    assert sorted(os.listdir(tmp_path)) == [f".bundle.{os.getppid()}-0a1b2c3d.partial", "bundle"]
 
 
 def test_a_place_that_is_free_or_empty_is_fine(tmp_path: Path) -> None:

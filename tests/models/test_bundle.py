@@ -48,7 +48,7 @@ def test_a_card_knows_its_classes_and_its_side() -> None:
 
 
 def test_a_folder_without_a_card_is_no_bundle(tmp_path: Path) -> None:
-    with pytest.raises(InvalidModel, match=r"not a model bundle: model.json: No such file"):
+    with pytest.raises(InvalidModel, match=r"not a model bundle: model.json: no such file"):
         read_card(str(tmp_path))
 
 

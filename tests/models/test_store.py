@@ -23,7 +23,7 @@ from birdlite.http.fetcher import Fetcher, FetchSettings
 from birdlite.models.bundle import read_card
 from birdlite.models.card import Card, FileFact, Tensor
 from birdlite.models.catalog import Entry, Source
-from birdlite.models.store import Store, look_up, remove, write_file
+from birdlite.models.store import Store, look_up, remove
 from birdlite.tflite import requantize
 from birdlite.timing import Timeline
 from tests.origin import Origin
@@ -276,7 +276,7 @@ def test_a_cache_that_cannot_be_made_costs_a_warning_and_not_the_run(
 
     assert bytes(model.data) == MODEL
     assert len(warnings_said) == 1
-    assert "cannot be written (Not a directory); keeping the model in memory" in warnings_said[0]
+    assert "cannot be written (a part of the path is not a folder); keeping the model in memory" in warnings_said[0]
 
 
 def test_a_full_disk_costs_a_warning_and_leaves_no_half_file(
@@ -306,7 +306,7 @@ def test_what_a_killed_run_left_is_swept_and_the_next_run_needs_no_help(
 ) -> None:
     folder = cache / "models" / "magpie"
     folder.mkdir(parents=True)
-    (folder / "model.tflite.4711.part").write_bytes(MODEL[:1000])
+    (folder / ".model.tflite.4711-0a1b2c3d.partial").write_bytes(MODEL[:1000])
     (folder / "labels.csv").write_bytes(LABELS)
 
     fill(make_store, cache, entry)
@@ -409,21 +409,6 @@ def test_removing_deletes_the_entry_and_says_whether_it_was_there(
     assert remove(str(cache), "magpie")
     assert not remove(str(cache), "magpie")
     assert look_up(str(cache), entry) == ({}, {})
-
-
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    write_file(str(path), b"old")
-
-    def fail(*_: object) -> None:
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(OSError, match="Input/output error"):
-        write_file(str(path), b"new")
-
-    assert path.read_bytes() == b"old"
-    assert files_in(tmp_path) == {"file"}
 
 
 # Models that are made of others

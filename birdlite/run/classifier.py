@@ -168,15 +168,24 @@ class Classifier:
         return self._given_storage
 
     def _connect(self, location: str) -> None:
-        """Get the client ready that `location` needs. The first thread to need it does so, the others wait."""
+        """Get the client ready that `location` needs. The first thread to need it does so, the others wait.
+
+        httpx is imported in a thread of its own: the first requests go out before it is there.
+        """
         kind = "storage" if is_storage(location) else "http"
         if kind in self._connected:
             return
         with self._fetching:
             if kind not in self._connected:
                 with self._timeline.span("imports"):
-                    (self._storage if kind == "storage" else self._make_fetcher()).preload()
+                    self._storage.preload() if kind == "storage" else self._make_fetcher()
                 self._connected.add(kind)
+                if kind == "http":
+                    threading.Thread(target=self._import_httpx, name="birdlite-import", daemon=True).start()
+
+    def _import_httpx(self) -> None:
+        with self._timeline.span("imports"):
+            self._make_fetcher().preload()
 
     def _make_fetcher(self) -> Fetcher:
         """Import what fetching takes, which a run on local files does without."""

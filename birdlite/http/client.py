@@ -20,7 +20,7 @@ import re
 import ssl
 import sys
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -251,7 +251,7 @@ class Response:
 
     def __init__(self, answer: httpx.Response, host: str) -> None:
         self.status = answer.status_code
-        self.headers = answer.headers
+        self.headers: Mapping[str, str] = answer.headers
         self._answer = answer
         self._host = host
 

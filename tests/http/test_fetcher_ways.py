@@ -57,7 +57,7 @@ def test_no_certificates_are_read_for_an_http_mirror(
     origin: Origin, make: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "birdlite.http.network_backend._read_certificates", lambda: pytest.fail("certificates were read")
+        "birdlite.http.tls._read_certificates", lambda: pytest.fail("certificates were read")
     )
     origin.serve("/a.example/b", BODY)
     assert make(SETTINGS._replace(mirror=origin.base)).get("https://a.example/b") == BODY

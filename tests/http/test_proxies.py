@@ -151,6 +151,6 @@ def test_a_proxy_that_refuses_is_told(
 
         assert (failure.kind, str(failure)) == (
             "network",
-            "the proxy does not lead to a.example: 407 Proxy Authentication Required",
+            "the proxy refuses to connect to a.example: 407 Proxy Authentication Required",
         )
         assert len(tunnel.asked) == 1

@@ -86,9 +86,7 @@ def _compare(bench: Bench, scenario: Scenario, values: argparse.Namespace) -> No
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     birds = parser.add_mutually_exclusive_group()
-    birds.add_argument(
-        "--birds", metavar="FOLDER", help="real birds; default: ../shared/birds, if there"
-    )
+    birds.add_argument("--birds", metavar="FOLDER", help="real birds; default: ../shared/birds, if there")
     birds.add_argument("--demo", action="store_true", help="the demo's birds, even if there are real ones")
     parser.add_argument("--round-trip", metavar="MS", type=float, default=40.0)
     parser.add_argument("--bandwidth", metavar="MBIT_S", type=float, default=50.0)

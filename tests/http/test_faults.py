@@ -91,9 +91,7 @@ def test_a_name_service_that_does_not_answer_is_the_networks_fault(
     monkeypatch.setattr(socket, "getaddrinfo", failing(error))
     failure = failure_of(fetcher, "https://a.example/a.jpg")
     assert failure.kind == "network"
-    assert str(failure) == (
-        "cannot resolve a.example at the moment: Temporary failure in name resolution (4 tries)"
-    )
+    assert str(failure) == ("cannot resolve a.example at the moment: Temporary failure in name resolution (4 tries)")
 
 
 @pytest.mark.parametrize("host", ["a..example", "a" * 64 + ".example", "xn--" + "a" * 64])

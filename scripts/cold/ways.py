@@ -137,7 +137,7 @@ class Bench(NamedTuple):
     def _environment(self) -> dict[str, str]:
         """Give this process's own, without what would change how Python or birdlite run."""
         own = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "BIRDLITE_"))}
-        return own if self.trust is None else own | {"SSL_CERT_FILE": self.trust}
+        return own if self.trust is None else own | {"SSL_CERT_FILE": self.trust, "CURL_CA_BUNDLE": self.trust}
 
 
 def runnable(world: World, pythons: Mapping[str, str], default: str) -> tuple[dict[str, str], list[str]]:

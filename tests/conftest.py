@@ -83,6 +83,15 @@ def secure_origin(certificate: tuple[Path, Path]) -> Iterator[Origin]:
 
 
 @pytest.fixture
+def trusted(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """A server's TLS, which is trusted."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    return context
+
+
+@pytest.fixture
 def every_host_is_here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every name leads to this machine. The list of those that were looked up."""
     lookup, asked = socket.getaddrinfo, []

@@ -15,7 +15,7 @@ from tests.origin import Origin
 
 ROOT = Path(__file__).parents[1]
 
-NETWORK = {"httpx", "httpcore", "anyio", "asyncio", "ssl", "http", "http.client", "socket", "certifi"}
+NETWORK = {"httpx", "httpcore", "h11", "anyio", "asyncio", "ssl", "http", "http.client", "socket", "certifi"}
 HEAVY = {
     "obstore",
     "birdlite.storage.upload",

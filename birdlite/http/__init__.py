@@ -1,1 +1,1 @@
-"""What `fetch` is made of: one idea a file, from the URL that is asked for down to the sockets."""
+"""Fetching over HTTP: `fetcher` is what the rest of birdlite uses; the other modules are its parts."""

@@ -1,4 +1,4 @@
-"""A URL taken apart: which host to connect to, and what to ask it for. `fetch` makes one of every URL and redirect."""
+"""A URL in parts: which host to connect to, and what to ask it for. `fetcher` makes one of every URL and redirect."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ _NOT_IN_A_HOST = re.compile(r"""[\s"%<>\\^`{|}\[\]@/?#]""")
 
 
 class Address(NamedTuple):
-    """A URL that can be asked for, all of it ASCII."""
+    """A URL that can be fetched, all of it ASCII."""
 
     scheme: Literal["http", "https"]
     host: str  # lower case; an IPv6 address without its brackets
     port: int
     target: str  # path and query, escaped
-    userinfo: str = ""  # "user:password", escaped, or nothing
+    userinfo: str = ""  # "user:password", escaped; "" if there is none
 
     @property
     def netloc(self) -> str:
-        """The host as a URL and the header Host have it: with brackets, and with its port if that is a special one."""
+        """The host as in a URL and in the header Host: IPv6 in brackets, and the port unless it is the default one."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def path(self) -> str:
-        """What is asked for, without the query."""
+        """The path without the query."""
         return self.target.partition("?")[0]
 
     @property
     def shown(self) -> str:
-        """The URL for the log: no password, and no query, which may be a signature."""
+        """The URL for the log: without password, and without query, which may hold a signature."""
         return f"{self.scheme}://{self.netloc}{self.path}"
 
     def __str__(self) -> str:
@@ -46,10 +46,10 @@ class Address(NamedTuple):
 
 
 def address(url: str) -> Address:
-    """Take a URL apart: spaces and other letters are escaped, the host's name is brought to ASCII, a fragment dropped.
+    """Parse a URL. Spaces and non-ASCII letters are escaped, the host name becomes ASCII, a fragment is dropped.
 
     Raises:
-        PictureError: `unsupported`; not http or https, or nothing that can be a URL.
+        PictureError: `unsupported`; not http or https, or not a URL.
     """
     try:
         return _parse(url)
@@ -58,10 +58,10 @@ def address(url: str) -> Address:
 
 
 def join(base: Address, location: str) -> str:
-    """Make a URL of what a Location header says.
+    """Resolve the value of a Location header against the URL that was asked for.
 
     Raises:
-        PictureError: `http_status`; it is no URL.
+        PictureError: `http_status`; it is not a URL.
     """
     from urllib.parse import urljoin  # only a redirect needs it
 
@@ -71,7 +71,7 @@ def join(base: Address, location: str) -> str:
     except ValueError as error:
         raise PictureError("http_status", f"not a URL: {error}") from error
     except PictureError:
-        return joined  # a URL, if one that is not fetched: `address` says why
+        return joined  # a URL that is not fetched: `address` says why
     return joined
 
 
@@ -79,13 +79,13 @@ def _parse(url: str) -> Address:
     """Do the work of `address`.
 
     Raises:
-        ValueError: it is no URL; in a few words of ours.
-        PictureError: `unsupported`; it is a URL, but none to fetch.
+        ValueError: it is not a URL. The message says why.
+        PictureError: `unsupported`; it is a URL that cannot be fetched.
     """
     if len(url) > _LONGEST:
         raise ValueError("URL too long")
     if not url.isascii():
-        url.encode()  # half of a surrogate pair is told here
+        url.encode()  # raises for half of a surrogate pair
     if re.search(r"[\x00-\x1f\x7f]", url):
         raise ValueError("Invalid non-printable ASCII character in it")
     match = re.match(r"([A-Za-z][A-Za-z0-9+.\-]*):", url)
@@ -112,16 +112,16 @@ def _host_and_port(place: str, default: int) -> tuple[str, int]:
     if port and not (port.isascii() and port.isdigit()):
         raise ValueError(f"Invalid port {port[:20]!a}")
     if port and not 0 < int(port[:7]) < 65536:
-        raise PictureError("unsupported", f"there is no port {port[:20]}")
+        raise PictureError("unsupported", f"{port[:20]} is not a port number")
     return host, int(port) if port else default
 
 
 def _ascii(name: str) -> str:
-    """The host's name as the network has it."""
+    """Give the host name in ASCII."""
     if not name.strip("."):
         raise PictureError("unsupported", "the URL names no host")
     if not name.isascii():
-        import idna  # the rules of 2008, which Python's own encoding does not know
+        import idna  # IDNA 2008; Python's own codec knows only the rules of 2003
 
         try:
             name = idna.encode(name.lower()).decode("ascii")

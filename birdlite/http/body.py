@@ -1,36 +1,46 @@
-"""A response's body: whole, within bounds, as it was before any compression. `fetch` reads every answer through here.
+"""A response's body: complete, within bounds, decompressed. `fetcher` reads every answer through here.
 
-Requests ask for `Accept-Encoding: identity`: pictures and models do not shrink, and what is not compressed cannot
-swell. Some servers compress all the same. Their gzip is undone here, in steps that never hold more than the bound.
+Requests ask for no compression, but some servers compress all the same, and some name an encoding that is none (the
+character set, `none`, `aws-chunked`). gzip and deflate are undone, in steps that never hold more than the bound; other
+compressions are refused; anything else is not a compression, and the body is taken as it is.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from birdlite.deadline import Deadline
 from birdlite.errors import PictureError
-from birdlite.http.connection import Response
-from birdlite.http.retry import Setback
+from birdlite.http.retry import TransientError
 
-_SMALL = 16 * 1024  # bytes of an error page or a redirect that are worth reading to keep the connection
+if TYPE_CHECKING:
+    from birdlite.http.client import Response
+
+_SMALL = 16 * 1024  # bytes of an error page or a redirect that are read so that the connection can be used again
+_MOST_MEMBERS = 1024  # parts of a gzip file
+_GZIP, _DEFLATE = ("gzip", "x-gzip"), "deflate"
+_REFUSED = frozenset(
+    {"aes128gcm", "br", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress", "zstd"}
+)  # the rest of the registry: https://www.iana.org/assignments/http-parameters
+_GZIP_MAGIC = b"\x1f\x8b"
 
 
 def read_body(response: Response, max_bytes: int, deadline: Deadline) -> bytes:
-    """Read the body of `response`, which was opened as a stream: at most `max_bytes`, compressed and not.
+    """Read the body of `response`: at most `max_bytes`, before and after decompression.
 
     Raises:
-        PictureError: `too_large`, `unsupported` (an encoding that nobody asked for), `timeout`, `cancelled`, or a
-            `Setback` when the connection breaks, or compressed data is damaged or ends early.
+        PictureError: `too_large`, `unsupported` (a compression that was not asked for), `timeout`, `cancelled`, or a
+            `TransientError` when the connection breaks, or compressed data is damaged or ends early.
     """
     declared = _declared(response)
     if declared is not None and declared > max_bytes:
         raise PictureError("too_large", f"{declared:,} bytes, more than the {max_bytes:,} allowed")
+    raw = _raw(response, max_bytes, deadline)
     parts: list[bytes] = []
     size = 0
-    for part in _decoded(
-        _raw(response, max_bytes, deadline), response.headers.get("Content-Encoding") or "", max_bytes
-    ):
+    for part in _decoded(raw, response.headers.get("Content-Encoding") or "", max_bytes):
         size += len(part)
         if size > max_bytes:
             raise _too_large(max_bytes)
@@ -39,10 +49,10 @@ def read_body(response: Response, max_bytes: int, deadline: Deadline) -> bytes:
 
 
 def finish(response: Response, deadline: Deadline) -> None:
-    """Read what is left of an answer whose body nobody wants, if it is small, so that its connection can be used again.
+    """Read the rest of an answer that is not needed, if it is small, so that its connection can be used again.
 
     Raises:
-        PictureError: `timeout`, `cancelled`, or a `Setback` when the connection breaks.
+        PictureError: `timeout`, `cancelled`, or a `TransientError` when the connection breaks.
     """
     declared = _declared(response)
     if declared is not None and declared <= _SMALL:
@@ -51,7 +61,7 @@ def finish(response: Response, deadline: Deadline) -> None:
 
 
 def _declared(response: Response) -> int | None:
-    """Read Content-Length; None where there is none to believe."""
+    """Read Content-Length; None if there is no valid one."""
     length = response.headers.get("Content-Length") or ""
     return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else None
 
@@ -69,22 +79,51 @@ def _raw(response: Response, max_bytes: int, deadline: Deadline) -> Iterator[byt
 
 def _decoded(parts: Iterator[bytes], encoding: str, max_bytes: int) -> Iterator[bytes]:
     """Give the body as it was before compression; no part is more than one byte over `max_bytes`."""
-    encoding = encoding.strip().lower()
-    if encoding in ("", "identity"):
-        yield from parts
-        return
-    if encoding not in ("gzip", "x-gzip"):
-        raise PictureError("unsupported", f"sent compressed ({encoding[:20]!a}), which was not asked for")
-    import zlib
+    known = [word for name in encoding.split(",") if (word := name.strip().lower()) in (*_GZIP, _DEFLATE, *_REFUSED)]
+    if not known:
+        return parts
+    if len(known) > 1 or known[0] in _REFUSED:
+        raise PictureError("unsupported", f"sent compressed ({', '.join(known)[:40]!a}), which was not asked for")
+    return _inflated(parts, known[0], max_bytes)
 
-    inflate = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+
+def _inflated(parts: Iterator[bytes], coding: str, max_bytes: int) -> Iterator[bytes]:
+    """Undo gzip, whose data may have several members, or deflate. What follows the data is ignored, as gzip does."""
+    import zlib  # only a compressed answer needs it
+
+    pending = b""
+    while len(pending) < 2 and (part := next(parts, b"")):
+        pending += part
+    window, more = _window(coding, pending), coding in _GZIP
+    inflate, members = zlib.decompressobj(window), 1
     try:
-        for part in parts:
-            yield inflate.decompress(part, max_bytes + 1)  # one more than allowed, and `read_body` stops here
+        for part in itertools.chain((b"",), parts):
+            pending += part
+            while pending:
+                if inflate.eof:
+                    if more and pending == _GZIP_MAGIC[:1]:
+                        break  # the next part decides whether this is a member
+                    more = more and pending.startswith(_GZIP_MAGIC)
+                    if not more:
+                        pending = b""
+                        break
+                    inflate, members = zlib.decompressobj(window), members + 1
+                    if members > _MOST_MEMBERS:
+                        raise PictureError("unsupported", f"gzip data of more than {_MOST_MEMBERS:,} members")
+                yield inflate.decompress(pending, max_bytes + 1)  # one more than allowed, and `read_body` stops here
+                pending = inflate.unused_data
     except zlib.error as error:
-        raise Setback("network", f"its compressed data is damaged: {error}") from error
+        raise TransientError("network", f"its compressed data is damaged: {error}") from error
     if not inflate.eof:
-        raise Setback("network", "its compressed data ends early")
+        raise TransientError("network", "its compressed data ends early")
+
+
+def _window(coding: str, start: bytes) -> int:
+    """Give zlib's `wbits`. Deflate is zlib's format by the standard; some servers send it without zlib's header."""
+    if coding in _GZIP:
+        return 16 + 15
+    zlib_header = len(start) >= 2 and start[0] & 0x0F == 8 and int.from_bytes(start[:2], "big") % 31 == 0
+    return 15 if zlib_header else -15
 
 
 def _too_large(max_bytes: int) -> PictureError:

@@ -1,7 +1,7 @@
 """Where a fetch goes when there is a mirror: `https://HOST/PATH` is asked for at `BASE/HOST/PATH`.
 
-`fetch` sends every URL through here, and every hop of a redirect. A static file server over folders named after hosts
-is a mirror, so the escapes of PATH stay as they are: decoding them is the server's part.
+`fetcher` sends every URL through here, and every hop of a redirect. A static file server over folders named after hosts
+is a mirror. The escapes of PATH stay as they are: the server decodes them.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 def check_mirror(base: str) -> str:
-    """Bring `base` into the form that `rewrite` wants: lower case, no default port, no slash at the end.
+    """Normalise `base` for `rewrite`: lower case, no default port, no slash at the end.
 
-    A user name and password stay: air-gapped stores ask for them.
+    A user name and password stay: stores in closed networks ask for them.
 
     Raises:
-        UsageError: not an http or https URL, or one with a query or a fragment, which nothing can be appended to.
+        UsageError: not an http or https URL, or one with a query or a fragment: paths cannot be appended to it.
     """
     parts = _split(base.strip())
     if parts is None:
@@ -31,13 +31,13 @@ def check_mirror(base: str) -> str:
 
 
 def rewrite(url: str, base: str) -> str:
-    """Give the address of `url` under `base`, a mirror that `check_mirror` has seen.
+    """Give the address of `url` under `base`, a mirror from `check_mirror`.
 
-    The port stays unless it is the scheme's own (`BASE/HOST:PORT/PATH`), the query stays, user names and fragments go.
-    A URL that is under `base` already stays there, so that redirects within the mirror work.
+    The port stays unless it is the default one (`BASE/HOST:PORT/PATH`), and the query stays; user names and fragments
+    are dropped. A URL that is under `base` already stays as it is, so that redirects within the mirror work.
 
     Raises:
-        PictureError: `unsupported`; not http or https, or its host is no name. It must not slip past the mirror.
+        PictureError: `unsupported`; not http or https, or without a host name. Nothing is fetched past the mirror.
     """
     parts, home = _split(url), _split(base)
     if parts is None or home is None:

@@ -1,8 +1,8 @@
-"""How birdlite behaves towards other people's servers: who it says it is, and how much it asks of one host at once.
+"""How birdlite behaves towards other people's servers: its User-Agent, and how many requests one host gets at once.
 
 The numbers follow https://wikitech.wikimedia.org/wiki/Robot_policy, the strictest published policy among the hosts that
-pictures of birds come from: at most 2 connections at once, and a User-Agent that names the tool and a way to reach its
-makers. Library defaults are answered there with 403 or 429.
+serve pictures of birds: at most 2 connections at once, and a User-Agent that names the tool and a contact. A library's
+default User-Agent is answered there with 403 or 429.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _WIKIMEDIA_WIDTHS = (20, 40, 60, 120, 250, 330, 500, 960, 1280, 1920, 3840)  # p
 
 
 def check_user_agent(text: str) -> str:
-    """Pass `text` if it is fit for a header.
+    """Give `text` back if it can stand in a header.
 
     Raises:
-        UsageError: it is empty, or holds what a header cannot carry: control characters or anything beyond ASCII.
+        UsageError: it is empty, or holds control characters or characters beyond ASCII.
     """
     if not re.fullmatch(r"[!-~]([ -~]*[!-~])?", text):
         raise UsageError(f"--user-agent {text!a}: a User-Agent is printable ASCII, and not empty")
@@ -33,7 +33,7 @@ def check_user_agent(text: str) -> str:
 def parse_per_host(values: Iterable[str]) -> PerHost:
     """Read the values of `--per-host`: `6` is the general limit, `upload.wikimedia.org=1` that of a named host.
 
-    Each value may hold several, separated by commas, as an environment variable must. Later ones win.
+    A value may hold several, separated by commas, as in an environment variable. Later ones win.
 
     Raises:
         UsageError: a value is neither N nor HOST=N with N from 1.
@@ -53,9 +53,9 @@ def parse_per_host(values: Iterable[str]) -> PerHost:
 
 
 def thumbnail_advice(host: str, path: str) -> str | None:
-    """Say what is wrong with a Wikimedia thumbnail of a width that is not served; None for everything else.
+    """Say what is wrong with a URL of a Wikimedia thumbnail whose width is not served; None for all other URLs.
 
-    Such a request is answered 429 without Retry-After: asking again would be in vain, and rude.
+    Such a request is answered 429 without Retry-After. Asking again does not help.
     """
     match = re.search(r"/thumb/.*/(?:[a-z0-9]+-)*(\d{1,6})px-[^/]*$", path)
     if host_key(host) != WIKIMEDIA or match is None or int(match[1]) in _WIKIMEDIA_WIDTHS:
@@ -67,9 +67,9 @@ DEFAULT_LIMITS = PerHost()
 
 
 class HostLimits:
-    """At most so many requests under way at one host. Those that wait get their turns in the order in which they came.
+    """Limits the requests under way at one host. The others wait and get their turns in the order in which they came.
 
-    Only hosts with a request under way are remembered: a list of a million hosts costs no memory.
+    Only hosts with a request under way are remembered, so that a list of a million hosts costs no memory.
     """
 
     def __init__(self, limits: PerHost = DEFAULT_LIMITS) -> None:
@@ -80,7 +80,7 @@ class HostLimits:
     def enter(self, host: str, check: Callable[[], object]) -> None:
         """Wait for a turn at `host`. Each `enter` that returns is followed by one `leave`.
 
-        `check` is called at every look-up and ends the wait by raising.
+        `check` is called every `POLL_S` and ends the wait by raising.
         """
         key = host_key(host)
         check()
@@ -96,25 +96,25 @@ class HostLimits:
                 check()
         except BaseException:
             with self._lock:
-                if ticket.is_set():  # the turn came in the same moment: hand it on
+                if ticket.is_set():  # the turn came at the same moment: pass it on
                     self._pass_on(key)
                 else:
                     entry.queue.remove(ticket)
             raise
 
     def leave(self, host: str) -> None:
-        """Give the turn to the one who has waited longest, or back."""
+        """Pass the turn on to the request that has waited longest, if any waits."""
         with self._lock:
             self._pass_on(host_key(host))
 
     def under_way(self, host: str) -> int:
-        """Count the requests that have their turn at `host` now."""
+        """Count the requests under way at `host`."""
         with self._lock:
             entry = self._hosts.get(host_key(host))
             return 0 if entry is None else entry.under_way
 
     def waiting(self, host: str) -> int:
-        """Count those that wait for one."""
+        """Count the requests that wait for their turn at `host`."""
         with self._lock:
             entry = self._hosts.get(host_key(host))
             return 0 if entry is None else len(entry.queue)
@@ -125,7 +125,7 @@ class HostLimits:
             return len(self._hosts)
 
     def _pass_on(self, key: str) -> None:
-        """Hand a turn at `key` on. The lock is held."""
+        """Pass a turn at `key` on. The lock is held."""
         entry = self._hosts[key]
         if entry.queue:
             entry.queue.popleft().set()
@@ -136,7 +136,7 @@ class HostLimits:
 
 
 class _Host:
-    """Who is at one host and who waits, one event each. Turns are handed over directly, so nobody can push in."""
+    """How many requests are under way at one host, and an event for each that waits. Turns are passed on in order."""
 
     __slots__ = ("queue", "under_way")
 

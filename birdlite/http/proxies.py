@@ -1,7 +1,6 @@
 """Which proxy a request goes through: as the environment says (http_proxy, https_proxy, all_proxy, no_proxy).
 
-What the variables mean is for the standard library to say; it is imported only where there are any, for it takes as
-long as a picture.
+The standard library reads the variables. It is imported only if there are any: the import takes as long as a picture.
 """
 
 from __future__ import annotations
@@ -21,15 +20,16 @@ class Proxies:
         self._by_scheme = by_scheme
 
     def on_the_way_to(self, target: Address) -> Address | None:
-        """The proxy to ask, or None to ask the host itself."""
+        """Give the proxy to ask, or None to ask the host itself."""
         from urllib.request import proxy_bypass
 
         proxy = self._by_scheme.get(target.scheme) or self._by_scheme.get("all")
-        return None if proxy is None or proxy_bypass(target.netloc) else proxy
+        bypassed = proxy is not None and (proxy_bypass(target.netloc) or _in_no_proxy_network(target.host))
+        return None if bypassed else proxy
 
 
 def find_proxies() -> Proxies | None:
-    """Read the environment; None where it names no proxy.
+    """Read the environment; None if it names no proxy.
 
     Raises:
         UsageError: it names something that cannot be used as one.
@@ -48,3 +48,21 @@ def _proxy(url: str) -> Address:
         return address(url if "://" in url else f"http://{url}")
     except PictureError as error:
         raise UsageError(f"the proxy that the environment names cannot be used: {error}") from error
+
+
+def _in_no_proxy_network(host: str) -> bool:
+    """True if `host` is an address in a network of no_proxy, such as 127.0.0.0/8: urllib does not know these."""
+    from ipaddress import ip_address, ip_network
+
+    networks = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(",")
+    try:
+        found = ip_address(host)
+    except ValueError:  # a name: which network it is in is for the proxy to know
+        return False
+    for network in networks:
+        try:
+            if "/" in network and found in ip_network(network.strip(), strict=False):
+                return True
+        except ValueError:
+            continue
+    return False

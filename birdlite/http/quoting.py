@@ -1,6 +1,6 @@
-"""What may not stand in a URL is percent-encoded, and what is encoded stays. For `targets` and `address`.
+"""Percent-encodes what a URL must not contain, and leaves existing escapes alone. For `targets` and `address`.
 
-Done by hand because importing `urllib.parse` takes longer than asking for a picture.
+Not `urllib.parse`: importing it takes longer than sending a request.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ _ILLEGAL = re.compile(rb"%(?![0-9A-Fa-f]{2})|[^!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-
 
 
 def quote(text: str) -> str:
-    """Bring a part of a URL into ASCII.
+    """Escape a part of a URL, so that it is ASCII.
 
     Raises:
-        UnicodeEncodeError: it holds half of a surrogate pair, as JSON may.
+        UnicodeEncodeError: it holds half of a surrogate pair, as JSON text may.
     """
     octets = text.encode("utf-8", "surrogateescape")
     return _ILLEGAL.sub(lambda match: b"%%%02X" % ord(match[0]), octets).decode("ascii")

@@ -1,4 +1,4 @@
-"""Which failures deserve another try, and how long to wait before it. Pure arithmetic; `fetch` does the waiting."""
+"""Which failures deserve another try, and how long to wait before it. `fetcher` does the waiting."""
 
 from __future__ import annotations
 
@@ -11,45 +11,55 @@ from birdlite.http.settings import BACKOFF_S
 from birdlite.results import FailureKind
 
 BACKOFF_CAP_S = 5.0
-"""Ceiling of every later wait: beyond it the deadline of one picture (30 s) leaves no room for another try."""
+"""Ceiling of every later wait. Longer waits leave no time for another try within the deadline of a picture (30 s)."""
 
 MAX_RETRY_AFTER_S = 10.0
-"""The longest wait that a server may ask of us. One picture is not worth more; the next run asks again."""
+"""The longest wait that a server may ask for. After a longer one the picture fails; the next run asks again."""
 
 _PASSING_4XX = frozenset({408, 425, 429})
 _LASTING_5XX = frozenset({501, 505, 506, 508, 510, 511})  # "never in this way", says RFC 9110 and the registry of codes
 
 
-class Setback(PictureError):
-    """A failure that may pass: what it would be if nobody tried again, and what the server asked for meanwhile."""
+class TransientError(PictureError):
+    """A failure that may not happen again. It is the final one when no try is left."""
 
     def __init__(self, kind: FailureKind, message: str, retry_after: float | None = None) -> None:
         super().__init__(kind, message)
-        self.retry_after = retry_after  # s, or None when the server did not say
+        self.retry_after = retry_after  # s that the server asks to wait; None if it does not say
+
+
+def phrase(status: int) -> str:
+    """Name a status, as in `404 Not Found`, in standard words: a server's own may be anything."""
+    from http import HTTPStatus  # only a failure needs it
+
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
 
 
 def may_pass(status: int) -> bool:
-    """Tell whether the same request may get another answer later: 408, 425, 429, and the 5xx that are not for ever.
+    """Tell whether the same request may get another answer later: 408, 425, 429, and most 5xx.
 
-    That is every 5xx but 501, 505, 506, 508, 510 and 511, so the content networks' own (520 to 530) are in.
+    The exceptions are 501, 505, 506, 508, 510 and 511. So the content networks' own (520 to 530) may pass.
     """
     return status in _PASSING_4XX or (500 <= status < 600 and status not in _LASTING_5XX)
 
 
-def backoff(setbacks: int, chance: Callable[[], float], base: float = BACKOFF_S) -> float:
-    """Draw the seconds to wait after the `setbacks`-th failure (from 1), below a ceiling that doubles each time.
+def backoff(failures: int, chance: Callable[[], float], base: float = BACKOFF_S) -> float:
+    """Draw the seconds to wait after so many failures (from 1), below a ceiling that doubles each time.
 
-    "Full jitter": any moment up to the ceiling, so that clients which failed together do not come back together.
+    "Full jitter": any moment up to the ceiling, so that clients that failed together do not return together.
     `chance` gives a number in [0, 1), as `random.random` does.
     """
-    ceiling = min(BACKOFF_CAP_S, base * 2.0 ** min(setbacks - 1, 30))
+    ceiling = min(BACKOFF_CAP_S, base * 2.0 ** min(failures - 1, 30))
     return chance() * ceiling
 
 
 def retry_after(value: str | None, now: Callable[[], float] = time.time) -> float | None:
-    """Read the seconds that a Retry-After header asks for (RFC 9110, 10.2.3): a number or a date, else None.
+    """Read the seconds that a Retry-After header asks for (RFC 9110, 10.2.3), a number or a date; None otherwise.
 
-    A date that is past asks for 0. `now` is the wall clock in seconds since 1970.
+    A date in the past asks for 0. `now` is the wall clock in seconds since 1970.
     """
     if value is None:
         return None

@@ -49,15 +49,23 @@ class Remote:
         return self._given_storage
 
     def connect(self, location: str) -> None:
-        """Import the client that `location` needs. The first thread to need it does so, the others wait."""
+        """Import the client that `location` needs. The first thread to need it does so, the others wait.
+
+        httpx is imported by a thread of its own: the first requests are on their way before it is there.
+        """
         kind = "storage" if is_storage(location) else "http"
         if kind in self._connected:
             return
         with self._lock:
             if kind not in self._connected:
                 with self._timeline.span("imports"):
-                    (self.storage if kind == "storage" else self._make_fetcher()).preload()
+                    if kind == "storage":
+                        self.storage.preload()
+                    else:
+                        self._make_fetcher()
                 self._connected.add(kind)
+                if kind == "http":
+                    threading.Thread(target=self._import_httpx, name="birdlite-import", daemon=True).start()
 
     def read(self, location: str) -> bytes:
         """The picture at a URL or a storage URL, within the limits of the settings.
@@ -93,6 +101,10 @@ class Remote:
             self._closed = True
             if self._fetcher is not None:
                 self._fetcher.close()
+
+    def _import_httpx(self) -> None:
+        with self._timeline.span("imports"):
+            self._make_fetcher().preload()
 
     def _make_fetcher(self) -> Fetcher:
         if self._fetcher is None:

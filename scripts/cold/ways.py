@@ -12,6 +12,7 @@ from scripts.cold.measure import Way
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CURL = "curl --parallel"
+ONLY_HTTP = ("floor",)
 NEEDS = {  # what must be importable, by way
     "floor": ("PIL", "ai_edge_litert"),
     "plain": ("numpy", "PIL", "ai_edge_litert"),
@@ -47,6 +48,7 @@ class Scenario(NamedTuple):
     title: str
     local: bool  # one picture on the disk, else those behind the server
     warm: bool  # model and labels are on the disk, else behind the server too
+    secure: bool = False  # the server speaks https
 
 
 SCENARIOS = (
@@ -54,6 +56,8 @@ SCENARIOS = (
     Scenario("one local picture, empty cache", local=True, warm=False),
     Scenario("five URLs, warm cache", local=False, warm=True),
     Scenario("five URLs, empty cache", local=False, warm=False),
+    Scenario("five URLs over https, warm cache", local=False, warm=True, secure=True),
+    Scenario("five URLs over https, empty cache", local=False, warm=False, secure=True),
 )
 
 
@@ -64,25 +68,33 @@ class Bench(NamedTuple):
     server: str  # URL, without a slash at the end
     scratch: str  # a folder for caches
     pythons: Mapping[str, str]  # the interpreter of each way that can run; of birdlite too
+    trust: str | None = None  # the file with which an https server is trusted
 
     def ways(self, scenario: Scenario) -> list[Way]:
         """The ways that can run, birdlite first, curl last."""
         made = [self._birdlite(scenario)]
-        made += [self._script(name, scenario) for name in NEEDS if name in self.pythons]
-        made.append(Way("nothing: python -c pass", (self.pythons["birdlite"], "-c", "pass"), _environment()))
+        able = [name for name in NEEDS if name in self.pythons and not (scenario.secure and name in ONLY_HTTP)]
+        made += [self._script(name, scenario) for name in able]
+        made.append(Way("nothing: python -c pass", (self.pythons["birdlite"], "-c", "pass"), self._environment()))
         if not scenario.local and shutil.which("curl"):
             made.append(self._curl(scenario))
         return made
 
-    def _birdlite(self, scenario: Scenario) -> Way:
-        """The command as users have it, all at its default but where things are.
+    def against(self, scenario: Scenario, checkout: str) -> list[Way]:
+        """The birdlite of this checkout and that of another one."""
+        python = os.path.join(checkout, ".venv", "bin", "python")
+        other = self._replace(pythons={"birdlite": python})._birdlite(scenario, "-other")
+        return [self._birdlite(scenario), other._replace(name=f"birdlite of {os.path.basename(checkout)}")]
+
+    def _birdlite(self, scenario: Scenario, mark: str = "") -> Way:
+        """The command as users have it, all at its default but where things are. `mark` tells caches apart.
 
         Every host is one host to it here, so as many connections are allowed as all hosts together would be.
         """
         python = self.pythons["birdlite"]
         command = os.path.join(os.path.dirname(python), "birdlite")
-        cache = os.path.join(self.scratch, "warm" if scenario.warm else "empty")
-        environment = _environment() | {
+        cache = os.path.join(self.scratch, ("warm" if scenario.warm else "empty") + mark)
+        environment = self._environment() | {
             "BIRDLITE_MODEL": self.world.name,
             "BIRDLITE_CACHE_DIR": cache,
             "BIRDLITE_MIRROR": self.server,
@@ -100,7 +112,7 @@ class Bench(NamedTuple):
         arguments = [*first, self._model(name, scenario), self._place(self.world.labels, scenario), *pictures]
         path = os.path.join(HERE, f"{'plain' if name == 'onnx' else name}.py")
         forget = (weights,) if name == "floor" and not scenario.warm else ()
-        return Way(TITLES[name], (self.pythons[name], path, *arguments), _environment(), forget)
+        return Way(TITLES[name], (self.pythons[name], path, *arguments), self._environment(), forget)
 
     def _model(self, name: str, scenario: Scenario) -> str:
         world = self.world
@@ -120,7 +132,12 @@ class Bench(NamedTuple):
         places = world.pictures if scenario.warm else (world.model, world.labels, world.names, *world.pictures)
         targets = [word for place in places for word in ("--output", os.devnull, self._url(place))]
         options = ("--silent", "--fail", "--parallel", "--parallel-immediate")
-        return Way(f"{CURL}, the files only", ("curl", *options, *targets), _environment())
+        return Way(f"{CURL}, the files only", ("curl", *options, *targets), self._environment())
+
+    def _environment(self) -> dict[str, str]:
+        """Give this process's own, without what would change how Python or birdlite run."""
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "BIRDLITE_"))}
+        return own if self.trust is None else own | {"SSL_CERT_FILE": self.trust, "CURL_CA_BUNDLE": self.trust}
 
 
 def runnable(world: World, pythons: Mapping[str, str], default: str) -> tuple[dict[str, str], list[str]]:
@@ -144,8 +161,3 @@ def _lacking(python: str, packages: tuple[str, ...]) -> list[str]:
     code = "import sys, importlib.util as u; print(*[name for name in sys.argv[1:] if u.find_spec(name) is None])"
     done = subprocess.run([python, "-c", code, *packages], capture_output=True, text=True, check=True)
     return done.stdout.split()
-
-
-def _environment() -> dict[str, str]:
-    """Give this process's own, without what would change how Python or birdlite run."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "BIRDLITE_"))}

@@ -1,4 +1,4 @@
-"""A URL's bytes: politely, through a mirror, with redirects and further tries. The network's faults: test_transport."""
+"""A URL's bytes: politely, through a mirror, with redirects and further tries. The network's faults: test_faults."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ def test_a_loop_of_redirects_ends_at_the_bound(origin: Origin, fetcher: Fetcher)
 
 def test_a_redirect_to_nowhere_is_told(origin: Origin, fetcher: Fetcher) -> None:
     failure = failure_of(fetcher, origin.serve("/a", b"", status=302))
-    assert (failure.kind, str(failure)) == ("http_status", "302 Found from 127.0.0.1, without a Location to go to")
+    assert (failure.kind, str(failure)) == ("http_status", "302 Found from 127.0.0.1, without a Location")
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_a_redirect_to_nowhere_is_told(origin: Origin, fetcher: Fetcher) -> None
 def test_a_redirect_to_what_cannot_be_fetched_is_refused(origin: Origin, fetcher: Fetcher, to: str, kind: str) -> None:
     failure = failure_of(fetcher, origin.redirect("/a", to))
     assert failure.kind == kind
-    assert str(failure).startswith("redirected by 127.0.0.1 to what cannot be fetched: ")
+    assert str(failure).startswith("redirected by 127.0.0.1 to a URL that cannot be fetched: ")
     assert origin.hits("/a") == 1
 
 

@@ -56,9 +56,7 @@ def test_each_hop_of_a_redirect_goes_through_the_mirror(origin: Origin, make: Ca
 def test_no_certificates_are_read_for_an_http_mirror(
     origin: Origin, make: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "birdlite.http.network_backend._read_certificates", lambda: pytest.fail("certificates were read")
-    )
+    monkeypatch.setattr("birdlite.http.tls._read_certificates", lambda: pytest.fail("certificates were read"))
     origin.serve("/a.example/b", BODY)
     assert make(SETTINGS._replace(mirror=origin.base)).get("https://a.example/b") == BODY
 
@@ -86,18 +84,3 @@ def test_offline_nothing_is_asked(origin: Origin) -> None:
     )
     assert done.stdout == "blocked it would have to be fetched, which --offline forbids\n"
     assert origin.requests == []
-
-
-def test_fetching_without_tls_imports_nothing_but_sockets(origin: Origin) -> None:
-    program = (
-        "import sys; from birdlite.http.fetcher import *; f = Fetcher(); f.get(sys.argv[1]); f.close()\n"
-        "print(sorted({'ssl', 'certifi', 'idna', 'http', 'urllib', 'email', 'random', 'asyncio'} & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, origin.serve("/a", BODY)],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == "[]\n"

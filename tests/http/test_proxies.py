@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,15 +21,6 @@ def make() -> Iterator[Callable[..., Fetcher]]:
     """Makes fetchers, and closes them after the test."""
     with fetchers() as make:
         yield make
-
-
-@pytest.fixture
-def trusted(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    """A server's TLS, which is trusted."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
-    return context
 
 
 # Which one
@@ -52,6 +42,11 @@ def trusted(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> 
         ({"all_proxy": "http://p.example", "no_proxy": "a.example"}, "http://ba.example/", "http://p.example/"),
         ({"all_proxy": "http://p.example", "NO_PROXY": "*"}, "http://a.example/", None),
         ({"http_proxy": ""}, "http://a.example/", None),
+        ({"all_proxy": "http://p.example", "no_proxy": "127.0.0.0/8"}, "http://127.3.2.1:99/", None),
+        ({"all_proxy": "http://p.example", "NO_PROXY": "odd/99, ::/64,10.0.0.7/8"}, "http://10.1.2.3/", None),
+        ({"all_proxy": "http://p.example", "no_proxy": "2001:db8::/32"}, "http://[2001:db8::1]/", None),
+        ({"all_proxy": "http://p.example", "no_proxy": "127.0.0.0/8"}, "http://128.0.0.1/", "http://p.example/"),
+        ({"all_proxy": "http://p.example", "no_proxy": "0.0.0.0/0"}, "http://a.example/", "http://p.example/"),
     ],
 )
 def test_the_environment_says_which_proxy_to_ask(
@@ -151,6 +146,6 @@ def test_a_proxy_that_refuses_is_told(
 
         assert (failure.kind, str(failure)) == (
             "network",
-            "the proxy does not lead to a.example: 407 Proxy Authentication Required",
+            "the proxy refuses to connect to a.example: 407 Proxy Authentication Required",
         )
         assert len(tunnel.asked) == 1

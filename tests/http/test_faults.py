@@ -43,8 +43,8 @@ def failing(error: Exception) -> Callable[..., NoReturn]:
         ("http://", "the URL names no host"),
         ("https:///b", "the URL names no host"),
         ("https://../b", "the URL names no host"),
-        ("http://a.example:99999/", "there is no port 99999"),
-        ("http://a.example:0/", "there is no port 0"),
+        ("http://a.example:99999/", "99999 is not a port number"),
+        ("http://a.example:0/", "0 is not a port number"),
         ("http://a.example:port/", "not a URL: Invalid port"),
         ("http://[::1", "not a URL: Invalid IPv6 address"),
         ("http://[::1]x/", "not a URL: Invalid IPv6 address"),
@@ -80,7 +80,7 @@ def test_an_unknown_host_is_not_found_and_asked_for_once(
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     failure = failure_of(fetcher, "https://nonexistent.invalid/a.jpg")
-    assert (failure.kind, str(failure)) == ("not_found", "no host is called nonexistent.invalid")
+    assert (failure.kind, str(failure)) == ("not_found", "cannot resolve nonexistent.invalid (no network?)")
     assert asked == [b"nonexistent.invalid"]
 
 
@@ -91,15 +91,13 @@ def test_a_name_service_that_does_not_answer_is_the_networks_fault(
     monkeypatch.setattr(socket, "getaddrinfo", failing(error))
     failure = failure_of(fetcher, "https://a.example/a.jpg")
     assert failure.kind == "network"
-    assert str(failure) == (
-        "the name a.example cannot be looked up now: Temporary failure in name resolution (4 tries)"
-    )
+    assert str(failure) == ("cannot resolve a.example at the moment: Temporary failure in name resolution (4 tries)")
 
 
 @pytest.mark.parametrize("host", ["a..example", "a" * 64 + ".example", "xn--" + "a" * 64])
 def test_a_host_that_cannot_be_is_not_found(fetcher: Fetcher, host: str) -> None:
     failure = failure_of(fetcher, f"http://{host}/a.jpg")
-    assert (failure.kind, str(failure)) == ("not_found", f"no host can be called {host}")
+    assert (failure.kind, str(failure)) == ("not_found", f"{host} is not a valid host name")
 
 
 def test_a_refused_connection_is_tried_again(fetcher: Fetcher) -> None:
@@ -175,7 +173,7 @@ def test_a_body_that_was_truncated_once_is_whole_the_next_time(origin: Origin, f
 def test_an_answer_that_is_none_is_the_networks_fault(origin: Origin, fetcher: Fetcher, answer: bytes) -> None:
     failure = failure_of(fetcher, origin.send_raw("/a", answer))
     assert failure.kind == "network"
-    assert str(failure).startswith("127.0.0.1 broke off, or does not speak HTTP: ")
+    assert str(failure).startswith("invalid or incomplete answer from 127.0.0.1: ")
     assert str(failure).endswith(" (4 tries)")
     assert origin.hits("/a") == 4
 

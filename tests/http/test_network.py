@@ -1,4 +1,4 @@
-"""The wire keeps to a deadline, does not mix up answers, trusts nobody without a reason, and is closed."""
+"""Connections keep to a deadline, mix up no answers, check certificates, and are closed."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_after_a_clean_answer_the_connection_is_used_again(
 def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(secure_origin: Origin, fetcher: Fetcher) -> None:
     failure = failure_of(fetcher, secure_origin.serve("/a", BODY))
     assert failure.kind == "network"
-    assert str(failure).startswith("the certificate of 127.0.0.1 is not to be trusted: self")
+    assert str(failure).startswith("the certificate of 127.0.0.1 is not trusted: self")
     assert secure_origin.connections() == 1
 
 
@@ -151,7 +151,7 @@ def test_certificates_that_cannot_be_read_are_told(
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
     failure = failure_of(fetcher, secure_origin.url("/a"))
     assert failure.kind == "network"
-    assert str(failure).startswith("the trusted certificates cannot be read: ")
+    assert str(failure).startswith("cannot read the trusted certificates: ")
     secure_origin.wait_for_hang_up()
 
 

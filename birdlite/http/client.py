@@ -1,0 +1,377 @@
+"""HTTP on httpx, over connections of our own: the only module that imports httpx and httpcore. For `fetcher`.
+
+httpcore keeps the connections and h11 reads the answers; both are reached through their public interfaces only.
+
+- `Backend` opens connections when httpcore wants one, and `Connection` is what httpcore reads and writes. Both run in
+  the thread that asks, and find there (`_Asking`) how long its request may still take. So one deadline bounds every
+  single read, and a cancelled request ends within a tenth of a second.
+- `Connection` mends the heads of answers and withholds what a server sends behind a body (`framing`). httpcore drops a
+  connection that has unread bytes.
+- `Transport` takes httpx's requests to a pool of httpcore's, and `Client` decides which: the one that asks hosts (and
+  proxies, for http hosts), or one that builds tunnels through a proxy.
+
+A request may have been sent already, before httpx was imported (`network.Early`). Its `Connection` then does not write
+it again, and reads on from where it was sent.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+import sys
+import threading
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from birdlite.errors import PictureError
+from birdlite.http.address import Address
+from birdlite.http.framing import BodyEnd, ToTheEnd, mend_head
+from birdlite.http.network import Early, Network
+from birdlite.http.proxies import Proxies
+from birdlite.http.request import Fields, authorization, request_fields
+from birdlite.http.retry import TransientError, phrase
+from birdlite.http.sockets import Stream, Timeouts, brief
+
+# httpx tolerates that its command line is missing, and imports click and rich if it is there. A fetch needs neither.
+_UNUSED = "httpx._main"
+if _UNUSED not in sys.modules:
+    sys.modules[_UNUSED] = None  # type: ignore[assignment]  # Python's way to say that a module cannot be imported
+import httpcore  # noqa: E402
+import httpx  # noqa: E402
+
+if sys.modules[_UNUSED] is None:
+    del sys.modules[_UNUSED]
+
+__all__ = ["Client", "Response"]
+
+KEPT_S = 5.0
+"""How long an idle connection is used again: Apache, the least patient of the common servers, closes it after 5 s."""
+
+_LONGEST_HEAD = 100 * 1024  # bytes; servers that send 8 KiB of cookies and policies are known
+_MOST_INTERIM = 20  # answers such as 103 Early Hints before the real one
+_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+
+
+class _Asking(threading.local):
+    """The request that this thread makes."""
+
+    timeouts: Timeouts
+    early: Early | None = None
+
+
+class _Stale(Exception):
+    """The server closed an idle connection in the moment in which it was asked. Another one will do."""
+
+
+class Connection(httpcore.NetworkStream):
+    """A stream as httpcore uses it."""
+
+    def __init__(self, stream: Stream, network: Network, asking: _Asking) -> None:
+        self._stream = stream
+        self._network = network
+        self._asking = asking
+        self._requests = 0
+        self._connects = False  # the last request was for a tunnel
+        self._heads = 0  # that came since the last request
+        self._answered = False  # something came since then
+        self._in_head = False
+        self._body: BodyEnd = ToTheEnd()
+        self._mended = b""  # of a head, to be given next
+        self._received = b""  # and not given yet
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send a request, all of it."""
+        if not buffer:
+            return
+        self._requests += 1
+        self._heads, self._answered, self._in_head = 0, False, True
+        self._connects = buffer.startswith(b"CONNECT ")
+        early, self._asking.early = self._asking.early, None
+        if early is not None:
+            self._continue(early, buffer)
+            return
+        try:
+            self._stream.send(buffer, self._asking.timeouts)
+        except TransientError as error:
+            raise self._stale_or(error) from error
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Give what came of an answer; nothing at the end of the connection."""
+        if self._in_head:
+            self._mended = self._read_head()
+        if self._mended:
+            given, self._mended = self._mended[:max_bytes], self._mended[max_bytes:]
+            return given
+        data = self._received or self._receive()
+        end = self._body.take(data[:max_bytes])
+        self._received = data[end:]
+        return data[:end]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """Begin TLS, with our own context; httpcore's holds no certificates."""
+        early = self._asking.early
+        if early is not None and early.stream is self._stream:
+            return self  # it speaks TLS already
+        host = (server_hostname or self._stream.host).strip("[]")
+        return Connection(self._network.secure(self._stream, host, self._asking.timeouts), self._network, self._asking)
+
+    def get_extra_info(self, info: str) -> Any:
+        """Tell httpcore whether bytes or the end are waiting on an idle connection."""
+        return bool(self._received) or self._stream.is_readable() if info == "is_readable" else None
+
+    def _continue(self, early: Early, request: bytes) -> None:
+        """Take over the stream on which this request was sent early."""
+        if early.stream is not self._stream:  # an idle connection was chosen for it meanwhile
+            self._stream.close()
+            self._stream, self._received, self._requests = early.stream, b"", 1
+        if early.request != request:
+            raise _Stale  # httpx writes requests in another way than we do
+
+    def _read_head(self) -> bytes:
+        """Read a head to its end, and mend it."""
+        looked_at, block = 0, self._received.lstrip(b"\r\n")
+        while not (end := _END_OF_HEAD.search(block, max(0, looked_at - 3))):
+            looked_at = len(block)
+            if looked_at > _LONGEST_HEAD:
+                raise self._invalid("the head is too long")
+            data = self._receive()
+            if not data:
+                raise self._stale_or(self._invalid("it ends in the head" if block else "it is empty"))
+            block = (block + data).lstrip(b"\r\n")
+        self._received = block[end.end() :]
+        self._heads += 1
+        if self._heads > _MOST_INTERIM:
+            raise self._invalid("too many interim answers")
+        try:
+            head = mend_head(block[: end.start()], connects=self._connects)
+        except ValueError as error:
+            raise self._invalid(str(error)) from error
+        self._in_head = head.status < 200 and head.status != 101
+        self._body = head.body
+        return head.text
+
+    def _receive(self) -> bytes:
+        try:
+            data = self._stream.receive(self._asking.timeouts)
+        except TransientError as error:
+            raise self._stale_or(error) from error
+        self._answered = self._answered or bool(data)
+        return data
+
+    def _stale_or(self, error: TransientError) -> Exception:
+        """Decide what the failure of a connection is."""
+        return _Stale() if self._requests > 1 and not self._answered and error.kind == "network" else error
+
+    def _invalid(self, what: str) -> TransientError:
+        return _invalid(self._stream.host, what)
+
+
+class Backend(httpcore.NetworkBackend):
+    """Opens connections for httpcore."""
+
+    def __init__(self, network: Network, asking: _Asking) -> None:
+        self._network = network
+        self._asking = asking
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connect to a host, or give the connection on which the request was sent already."""
+        early = self._asking.early
+        stream = early.stream if early else self._network.connect(host.strip("[]"), port, self._asking.timeouts)
+        return Connection(stream, self._network, self._asking)
+
+
+class Transport(httpx.BaseTransport):
+    """httpx's way to a pool of httpcore's."""
+
+    def __init__(self, pool: httpcore.ConnectionPool) -> None:
+        self._pool = pool
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request, and give the answer as soon as its head is there."""
+        host = request.url.raw_host
+        url = httpcore.URL(
+            scheme=request.url.raw_scheme,
+            host=b"[%b]" % host if b":" in host else host,
+            port=request.url.port,
+            target=request.extensions.get("target", request.url.raw_path),
+        )
+        asked = httpcore.Request(request.method, url, headers=request.headers.raw)
+        with _as_httpx():
+            answer = self._pool.handle_request(asked)
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.close()
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _as_httpx():
+            yield from self._answer.iter_stream()
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+@contextmanager
+def _as_httpx() -> Generator[None, None, None]:
+    """Raise httpcore's errors as those of the same names in httpx, as transports are to do."""
+    try:
+        yield
+    except (
+        httpcore.NetworkError,
+        httpcore.ProtocolError,
+        httpcore.ProxyError,
+        httpcore.TimeoutException,
+        httpcore.UnsupportedProtocol,
+    ) as error:
+        raise getattr(httpx, type(error).__name__)(str(error)) from error
+
+
+class Response:
+    """An answer whose body is still to come. Close it: its connection is used again only then, if at all."""
+
+    def __init__(self, answer: httpx.Response, host: str) -> None:
+        self.status = answer.status_code
+        self.headers: Mapping[str, str] = answer.headers
+        self._answer = answer
+        self._host = host
+
+    def parts(self) -> Iterator[bytes]:
+        """Give the body as it was sent, without the chunks of the transfer.
+
+        Raises:
+            PictureError: it does not come, or ends early.
+        """
+        with _as_ours(self._host):
+            yield from self._answer.iter_raw()
+
+    def close(self) -> None:
+        """Finish with the answer, read or not."""
+        self._answer.close()
+
+
+class Client:
+    """Asks for addresses, for any number of threads at once. TLS certificates are always checked."""
+
+    def __init__(self, network: Network, proxies: Proxies | None, *, user_agent: str, kept: int) -> None:
+        """Keep up to `kept` idle connections."""
+        self._network = network
+        self._proxies = proxies
+        self._user_agent = user_agent
+        self._kept = kept
+        self._asking = _Asking()
+        self._lock = threading.Lock()  # around the transports
+        self._transports: dict[Address | None, httpx.BaseTransport] = {}  # by the proxy that they build tunnels through
+
+    def get(self, target: Address, timeouts: Timeouts, early: Early | None = None) -> Response:
+        """Ask for an address; `early` if the request was sent already. The response is to be closed.
+
+        Raises:
+            PictureError: out of time, cancelled, not reachable, or a `TransientError` where another try may help.
+        """
+        self._asking.timeouts, self._asking.early = timeouts, early
+        proxy = None if self._proxies is None else self._proxies.on_the_way_to(target)
+        transport, request = self._route(target, proxy)
+        try:
+            while True:
+                try:
+                    with _as_ours(target.host):
+                        return Response(transport.handle_request(request), target.host)
+                except _Stale:
+                    continue
+        finally:
+            unused, self._asking.early = self._asking.early, None
+            if unused is not None:
+                unused.stream.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._lock:
+            transports, self._transports = self._transports, {}
+        for transport in transports.values():
+            transport.close()
+
+    def _route(self, target: Address, proxy: Address | None) -> tuple[httpx.BaseTransport, httpx.Request]:
+        """Make the request for a target, and find the transport for it."""
+        fields = request_fields(target, self._user_agent)
+        path = target.target
+        if proxy is not None and target.scheme == "http":  # the proxy is asked for the whole URL
+            fields += authorization("Proxy-Authorization", proxy)
+            path = str(target._replace(userinfo=""))
+        nearest = target if proxy is None else proxy
+        if "https" in (nearest.scheme, target.scheme):
+            self._network.prepare_tls()
+        tunnel = target.scheme == "https"
+        asked = target if proxy is None or tunnel else proxy
+        return self._transport(proxy if tunnel else None), _request(asked, fields, path)
+
+    def _transport(self, proxy: Address | None) -> httpx.BaseTransport:
+        """Find or make the transport that builds tunnels through a proxy, or builds none."""
+        with self._lock:
+            if proxy not in self._transports:
+                self._transports[proxy] = Transport(self._pool(proxy))
+            return self._transports[proxy]
+
+    def _pool(self, proxy: Address | None) -> httpcore.ConnectionPool:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no certificate, and is not used: see `start_tls`
+        common: dict[str, Any] = {
+            "ssl_context": context,
+            "max_connections": None,
+            "max_keepalive_connections": self._kept,
+            "keepalive_expiry": KEPT_S,
+            "network_backend": Backend(self._network, self._asking),
+        }
+        if proxy is None:
+            return httpcore.ConnectionPool(**common)
+        return httpcore.HTTPProxy(
+            str(proxy._replace(userinfo="")),
+            proxy_headers=authorization("Proxy-Authorization", proxy),
+            proxy_ssl_context=context if proxy.scheme == "https" else None,
+            **common,
+        )
+
+
+def _request(asked: Address, fields: Fields, path: str) -> httpx.Request:
+    """Make a request whose path httpx leaves as it is."""
+    url = str(asked._replace(userinfo="", target="/"))
+    return httpx.Request("GET", url, headers=fields, extensions={"target": path.encode("ascii")})
+
+
+@contextmanager
+def _as_ours(host: str) -> Generator[None, None, None]:
+    """Raise httpx's errors as ours. Our own streams raise ours already; what is left is what was received."""
+    try:
+        yield
+    except httpx.ProxyError as error:
+        status = re.match(r"\d{3}", str(error))
+        words = phrase(int(status[0])) if status else brief(str(error))
+        raise PictureError("network", f"the proxy refuses to connect to {host}: {words}") from error
+    except httpx.ProtocolError as error:
+        raise _invalid(host, brief(str(error))) from error
+    except httpx.TimeoutException as error:
+        raise TransientError("timeout", f"{host} does not answer in time: {brief(str(error))}") from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise TransientError("network", f"no answer from {host}: {brief(str(error))}") from error
+
+
+def _invalid(host: str, what: str) -> TransientError:
+    return TransientError("network", f"invalid or incomplete answer from {host}: {what}")

@@ -1,4 +1,4 @@
-"""What the tests of targets have in common."""
+"""Helpers for the tests of targets."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def failure_of(*arguments: str) -> Failure:
 
 
 @contextmanager
-def nobody(folder: Path) -> Iterator[None]:
-    """Be a user without rights for a while, because root may read everything; `folder` is where one is."""
+def without_rights(folder: Path) -> Iterator[None]:
+    """Be a user who may read little, because root may read everything. `folder` stays readable."""
     if os.geteuid() != 0:
         yield
         return
@@ -34,7 +34,7 @@ def nobody(folder: Path) -> Iterator[None]:
     try:
         os.seteuid(65534)
     except OSError:
-        pytest.skip("root may read everything here and cannot become anybody else")
+        pytest.skip("root may read everything here and cannot become another user")
     try:
         yield
     finally:

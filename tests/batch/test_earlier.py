@@ -1,4 +1,4 @@
-"""`--since-output`: a run of what no earlier run has an answer for."""
+"""`--since-output`: only targets that no earlier run has classified."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def targets_of(part: Path) -> list[str]:
     return [species_of(record["target"]) for record in records_of(part)]
 
 
-def test_what_was_added_is_there_and_nothing_else() -> None:
+def test_only_added_targets_are_found() -> None:
     earlier = Earlier()
     names = [f"https://example.org/{number}" for number in range(2000)]
     for name in names[::2]:
@@ -68,7 +68,7 @@ def test_each_run_takes_what_is_new_and_what_failed(classify: Run, runs: Path) -
     assert targets_of(runs / "3.jsonl") == []
 
 
-def test_without_a_file_to_write_the_rest_is_printed(
+def test_without_an_output_file_the_rest_is_printed(
     classify: Run, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     classify("--shard", "0/1", "-o", runs / "1.jsonl", PICTURES[0])
@@ -78,7 +78,7 @@ def test_without_a_file_to_write_the_rest_is_printed(
     assert capsys.readouterr().out.startswith(str(PICTURES[1]))
 
 
-def test_the_answers_of_another_model_do_not_count(classify: Run, runs: Path) -> None:
+def test_outputs_of_another_model_are_skipped(classify: Run, runs: Path) -> None:
     classify("--shard", "0/1", "-o", runs / "1.jsonl", PICTURES[0])
     change_header(runs / "1.jsonl", model_sha256="0" * 64)
 

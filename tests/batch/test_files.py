@@ -1,4 +1,4 @@
-"""Parts found and read, in files and in objects: the same blocks either way, and many at once in little memory."""
+"""Parts found and read: files and objects give the same blocks, and many at once take little memory."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def test_objects_that_are_read_together_share_the_memory(
         assert max(int(last) + 1 - int(first) for first, last in ranges) == largest
 
 
-def test_what_is_not_there_is_not_found(bucket: Bucket, tmp_path: Path) -> None:
+def test_a_missing_part_is_not_found(bucket: Bucket, tmp_path: Path) -> None:
     for place in (str(tmp_path / "gone"), bucket.url("gone")):
         with pytest.raises(FileNotFoundError):
             next(blocks(place))
 
 
-def test_what_cannot_be_read_is_named(bucket: Bucket, gate: Gate, tmp_path: Path) -> None:
+def test_a_part_that_cannot_be_read_is_named(bucket: Bucket, gate: Gate, tmp_path: Path) -> None:
     gate.rule = lambda asked: 403
     with pytest.raises(PartsError, match=r"/part: cannot be read: permission denied \(Broken\)"):
         next(blocks(bucket.url("part")))

@@ -1,4 +1,4 @@
-"""A part that is killed, torn, taken up, tried again: the same bytes in the end, or a clear refusal."""
+"""A part that is killed, cut and resumed: the same bytes in the end, or a clear error."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_ten_kills_at_random_moments_change_no_byte(tmp_path: Path, part: Path, 
     assert not partial.exists()
 
 
-def test_a_killed_run_that_is_taken_up_does_not_classify_again_what_it_has(
+def test_a_resumed_run_does_not_classify_again_what_it_has(
     classify: Classify, album: Path, part: Path, partial: Path
 ) -> None:
     classify(album)
@@ -116,7 +116,7 @@ def test_a_killed_run_that_is_taken_up_does_not_classify_again_what_it_has(
     assert "20 records found, continuing" in err
 
 
-def test_a_torn_last_line_is_cut_off_and_redone_wherever_it_was_torn(
+def test_a_cut_last_line_is_removed_and_done_again_wherever_it_was_cut(
     classify: Classify, album: Path, part: Path, partial: Path
 ) -> None:
     classify(album)
@@ -129,7 +129,7 @@ def test_a_torn_last_line_is_cut_off_and_redone_wherever_it_was_torn(
         assert part.read_bytes() == before, end
 
 
-def test_a_torn_header_is_a_run_that_has_not_begun(classify: Classify, album: Path, part: Path, partial: Path) -> None:
+def test_a_cut_header_is_a_run_that_has_not_begun(classify: Classify, album: Path, part: Path, partial: Path) -> None:
     classify(album)
     before = part.read_bytes()
     cut(part, partial, lines=1)
@@ -160,7 +160,7 @@ def test_an_interrupted_run_leaves_what_it_has_and_no_part(
     assert [record["index"] for record in records_of(part)] == list(range(31))
 
 
-def test_two_runs_at_once_on_one_output_are_one_too_many(
+def test_a_second_run_on_the_same_output_is_refused(
     classify: Classify, album: Path, part: Path, partial: Path, origin: Origin
 ) -> None:
     release = origin.hold("/held.jpg", PICTURES[1].read_bytes())
@@ -188,9 +188,7 @@ def test_a_part_begins_with_what_it_is_and_its_records_are_by_index(
     assert not partial.exists()
 
 
-def test_a_complete_part_is_left_alone_and_its_exit_code_is_given_again(
-    classify: Classify, album: Path, part: Path
-) -> None:
+def test_a_complete_part_stays_and_gives_its_exit_code_again(classify: Classify, album: Path, part: Path) -> None:
     classify(album, "absent.jpg")
     before = part.stat()
 
@@ -201,7 +199,7 @@ def test_a_complete_part_is_left_alone_and_its_exit_code_is_given_again(
     assert (part.stat().st_ino, part.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_without_resume_a_left_over_is_replaced_and_said(
+def test_without_resume_an_unfinished_part_is_replaced_with_a_message(
     classify: Classify, album: Path, part: Path, partial: Path
 ) -> None:
     classify(album)
@@ -215,7 +213,7 @@ def test_without_resume_a_left_over_is_replaced_and_said(
 
 
 @pytest.mark.parametrize("complete", [True, False])
-def test_failures_stay_unless_they_are_to_be_tried_again(
+def test_failures_stay_without_retry_failed(
     classify: Classify, album: Path, part: Path, partial: Path, complete: bool
 ) -> None:
     picture = next(album.glob("0003.*"))
@@ -316,7 +314,7 @@ def test_a_list_that_has_become_shorter_is_refused(classify: Classify, album: Pa
 
 
 @pytest.mark.parametrize("content", [b'{"index": 0, "target": "a"}\n', b"mine", b"\0" * 100])
-def test_a_file_of_somebody_else_is_refused_and_left_as_it_is(
+def test_a_file_of_another_program_is_refused_and_stays(
     classify: Classify, album: Path, part: Path, partial: Path, content: bytes
 ) -> None:
     partial.write_bytes(content)
@@ -345,7 +343,7 @@ def test_a_disk_that_is_full_ends_the_run_and_what_fits_stays(
     assert len(records_of(part)) == 30
 
 
-def test_a_folder_that_is_not_there_is_said(classify: Classify, album: Path, tmp_path: Path) -> None:
+def test_a_missing_folder_is_a_clear_error(classify: Classify, album: Path, tmp_path: Path) -> None:
     code, err = classify(album, "-o", tmp_path / "no" / "part.jsonl")
 
     assert code == 3

@@ -1,4 +1,4 @@
-"""Which targets belong to which shard: all to exactly one, evenly, whatever else is in the list."""
+"""Each target belongs to exactly one shard, the shards are even, and other lines do not matter."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_membership_is_the_same_on_every_machine_and_in_every_version() -> None:
 
 
 @pytest.mark.parametrize("name", ["Möwe.jpg", "caf\udce9.jpg", "\ud800", "", "a\nb\0"])
-def test_any_name_belongs_somewhere(name: str) -> None:
+def test_every_name_belongs_to_a_shard(name: str) -> None:
     assert 0 <= key_of(octets_of(name)) < 1 << 64
 
 
@@ -71,7 +71,7 @@ def test_a_shard_is_its_index_from_0_and_their_number() -> None:
         ("", "not a shard"),
     ],
 )
-def test_what_is_no_shard_is_refused(text: str, complaint: str) -> None:
+def test_an_invalid_shard_is_refused(text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         parse(text)
 

@@ -1,4 +1,4 @@
-"""OpenCV's bilinear arithmetic, against what OpenCV itself made of the same pictures."""
+"""OpenCV's bilinear arithmetic, compared with OpenCV's own results for the same pictures."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def pattern(height: int, width: int) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize(("height", "width", "side"), OPENCV)
-def test_every_bit_is_opencv_s(height: int, width: int, side: int) -> None:
+def test_the_pixels_are_those_of_opencv_bit_for_bit(height: int, width: int, side: int) -> None:
     small = bilinear.resize(pattern(height, width), side)
 
     assert small.shape == (side, side, 3)
     assert hashlib.sha256(small.tobytes()).hexdigest()[:16] == OPENCV[height, width, side]
 
 
-def test_a_turned_view_needs_no_copy_and_gives_the_same() -> None:
+def test_a_turned_view_gives_the_same_without_a_copy() -> None:
     pixels = pattern(300, 500)
     turned = pixels.transpose(1, 0, 2)[::-1]
 
@@ -74,7 +74,7 @@ def test_a_turned_view_needs_no_copy_and_gives_the_same() -> None:
     assert np.array_equal(bilinear.resize(turned, 224), bilinear.resize(np.ascontiguousarray(turned), 224))
 
 
-def test_a_picture_of_the_right_size_is_left_alone() -> None:
+def test_a_picture_of_the_right_size_stays_unchanged() -> None:
     pixels = pattern(224, 224)
 
     assert np.array_equal(bilinear.resize(pixels, 224), pixels)

@@ -1,4 +1,4 @@
-"""Damaged files: never half a picture, never another exception than ours, never a warning (here an error)."""
+"""Damaged files give our error: never half a picture, another exception or a warning (here an error)."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def message(data: bytes, resize: Resize = "crop") -> str:
 
 @pytest.mark.parametrize("resize", ["crop", "exact"])
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_truncated_file_is_no_picture(name: str, resize: Resize) -> None:
+def test_a_truncated_file_is_refused_at_every_length(name: str, resize: Resize) -> None:
     data, spare = WHOLE[name]
     picture.decode(data, resize=resize)
     last = len(data) - 1 - spare
@@ -73,12 +73,12 @@ def test_a_truncated_file_is_no_picture(name: str, resize: Resize) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_cut_in_half_says_what_it_is_and_that_it_is_not_whole(name: str) -> None:
+def test_the_message_for_a_file_cut_in_half_names_its_format(name: str) -> None:
     assert message(FILES[name][: len(FILES[name]) // 2]) == TRUNCATED.format(name.split()[0])
 
 
 @pytest.mark.parametrize("length", [0.3, 0.9])
-def test_an_animated_gif_is_its_first_picture_even_when_a_later_one_is_cut(length: float) -> None:
+def test_an_animated_gif_is_read_as_its_first_frame_even_if_a_later_one_is_cut(length: float) -> None:
     first = PHOTO.quantize(64)
     whole = saved(first, "GIF", save_all=True, append_images=[OTHER] * 3)
     cut = int(len(saved(first, "GIF")) * 1.2 + len(whole) * 0.5 * length)
@@ -96,7 +96,7 @@ def test_a_program_that_lets_pillow_load_truncated_images_changes_nothing(
     message(FILES[name][: int(len(FILES[name]) * 0.8)])
 
 
-# JPEG: libjpeg fills what is missing with grey, and only warns of it, where nobody hears.
+# JPEG: libjpeg fills missing parts with grey, and its warning about it is lost.
 
 
 def entropy(data: bytes) -> int:
@@ -107,7 +107,7 @@ def entropy(data: bytes) -> int:
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.startswith("JPEG") and "progressive" not in name])
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.99])
-def test_a_jpeg_whose_end_marker_was_put_back_after_a_cut_is_still_half_a_picture(name: str, part: float) -> None:
+def test_a_cut_jpeg_with_an_end_marker_is_refused(name: str, part: float) -> None:
     data = FILES[name]
     start = entropy(data)
     cut = data[: start + int((len(data) - start) * part)].rstrip(b"\xff") + b"\xff\xd9"
@@ -122,7 +122,7 @@ def test_a_jpeg_that_lacks_bytes_in_the_middle_is_damaged() -> None:
     assert message(data[:middle] + data[middle + 500 :]) == "damaged JPEG: part of the picture is missing"
 
 
-def test_a_progressive_jpeg_whose_first_scan_was_cut_is_half_a_picture() -> None:
+def test_a_progressive_jpeg_with_a_cut_first_scan_is_refused() -> None:
     data = FILES["JPEG progressive"]
     start = entropy(data)
     end = data.index(b"\xff", start)
@@ -130,7 +130,7 @@ def test_a_progressive_jpeg_whose_first_scan_was_cut_is_half_a_picture() -> None
     assert message(data[: (start + end) // 2] + b"\xff\xd9") == "damaged JPEG: part of the picture is missing"
 
 
-def test_a_jpeg_of_which_the_rest_was_never_written_is_truncated() -> None:
+def test_a_jpeg_that_ends_in_zeros_is_truncated() -> None:
     """A download into a file that was made as long as the whole picture first: the rest is zeros, which decode."""
     data = FILES["JPEG"]
 
@@ -140,7 +140,7 @@ def test_a_jpeg_of_which_the_rest_was_never_written_is_truncated() -> None:
 @pytest.mark.parametrize("grey", [127, 128])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 4}], ids=str)
-def test_a_picture_that_really_is_grey_is_a_picture(mode: str, grey: int, options: dict[str, object]) -> None:
+def test_a_grey_picture_is_not_taken_for_a_damaged_one(mode: str, grey: int, options: dict[str, object]) -> None:
     pixels = picture.decode(saved(Image.new("L", (400, 300), grey).convert(mode), "JPEG", **options)).pixels
 
     assert set(pixels) <= {126, 127, 128, 129}
@@ -163,7 +163,7 @@ def test_a_jpeg_with_a_broken_header_is_a_decode_error(damaged: bytes, text: str
     assert message(damaged) == text
 
 
-def test_junk_between_the_segments_of_a_jpeg_is_passed_over() -> None:
+def test_junk_between_the_segments_of_a_jpeg_is_ignored() -> None:
     data = FILES["JPEG"]
 
     assert picture.decode(data[:20] + b"junk\xff\0\xff\xff" + data[20:]) == picture.decode(data)
@@ -177,7 +177,9 @@ ROWS = b"".join(b"\0" + row.tobytes() for row in fields(((9, 9, 9),) * 4))
 @pytest.mark.parametrize("height", [299, 300])
 @pytest.mark.parametrize("interlaced", [False, True])
 @pytest.mark.parametrize("missing", [1, 1201, 1201 * 90])
-def test_a_png_whose_data_ends_well_but_early_is_truncated(missing: int, interlaced: bool, height: int) -> None:
+def test_a_png_whose_data_ends_too_early_without_an_error_is_truncated(
+    missing: int, interlaced: bool, height: int
+) -> None:
     plain = fields(((9, 9, 9),) * 4)[:height]
     rows = interlaced_rows(plain) if interlaced else ROWS[: 1201 * height]
     picture.decode(png(400, height, 8, 2, rows, interlaced=interlaced))
@@ -189,7 +191,7 @@ def test_a_png_whose_data_ends_well_but_early_is_truncated(missing: int, interla
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 1), (1, 5), (400, 300), (401, 301), (4, 2)])
 @pytest.mark.parametrize("interlaced", [False, True])
-def test_a_png_that_really_is_black_is_a_picture(size: tuple[int, int], interlaced: bool) -> None:
+def test_a_black_png_is_not_taken_for_a_damaged_one(size: tuple[int, int], interlaced: bool) -> None:
     black = fields(((0, 0, 0),) * 4, 402, 302)[: size[1], : size[0]]
     rows = interlaced_rows(black) if interlaced else b"".join(b"\0" + row.tobytes() for row in black)
 
@@ -222,7 +224,7 @@ def test_a_png_that_makes_no_sense_is_a_decode_error(damaged: bytes) -> None:
     assert message(damaged).startswith("damaged ")
 
 
-def test_a_png_in_many_pieces_is_one_picture() -> None:
+def test_a_png_in_many_chunks_is_decoded() -> None:
     packed = zlib.compress(ROWS)
     pieces = b"".join(chunk(b"IDAT", packed[at : at + 1]) for at in range(len(packed)))
     whole = png(400, 300, 8, 2, ROWS)
@@ -250,7 +252,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_whatever_is_wrong_it_is_a_picture_or_our_error(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_any_damage_gives_a_picture_or_our_error(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     chance = random.Random(name)
     pictures: list[int] = []
     errors: list[str] = []
@@ -285,7 +287,7 @@ def test_random_bytes_behind_every_magic_are_errors() -> None:
 
 
 def test_damaged_files_leave_no_memory_behind() -> None:
-    """Progressive JPEGs, of which libjpeg holds every coefficient until somebody tells it to let go."""
+    """Progressive JPEGs: libjpeg keeps all their coefficients until it is told to free them."""
     program = """
 import io, resource
 from PIL import Image

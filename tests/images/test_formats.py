@@ -1,4 +1,4 @@
-"""What is a picture, what is not, and what is none that birdlite reads; and how small a JPEG is decoded."""
+"""Formats told apart and refused by name, bombs, and the scale at which a JPEG is decoded."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def failure(data: bytes, **options: Any) -> tuple[str, str]:
         (b"text that\0ends", "no picture of a known format (it begins with 74 65 78 74)"),
     ],
 )
-def test_what_is_no_picture_is_called_by_its_name(data: bytes, message: str) -> None:
+def test_a_file_that_is_not_a_picture_is_named(data: bytes, message: str) -> None:
     assert failure(data) == ("not_an_image", message)
 
 
@@ -98,7 +98,7 @@ ROWS = ((256, 3, 1, 4), (257, 3, 1, 2), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3,
         (RUN_LENGTHS, "BMP with run-length coding is not supported"),
     ],
 )  # fmt: skip
-def test_pictures_of_other_kinds_are_unsupported_by_name(data: bytes, message: str) -> None:
+def test_an_unsupported_kind_of_picture_is_named(data: bytes, message: str) -> None:
     assert failure(data) == ("unsupported", message)
 
 
@@ -130,7 +130,7 @@ def test_a_jpeg_keeps_its_size_where_asked() -> None:
     assert jpeg.read(data, least=None, max_pixels=10**8).image.size == (3999, 3584)
 
 
-def test_of_several_pictures_in_a_jpeg_the_first_counts_and_it_is_a_jpeg() -> None:
+def test_a_jpeg_of_several_pictures_is_read_as_its_first() -> None:
     first, second = Image.fromarray(fields(COLOURS)), Image.new("RGB", (50, 50))
     got = picture.decode(saved(first, "MPO", save_all=True, append_images=[second]))
 
@@ -178,7 +178,7 @@ def test_a_strip_of_a_million_rows_is_too_large_though_it_has_few_pixels() -> No
     )
 
 
-def test_pillow_s_own_limit_warns_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pillow_never_warns_about_its_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Warnings are errors here; between one and two times its limit Pillow warns."""
     files = [saved(photograph(300, 200), name) for name in ("JPEG", "PNG", "BMP")]
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40_000)
@@ -237,7 +237,7 @@ def test_absurd_tags_that_are_the_picture_are_decode_errors(
     ],
     ids=["JPEG", "PNG", "GIF"],
 )
-def test_a_file_of_nothing_but_empty_parts_is_given_up(data: bytes) -> None:
+def test_a_file_of_empty_parts_is_refused(data: bytes) -> None:
     kind, message = failure(data)
 
     assert kind == "decode"
@@ -245,9 +245,7 @@ def test_a_file_of_nothing_but_empty_parts_is_given_up(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("core_usable", [True, False])
-def test_a_memory_that_does_not_suffice_is_a_failure_of_this_picture(
-    core_usable: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lack_of_memory_is_a_failure_of_this_picture(core_usable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_memory(*_: object) -> Image.Image:
         raise MemoryError
 
@@ -271,5 +269,5 @@ def test_a_message_of_pillow_becomes_one_short_line() -> None:
     assert str(frame.damaged("TIFF", KeyError())) == "damaged TIFF: KeyError"
 
 
-def test_the_whole_file_need_not_be_bytes() -> None:
+def test_the_file_can_be_a_memoryview() -> None:
     assert picture.decode(memoryview(io.BytesIO(PNG).getbuffer())).format == "PNG"

@@ -1,4 +1,4 @@
-"""Photographs in, pixels out: every format and mode, upright, of the right size, from any thread."""
+"""Photographs into pixels: every format and mode, upright, of the right size, from any thread."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_every_mode_of_every_format_shows_its_colours(
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_picture_says_what_it_was(name: str) -> None:
+def test_size_and_format_are_those_of_the_file(name: str) -> None:
     got = picture.decode(FILES[name])
 
     size = (2000, 1800) if "reduced" in name else (400, 300)
@@ -147,7 +147,7 @@ def test_a_memoryview_gives_what_bytes_give(name: str) -> None:
     assert picture.decode(memoryview(FILES[name])) == picture.decode(FILES[name])
 
 
-def test_a_tiff_multiplied_by_its_alpha_already_is_not_multiplied_again() -> None:
+def test_a_tiff_with_premultiplied_alpha_is_not_multiplied_again() -> None:
     try:
         got = pixels(multiplied_tiff())
     except PictureError as error:
@@ -179,9 +179,7 @@ def flagged(image: Image.Image, file_format: str, orientation: int) -> bytes:
 @pytest.mark.parametrize("resize", RESIZES)
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", STORED)
-def test_a_picture_stored_turned_comes_out_as_the_upright_one(
-    orientation: int, file_format: str, resize: Resize
-) -> None:
+def test_a_picture_with_an_orientation_becomes_upright(orientation: int, file_format: str, resize: Resize) -> None:
     upright = photograph(533, 400)
     turned = flagged(STORED[orientation](upright), file_format, orientation)
 
@@ -222,7 +220,7 @@ def test_damaged_exif_means_upright(exif: bytes, file_format: str) -> None:
     assert distance(pixels(saved(upright, file_format, exif=exif)), pixels(saved(upright, file_format))) == 0
 
 
-def test_exif_in_a_png_may_have_the_prefix_of_a_jpeg_s() -> None:
+def test_exif_in_a_png_may_have_the_prefix_of_exif_in_a_jpeg() -> None:
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\3\0\0" + bytes(4)
     rows = b"".join(b"\0" + row.tobytes() for row in RGB)
 
@@ -241,7 +239,7 @@ def long_way(image: Image.Image, side: int, margin: int) -> Pixels:
 
 # Sizes whose long side comes out even: the middle of an odd one lies half a pixel off the pixels.
 @pytest.mark.parametrize("size", [(534, 400), (400, 534), (550, 367), (256, 256), (1024, 256), (123, 92), (1503, 1126)])
-def test_crop_is_the_middle_after_the_short_side_went_to_256(size: tuple[int, int]) -> None:
+def test_crop_is_the_middle_of_the_picture_resized_to_a_short_side_of_256(size: tuple[int, int]) -> None:
     image = photograph(*size)
 
     assert distance(pixels(saved(image, "PNG"), "crop"), long_way(image, 224, 256)) <= 1
@@ -271,7 +269,7 @@ def test_a_large_jpeg_looks_the_same_at_reduced_scale(size: tuple[int, int]) -> 
 
 @pytest.mark.parametrize("resize", RESIZES)
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (3, 2)])
-def test_the_smallest_pictures_are_pictures(size: tuple[int, int], resize: Resize) -> None:
+def test_the_smallest_pictures_are_decoded(size: tuple[int, int], resize: Resize) -> None:
     assert set(pixels(saved(Image.new("RGB", size, (9, 99, 199)), "PNG"), resize).reshape(-1, 3).tolist()[0]) == {
         9,
         99,
@@ -298,7 +296,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     assert grown < 40_000  # kB
 
 
-def test_the_header_alone_decides_that_a_picture_is_too_large() -> None:
+def test_a_picture_is_refused_as_too_large_by_its_header_alone() -> None:
     data = saved(photograph(300, 200), "PNG")
 
     assert picture.decode(data, max_pixels=60_000).width == 300
@@ -307,7 +305,7 @@ def test_the_header_alone_decides_that_a_picture_is_too_large() -> None:
     assert caught.value.kind == "too_large"
 
 
-def test_eight_threads_get_what_one_gets() -> None:
+def test_eight_threads_give_the_same_pixels_as_one() -> None:
     files = list(FILES.values()) * 3
     alone = [picture.decode(data) for data in files]
 
@@ -329,7 +327,7 @@ OPENCV = {
 
 @pytest.mark.birds
 @pytest.mark.parametrize("name", OPENCV)
-def test_exact_is_what_opencv_makes_of_the_real_birds(name: str, birds: Path) -> None:
+def test_exact_gives_the_pixels_of_opencv_for_the_real_birds(name: str, birds: Path) -> None:
     (file,) = (birds / "mirror").rglob(name)
 
     assert hashlib.sha256(picture.decode(file.read_bytes(), resize="exact").pixels).hexdigest()[:16] == OPENCV[name]

@@ -1,4 +1,4 @@
-"""What the first picture of a run imports: Pillow's core, more of Pillow where need be, and one plugin or none."""
+"""What the first picture of a run imports: Pillow's core, more of Pillow if it is needed, and at most one plugin."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def decoding(name: str, folder: Path) -> str:
     return f"from birdlite.images import picture; picture.decode(open({str(file)!r}, 'rb').read())"
 
 
-def test_the_room_opens_without_pillow() -> None:
+def test_the_module_is_imported_without_pillow() -> None:
     assert not any(name.split(".")[0] == "PIL" for name in modules_after("import birdlite.images.picture"))
 
 
@@ -57,7 +57,7 @@ def test_a_first_jpeg_or_png_imports_no_plugin(name: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["JPEG", "JPEG with EXIF", "JPEG at reduced scale"])
-def test_a_first_rgb_jpeg_imports_pillow_s_core_and_nothing_on_top(name: str, tmp_path: Path) -> None:
+def test_a_first_rgb_jpeg_imports_pillow_s_core_only(name: str, tmp_path: Path) -> None:
     modules = modules_after(decoding(name, tmp_path))
 
     assert {module for module in modules if module.startswith("PIL")} == {"PIL", "PIL._version", "PIL._imaging"}
@@ -73,7 +73,7 @@ def test_after_preload_a_jpeg_imports_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "plugin"), [("GIF", "Gif"), ("BMP", "Bmp"), ("WEBP", "WebP"), ("TIFF", "Tiff")])
-def test_other_formats_import_their_own_plugin_at_most(name: str, plugin: str | None, tmp_path: Path) -> None:
+def test_each_other_format_imports_only_its_own_plugin(name: str, plugin: str | None, tmp_path: Path) -> None:
     modules = modules_after(decoding(name, tmp_path))
 
     plugins = {module for module in modules if module.endswith("ImagePlugin")}

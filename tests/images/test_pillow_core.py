@@ -1,4 +1,4 @@
-"""RGB photographs on Pillow's C core: the pixels of Pillow's own Python, which stands in where the core is odd."""
+"""RGB photographs on Pillow's C core: the same pixels as through `PIL.Image`, which is used if the core is unusual."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_core_gives_the_pixels_that_pillow_s_python_gives(
     assert by_core == [picture.decode(each, resize=resize) for each in data]
 
 
-def test_only_the_core_is_asked_for_an_rgb_photograph() -> None:
+def test_an_rgb_photograph_uses_only_the_core() -> None:
     image = jpeg.read(PHOTO, least=448, max_pixels=10**7).image
 
     assert isinstance(image, pillow_core.CoreImage)
@@ -48,7 +48,7 @@ def test_only_the_core_is_asked_for_an_rgb_photograph() -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
-def test_other_photographs_are_pillow_s_affair(mode: str) -> None:
+def test_other_photographs_use_pillow_s_python(mode: str) -> None:
     data = saved(photograph(600, 500).convert(mode), "JPEG")
 
     assert isinstance(jpeg.read(data, least=448, max_pixels=10**7).image, Image.Image)
@@ -77,7 +77,7 @@ def white(*_: object) -> object:
     ],
     ids=["no decoder", "no encoder", "another decoder", "another fill", "not black", "another version"],
 )
-def test_a_core_that_is_not_as_expected_is_left_alone(
+def test_a_core_that_is_not_as_expected_is_not_used(
     change: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert pillow_core.usable()
@@ -88,7 +88,7 @@ def test_a_core_that_is_not_as_expected_is_left_alone(
     assert not pillow_core.usable()
 
 
-def test_where_the_core_is_left_alone_pictures_are_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_are_read_without_the_core_too(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = picture.decode(PHOTO)
     monkeypatch.setattr(pillow_core, "_usable", False)
 
@@ -96,7 +96,7 @@ def test_where_the_core_is_left_alone_pictures_are_read_all_the_same(monkeypatch
     assert picture.decode(PHOTO) == expected
 
 
-def test_damaged_photographs_come_to_the_same_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_photographs_give_the_same_errors_with_and_without_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
     small = saved(photograph(60, 50), "JPEG")
     damaged = [small[:at] + bytes([small[at] ^ 0x55]) + small[at + 1 :] for at in range(2, len(small), 3)]
     by_core = [outcome(data) for data in damaged]
@@ -116,7 +116,7 @@ def outcome(data: bytes) -> picture.Picture | str:
         return str(error)
 
 
-def test_the_numbers_are_those_of_pillow() -> None:
+def test_the_constants_are_those_of_pillow() -> None:
     assert pillow_core.BILINEAR == Image.Resampling.BILINEAR
     for turn in Image.Transpose:
         assert getattr(pillow_core, turn.name) == turn.value

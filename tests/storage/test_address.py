@@ -1,4 +1,4 @@
-"""What the URL of an object says, and which names no object can have."""
+"""The parts of an object's URL, and names that no object can have."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def test_three_schemes_mean_object_storage(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "s3", "s3:/b/k", "./s3://b/k", "https://b/k", "s3a://b/k", "gcs://b"])
-def test_nothing_else_does(name: str) -> None:
+def test_nothing_else_means_object_storage(name: str) -> None:
     assert not is_storage(name)
 
 
@@ -30,7 +30,7 @@ def test_nothing_else_does(name: str) -> None:
         ("s3://birds/" + "x" * 1024, Place("s3", "birds", "x" * 1024)),
     ],
 )
-def test_a_key_is_taken_as_it_is_written(url: str, place: Place) -> None:
+def test_a_key_is_used_as_it_is_written(url: str, place: Place) -> None:
     assert parse(url) == place
 
 

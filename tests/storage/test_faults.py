@@ -1,4 +1,4 @@
-"""What a store says, as a kind of failure and one line: the texts are obstore's own, shortened."""
+"""Errors of a store as a kind of failure and one line. The texts are obstore's own, shortened."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ def test_a_fault_has_a_kind_one_line_and_no_secret(text: str, kind: str, message
     assert (fault.kind, str(fault), fault.cause) == (kind, message, cause)
 
 
-def test_what_was_not_found_without_a_status_is_not_found() -> None:
+def test_a_missing_object_without_a_status_is_not_found() -> None:
     assert explain(FileNotFoundError("Object at location k not found"), "gs").cause == "no_object"
 
 
 @pytest.mark.parametrize(
     ("scheme", "variable"), [("gs", "GOOGLE_APPLICATION_CREDENTIALS"), ("az", "AZURE_STORAGE_ACCOUNT_KEY")]
 )
-def test_each_store_has_credentials_of_its_own(scheme: str, variable: str) -> None:
+def test_each_store_names_its_own_credentials(scheme: str, variable: str) -> None:
     text = "Generic error: Error performing token request" + DUMP.format("TokenRequest")
 
     assert variable in str(explain(Exception(text), scheme))

@@ -1,4 +1,4 @@
-"""Objects listed, read and put: in pages, within the time that is allowed, and by whose rights."""
+"""Objects listed, read and put: in pages, within time limits, with and without credentials."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_folder_is_listed_a_page_at_a_time(bucket: Bucket, gate: Gate) -> None
     assert gate.count("GET", "list-type") == 2
 
 
-def test_a_folder_has_its_pictures_and_those_below_but_no_hidden_ones_and_nothing_beside(bucket: Bucket) -> None:
+def test_a_folder_gives_its_pictures_and_those_below_without_hidden_ones(bucket: Bucket) -> None:
     wanted = ["a/B.JPG", "a/a b.jpg", "a/b/c/d.jpg", "a/é.jpg"]
     for key in [
         *wanted,
@@ -70,7 +70,7 @@ def test_what_is_put_appears_with_all_its_bytes(bucket: Bucket, tmp_path: Path) 
         assert bucket.get("there") == file.read_bytes()
 
 
-def test_a_file_that_is_gone_is_no_fault_of_the_store(bucket: Bucket, gate: Gate, tmp_path: Path) -> None:
+def test_a_missing_file_is_not_an_error_of_the_store(bucket: Bucket, gate: Gate, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Storage().put(str(tmp_path / "gone"), bucket.url("there"))
 
@@ -85,7 +85,7 @@ def test_a_small_output_is_one_put(bucket: Bucket, gate: Gate, tmp_path: Path) -
     assert [(asked.method, asked.path) for asked in gate.asked] == [("PUT", f"/{bucket.name}/there")]
 
 
-def test_a_store_is_asked_again_as_often_as_the_settings_say(bucket: Bucket, gate: Gate) -> None:
+def test_requests_are_retried_as_often_as_the_settings_say(bucket: Bucket, gate: Gate) -> None:
     gate.rule = lambda asked: 503
 
     with pytest.raises(PictureError, match="503 Service Unavailable"):
@@ -94,7 +94,7 @@ def test_a_store_is_asked_again_as_often_as_the_settings_say(bucket: Bucket, gat
     assert gate.count("GET") == 3
 
 
-def test_a_picture_is_called_off_at_once(bucket: Bucket, gate: Gate) -> None:
+def test_fetching_a_picture_is_cancelled_at_once(bucket: Bucket, gate: Gate) -> None:
     gate.rule = lambda asked: "hold"
     stop = threading.Event()
     threading.Timer(0.05, stop.set).start()
@@ -116,7 +116,7 @@ def test_a_picture_that_is_too_large_is_not_read(bucket: Bucket) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 403])
-def test_an_output_may_be_new_or_hidden_from_who_may_only_write(bucket: Bucket, gate: Gate, status: int) -> None:
+def test_an_output_may_be_new_or_unreadable_for_this_user(bucket: Bucket, gate: Gate, status: int) -> None:
     gate.rule = lambda asked: status
 
     Storage().probe(bucket.url("new.jsonl"))
@@ -127,7 +127,7 @@ def test_an_output_may_be_new_or_hidden_from_who_may_only_write(bucket: Bucket, 
 @pytest.mark.parametrize(
     ("url", "reason"), [("s3://no-such-bucket-here/a", "no such bucket"), ("s3://b/a/", "a folder")]
 )
-def test_an_output_that_can_never_be_is_known_before(bucket: Bucket, url: str, reason: str) -> None:
+def test_an_impossible_output_is_refused_before_the_run(bucket: Bucket, url: str, reason: str) -> None:
     with pytest.raises(StorageError, match=reason):
         Storage().probe(url)
 

@@ -1,4 +1,4 @@
-"""An object read in ranges: all of it, once, of one version, with little in memory."""
+"""An object read in ranges: completely, of one version, with little memory."""
 
 from __future__ import annotations
 

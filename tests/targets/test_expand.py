@@ -1,4 +1,4 @@
-"""What to classify: every way to name pictures, and what becomes of names that lead to none."""
+"""Every way to name pictures, and names that lead to no picture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from birdlite.errors import UsageError
 from birdlite.http.address import address
 from birdlite.results import Failure
 from birdlite.targets.expand import SAMPLES, BadTarget, Target, expand, single
-from tests.targeting import failure_of, nobody, only
+from tests.targeting import failure_of, only, without_rights
 
 REPO = Path(__file__).parents[2]
 
@@ -53,7 +53,7 @@ class TestUrls:
             ("https://example.org/\udcf6.jpg", "https://example.org/%F6.jpg"),
         ],
     )
-    def test_only_what_is_illegal_in_a_url_is_encoded(self, given: str, location: str) -> None:
+    def test_only_illegal_characters_of_a_url_are_encoded(self, given: str, location: str) -> None:
         assert only(given) == Target(given, "url", location)
 
     @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ class TestUrls:
             (" az://container/a.jpg\n", "az://container/a.jpg"),
         ],
     )
-    def test_an_object_is_one_target_and_its_key_is_left_as_it_is(self, given: str, location: str) -> None:
+    def test_the_key_of_an_object_is_not_changed(self, given: str, location: str) -> None:
         assert only(given) == single(given) == Target(given.strip(), "object", location)
 
     def test_whitespace_around_a_url_is_dropped(self) -> None:
@@ -105,7 +105,7 @@ class TestUrls:
             ("http://host/\ud83d.jpg", "http://host/\ud83d.jpg: broken characters in this URL"),
         ],
     )
-    def test_what_no_server_can_be_asked_for_is_unsupported(self, given: str, message: str) -> None:
+    def test_a_url_that_no_server_can_be_asked_for_is_unsupported(self, given: str, message: str) -> None:
         assert failure_of(given) == Failure("unsupported", message)
 
     def test_a_path_with_a_colon_is_a_path(self, here: Path) -> None:
@@ -119,7 +119,7 @@ class TestFiles:
         (here / "picture.dat").touch()
         assert only("picture.dat") == Target("picture.dat", "file", "picture.dat")
 
-    def test_spaces_belong_to_the_name_of_a_file(self, here: Path) -> None:
+    def test_spaces_are_a_part_of_a_file_name(self, here: Path) -> None:
         (here / " a.jpg ").touch()
         assert only(" a.jpg ") == Target(" a.jpg ", "file", " a.jpg ")
 
@@ -142,7 +142,7 @@ class TestFiles:
 
     def test_a_file_in_a_locked_folder_says_so(self, here: Path) -> None:
         (here / "locked").mkdir(mode=0)
-        with nobody(here):
+        with without_rights(here):
             assert failure_of("locked/a.jpg") == Failure("blocked", "locked/a.jpg: permission denied")
 
 
@@ -161,12 +161,12 @@ class TestOrder:
             "https://example.org/4.jpg",
         ]
 
-    def test_nothing_is_looked_at_before_it_is_asked_for(self, here: Path) -> None:
+    def test_no_target_is_looked_up_before_its_turn(self, here: Path) -> None:
         found = expand(["late.jpg"])
         (here / "late.jpg").touch()
         assert next(found) == Target("late.jpg", "file", "late.jpg")
 
-    def test_a_folder_is_looked_into_only_when_its_turn_comes(self, here: Path) -> None:
+    def test_a_folder_is_read_only_when_its_turn_comes(self, here: Path) -> None:
         (here / "birds" / "sub").mkdir(parents=True)
         (here / "birds" / "a.jpg").touch()
         found = expand(["birds"])
@@ -174,7 +174,7 @@ class TestOrder:
         (here / "birds" / "sub" / "late.jpg").touch()
         assert [target.name for target in found] == ["birds/sub/late.jpg"]
 
-    def test_arguments_may_never_end(self) -> None:
+    def test_an_endless_stream_of_arguments_works(self) -> None:
         def endless() -> Iterator[str]:
             while True:
                 yield "https://example.org/a.jpg"

@@ -1,4 +1,4 @@
-"""Folders and patterns: which pictures they stand for, in which order, and what is left out."""
+"""Folders and patterns: their pictures, the order, and what is skipped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from birdlite.results import Failure
 from birdlite.targets.expand import BadTarget, Target, expand
-from tests.targeting import failure_of, nobody, only
+from tests.targeting import failure_of, only, without_rights
 
 
 @pytest.fixture
@@ -36,19 +36,19 @@ class TestFolders:
             "birds/sub/deep/f.bmp",
         ]
 
-    def test_only_names_of_pictures_count(self, here: Path) -> None:
+    def test_only_files_with_the_suffix_of_a_picture_are_found(self, here: Path) -> None:
         kept = ["a.bmp", "a.dib", "a.gif", "a.jfif", "a.jpe", "a.jpeg", "a.jpg", "a.png", "a.tif", "a.tiff", "a.webp"]
         for name in [*kept, "a.txt", "a.jpg.part", "jpg", "a.xmp", "a"]:
             (here / name).touch()
         assert [target.name for target in expand(["."])] == [f"./{name}" for name in kept]
 
-    def test_hidden_files_and_folders_are_left_out(self, here: Path) -> None:
+    def test_hidden_files_and_folders_are_skipped(self, here: Path) -> None:
         (here / ".thumbnails").mkdir()
         for name in ("._a.jpg", ".jpg", ".thumbnails/a.jpg", "a.jpg"):
             (here / name).touch()
         assert only(".") == Target("./a.jpg", "file", "./a.jpg")
 
-    def test_a_hidden_folder_that_was_asked_for_is_searched(self, here: Path) -> None:
+    def test_a_hidden_folder_that_the_user_named_is_searched(self, here: Path) -> None:
         (here / ".inbox").mkdir()
         (here / ".inbox" / "a.jpg").touch()
         assert only(".inbox") == Target(".inbox/a.jpg", "file", ".inbox/a.jpg")
@@ -58,20 +58,20 @@ class TestFolders:
         (here / "notes" / "more" / "a.txt").touch()
         assert failure_of("notes") == Failure("not_found", "notes: no pictures in this folder")
 
-    def test_links_to_folders_are_not_followed_so_that_a_circle_ends(self, here: Path) -> None:
+    def test_links_to_folders_are_not_followed(self, here: Path) -> None:
         (here / "birds").mkdir()
         (here / "birds" / "a.jpg").touch()
         (here / "birds" / "again").symlink_to(here / "birds")
         assert [target.name for target in expand(["birds"])] == ["birds/a.jpg"]
 
-    def test_links_to_pictures_are_followed_and_broken_ones_kept_to_be_reported(self, here: Path) -> None:
+    def test_links_to_pictures_are_followed_and_broken_ones_are_reported(self, here: Path) -> None:
         (here / "birds").mkdir()
         (here / "a.jpg").touch()
         (here / "birds" / "good.jpg").symlink_to(here / "a.jpg")
         (here / "birds" / "stale.jpg").symlink_to(here / "gone.jpg")
         assert [target.name for target in expand(["birds"])] == ["birds/good.jpg", "birds/stale.jpg"]
 
-    def test_a_link_to_a_folder_that_was_asked_for_is_followed(self, here: Path) -> None:
+    def test_a_link_to_a_folder_that_the_user_named_is_followed(self, here: Path) -> None:
         (here / "birds").mkdir()
         (here / "birds" / "a.jpg").touch()
         (here / "link").symlink_to("birds")
@@ -81,7 +81,7 @@ class TestFolders:
         (here / "locked").mkdir(mode=0)
         (here / "open").mkdir()
         (here / "open" / "a.jpg").touch()
-        with nobody(here):
+        with without_rights(here):
             found = list(expand(["."]))
         assert found == [
             BadTarget("./locked", Failure("blocked", "./locked: permission denied")),
@@ -171,7 +171,7 @@ class TestPatterns:
         (here / "a[12].jpg").touch()
         assert only("a[12].jpg") == Target("a[12].jpg", "file", "a[12].jpg")
 
-    def test_a_circle_of_links_ends(self, here: Path) -> None:
+    def test_a_circle_of_links_is_left_after_one_round(self, here: Path) -> None:
         (here / "x" / "up").symlink_to(here)
         assert [target.name for target in expand(["x/**/b1.jpg"])] == ["x/up/b1.jpg"]
         assert [target.name for target in expand(["x/*/b1.jpg"])] == ["x/up/b1.jpg"]

@@ -33,9 +33,7 @@ class TestText:
     @pytest.mark.parametrize("end", ["\n", "\r\n"])
     @pytest.mark.parametrize("last_end", [True, False])
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-    def test_line_ends_and_byte_order_marks_are_no_part_of_a_line(
-        self, end: str, last_end: bool, encoding: str
-    ) -> None:
+    def test_line_ends_and_byte_order_marks_are_removed(self, end: str, last_end: bool, encoding: str) -> None:
         text = end.join(["Möwe.jpg", "Ā.jpg"]) + end * last_end  # Ā has the byte of a line end in UTF-16
         assert listed(text.encode(encoding)) == ["Möwe.jpg", "Ā.jpg"]
 
@@ -93,7 +91,7 @@ class TestKind:
             ("list.dat", b"url.jpg", "url.jpg"),
         ],
     )
-    def test_the_suffix_says_what_a_list_is_and_otherwise_its_first_line(
+    def test_the_format_follows_from_the_suffix_or_the_first_line(
         self, name: str, first_line: bytes, found: str
     ) -> None:
         assert listed(first_line, name) == [found]
@@ -102,7 +100,7 @@ class TestKind:
 class TestCsv:
     @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
     @pytest.mark.parametrize("column", ["url", "Path", "TARGET"])
-    def test_the_column_is_found_by_its_name_whatever_divides_the_cells(self, delimiter: str, column: str) -> None:
+    def test_the_column_is_found_by_its_name_with_any_delimiter(self, delimiter: str, column: str) -> None:
         rows = [["id", "note", column, "by"], ["1", "", "a.jpg", "me"], ["2", "x", " b.jpg ", ""]]
         data = "\r\n".join(delimiter.join(row) for row in rows)
         assert listed(data.encode("utf-8-sig"), "my.csv") == ["a.jpg", "b.jpg"]
@@ -154,7 +152,7 @@ class TestJsonLines:
         data = b'{"id": 1, "url": "u"}\n{"path": "p"}\n\n"s"\n{"url": null, "target": "M\\u00f6we"}\n'
         assert listed(data, "my.jsonl") == ["u", "p", "s", "Möwe"]
 
-    def test_our_own_output_is_a_list(self) -> None:
+    def test_birdlite_s_own_output_is_a_list(self) -> None:
         data = (
             b'{"index": 0, "target": "a.jpg", "status": "ok", "predictions": []}\n'
             b'{"index": 1, "target": "b.jpg", "status": "error", "error": {"kind": "timeout", "message": "m"}}\n'
@@ -187,15 +185,15 @@ class TestJsonLines:
 
 
 class TestUnreadable:
-    def test_a_folder_is_no_list(self, tmp_path: Path) -> None:
+    def test_a_folder_is_refused_as_a_list(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"the list cannot be read: it is a folder$"):
             next(read_file(str(tmp_path)))
 
-    def test_a_nul_is_in_the_name_of_no_list(self) -> None:
+    def test_a_name_with_a_nul_is_refused_as_a_list(self) -> None:
         with pytest.raises(UsageError, match="the list cannot be read: no file can have this name"):
             check("a\0b")
 
-    def test_a_list_that_breaks_off_with_an_error_is_wrong_usage_after_what_was_read(self) -> None:
+    def test_an_error_in_the_middle_of_a_list_is_wrong_usage_after_the_lines_before_it(self) -> None:
         class Failing(io.RawIOBase):
             pieces: tuple[bytes, ...] = (b"a.jpg\nb.j",)
 

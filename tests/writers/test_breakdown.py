@@ -1,4 +1,4 @@
-"""The breakdown as people see it."""
+"""The breakdown of a run's time, as a table and as one line."""
 
 from __future__ import annotations
 

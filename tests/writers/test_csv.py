@@ -1,4 +1,4 @@
-"""CSV: read back by the standard library as a spreadsheet would, and harmless in one."""
+"""CSV, read back by the standard library, and safe in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -93,12 +93,12 @@ def test_a_text_that_a_spreadsheet_would_run_gets_an_apostrophe(formula: str) ->
     assert read_back(Result(0, "a", Failure("network", formula)))[0]["error_message"] == "'" + formula
 
 
-def test_our_own_numbers_get_none() -> None:
+def test_our_own_numbers_get_no_apostrophe() -> None:
     row = read_back(Result(0, "a.jpg", (Prediction(1, 1, "x", -0.5),), times=Times(None, None, None, -1.0)), times=True)
     assert (row[0]["score"], row[0]["total_ms"]) == ("-0.5", "-1.0")
 
 
-def test_bytes_of_no_encoding_are_spelled_out() -> None:
+def test_undecodable_bytes_are_escaped() -> None:
     text = written(Result(0, "m\udcf6we.jpg", ()))
     assert "m\\udcf6we.jpg" in text
     text.encode("utf-8")

@@ -1,4 +1,4 @@
-"""The report, read as a browser reads it: what stands in it, and that nothing in it can act."""
+"""The report, read as a browser reads it: its contents, and that no text in it can do anything."""
 
 from __future__ import annotations
 
@@ -123,10 +123,10 @@ class TestContent:
         assert [row[3] for row in rows(page, "species")] == ["0.600", "0.600", "0.800"]
         assert [bar["class"] for bar in page.section("species").all("i")] == ["w100", "w50", "w50"]
 
-    def test_background_is_no_bird(self, page: Element) -> None:
+    def test_background_does_not_count_as_a_species(self, page: Element) -> None:
         assert [row[0] for row in rows(page, "species")] == ["European Robin Erithacus rubecula", "no bird background"]
 
-    def test_failures_stand_by_kind_with_what_they_mean(self, page: Element) -> None:
+    def test_failures_are_grouped_by_kind_with_an_explanation(self, page: Element) -> None:
         section = page.section("failures")
 
         assert [heading.text for heading in section.all("h3")] == [
@@ -135,7 +135,7 @@ class TestContent:
         ]
         assert [item.text for item in section.all("li")] == ["photos/torn.jpg cut off", "missing.jpg no such file"]
 
-    def test_every_kind_of_failure_has_its_meaning(self) -> None:
+    def test_every_kind_of_failure_has_an_explanation(self) -> None:
         from typing import get_args
 
         from birdlite.results import FailureKind
@@ -170,7 +170,7 @@ class TestContent:
         ("ms", "text"),
         [(312.4, "312 ms"), (9_400, "9,400 ms"), (95_000, "95 s"), (185_000, "3 min 5 s"), (7_320_000, "2 h 2 min")],
     )
-    def test_long_runs_are_told_in_larger_units(self, ms: float, text: str) -> None:
+    def test_long_runs_have_larger_units(self, ms: float, text: str) -> None:
         run = RUN._replace(summary=RUN.summary._replace(wall_ms=ms))
 
         assert numbers(page_of(ROBIN, run=run))["from process start"] == text
@@ -191,14 +191,14 @@ class TestContent:
         assert page.one("p", "note").text == "The run was interrupted. 1 results came before that."
         assert page_of(ROBIN).all("p", "note") == []
 
-    def test_a_run_of_nothing_is_a_whole_page(self) -> None:
+    def test_an_empty_run_is_a_whole_page(self) -> None:
         page = page_of(run=RunFacts(RunSummary(0, 0, 0, 0.0, 0.0, interrupted=True)))
 
         assert numbers(page)["pictures"] == "0"
         assert [section["id"] for section in page.all("section")] == ["run", "pictures"]
         assert "There are none." in page.text
 
-    def test_another_version_that_classified_is_named_and_so_is_who_made_the_page(self) -> None:
+    def test_the_page_names_the_version_that_classified_and_the_one_that_made_the_page(self) -> None:
         page = page_of(ROBIN, run=LATER._replace(report=ReportFacts(version="0.0.9", notes=("half of it",))))
 
         assert facts(page)["birdlite"] == "0.0.9"
@@ -239,9 +239,9 @@ class TestInjection:
         )
         bad = [Result(1, text, Failure(kind, text)) for kind in ("decode", "network")]
         bad.append(Result(1, text, Failure(text, text)))  # type: ignore[arg-type]
-        told = ReportFacts(facts=((text, text),), notes=(text,), version=text, trace=TRACE, names={0: text})
+        facts = ReportFacts(facts=((text, text),), notes=(text,), version=text, trace=TRACE, names={0: text})
         model = ModelFacts(text, text, text, 1)
-        return written(good, *bad, run=RUN._replace(model=model, report=told))
+        return written(good, *bad, run=RUN._replace(model=model, report=facts))
 
     def test_no_text_becomes_an_element_or_an_attribute(self, document: str) -> None:
         harmless = read(written(*[ROBIN._replace(target="x.jpg"), MISSING._replace(target="y.jpg"), TORN]))
@@ -258,7 +258,7 @@ class TestInjection:
         for link in links:
             assert re.match(r"(#[a-z]+|https?://(example\.org|a\.example)/[^\"<>\s]*|\./[^:<>\"'\s\\]*)\Z", link), link
 
-    def test_it_is_readable_and_nothing_in_it_acts_on_the_text_around(self, document: str, text: str) -> None:
+    def test_the_page_is_readable_and_no_text_changes_others(self, document: str, text: str) -> None:
         document.encode("utf-8")
         assert not set(document) & {"\x00", "\x1b", "\u202e", "\u2028", "\r"}
         shown = rows(read(document))[0][1]
@@ -297,7 +297,7 @@ class TestPolicy:
         assert policy == f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
         assert document.index("Content-Security-Policy") < document.index("<style>")
 
-    def test_links_do_not_tell_where_they_were_followed(self) -> None:
+    def test_links_send_no_referrer(self) -> None:
         document = read(written(ROBIN))
 
         assert [one["content"] for one in document.all("meta") if one.attributes.get("name") == "referrer"] == [
@@ -324,7 +324,7 @@ class TestBounds:
         assert "The first 3 of 5; the output has them all." in page.section("pictures").text
         assert rows(page, "species")[0][1] == "5"
 
-    def test_only_the_first_failures_of_a_kind_are_told(self) -> None:
+    def test_only_the_first_failures_of_a_kind_are_shown(self) -> None:
         count = html_sections.EXAMPLES + 7
 
         section = page_of(*[MISSING] * count).section("failures")
@@ -355,7 +355,7 @@ class TestBounds:
         assert len(document) < len(written(ROBIN)) + 2000
         assert read(document).section("pictures").all("a") == []  # no server takes such an address
 
-    def test_no_more_candidates_are_shown_than_a_reader_looks_at(self) -> None:
+    def test_at_most_five_candidates_are_shown(self) -> None:
         many = ROBIN._replace(outcome=tuple(Prediction(at, at, f"s{at}", 0.1) for at in range(1, 30)))
 
         assert len(page_of(many).section("pictures").all("li")) == 5
@@ -378,7 +378,7 @@ class TestBounds:
         assert peak(html.ROWS + 5_000) < first + 200_000
 
 
-def test_rows_of_any_letters_come_out_of_their_packing_whole() -> None:
+def test_rows_with_any_letters_survive_compression() -> None:
     names = [f"写真 Möwe {index} 🐦.jpg" for index in range(300)]
 
     page = page_of(*[ROBIN._replace(target=name) for name in names])

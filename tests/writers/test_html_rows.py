@@ -1,4 +1,4 @@
-"""Rows that wait for the end of a page."""
+"""Rows of the report, which are kept until the end of the run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_rows_of_one_index_stay_in_their_order() -> None:
     assert list(rows) == ["a", "b", "c"]
 
 
-def test_no_row_is_made_that_would_not_be_kept() -> None:
+def test_a_row_that_would_not_be_kept_is_not_wanted() -> None:
     rows = KeptRows(2, by_index=True)
     rows.add(3, "c")
     rows.add(2, "b")

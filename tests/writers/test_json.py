@@ -1,4 +1,4 @@
-"""The record, and JSON and JSON lines made of it, down to the byte."""
+"""Records, JSON lines and JSON, byte for byte."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class TestRecord:
     @pytest.mark.parametrize(
         ("result", "text"), [(ROBIN, ROBIN_JSON), (MISSING, MISSING_JSON), (HALF_WAY, HALF_WAY_JSON)]
     )
-    def test_a_record_is_exactly_what_was_promised(self, result: Result, text: str) -> None:
+    def test_a_record_has_exactly_the_documented_form(self, result: Result, text: str) -> None:
         assert json.dumps(record(result, times=True)) == text
 
     def test_without_times_a_record_has_none(self) -> None:
@@ -95,7 +95,7 @@ class TestJsonLines:
             ('"\\\n\x1b\u2028', '\\"\\\\\\n\\u001b\u2028'),
         ],
     )
-    def test_names_are_readable_and_whatever_is_in_them_comes_back(self, target: str, text: str) -> None:
+    def test_names_are_readable_and_come_back_unchanged(self, target: str, text: str) -> None:
         line = written("jsonl", MISSING._replace(target=target))
         assert f'"target": "{text}"' in line
         assert json.loads(line.encode("utf-8"))["target"] == target
@@ -120,7 +120,7 @@ class TestJson:
     def test_without_results_the_document_is_whole(self) -> None:
         assert json.loads(written("json"))["results"] == []
 
-    def test_an_interrupted_run_that_has_not_opened_its_model_leaves_a_whole_document(self) -> None:
+    def test_a_run_that_is_interrupted_before_its_model_is_open_leaves_a_whole_document(self) -> None:
         run = RunFacts(RunSummary(1, 0, 1, 5.0, 0.0, interrupted=True))
         document = json.loads(written("json", MISSING, run=run))
         assert list(document) == ["results", "model", "summary"]
@@ -135,7 +135,7 @@ class TestJson:
         assert json.loads(first)["summary"] == {"targets": 2, "ok": 1, "failed": 1, "interrupted": False}
         assert "timing" not in json.loads(first)
 
-    def test_nothing_is_written_before_there_is_something_to_write(self) -> None:
+    def test_nothing_is_written_before_the_first_result(self) -> None:
         stream = io.StringIO()
         open_writer("json", stream, WriterOptions())
         assert stream.getvalue() == ""

@@ -1,4 +1,4 @@
-"""Texts and addresses from outside, one by one."""
+"""Texts and links in the report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from birdlite.writers.page import LONGEST_ADDRESS, address, last_part, text
         ("caf\udce9", "caf\\udce9"),
     ],
 )
-def test_text_is_escaped_and_has_nothing_that_acts(value: str, made: str) -> None:
+def test_text_is_escaped(value: str, made: str) -> None:
     assert text(value) == made
 
 
@@ -56,7 +56,7 @@ def test_an_address_is_one_of_the_web_or_a_path_from_the_page(
     assert address(target, "/album/page") == where
 
 
-def test_from_a_page_in_a_bucket_no_file_can_be_reached() -> None:
+def test_a_page_in_a_bucket_has_no_links_to_files() -> None:
     assert address("/album/a.jpg", None) is None
     assert address("https://example.org/a.jpg", None) == "https://example.org/a.jpg"
 

@@ -1,4 +1,4 @@
-"""Where results go: files that appear whole, lines that stay, and disks that are full."""
+"""Where results go: files that appear complete, lines that stay, and full disks."""
 
 from __future__ import annotations
 
@@ -72,18 +72,18 @@ class TestWholeFiles:
         assert path.read_text() == "old"
         assert os.listdir(tmp_path) == ["out"]
 
-    def test_a_new_file_has_the_rights_that_the_umask_leaves(self, tmp_path: Path) -> None:
+    def test_a_new_file_has_the_permissions_that_the_umask_leaves(self, tmp_path: Path) -> None:
         with open_output(str(tmp_path / "out"), "json"):
             pass
         assert mode_of(tmp_path / "out") == 0o644
 
-    def test_a_replaced_file_keeps_its_rights(self, tmp_path: Path) -> None:
+    def test_a_replaced_file_keeps_its_permissions(self, tmp_path: Path) -> None:
         (tmp_path / "out").touch(mode=0o600)
         with open_output(str(tmp_path / "out"), "json"):
             pass
         assert mode_of(tmp_path / "out") == 0o600
 
-    def test_a_link_stays_and_what_it_means_is_replaced(self, tmp_path: Path) -> None:
+    def test_the_file_behind_a_link_is_replaced_and_the_link_stays(self, tmp_path: Path) -> None:
         (tmp_path / "real").mkdir()
         (tmp_path / "real" / "out").write_text("old")
         (tmp_path / "link").symlink_to("real/out")
@@ -176,7 +176,7 @@ class TestRefusals:
             ("a\0b", "a\0b: the results cannot be written: no file can have this name"),
         ],
     )
-    def test_a_place_for_no_file_is_refused_before_the_run(
+    def test_an_impossible_path_is_refused_before_the_run(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, message: str, chosen: Format
     ) -> None:
         monkeypatch.chdir(tmp_path)
@@ -188,7 +188,7 @@ class TestRefusals:
         assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
 
     @pytest.mark.parametrize("chosen", [*WHOLE, "jsonl"])
-    def test_a_file_or_folder_without_the_right_to_write_is_refused(self, tmp_path: Path, chosen: Format) -> None:
+    def test_a_file_or_folder_without_write_permission_is_refused(self, tmp_path: Path, chosen: Format) -> None:
         tmp_path.chmod(0o777)
         (tmp_path / "out").touch(mode=0o444)
         (tmp_path / "folder").mkdir(mode=0o555)
@@ -221,7 +221,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("chosen", [*WHOLE, "jsonl"])
     @pytest.mark.parametrize("size", [5_000, 100_000])  # too much for the file: found out at the end, or in the middle
-    def test_a_file_that_can_hold_no_more_is_one_clear_error(self, tmp_path: Path, chosen: Format, size: int) -> None:
+    def test_a_file_at_its_size_limit_is_one_clear_error(self, tmp_path: Path, chosen: Format, size: int) -> None:
         (tmp_path / "out").write_text("old")
         ran = run(
             "import os, resource\n"
@@ -255,14 +255,14 @@ class TestStandardOutput:
         )
         assert codecs.lookup(ran.stdout).name == "iso8859-1"
 
-    def test_it_stays_open(self) -> None:
+    def test_standard_output_stays_open(self) -> None:
         ran = run(
             "with open_output(None, 'json') as output: output.stream.write('x')\nprint('y')", stdout=subprocess.PIPE
         )
         assert ran.stdout == "xy\n"
 
     @full_disk
-    def test_a_full_disk_is_told_once(self) -> None:
+    def test_a_full_disk_is_reported_once(self) -> None:
         with open("/dev/full", "w") as full:
             ran = run(
                 "from birdlite.errors import OutputError\n"
@@ -274,7 +274,7 @@ class TestStandardOutput:
         assert ran.stderr == "standard output: the results cannot be written: No space left on device\n"
         assert ran.returncode == 1
 
-    def test_a_reader_that_left_is_no_output_error(self) -> None:
+    def test_a_closed_pipe_is_not_an_output_error(self) -> None:
         read_end, write_end = os.pipe()
         os.close(read_end)
         try:

@@ -1,4 +1,4 @@
-"""The table for people: what it looks like, how it fits, and that nothing in a name can act on the terminal."""
+"""The table for people: its form, its width, and that no name can control the terminal."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TestLayout:
             "  3  background                                                0.004  ░░░░░░░░░░",
         ]
 
-    def test_a_terminal_of_eighty_columns_holds_the_whole_table(self) -> None:
+    def test_the_whole_table_fits_into_eighty_columns(self) -> None:
         assert shown(PARROT, Terminal(80)) == shown(PARROT)
 
     def test_a_narrower_terminal_loses_the_bars(self) -> None:
@@ -48,7 +48,7 @@ class TestLayout:
             "  3  background                                                0.004",
         ]
 
-    def test_then_the_common_names_get_lines_of_their_own(self) -> None:
+    def test_a_still_narrower_terminal_puts_common_names_on_their_own_lines(self) -> None:
         assert shown(PARROT, Terminal(40)) == [
             "https://upload.wiki…mons/8/81/parrot.jpg",
             "  1  Ara macao                    0.410",
@@ -58,7 +58,7 @@ class TestLayout:
             "  3  background                   0.004",
         ]
 
-    def test_then_names_are_cut(self) -> None:
+    def test_the_narrowest_terminals_cut_names(self) -> None:
         assert shown(PARROT, Terminal(20)) == [
             "https://u…parrot.jpg",
             "  1  Ara mac…  0.410",
@@ -118,7 +118,7 @@ class TestWithoutPredictions:
     def test_a_failure_says_its_kind_and_does_not_repeat_the_name(self) -> None:
         assert shown(MISSING) == ["missing.jpg", "  error: not_found: no such file"]
 
-    def test_a_message_about_something_else_is_shown_whole(self) -> None:
+    def test_a_message_that_does_not_begin_with_the_target_is_shown_whole(self) -> None:
         failure = Failure("http_status", "other.jpg: 404 Not Found")
         assert shown(Result(0, "a.jpg", failure))[1] == "  error: http_status: other.jpg: 404 Not Found"
 
@@ -150,7 +150,7 @@ class TestEscaping:
             ("\U000e0041", "\\U000e0041"),
         ],
     )
-    def test_what_a_terminal_would_obey_or_hide_is_escaped(self, text: str, escaped: str) -> None:
+    def test_control_characters_and_invisible_ones_are_escaped(self, text: str, escaped: str) -> None:
         assert printable(text) == escaped
 
     def test_every_text_from_outside_is_escaped(self) -> None:
@@ -176,7 +176,7 @@ class TestEncoding:
         ("encoding", "text"),
         [("ascii", "Anas x M\\xf6we \\u5199"), ("latin-1", "Anas x Möwe \\u5199"), ("utf-8", "Anas × Möwe 写")],
     )
-    def test_a_name_is_spelled_with_what_the_stream_can_carry(self, encoding: str, text: str) -> None:
+    def test_a_name_uses_only_characters_that_the_stream_can_encode(self, encoding: str, text: str) -> None:
         assert shown(Result(0, "Anas × Möwe 写", ()), Terminal(encoding=encoding))[0] == text
 
     def test_everything_written_can_be_encoded(self) -> None:

@@ -1,4 +1,4 @@
-"""The waterfall, looked at: what is drawn where, and what is left to words."""
+"""The waterfall: its rows, bars, axis and legend."""
 
 from __future__ import annotations
 
@@ -61,17 +61,17 @@ def labels(svg: Element) -> list[str]:
     return [one.text for one in svg.all("text") if one.attributes.get("text-anchor") == "end"]
 
 
-def test_rows_are_what_was_waited_for_then_the_stages_then_the_pictures() -> None:
+def test_rows_are_the_critical_path_then_the_stages_then_the_pictures() -> None:
     assert labels(drawing()) == ["waited for", "imports", "model load", "a.jpg"]
 
 
-def test_bars_stand_at_their_time_and_have_its_length() -> None:
+def test_bars_begin_at_their_time_and_have_its_length() -> None:
     (row,) = [bar for bar in bars(drawing()) if bar.stage == "image fetch" and bar.pale]
 
     assert (row.x, row.width, row.title) == (0.1, 0.6, "image fetch: 600 ms · a.jpg")
 
 
-def test_a_download_is_seen_beside_the_engine_that_loads_meanwhile() -> None:
+def test_a_download_is_drawn_beside_the_engine_that_loads_meanwhile() -> None:
     fetch, load = (
         [bar for bar in bars(drawing()) if bar.stage == stage][-1] for stage in ("image fetch", "model load")
     )
@@ -80,7 +80,7 @@ def test_a_download_is_seen_beside_the_engine_that_loads_meanwhile() -> None:
     assert max(fetch.x, load.x) < min(fetch.x + fetch.width, load.x + load.width)
 
 
-def test_what_was_waited_for_is_solid_in_its_row_and_in_the_first_one() -> None:
+def test_the_critical_path_is_solid_in_its_rows_and_in_the_first_one() -> None:
     drawn = bars(drawing())
     first = min(bar.y for bar in drawn)
 
@@ -102,11 +102,11 @@ def test_spans_of_a_stage_that_overlap_have_rows_of_their_own_up_to_a_bound() ->
 
     heights = [bar.y for bar in bars(svg)]
     assert len(set(heights)) == LANES
-    assert heights.count(min(heights)) == 2  # what comes later goes where there is room
+    assert heights.count(min(heights)) == 2  # later spans use the free row
     assert labels(svg) == ["waited for", "model fetch"]
 
 
-def test_at_most_so_many_pictures_are_drawn_and_the_rest_is_said() -> None:
+def test_only_the_first_pictures_are_drawn_and_the_drawing_says_so() -> None:
     many = tuple(Span("decode", index * 1e-3, (index + 1) * 1e-3, 1, index) for index in range(TRACED + 50))
     names = {index: f"{index}.jpg" for index in range(TRACED + 50)}
 
@@ -131,7 +131,7 @@ def test_the_axis_is_in_round_milliseconds() -> None:
     assert len(ticks(86_400.0)) <= 10
 
 
-def test_a_run_of_nothing_can_be_drawn() -> None:
+def test_an_empty_run_can_be_drawn() -> None:
     assert labels(drawing(Trace(1.0, 1.0, (), ()), {}, 0)) == ["waited for"]
 
 
@@ -166,7 +166,7 @@ def luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def test_names_are_shortened_in_the_middle_escaped_and_whole_for_who_points_at_them() -> None:
+def test_names_are_shortened_and_escaped_and_complete_in_titles() -> None:
     name = "https://a.example/x/<script>" + "y" * 40 + ".jpg"
 
     svg = drawing(names={0: name})
@@ -180,7 +180,7 @@ def test_a_picture_without_a_name_has_its_number() -> None:
     assert labels(drawing(names={}))[-1] == "picture 0"
 
 
-def test_nothing_in_it_needs_a_style_or_a_script() -> None:
+def test_the_drawing_has_no_style_and_no_script() -> None:
     text = waterfall(COLD, {0: "a.jpg"}, 1)
 
     assert not re.search(r"style|script|href|url\(|onload", text)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
 
 __all__ = [
     "BirdliteError",
@@ -38,6 +37,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from birdlite._version import __version__
     from birdlite.errors import (
         BirdliteError,
         EngineError,
@@ -50,14 +50,14 @@ if TYPE_CHECKING:
         UnknownModel,
         UsageError,
     )
-    from birdlite.http.settings import FetchSettings
     from birdlite.results import Failure, ImageInfo, Prediction, Result, RunSummary, Times
     from birdlite.run.classifier import Classifier
-    from birdlite.settings import Settings
+    from birdlite.settings import FetchSettings, Settings
 
 _MODULES = {
+    "__version__": "_version",
     "Classifier": "run.classifier",
-    "FetchSettings": "http.settings",
+    "FetchSettings": "settings",
     "Settings": "settings",
     **dict.fromkeys(("Failure", "ImageInfo", "Prediction", "Result", "RunSummary", "Times"), "results"),
 }

@@ -1,15 +1,104 @@
-"""Everything a run can be told, in one plain value. The CLI fills it from its options, Python users by keyword."""
+"""Everything a run can be told, in plain values. The command line fills them from its options, Python users by keyword.
+
+`Settings` is for a `Classifier`; its `fetch` is for everything that goes over the network. All defaults are here, each
+with its reason.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal
+
 from birdlite import cpus
-from birdlite.engines import EngineChoice
-from birdlite.http.settings import FetchSettings
-from birdlite.images.picture import DEFAULT_MAX_PIXELS, Resize
-from birdlite.models.catalog import DEFAULT_MODEL
+from birdlite._version import __version__
 from birdlite.namedtuple import NamedTuple
 
+EngineChoice = Literal["auto", "litert", "tflite", "onnx"]
+Resize = Literal["crop", "squash", "exact"]
+"""How a picture becomes a square: `crop` takes its middle, `squash` all of it, `exact` all of it as OpenCV does."""
+
+DEFAULT_MODEL = "birds-v1-lite"
+"""Google's AIY birds V1, Lite deployment: the entry of the catalogue that is used unless another is named."""
+
 DEFAULT_TOP = 3
+
+DEFAULT_MAX_PIXELS = 120_000_000
+"""Medium-format cameras have 102 Mpx, telephones 108. This many pixels decode to 480 MB."""
+
+WIKIMEDIA = "upload.wikimedia.org"
+
+USER_AGENT = (
+    f"birdlite/{__version__} (+https://github.com/birdlite/birdlite; "
+    "contact: https://github.com/birdlite/birdlite/issues)"
+)
+"""Tool, version, home page and contact. Large-scale users should name themselves with --user-agent."""
+
+PER_HOST = 6
+"""Requests under way at one host at once: the limit of browsers with HTTP/1.1."""
+
+PER_NAMED_HOST: Mapping[str, int] = {WIKIMEDIA: 2}
+"""Hosts that ask for another limit."""
+
+BACKOFF_S = 0.2
+"""s. Ceiling of the first wait: a restart of a proxy or a full queue is often over that quickly."""
+
+TIMEOUT_S = 30.0
+"""s for one URL, everything included: enough for a photograph of 10 MB at 3 Mbit/s."""
+
+CONNECT_TIMEOUT_S = 5.0
+"""s. Enough for two lost packets (1 + 2 s) and a slow line."""
+
+READ_TIMEOUT_S = 10.0
+"""s without a byte: longer than any server takes to find a file, and leaves time for a second try."""
+
+RETRIES = 3
+"""With pauses of up to 0.2, 0.4 and 0.8 s. A short fault is over by then; an outage lasts longer anyway."""
+
+MAX_BYTES = 64 * 1024 * 1024
+"""For each download. A 24 Mpx photograph has 5 to 15 MB as JPEG and 72 MB uncompressed."""
+
+MAX_REDIRECTS = 5
+"""Model stores need two or three; more is most likely a loop."""
+
+DOWNLOADS = 16
+"""Downloads at once. Downloads mostly wait, and two or three hosts at 6 each fill an ordinary line."""
+
+
+class PerHost(NamedTuple):
+    """How many requests may be under way at one host at once, from 1. Named hosts have limits of their own."""
+
+    general: int = PER_HOST
+    named: Mapping[str, int] = PER_NAMED_HOST  # by host name, as `host_key` spells it
+
+    def limit(self, host: str) -> int:
+        """Give the limit of `host`."""
+        return self.named.get(host_key(host), self.general)
+
+
+def host_key(host: str) -> str:
+    """Normalise a host name for counting: lower case, without a dot at the end."""
+    return host.lower().rstrip(".")
+
+
+class FetchSettings(NamedTuple):
+    """How to fetch. Times are in seconds."""
+
+    user_agent: str = USER_AGENT
+    timeout: float = TIMEOUT_S  # for one URL, everything included
+    connect_timeout: float = CONNECT_TIMEOUT_S  # for one of a host's addresses
+    read_timeout: float = READ_TIMEOUT_S  # of silence
+    retries: int = RETRIES  # after the first try, redirects included
+    max_bytes: int = MAX_BYTES
+    max_redirects: int = MAX_REDIRECTS
+    per_host: PerHost = PerHost()  # `parse_per_host` reads it from text
+    downloads: int = DOWNLOADS  # how many run at once, and how many idle connections are kept
+    mirror: str | None = None
+    offline: bool = False
+    renditions: bool = False  # fetch a smaller form of a photograph where its host keeps one
+    backoff: float = BACKOFF_S  # ceiling of the first pause
+
+
+DEFAULTS = FetchSettings()
 
 
 class Settings(NamedTuple):

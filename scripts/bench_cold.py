@@ -34,7 +34,8 @@ from statistics import median
 
 from birdlite.demo import FOLDER as DEMO_FOLDER
 from birdlite.demo import HOST as DEMO_HOST
-from birdlite.models.catalog import CATALOG, DEFAULT_MODEL, DEMO_MODEL
+from birdlite.models.catalog import CATALOG, DEMO_MODEL
+from birdlite.settings import DEFAULT_MODEL
 from birdlite.targets.expand import SAMPLES
 from scripts.cold.certificate import make_certificate
 from scripts.cold.measure import Cost, Way, in_turn, output, table

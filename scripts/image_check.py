@@ -19,7 +19,8 @@ from urllib.parse import unquote
 
 from birdlite import __version__
 from birdlite.demo import FOLDER, HOST
-from birdlite.models.catalog import DEFAULT_MODEL, DEMO_MODEL
+from birdlite.models.catalog import DEMO_MODEL
+from birdlite.settings import DEFAULT_MODEL
 from scripts.podman import BASE, ROOT, Podman, guarded
 from tests.demo_world import PICTURES, slug, species_of
 from tests.origin import Origin

@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from birdlite.images.picture import Resize, decode
+from birdlite.images.picture import decode
+from birdlite.settings import Resize
 from scripts.demo_birds import BACKGROUND, SPECIES
 from scripts.demo_pictures import HELD_OUT, PORTRAITS_SHIPPED, TRAINING, VALIDATION, photograph
 

@@ -135,6 +135,7 @@ def test_the_version_imports_next_to_nothing() -> None:
 
     assert {name for name in loaded if name.startswith("birdlite")} == {
         "birdlite",
+        "birdlite._version",
         "birdlite.cli",
         "birdlite.cli.exit_codes",
     }

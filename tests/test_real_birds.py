@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from birdlite.models.catalog import CATALOG, DEFAULT_MODEL
+from birdlite.models.catalog import CATALOG
+from birdlite.settings import DEFAULT_MODEL
 from birdlite.targets.expand import SAMPLES
 from tests.origin import Origin
 

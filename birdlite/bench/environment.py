@@ -6,7 +6,8 @@ import platform
 import sys
 from typing import NamedTuple
 
-from birdlite import __version__, cpus
+from birdlite import cpus
+from birdlite._version import __version__
 
 CPU_FACTS = "/proc/cpuinfo"
 MEMORY_FACTS = "/proc/self/status"

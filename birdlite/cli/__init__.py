@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     started = time.perf_counter()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["--version"]:
-        from birdlite import __version__
+        from birdlite._version import __version__
 
         print(f"birdlite {__version__}")  # noqa: T201 - this is the command line
         return EXIT_OK

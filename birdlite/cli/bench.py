@@ -21,8 +21,7 @@ from birdlite.cli.options import (
 )
 from birdlite.cli.values import whole
 from birdlite.demo import PICTURES_FOLDER
-from birdlite.models.catalog import DEFAULT_MODEL
-from birdlite.settings import Settings
+from birdlite.settings import DEFAULT_MODEL, Settings
 from birdlite.writers.output import open_output
 from birdlite.writers.terminal import look
 

@@ -19,8 +19,7 @@ from birdlite.cli.options import (
     timing_option,
 )
 from birdlite.cli.values import fraction, shard, whole
-from birdlite.models.catalog import DEFAULT_MODEL
-from birdlite.settings import DEFAULT_TOP
+from birdlite.settings import DEFAULT_MODEL, DEFAULT_TOP
 
 EPILOG = """\
 Targets, lists and outputs may be in object storage (extra `cloud`): s3://BUCKET/KEY, gs://BUCKET/KEY or

@@ -11,11 +11,10 @@ from birdlite.cli.make_settings import open_console
 from birdlite.cli.options import log_options, timing_option
 from birdlite.cli.run_command import drive
 from birdlite.demo import DemoServer, picture_urls
-from birdlite.http.settings import FetchSettings
 from birdlite.models.catalog import DEMO_MODEL
 from birdlite.run.options import RunOptions
 from birdlite.run.runner import Runner
-from birdlite.settings import Settings
+from birdlite.settings import FetchSettings, Settings
 from birdlite.targets.expand import expand
 from birdlite.timing import Timeline, clock, process_start
 

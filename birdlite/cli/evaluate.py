@@ -27,12 +27,10 @@ from birdlite.cli.values import whole
 from birdlite.evaluate import TOP, check, measure, open_source
 from birdlite.evaluate.labelled import Source
 from birdlite.evaluate.report import Evaluation, as_json, as_text
-from birdlite.images.picture import Resize
-from birdlite.models.catalog import DEFAULT_MODEL
 from birdlite.results import Result
 from birdlite.run.classifier import Classifier
 from birdlite.run.progress import Progress
-from birdlite.settings import Settings
+from birdlite.settings import DEFAULT_MODEL, Resize, Settings
 from birdlite.timing import clock
 from birdlite.writers.output import open_output
 from birdlite.writers.terminal import look

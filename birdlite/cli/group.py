@@ -14,7 +14,7 @@ from importlib import import_module
 import click
 from click.shell_completion import CompletionItem, shell_complete
 
-from birdlite import __version__
+from birdlite._version import __version__
 from birdlite.cli.declare import SETTINGS
 from birdlite.cli.exit_codes import EXIT_USAGE
 from birdlite.cli.shell import COMPLETE_VARIABLE, PROGRAM

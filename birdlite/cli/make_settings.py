@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from birdlite import log
 from birdlite.cli.console import Console
 from birdlite.cli.environment import warn_about_unknown_variables
-from birdlite.http.settings import DEFAULTS, FetchSettings, PerHost
+from birdlite.settings import DEFAULTS, FetchSettings, PerHost
 
 if TYPE_CHECKING:
     from types import SimpleNamespace

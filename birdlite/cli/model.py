@@ -18,7 +18,7 @@ from birdlite.models.cache_dir import default_cache_dir
 from birdlite.models.card import Card
 from birdlite.models.store import entry_folder, remove
 from birdlite.run.classifier import Classifier
-from birdlite.settings import Settings
+from birdlite.settings import DEFAULT_MODEL, Settings
 
 ACTIONS = {
     "fetch": "download a model into the cache, or make it there, unless it is there already",
@@ -42,7 +42,7 @@ def main(values: SimpleNamespace, started: float) -> int:
         return _list(values.cache_dir)
     if values.action != "verify" and (values.against is not None or values.pictures):
         raise UsageError("--against and --pictures are options of birdlite model verify")
-    values.name = values.name or catalog.DEFAULT_MODEL
+    values.name = values.name or DEFAULT_MODEL
     actions = {"fetch": _fetch, "show": _show, "verify": _verify, "path": _path, "remove": _remove}
     return actions[values.action](values)
 
@@ -60,7 +60,7 @@ def command() -> Command:
                 required=False,
                 metavar="[NAME]",
                 type=MODEL,
-                help=f"A model; show and verify also take a model folder. Without one: {catalog.DEFAULT_MODEL}.",
+                help=f"A model; show and verify also take a model folder. Without one: {DEFAULT_MODEL}.",
             ),
             Option(
                 "--against",
@@ -165,7 +165,7 @@ def _problems(cache_dir: str, entry: catalog.Entry) -> dict[str, str]:
 
 
 def _fetching(name: str) -> str:
-    return "birdlite model fetch" + ("" if name == catalog.DEFAULT_MODEL else f" {name}")
+    return "birdlite model fetch" + ("" if name == DEFAULT_MODEL else f" {name}")
 
 
 def _path(values: SimpleNamespace) -> int:

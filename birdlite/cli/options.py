@@ -7,10 +7,8 @@ from typing import get_args
 
 from birdlite.cli.declare import Option, Value
 from birdlite.cli.values import SIZE_UNITS, seconds, size, whole
-from birdlite.engines import EngineChoice
-from birdlite.http.settings import DEFAULTS, PER_HOST, PER_NAMED_HOST
-from birdlite.images.picture import DEFAULT_MAX_PIXELS
 from birdlite.models.catalog import CATALOG
+from birdlite.settings import DEFAULT_MAX_PIXELS, DEFAULTS, PER_HOST, PER_NAMED_HOST, EngineChoice
 
 FILE = Value(complete="file")
 FOLDER = Value(complete="dir")

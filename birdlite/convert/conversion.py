@@ -10,7 +10,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from birdlite import __version__, engines
+from birdlite import engines
+from birdlite._version import __version__
 from birdlite.convert.compare import Bounds, Distance, beyond
 from birdlite.errors import InvalidModel
 from birdlite.models.bundle import LABELS_FILE, MODEL_FILES, NAMES_FILE

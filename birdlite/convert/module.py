@@ -24,10 +24,10 @@ from birdlite.errors import EngineMissing, UsageError
 from birdlite.http.fetcher import Fetcher
 from birdlite.models.bundle import CARD_FILE
 from birdlite.models.cache_dir import default_cache_dir
-from birdlite.models.catalog import BIRDS_PAGE, CATALOG, DEFAULT_MODEL, find
+from birdlite.models.catalog import BIRDS_PAGE, CATALOG, find
 from birdlite.models.labels import Labels, read_label_file
 from birdlite.models.store import Store
-from birdlite.settings import Settings
+from birdlite.settings import DEFAULT_MODEL, Settings
 from birdlite.timing import Timeline
 
 # Of nodes that only TensorFlow can take the values from, or the graph out of (tensorflow/core/ops).

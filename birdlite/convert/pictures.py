@@ -15,9 +15,8 @@ from birdlite import local_file, log
 from birdlite.demo import PICTURES_FOLDER
 from birdlite.errors import ModelUnavailable, PictureError, UsageError
 from birdlite.http.fetcher import Fetcher
-from birdlite.http.settings import FetchSettings
 from birdlite.images import picture
-from birdlite.images.picture import Resize
+from birdlite.settings import FetchSettings, Resize
 from birdlite.storage.store import Storage
 from birdlite.targets.expand import SAMPLES, BadTarget, Target, expand
 

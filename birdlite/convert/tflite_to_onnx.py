@@ -55,7 +55,7 @@ def tflite_to_onnx(model: bytes, *, quantize: Quantize) -> bytes:
         InvalidModel: the source is damaged, takes something else, or has an operator that is not known here.
         EngineMissing: a package is not installed; the message names what to install.
     """
-    from birdlite import __version__
+    from birdlite._version import __version__
 
     require(*PACKAGES)
     return _Conversion(graph.read(model), quantize).run(__version__)

@@ -5,13 +5,10 @@ Importing this costs nothing; the runtime is imported by the first `load` or `de
 
 from __future__ import annotations
 
-from typing import Literal
-
 from birdlite.engines.base import Engine, ModelBytes
 from birdlite.errors import EngineError, EngineMissing, InvalidModel
 from birdlite.models.card import Card, ModelFormat, Tensor
-
-EngineChoice = Literal["auto", "litert", "tflite", "onnx"]
+from birdlite.settings import EngineChoice
 
 # What each engine runs, the faster one of a format first.
 _RUNS: dict[EngineChoice, ModelFormat] = {"litert": "tflite", "tflite": "tflite", "onnx": "onnx"}

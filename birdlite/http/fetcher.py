@@ -29,8 +29,8 @@ from birdlite.http.politeness import HostLimits, check_user_agent, parse_per_hos
 from birdlite.http.proxies import find_proxies
 from birdlite.http.request import request_bytes, request_fields
 from birdlite.http.retry import MAX_RETRY_AFTER_S, TransientError, backoff, may_pass, phrase, retry_after
-from birdlite.http.settings import DEFAULTS, FetchSettings, PerHost
 from birdlite.http.sockets import Timeouts
+from birdlite.settings import DEFAULTS, FetchSettings, PerHost
 
 if TYPE_CHECKING:
     from birdlite.http.client import Client, Response

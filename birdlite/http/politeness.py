@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 
 from birdlite.deadline import POLL_S
 from birdlite.errors import UsageError
-from birdlite.http.settings import PER_HOST, PER_NAMED_HOST, WIKIMEDIA, PerHost, host_key
+from birdlite.settings import PER_HOST, PER_NAMED_HOST, WIKIMEDIA, PerHost, host_key
 
 _WIKIMEDIA_WIDTHS = (20, 40, 60, 120, 250, 330, 500, 960, 1280, 1920, 3840)  # px
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from birdlite.http.settings import WIKIMEDIA
+from birdlite.settings import WIKIMEDIA
 
 WIDTH = 960
 """px. The smallest width that Wikimedia serves whose other side is at least 448 px in pictures up to 2:1.

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 from birdlite.errors import PictureError
-from birdlite.http.settings import BACKOFF_S
 from birdlite.results import FailureKind
+from birdlite.settings import BACKOFF_S
 
 BACKOFF_CAP_S = 5.0
 """Ceiling of every later wait. Longer waits leave no time for another try within the deadline of a picture (30 s)."""

@@ -7,23 +7,19 @@ and Pillow lets other threads run while it decodes and resizes. Importing this m
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from birdlite.errors import PictureError, UsageError
 from birdlite.images import pillow_core
 from birdlite.images.pillow_core import CoreImage
 from birdlite.namedtuple import NamedTuple
+from birdlite.settings import DEFAULT_MAX_PIXELS, Resize
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from birdlite.images.frame import Data, Format, Frame
 
-Resize = Literal["crop", "squash", "exact"]
-"""How a picture becomes a square: `crop` takes its middle, `squash` all of it, `exact` all of it as OpenCV does."""
-
-DEFAULT_MAX_PIXELS = 120_000_000
-"""Medium-format cameras have 102 Mpx, telephones 108. This many pixels decode to 480 MB."""
 
 _MARGIN = 256 / 224  # `crop`: the short side at this multiple of `side` before its middle is cut out
 _LEAST = 2  # JPEG is decoded at no less than this multiple of `side`: measured as good as the full size

@@ -6,12 +6,11 @@ checked against the sha256, so it does not matter which of them answers.
 
 from __future__ import annotations
 
-from birdlite import __version__
+from birdlite._version import __version__
 from birdlite.errors import UnknownModel
 from birdlite.models.card import Card, FileFact, Tensor
 from birdlite.namedtuple import NamedTuple
 
-DEFAULT_MODEL = "birds-v1-lite"
 DEMO_MODEL = "birdlite-demo"
 
 BIRDS_PAGE = "https://tfhub.dev/google/aiy/vision/classifier/birds_V1/1"

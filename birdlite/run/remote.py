@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from birdlite.http.settings import DEFAULTS, FetchSettings
+from birdlite.settings import DEFAULTS, FetchSettings
 from birdlite.storage.address import is_storage
 from birdlite.timing import Timeline
 

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from birdlite import __version__
+from birdlite._version import __version__
 from birdlite.batch.earlier import Earlier, read_earlier
 from birdlite.batch.header import Run
 from birdlite.batch.part import Part

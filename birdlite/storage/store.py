@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from birdlite.errors import PictureError, StorageError, StorageMissing
-from birdlite.http.settings import DEFAULTS, FetchSettings
+from birdlite.settings import DEFAULTS, FetchSettings
 from birdlite.storage.address import Place, parse
 
 if TYPE_CHECKING:

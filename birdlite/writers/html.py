@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from birdlite import __version__
+from birdlite._version import __version__
 from birdlite.results import Result
 from birdlite.timing import STAGES, Breakdown
 from birdlite.writers.base import ReportFacts, RunFacts, TextSink, WriterOptions

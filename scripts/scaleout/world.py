@@ -12,7 +12,8 @@ from typing import NamedTuple
 from birdlite.batch.shard import key_of, octets_of
 from birdlite.demo import FOLDER as DEMO_FOLDER
 from birdlite.demo import HOST as DEMO_HOST
-from birdlite.models.catalog import DEFAULT_MODEL, DEMO_MODEL
+from birdlite.models.catalog import DEMO_MODEL
+from birdlite.settings import DEFAULT_MODEL
 from scripts.photographs import links, photographs
 from scripts.scaleout.machines import fleet
 from scripts.scaleout.network import Line

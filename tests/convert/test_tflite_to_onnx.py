@@ -14,8 +14,9 @@ from birdlite import engines
 from birdlite.convert.tflite_to_onnx import Quantize, tflite_to_onnx
 from birdlite.convert.unrounded import unrounded
 from birdlite.errors import EngineMissing, InvalidModel
-from birdlite.images.picture import Resize, decode
+from birdlite.images.picture import decode
 from birdlite.models.card import Card
+from birdlite.settings import Resize
 from tests import demo_world, tiny_models
 from tests.network_operations import (
     CASES,

@@ -15,11 +15,12 @@ from typing import NamedTuple
 import pytest
 
 from birdlite import engines
-from birdlite.engines import EngineChoice, litert
+from birdlite.engines import litert
 from birdlite.engines.base import Engine
 from birdlite.errors import EngineError, InvalidModel
 from birdlite.images.picture import decode
 from birdlite.models.card import Card, ModelFormat, Tensor
+from birdlite.settings import EngineChoice
 from tests import tiny_models
 from tests.demo_world import PICTURES
 from tests.tiny_models import picture, scores

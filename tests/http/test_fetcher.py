@@ -12,7 +12,7 @@ import pytest
 
 from birdlite import log
 from birdlite.http.fetcher import Fetcher, FetchSettings
-from birdlite.http.settings import USER_AGENT
+from birdlite.settings import USER_AGENT
 from tests.fetching import BODY, SETTINGS, failure_of, fetchers
 from tests.origin import Origin
 

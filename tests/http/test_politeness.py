@@ -11,7 +11,7 @@ import pytest
 from birdlite import __version__
 from birdlite.errors import PictureError, UsageError
 from birdlite.http.politeness import HostLimits, check_user_agent, parse_per_host, thumbnail_advice
-from birdlite.http.settings import USER_AGENT, WIKIMEDIA, PerHost
+from birdlite.settings import USER_AGENT, WIKIMEDIA, PerHost
 from tests.fetching import until
 from tests.origin import PATIENCE
 

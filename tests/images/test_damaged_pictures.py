@@ -15,7 +15,7 @@ from PIL import Image, ImageFile
 
 from birdlite.errors import PictureError
 from birdlite.images import picture
-from birdlite.images.picture import Resize
+from birdlite.settings import Resize
 from tests.pictures import chunk, fields, interlaced_rows, photograph, png, saved
 
 REPO = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ from PIL import Image
 
 from birdlite.errors import PictureError
 from birdlite.images import picture
-from birdlite.images.picture import Resize
+from birdlite.settings import Resize
 from tests.pictures import (
     BITS,
     COLOURS,

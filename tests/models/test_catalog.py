@@ -14,8 +14,9 @@ from birdlite.engines import describe
 from birdlite.errors import UnknownModel
 from birdlite.models.archive import member_of
 from birdlite.models.bundle import LABELS_FILE, MODEL_FILES
-from birdlite.models.catalog import CATALOG, DEFAULT_MODEL, DEMO_MODEL, Entry, find
+from birdlite.models.catalog import CATALOG, DEMO_MODEL, Entry, find
 from birdlite.models.verify import problem
+from birdlite.settings import DEFAULT_MODEL
 
 
 @pytest.mark.parametrize("entry", CATALOG.values(), ids=list(CATALOG))

@@ -10,7 +10,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from birdlite.models.catalog import CATALOG, DEFAULT_MODEL
+from birdlite.models.catalog import CATALOG
+from birdlite.settings import DEFAULT_MODEL
 from scripts.bench_cold import _mirror, main
 from scripts.cold.certificate import make_certificate
 from scripts.cold.slow_server import running

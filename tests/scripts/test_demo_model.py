@@ -12,8 +12,9 @@ from PIL import Image
 
 from birdlite import engines
 from birdlite.engines.base import Engine
-from birdlite.images.picture import Resize, decode
+from birdlite.images.picture import decode
 from birdlite.models.card import Card, Tensor
+from birdlite.settings import Resize
 from scripts.demo_birds import BACKGROUND, SPECIES, draw
 from scripts.demo_pictures import (
     EXIF_ORIENTATION,

@@ -42,7 +42,7 @@ def graph_to_onnx(folded: Folded, *, quantize: Quantize) -> bytes:
         InvalidModel: the graph contradicts itself, or has no ranges for int8.
         EngineMissing: a package is not installed; the message names what to install.
     """
-    from birdlite import __version__
+    from birdlite._version import __version__
 
     require(*PACKAGES)
     rounded = roundings_of(folded.graph, folded.activations) if quantize == "int8" else {}

@@ -1,4 +1,4 @@
-"""Everything that birdlite raises, and what it means for the person at the keyboard.
+"""All errors that birdlite raises, and what they mean for the user.
 
     BirdliteError
     ├── UsageError              exit 2: an option or an argument makes no sense
@@ -47,7 +47,7 @@ class ModelError(BirdliteError):
 
 
 class UnknownModel(ModelError):
-    """The name is in no catalogue, and no file or folder is called so."""
+    """The name is in no catalogue, and is not a file or folder."""
 
 
 class ModelUnavailable(ModelError):
@@ -55,7 +55,7 @@ class ModelUnavailable(ModelError):
 
 
 class InvalidModel(ModelError):
-    """The model's checksum, card, tensors or labels are not what they must be. It was not loaded."""
+    """The model's checksum, card, tensors or labels are wrong. It was not loaded."""
 
 
 class EngineError(BirdliteError):
@@ -75,7 +75,7 @@ class PartsError(BirdliteError):
 
 
 class StorageError(BirdliteError):
-    """Object storage does not do as it is asked. Rooms that know what for raise an error of their own instead."""
+    """Object storage refuses or cannot be reached. Callers with a more exact error raise that one instead."""
 
     def __init__(self, kind: FailureKind, message: str, cause: StorageCause = "other") -> None:
         super().__init__(message)

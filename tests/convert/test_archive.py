@@ -181,9 +181,11 @@ def test_a_folder_of_less_than_nothing_makes_no_room_for_a_bomb(place: Path, mon
 
 
 @pytest.mark.parametrize("size", [-512, -(1 << 40)])
-def test_a_file_of_less_than_nothing_is_refused(place: Path, size: int) -> None:
-    with pytest.raises(InvalidModel, match="the archive has a member of -"):
+def test_a_file_with_a_negative_size_is_refused(place: Path, size: int) -> None:
+    """Python's own `tarfile` notices it since 2025, in words of its own; before that birdlite does."""
+    with pytest.raises(InvalidModel):
         unpack(gzip.compress(header("a", size) + header("b", 1) + block(b"x") + END), str(place))
+    assert not list(place.iterdir())
 
 
 def test_what_comes_after_the_end_counts_too(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,15 +203,17 @@ def test_what_comes_after_the_end_counts_too(place: Path, monkeypatch: pytest.Mo
         (header("././@LongLink", 2, tarfile.GNUTYPE_LONGNAME) + block(b"a")) * 2000,
         header("././@LongLink", -512, tarfile.GNUTYPE_LONGNAME),
     ],
-    ids=["a long name", "a pax header", "a chain of them", "less than nothing"],
+    ids=["a long name", "a pax header", "a chain of them", "a negative size"],
 )
 @pytest.mark.parametrize("first", [b"", header("b", 1) + block(b"x")], ids=["at the start", "later"])
 def test_headers_without_measure_are_not_read(place: Path, headers: bytes, first: bytes) -> None:
+    """A negative size is an error of `tarfile` itself since 2025; so only the kind of error is the same everywhere."""
     archive = gzip.compress(first + headers + header("a", 1) + block(b"x") + END)
     assert len(archive) < 10_000
 
-    with pytest.raises(InvalidModel, match="headers without measure"):
+    with pytest.raises(InvalidModel):
         unpack(archive, str(place))
+    assert not list(place.iterdir())
 
 
 @pytest.mark.parametrize("style", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from birdlite.convert.with_tensorflow.chatter import quiet
+from birdlite.convert.captured_output import quiet
 from birdlite.errors import UsageError
 
 _CLASSIFIERS = ["Gemm", "MatMul"]

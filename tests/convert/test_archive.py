@@ -11,10 +11,10 @@ from typing import Literal
 
 import pytest
 
-from birdlite.convert.saved_model import archive as archive_room
-from birdlite.convert.saved_model.archive import looks_packed, module_folder, unpack
+from birdlite.convert import archive as archive_room
+from birdlite.convert.archive import looks_packed, module_folder, unpack
 from birdlite.errors import InvalidModel
-from tests.tiny_saved_models import pack, write
+from tests.tiny_saved_models import lay_out, pack
 
 
 def packed(*members: tuple[tarfile.TarInfo, bytes], mode: str = "w:gz") -> bytes:
@@ -58,7 +58,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_a_module_comes_out_as_it_went_in(tmp_path: Path, place: Path) -> None:
-    module = write(tmp_path / "module")
+    module = lay_out(tmp_path / "module")
 
     unpack(pack(module), str(place))
 
@@ -330,7 +330,7 @@ def test_what_is_no_archive_is_refused(place: Path, data: bytes) -> None:
 
 
 def test_an_archive_is_known_by_its_first_bytes(tmp_path: Path) -> None:
-    assert looks_packed(pack(write(tmp_path)))
+    assert looks_packed(pack(lay_out(tmp_path)))
     assert looks_packed(packed((member("a"), b""), mode="w"))
     assert not looks_packed(b"<html>")
     assert not looks_packed(b"")

@@ -10,7 +10,7 @@ import os
 import re
 
 from birdlite import local_file, log
-from birdlite.convert.saved_model.archive import looks_packed, module_folder, unpack
+from birdlite.convert.archive import looks_packed, module_folder, unpack
 from birdlite.errors import InvalidModel, ModelUnavailable, PictureError, UnknownModel
 from birdlite.http.fetcher import Fetcher
 from birdlite.models.store import DOWNLOAD_SECONDS

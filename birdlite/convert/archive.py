@@ -10,7 +10,7 @@ import tarfile
 import zlib
 from typing import Any, NamedTuple, cast
 
-from birdlite.convert.saved_model.read import MODEL_FILE
+from birdlite.convert.saved_model import MODEL_FILE
 from birdlite.errors import InvalidModel
 from birdlite.models.bounded_tar import GZIP, HEADERS_MAX_BYTES, Packed
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from birdlite.cli import main
-from birdlite.convert import bounds as bounds_room
+from birdlite.convert import bounds as bounds_module
 from birdlite.convert import from_tflite
 from birdlite.convert.compare import Bounds
 from birdlite.models.catalog import DEMO_MODEL
@@ -209,7 +209,7 @@ def test_another_range_of_the_input_makes_another_network(run: Run, module: Path
         (
             ["google/aiy/vision/classifier/birds_V1/1", "--mirror", "http://127.0.0.1:9", "--retries", "0"],
             3,
-            "cannot be had",
+            "could not be downloaded",
         ),
         (["module", "--to", "tflite", "--quantize", "int8"], 2, "takes its ranges from pictures"),
     ],
@@ -323,7 +323,7 @@ def test_verify_repeats_the_proof_and_finds_a_bundle_that_no_longer_keeps_it(
     assert code == 0
     assert out.startswith("model.onnx: ok\nlabels.csv: ok\nnames.txt: ok\nagainst birdlite-demo, on 12 pictures: ")
 
-    monkeypatch.setattr(bounds_room, "SAME_GRIDS", Bounds(1e-9, 1.0, 1.0))
+    monkeypatch.setattr(bounds_module, "SAME_GRIDS", Bounds(1e-9, 1.0, 1.0))
     code, _, err = run("model", "verify", bundle, "--against", DEMO_MODEL)
     assert code == 3
     assert "differ too much from those of birdlite-demo: a score differs by" in err

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from birdlite import log
-from birdlite.convert import hub as hub_room
+from birdlite.convert import hub as hub_module
 from birdlite.convert.hub import DEFAULT_HANDLE, addresses_of, is_archive, open_source
 from birdlite.errors import InvalidModel, ModelUnavailable, PictureError, UnknownModel
 from birdlite.http.fetcher import Fetcher
@@ -177,7 +177,9 @@ def test_what_is_called_off_is_not_tried_elsewhere(origin: Origin, place: str) -
         open_source(DEFAULT_HANDLE, Fetcher(SETTINGS._replace(mirror=origin.base), cancel), place)
 
 
-def test_a_module_that_cannot_be_had_is_told_with_every_reason(origin: Origin, fetcher: Fetcher, place: str) -> None:
+def test_a_module_that_cannot_be_downloaded_is_told_with_every_reason(
+    origin: Origin, fetcher: Fetcher, place: str
+) -> None:
     origin.serve(where(KAGGLE), b"", status=403)
     origin.serve(where(TFHUB), b"<html></html>")
 
@@ -185,16 +187,16 @@ def test_a_module_that_cannot_be_had_is_told_with_every_reason(origin: Origin, f
         open_source(DEFAULT_HANDLE, fetcher, place)
 
     text = str(caught.value)
-    assert text.startswith(f"{DEFAULT_HANDLE} cannot be had: www.kaggle.com: 403 Forbidden")
-    assert "tfhub.dev: what it sent is no .tar.gz; storage.googleapis.com: 404 Not Found" in text
-    assert text.endswith("a .tar.gz or a folder of it can be given instead")
+    assert text.startswith(f"{DEFAULT_HANDLE} could not be downloaded: www.kaggle.com: 403 Forbidden")
+    assert "tfhub.dev: its answer is no .tar.gz; storage.googleapis.com: 404 Not Found" in text
+    assert text.endswith("you can also name its .tar.gz or folder")
     assert "\n" not in text
 
 
 def test_an_archive_that_is_too_large_is_not_taken(
     origin: Origin, fetcher: Fetcher, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_room, "ARCHIVE_MAX_BYTES", 100)
+    monkeypatch.setattr(hub_module, "ARCHIVE_MAX_BYTES", 100)
     origin.serve("/example.org/birds.tar.gz", bytes(101))
 
     with pytest.raises(ModelUnavailable, match=r"example\.org: 101 bytes, more than the 100 allowed"):
@@ -226,7 +228,7 @@ def test_a_pipe_is_not_waited_for(fetcher: Fetcher, tmp_path: Path, place: str) 
 def test_a_file_that_is_too_large_is_not_read(
     fetcher: Fetcher, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_room, "ARCHIVE_MAX_BYTES", 100)
+    monkeypatch.setattr(hub_module, "ARCHIVE_MAX_BYTES", 100)
     (tmp_path / "birds.tar.gz").write_bytes(bytes(101))
 
     with pytest.raises(InvalidModel, match=r"birds\.tar\.gz: more than 100 bytes"):

@@ -23,7 +23,7 @@ class Table:
         self.place = place  # in the file
         vtable = place - self._number(place, "i")
         if vtable < 0:
-            raise ValueError("a vtable before the file")
+            raise ValueError("a table that begins before the file")
         vtable_size, size = struct.unpack_from("<HH", data, vtable)
         if vtable_size < 4 or place + size > len(data):
             raise ValueError("a table that ends behind the file")

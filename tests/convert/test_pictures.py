@@ -48,7 +48,7 @@ def test_pictures_and_lists_may_be_in_a_bucket(bucket: Bucket) -> None:
 
 def test_without_pictures_of_the_user_the_drawings_are_taken_and_for_birds_the_samples(origin: Origin) -> None:
     assert len(choose([], SIDE, SETTINGS, birds=False)) == 2 * len(PICTURES)
-    with pytest.raises(ModelUnavailable, match=r"could not be downloaded \(404 Not Found .*name your own with --pictures"):
+    with pytest.raises(ModelUnavailable, match=r"not be downloaded \(404 Not Found .*name your own with --pictures"):
         choose([], SIDE, SETTINGS._replace(mirror=origin.base), birds=True)
 
 

@@ -93,12 +93,3 @@ class PictureError(BirdliteError):
     def __init__(self, kind: FailureKind, message: str) -> None:
         super().__init__(message)
         self.kind: FailureKind = kind
-
-
-_SAID = 240  # characters of a library's own message that are passed on
-
-
-def one_line(said: object) -> str:
-    """A library's own words as one line for the messages above, cut where they are long."""
-    text = " ".join(str(said).split())
-    return text if len(text) <= _SAID else text[:_SAID].rpartition(" ")[0] + " …"

@@ -56,5 +56,5 @@ def reason(error: Exception) -> str:
     happened = _HAPPENED.match(text)
     if happened:
         text = happened[1]
-    lines = (one_line(_PLACES.sub("", line)) for line in text.splitlines())
-    return next(filter(None, lines), type(error).__name__)
+    lines = (_PLACES.sub("", line).strip() for line in text.splitlines())
+    return one_line(next(filter(None, lines), type(error).__name__))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-
 __all__ = [
     "BirdliteError",
     "Classifier",

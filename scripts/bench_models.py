@@ -20,8 +20,8 @@ from typing import TypeVar
 from birdlite import Classifier, FetchSettings, Settings, engines
 from birdlite.cli import main as birdlite
 from birdlite.convert.compare import compare
+from birdlite.convert.hub import DEFAULT_HANDLE
 from birdlite.convert.pictures import choose
-from birdlite.convert.saved_model.hub import DEFAULT_HANDLE
 from birdlite.models.bundle import MODEL_FILES
 from birdlite.models.model import Model
 from birdlite.timing import clock

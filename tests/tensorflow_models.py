@@ -5,16 +5,13 @@ All have the same weights. They classify pictures of 16x16 px as one of seven cl
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from birdlite.convert.saved_model.graph import Graph, graph_of
-from birdlite.convert.saved_model.schema import message
-from birdlite.convert.with_tensorflow import imported
-from birdlite.convert.with_tensorflow.chatter import quiet
+from birdlite.convert.captured_output import quiet
+from birdlite.convert.tensorflow_package import imported
 
 SIDE, CLASSES = 16, 7
 
@@ -88,16 +85,6 @@ def answers(folder: Path, tags: list[str], signature: str, pictures: list[bytes]
         images = tensorflow.constant(pixels if takes == tensorflow.uint8 else pixels.astype(np.float32) / 255)
         (scores,) = function(images=images).values()
         return scores.numpy()
-
-
-def drawn(function: Callable[[Any, Any], Any], *, batch: int | None = None) -> Graph:
-    """The graph of `function(tensorflow, pixels)`."""
-    tensorflow = imported()
-    v1 = tensorflow.compat.v1
-    with quiet(), tensorflow.Graph().as_default() as graph:
-        pixels = v1.placeholder("uint8", [batch, SIDE, SIDE, 3], name="pixels")
-        tensorflow.identity(function(tensorflow, pixels), name="probabilities")
-    return graph_of(message("GraphDef").FromString(graph.as_graph_def().SerializeToString()), "pixels", "probabilities")
 
 
 def classifier(tensorflow: Any, pixels: Any) -> Any:

@@ -1,110 +1,90 @@
-"""Small TensorFlow graphs for tests, written without TensorFlow: real networks with weights drawn at random.
+"""Small TensorFlow graphs for tests: real networks with weights drawn at random, laid out like the birds model.
 
-Their layout is that of the birds model: quantisation-aware, its BatchNorms folded into the weights by nodes.
+They are quantisation-aware, and their BatchNorms are folded into the weights by nodes. They take pictures of 16x16 px,
+floats in [0, 1], and give scores of five classes. TensorFlow draws them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from birdlite.convert.saved_model.graph import Graph, constant_node, graph_of, node
-from birdlite.convert.saved_model.schema import message
+from birdlite.convert.captured_output import quiet
+from birdlite.convert.graph import INPUT as PIXELS
+from birdlite.convert.graph import OUTPUT as PROBABILITIES
+from birdlite.convert.graph import Graph, published
+from birdlite.convert.tensorflow_package import imported
 
 SIDE, CLASSES = 16, 5
 INPUT, OUTPUT = "images:0", "prediction:0"
 
+Step = Callable[[Any, Any], Any]  # from TensorFlow and a tensor to a tensor
 
-_UNTYPED = ("Placeholder", "Cast", "FakeQuantWithMinMaxVars")
+
+def drawn(step: Step, *, batch: int | None = None, side: int = SIDE) -> Graph:
+    """The graph of `step(tensorflow, pixels)`: from plain pixels to probabilities."""
+    definition = _definition(step, PIXELS, PROBABILITIES, "uint8", batch, side)
+    return Graph(definition, side)
 
 
-class Builder:
-    """A GraphDef under construction. Methods give the name of the node that they add."""
+def source(step: Step, *, dtype: str = "float32", side: int = SIDE) -> Any:
+    """The GraphDef of `step(tensorflow, images)`: from `INPUT` to `OUTPUT`, as in a SavedModel."""
+    return _definition(step, INPUT, OUTPUT, dtype, None, side)
 
-    def __init__(self, seed: int = 0, *, rounds: bool = True) -> None:
-        self.chance = np.random.default_rng(seed)
-        self.rounds = rounds
-        self.graph_def = message("GraphDef")()
-        self.graph_def.versions.producer = 1205
 
-    def add(self, op: str, inputs: list[str], name: str, **attributes: Any) -> str:
-        if op not in _UNTYPED:
-            attributes.setdefault("T", "float32")  # TensorFlow insists on it
-        self.graph_def.node.append(node(name, op, inputs, **attributes))
-        return name
+def _definition(step: Step, start: str, end: str, dtype: str, batch: int | None, side: int) -> Any:
+    tensorflow = imported()
+    with quiet(), tensorflow.Graph().as_default() as graph:
+        images = tensorflow.compat.v1.placeholder(dtype, [batch, side, side, 3], name=start.removesuffix(":0"))
+        tensorflow.identity(step(tensorflow, images), name=end.removesuffix(":0"))
+        return graph.as_graph_def()
 
-    def constant(self, name: str, values: Any, dtype: str = "float32") -> str:
-        self.graph_def.node.append(constant_node(name, np.asarray(values, dtype)))
-        return name
 
-    def input(self, side: int = SIDE, dtype: str = "float32") -> str:
-        return self.add("Placeholder", [], "images", dtype=dtype, shape=(-1, side, side, 3))
+def network(*, rounds: bool = True, end: str = "softmax") -> Any:
+    """A GraphDef with every operation of the birds model, rounding or not; `end` is softmax, sigmoid or identity."""
+    return source(lambda tensorflow, images: _network(tensorflow, images, rounds, end))
 
-    def fake_quant(self, value: str, low: float, high: float, *, narrow: bool = False) -> str:
-        if not self.rounds:
+
+def graph(*, rounds: bool = True, end: str = "softmax") -> Graph:
+    """The same, from plain pixels to probabilities."""
+    return published(network(rounds=rounds, end=end), INPUT, OUTPUT, SIDE, (0.0, 1.0))[0]
+
+
+def _network(tensorflow: Any, images: Any, rounds: bool, end: str) -> Any:
+    nn, chance = tensorflow.nn, np.random.default_rng(0)
+
+    def rounded(value: Any, low: float, high: float, *, narrow: bool = False) -> Any:
+        if not rounds:
             return value
-        ends = [self.constant(f"{value}/quant/min", low), self.constant(f"{value}/quant/max", high)]
-        return self.add("FakeQuantWithMinMaxVars", [value, *ends], f"{value}/quant", narrow_range=narrow)
+        return tensorflow.quantization.fake_quant_with_min_max_vars(value, low, high, narrow_range=narrow)
 
-    def convolution(
-        self,
-        value: str,
-        name: str,
-        kernel: int,
-        channels: int,
-        results: int,
-        *,
-        stride: int = 1,
-        depthwise: bool = False,
-    ) -> str:
-        """A convolution whose BatchNorm is folded by nodes, without an activation."""
-        shape = (kernel, kernel, channels, 1 if depthwise else results)
-        weights = self.constant(f"{name}/weights", self.chance.normal(0, 1.2 / (kernel * channels**0.5), shape))
-        gamma = self.constant(f"{name}/gamma", self.chance.uniform(0.5, 1.5, results))
-        variance = self.constant(f"{name}/variance", self.chance.uniform(0.5, 2, results))
-        epsilon = self.constant(f"{name}/epsilon", 1e-3)
-        root = self.add("Rsqrt", [self.add("AddV2", [variance, epsilon], f"{name}/add")], f"{name}/rsqrt")
-        factor = self.add("Mul", [gamma, root], f"{name}/factor")
-        bias = self.constant(f"{name}/bias", self.chance.normal(0, 0.3, results))
+    def constant(draw: Any) -> Any:
+        return tensorflow.constant(draw, "float32")
+
+    def convolution(value: Any, kernel: int, channels: int, *, stride: int = 1, depthwise: bool = False) -> Any:
+        shape = (kernel, kernel, channels, 1 if depthwise else 8)
+        weights = constant(chance.normal(0, 1.2 / (kernel * channels**0.5), shape))
+        gamma, variance = constant(chance.uniform(0.5, 1.5, 8)), constant(chance.uniform(0.5, 2, 8))
+        factor = gamma * tensorflow.math.rsqrt(variance + 1e-3)
+        bias = constant(chance.normal(0, 0.3, 8))
         if depthwise:
-            factor = self.add("Reshape", [factor, self.constant(f"{name}/shape", [results, 1], "int32")], f"{name}/row")
-        folded = self.add("Mul", [weights, factor], f"{name}/folded")
-        folded = self.fake_quant(folded, -2.0, 2.0, narrow=True)
-        op = "DepthwiseConv2dNative" if depthwise else "Conv2D"
-        product = self.add(op, [value, folded], f"{name}/product", padding="SAME", strides=[1, stride, stride, 1])
-        return self.add("AddV2", [product, bias], name)
+            factor = tensorflow.reshape(factor, [8, 1])
+        folded = rounded(weights * factor, -2.0, 2.0, narrow=True)
+        if depthwise:
+            return nn.depthwise_conv2d(value, folded, [1, stride, stride, 1], "SAME") + bias
+        return nn.conv2d(value, folded, stride, "SAME") + bias
 
-    def relu6(self, value: str) -> str:
-        return self.fake_quant(self.add("Relu6", [value], f"{value}/relu6"), 0.0, 6.0)
-
-
-def network(side: int = SIDE, classes: int = CLASSES, *, rounds: bool = True, end: str = "Softmax") -> Any:
-    """A GraphDef with every operation of the birds model, rounding or not; `end` is Softmax, Sigmoid or logits."""
-    build = Builder(rounds=rounds)
-    scaled = build.add("Mul", [build.input(side), build.constant("two", 2.0)], "scaled")
-    moved = build.add("Sub", [scaled, build.constant("one", 1.0)], "moved")
-    first = build.relu6(build.convolution(moved, "first", 3, 3, 8, stride=2))
-    wide = build.relu6(build.convolution(first, "wide", 3, 8, 8, depthwise=True))
-    narrow = build.fake_quant(build.convolution(wide, "narrow", 1, 8, 8), -8.0, 8.0)
-    total = build.fake_quant(build.add("AddV2", [first, narrow], "total"), -8.0, 12.0)
-    pooled = build.add(
-        "AvgPool", [total], "pooled", padding="VALID", ksize=[1, side // 2, side // 2, 1], strides=[1, 1, 1, 1]
-    )
-    row = build.add("Squeeze", [pooled], "row", squeeze_dims=[1, 2])
-    weights = build.fake_quant(
-        build.constant("logits/weights", build.chance.normal(0, 1, (8, classes))), -3.0, 3.0, narrow=True
-    )
-    product = build.add("MatMul", [row, weights], "logits/product")
-    biases = build.constant("logits/biases", build.chance.normal(0, 1, classes))
-    logits = build.fake_quant(build.add("BiasAdd", [product, biases], "logits"), -10.0, 10.0)
-    build.add({"logits": "Identity"}.get(end, end), [logits], "prediction")
-    return build.graph_def
-
-
-def graph(side: int = SIDE, classes: int = CLASSES, *, rounds: bool = True, end: str = "Softmax") -> Graph:
-    """The same, read."""
-    return graph_of(network(side, classes, rounds=rounds, end=end), INPUT, OUTPUT)
+    first = rounded(nn.relu6(convolution(images * 2.0 - 1.0, 3, 3, stride=2)), 0.0, 6.0)
+    wide = rounded(nn.relu6(convolution(first, 3, 8, depthwise=True)), 0.0, 6.0)
+    narrow = rounded(convolution(wide, 1, 8), -8.0, 8.0)
+    total = rounded(first + narrow, -8.0, 12.0)
+    row = tensorflow.squeeze(nn.avg_pool2d(total, 8, 1, "VALID"), [1, 2])
+    weights = rounded(constant(chance.normal(0, 1, (8, CLASSES))), -3.0, 3.0, narrow=True)
+    logits = nn.bias_add(row @ weights, constant(chance.normal(0, 1, CLASSES)))
+    ends = {"softmax": nn.softmax, "sigmoid": nn.sigmoid, "identity": tensorflow.identity}
+    return ends[end](rounded(logits, -10.0, 10.0))
 
 
 def photographs(count: int = 4, side: int = SIDE) -> list[bytes]:
@@ -113,3 +93,8 @@ def photographs(count: int = 4, side: int = SIDE) -> list[bytes]:
     rows = np.linspace(0, 200, side)[:, None, None] * chance.uniform(0, 1, (count, 1, 1, 3))
     noise = chance.uniform(0, 55, (count, side, side, 3))
     return [picture.astype(np.uint8).tobytes() for picture in rows + noise]
+
+
+def scores(engine: Any, pictures: list[bytes]) -> Any:
+    """What an engine gives for each picture: [n, classes]."""
+    return np.array([engine.run(picture)[0] for picture in pictures])

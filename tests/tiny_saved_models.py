@@ -1,4 +1,4 @@
-"""SavedModels on disk and packed as TensorFlow Hub packs them, written without TensorFlow."""
+"""SavedModels on disk: laid out as TensorFlow Hub's old modules are, and packed as it packs them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from birdlite.convert.saved_model.schema import message
-from tests.tiny_graphs import CLASSES, INPUT, OUTPUT, SIDE, network
-
+SIDE, CLASSES = 16, 5  # those of `tiny_graphs`
 FLOAT = 1  # TensorFlow's DT_FLOAT
 
 
@@ -23,47 +21,51 @@ class End(NamedTuple):
     dtype: int = FLOAT
 
 
-TAKES = End("images", INPUT, (-1, SIDE, SIDE, 3))
-GIVES = End("default", OUTPUT, (-1, CLASSES))
-HUB = {"default": (TAKES, GIVES), "image_classifier": (TAKES, GIVES._replace(key="logits"))}
+Signatures = Mapping[str, tuple[End | tuple[End, ...], End | tuple[End, ...]]]
+
+TAKES = End("images", "images:0", (-1, SIDE, SIDE, 3))
+GIVES = End("default", "prediction:0", (-1, CLASSES))
+HUB: Signatures = {"default": (TAKES, GIVES), "image_classifier": (TAKES, GIVES._replace(key="logits"))}
 
 
-def write(
-    folder: Path,
-    graph_def: Any = None,
-    *,
-    tags: tuple[str, ...] = (),
-    signatures: Mapping[str, tuple[End | tuple[End, ...], End | tuple[End, ...]]] = HUB,
-) -> Path:
-    """Write a SavedModel as TensorFlow Hub's old modules are; tags and signatures may be others. Gives the folder."""
-    saved = message("SavedModel")(saved_model_schema_version=1)
-    add_graph(saved, network() if graph_def is None else graph_def, tags, signatures)
+def lay_out(folder: Path, saved_model: bytes = b"no real SavedModel") -> Path:
+    """The files of a module around its `saved_model.pb`. Gives the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "saved_model.pb").write_bytes(saved.SerializeToString())
+    (folder / "saved_model.pb").write_bytes(saved_model)
     (folder / "variables").mkdir(exist_ok=True)
     (folder / "tfhub_module.pb").write_bytes(b"\x08\x03")
     return folder
 
 
-def add_graph(
-    saved: Any,
-    graph_def: Any,
-    tags: tuple[str, ...],
-    signatures: Mapping[str, tuple[End | tuple[End, ...], End | tuple[End, ...]]] = HUB,
-) -> None:
-    """Add a graph with its tags and signatures to a SavedModel message."""
-    meta_graph = saved.meta_graphs.add()
-    meta_graph.meta_info_def.tags.extend(tags)
-    meta_graph.graph_def.CopyFrom(graph_def)
-    for name, (takes, gives) in signatures.items():
-        signature = meta_graph.signature_def[name]
-        for ends, found in ((signature.inputs, takes), (signature.outputs, gives)):
-            for end in (found,) if isinstance(found, End) else found:
-                info = ends[end.key]
-                info.name, info.dtype = end.tensor, end.dtype
-                info.tensor_shape.unknown_rank = end.shape is None
-                for size in end.shape or ():
-                    info.tensor_shape.dim.add(size=size)
+def write(folder: Path, graph_def: Any = None, *, tags: tuple[str, ...] = (), signatures: Signatures = HUB) -> Path:
+    """Write a SavedModel of one graph, by default without any node. Needs TensorFlow. Gives the folder."""
+    return write_graphs(folder, [tags], graph_def, signatures)
+
+
+def write_graphs(
+    folder: Path, tags: list[tuple[str, ...]], graph_def: Any = None, signatures: Signatures = HUB
+) -> Path:
+    """The same with a graph for each set of tags."""
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    saved = SavedModel(saved_model_schema_version=1)
+    for those in tags:
+        meta_graph = saved.meta_graphs.add(graph_def=graph_def)
+        meta_graph.meta_info_def.tags.extend(those)
+        for name, ends in signatures.items():
+            _add_signature(meta_graph.signature_def[name], *ends)
+    return lay_out(folder, saved.SerializeToString())
+
+
+def _add_signature(signature: Any, takes: End | tuple[End, ...], gives: End | tuple[End, ...]) -> None:
+    signature.method_name = "tensorflow/serving/predict"
+    for ends, found in ((signature.inputs, takes), (signature.outputs, gives)):
+        for end in (found,) if isinstance(found, End) else found:
+            info = ends[end.key]
+            info.name, info.dtype = end.tensor, end.dtype
+            info.tensor_shape.unknown_rank = end.shape is None
+            for size in end.shape or ():
+                info.tensor_shape.dim.add(size=size)
 
 
 def pack(folder: Path) -> bytes:

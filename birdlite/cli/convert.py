@@ -16,9 +16,9 @@ from birdlite.convert.bundle_writer import check_place, write_bundle
 from birdlite.convert.compare import spell
 from birdlite.convert.conversion import Conversion
 from birdlite.convert.from_tflite import convert_tflite, requantise
+from birdlite.convert.hub import DEFAULT_HANDLE
 from birdlite.convert.module import WHOLE_RANGE, Reading, is_module, open_module
 from birdlite.convert.pictures import COMPARED, calibration, choose
-from birdlite.convert.saved_model.hub import DEFAULT_HANDLE
 from birdlite.errors import UsageError
 from birdlite.models.bundle import MODEL_FILES
 from birdlite.models.catalog import is_birds

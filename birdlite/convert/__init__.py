@@ -1,5 +1,5 @@
-"""Models become bundles here: a source is turned into TFLite or ONNX, and the result is proven equal to it.
+"""Converts models to TensorFlow Lite or ONNX and proves that each result answers as its source does.
 
-No other room imports TensorFlow, `onnx` or the schema of TFLite, and this one imports them within the functions that
-need them: each comes with an extra, and `classify` never comes by here.
+No other package imports TensorFlow, tf2onnx or onnx. The modules here import them inside functions, because they come
+with the extras `convert` and `onnx`. `classify` imports nothing of this.
 """

@@ -1,13 +1,13 @@
-"""How far a conversion may be from its source: what its proof is held to, and `model verify` again later.
+"""How far a conversion may be from its source. The proof of a conversion and `model verify` use these bounds.
 
-The birds model rounds at every layer, and such a network is chaotic: its published form, the same in floats and its
-8-bit forms differ by some hundredths in a score where they are all right, and a dropped bias moves it by no more. So
-there are two bounds: a wide one to the source as published, and a narrow one to the same network in floats, where a
-fault shows. What is int8 is held to the second with the rounding of its activations taken out, on drawings too: a
-network that has nothing to recognise shows a fault best.
+The birds model rounds at every layer, and such a network is chaotic. Its published form, the same network in floats and
+its 8-bit forms differ by some hundredths in a score although they are all right. A dropped bias moves a score no more.
+So there are two bounds: a wide one to the source as published, and a narrow one to the same network in floats, where a
+fault shows. An int8 result is held to the narrow one with the rounding of its activations taken out, and on drawings
+too, because a fault shows best where the network has nothing to recognise.
 
-All figures: the official model and the stand-in for the Hub's, six photographs; beside each, what the closest fault
-does, which on photographs is the classifier's bias dropped.
+The figures in comments were measured with the official model and the stand-in for the Hub's model on six photographs.
+Beside them is what the closest fault does; on photographs that is the classifier's bias dropped.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ AS_PUBLISHED: dict[Quantize, Bounds] = {
 }
 
 SAME_GRIDS = Bounds(0.1, 1 / 256, 0.9)
-"""For the int8 of a `.tflite`, which rounds where its source does: on half of the pictures no score is a step off.
+"""For int8 ONNX made of a `.tflite`. It rounds where its source does: on half of the pictures no score is a step off.
 
-A sum halfway between two values moves the worst by 0.027.
+A sum halfway between two values moves the worst score by 0.027.
 """
 
 FLOATS: dict[Quantize, Bounds] = {
@@ -35,16 +35,16 @@ FLOATS: dict[Quantize, Bounds] = {
 }
 
 REQUANTISED = Bounds(0.1, 0.03, 0.9)
-"""For a `.tflite` made int8 of one that was uint8: a few weights in a thousand are rounded anew, chaos does the rest.
+"""For an int8 `.tflite` made of a uint8 one: a few weights in a thousand are rounded anew, and the network is chaotic.
 
-0.027 and 0.012; on the same photographs in two other sizes 0.051 and 0.023. The source itself without its rounding is
-as far from it. With biases left in the old steps, or weights rounded down, it is 0.039 and more on half of them.
+Measured: 0.027 and 0.012, and 0.051 and 0.023 on the same photographs in two other sizes. The source itself without its
+rounding is as far away. With biases left in the old steps, or weights rounded down, half of them are 0.039 or more off.
 """
 
 TWO_WAYS = Bounds(0.03, 0.03, 1.0)
-"""For the floats of a `.tflite`, which has none itself: they are held to its int8 form without the rounding.
+"""For ONNX in floats made of a `.tflite`, which has no floats itself: it is held to its int8 form without rounding.
 
-0.016 apart, and 0.056 without the bias.
+Measured: 0.016, and 0.056 without the bias.
 """
 
 

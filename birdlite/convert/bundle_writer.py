@@ -1,4 +1,4 @@
-"""A bundle on disk, whole or not at all: written into a folder beside its place and renamed there when complete."""
+"""Writes a bundle whole or not at all: into a folder beside its place, which is renamed when it is complete."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from birdlite.models.card import Card, ModelBytes
 
 
 def check_place(folder: str, *, replace: bool) -> None:
-    """Find out before the work whether a bundle can go there.
+    """Check before the work that a bundle can be written there.
 
     Raises:
-        UsageError: something is there already and is not to be replaced, or is no bundle and never will be.
+        UsageError: something that is no bundle is there, or a bundle that must not be replaced.
     """
     if not os.path.lexists(folder):
         return
@@ -28,10 +28,10 @@ def check_place(folder: str, *, replace: bool) -> None:
 
 
 def write_bundle(folder: str, card: Card, files: Mapping[str, ModelBytes]) -> None:
-    """Write `files`, which are those that the card lists, and the card.
+    """Write the card and `files`, which are those that the card lists.
 
     Raises:
-        OutputError: the system refused; nothing is left but what was there before.
+        OutputError: the system refused. The folder is as it was before.
     """
     folder = os.path.abspath(folder)
     partial = atomic_file.unfinished_name(folder)

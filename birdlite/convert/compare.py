@@ -1,4 +1,4 @@
-"""Two models on the same pictures: how far apart are their answers? Every conversion ends with this, as its proof."""
+"""Compares the answers of two models on the same pictures. This is the proof at the end of every conversion."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Distance(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """What a conversion must keep to."""
+    """The largest distance that a conversion may have."""
 
     max_difference: float
     median_difference: float
@@ -34,7 +34,7 @@ def compare(reference: Engine, result: Engine, pictures: Iterable[bytes]) -> Dis
 
     Raises:
         EngineError: one of them refused to run.
-        InvalidModel: one of them gives scores that are no numbers.
+        InvalidModel: one of them gives scores that are not finite.
         ValueError: there are no pictures.
     """
     scores = same_best = 0
@@ -66,7 +66,7 @@ def spell(distance: Distance) -> str:
 
 
 def beyond(distance: Distance, bounds: Bounds) -> str | None:
-    """In which way the distance is beyond the bounds, as a clause for a sentence, or None."""
+    """How the distance exceeds the bounds, as a clause for a sentence; None if it does not."""
     if distance.max_difference > bounds.max_difference:
         return f"a score differs by {distance.max_difference:.4f}, more than {bounds.max_difference:g}"
     if distance.median_difference > bounds.median_difference:

@@ -1,7 +1,7 @@
-"""What every conversion comes to: a bundle that is not written yet, and the proof that it answers as its source does.
+"""The result of every conversion: a bundle that is not written yet, and the proof that it answers as its source does.
 
-`from_tflite` and `from_module` make the model file; here it gets its card, its labels and its two distances: to the
-source as published, and to the same network without the rounding of its source, which is the closer look.
+`from_tflite` and `from_module` make the model file. Here it gets its card, its labels and its two distances: to the
+source as published, and to the same network without the source's rounding, which shows more.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Quantize = Literal["none", "float16", "int8"]
 
 
 class Subject(NamedTuple):
-    """What is converted, as far as its bundle has to tell."""
+    """What the bundle tells about the source."""
 
     name: str  # the beginning of the result's
     labels: Labels
@@ -39,13 +39,13 @@ class Conversion(NamedTuple):
     files: dict[str, ModelBytes]
     distance: Distance  # to the source as published
     float_distance: Distance | None  # to the source's network in floats; of int8, without its rounding
-    problem: str | None  # in which way they are beyond the bounds, or None
+    problem: str | None  # how they exceed the bounds, or None
 
 
 def bundle(
     subject: Subject, data: bytes, format_: ModelFormat, quantize: Quantize, packages: Sequence[str]
 ) -> tuple[Card, dict[str, ModelBytes]]:
-    """The card, still without distances, and the files. `packages` are those that had a hand in it.
+    """The card, still without distances, and the files. `packages` are those that made the model.
 
     Raises:
         InvalidModel: the model has not one input and one output, or the labels do not fit it.
@@ -77,7 +77,7 @@ def concluded(
     published: tuple[Distance, Bounds],
     floats: tuple[Distance, Bounds] | None,
 ) -> Conversion:
-    """The conversion with its proof: the distances, each with the bounds for it."""
+    """The conversion with its proof, which is each distance with its bounds."""
     card, files = made
     problem, figures = beyond(*published), _figures(published[0])
     if floats is not None:
@@ -87,7 +87,7 @@ def concluded(
 
 
 def spell(quantize: Quantize) -> str:
-    """How a kind of result is called in messages."""
+    """The name of a kind of result in messages."""
     return {"none": "floating point", "float16": "half-precision weights", "int8": "int8"}[quantize]
 
 

@@ -1,7 +1,7 @@
-"""An ONNX model of half the size: its weights stored in half precision, the network computed in floats as before.
+"""An ONNX model of half the size: its weights are stored in half precision, and it computes in floats as before.
 
-`convert` calls it with `float16`, on a model that is optimised already. ONNX Runtime makes floats of the weights once,
-when it loads the model; its optimiser would also write them out as floats again.
+The conversions to `float16` call it, on a model that is optimised already: the optimiser would write the weights as
+floats again. ONNX Runtime makes floats of them once, when it loads the model.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import Any
 from birdlite.errors import InvalidModel
 
 FEWEST = 1024
-"""Values that a constant must have to be halved. Biases are smaller: there is little to gain, and they stay exact."""
+"""The fewest values of a constant that is halved. Biases are smaller: little to gain, so they stay exact."""
 
-_LARGEST = 65504  # that half precision has (IEEE 754)
+_LARGEST = 65504  # the largest number in half precision (IEEE 754)
 
 
 def halved(model: bytes) -> bytes:
     """Store the float32 constants of at least `FEWEST` values as float16, each with a Cast behind it.
 
     Raises:
-        InvalidModel: a constant has a value that half precision does not have.
+        InvalidModel: a constant has a value that half precision cannot store.
     """
     import numpy as np
     import onnx

@@ -1,7 +1,4 @@
-"""A SavedModel to ONNX or TensorFlow Lite, proven equal. For `birdlite convert`, and for `model verify --against`.
-
-ONNX is made without TensorFlow wherever our own converter knows every operation; tf2onnx is for the others.
-"""
+"""A SavedModel to ONNX or TensorFlow Lite, proven equal. For `birdlite convert`, and for `model verify --against`."""
 
 from __future__ import annotations
 
@@ -10,46 +7,46 @@ from contextlib import closing
 from typing import NamedTuple
 
 from birdlite import engines, log
-from birdlite.convert import onnx_graph, tflite_to_onnx
+from birdlite.convert import tensorflow_package, tflite_to_onnx
 from birdlite.convert.bounds import AS_PUBLISHED, FLOATS
 from birdlite.convert.compare import Distance, compare
 from birdlite.convert.conversion import Conversion, Quantize, bundle, concluded, spell
 from birdlite.convert.float16 import halved
-from birdlite.convert.module import Module, reference
+from birdlite.convert.module import Module
+from birdlite.convert.onnx_graph import require
 from birdlite.convert.optimised import optimised
 from birdlite.convert.pictures import Calibration, drawn_pictures
-from birdlite.convert.saved_model.kernels import UnknownOperation
-from birdlite.convert.saved_model.onnx_rules import roundings_of
-from birdlite.convert.saved_model.to_onnx import graph_to_onnx
+from birdlite.convert.static_quantization import quantized
+from birdlite.convert.tensorflow_engine import TensorFlowEngine
+from birdlite.convert.to_onnx import to_onnx
+from birdlite.convert.to_tflite import to_tflite
+from birdlite.convert.trained_ranges import with_trained_ranges
 from birdlite.convert.unrounded import unrounded
-from birdlite.errors import EngineMissing, InvalidModel, UsageError
+from birdlite.errors import InvalidModel, UsageError
 from birdlite.models.card import ModelFormat
 from birdlite.models.model import Model
 
 
 class Made(NamedTuple):
-    """A result, and what it takes to prove it."""
+    """A result, and what its proof needs."""
 
     data: bytes
     smooth: bytes | None  # of int8: the same network in ONNX without the rounding of its activations, where possible
-    packages: tuple[str, ...]  # that had a hand in it
+    packages: tuple[str, ...]  # that made it
 
 
 def check(to: ModelFormat, quantize: Quantize, *, calibrated: bool) -> None:
-    """Find out before the download whether what it takes is there.
+    """Check before the download that everything needed is there.
 
     Raises:
         UsageError: int8 for TensorFlow Lite needs pictures to calibrate on.
-        EngineMissing: something that it takes is not installed.
+        EngineMissing: a package is not installed.
     """
-    if to == "tflite":
-        if quantize == "int8" and not calibrated:
-            raise UsageError("int8 for TensorFlow Lite takes its ranges from pictures: name some with --calibrate")
-        from birdlite.convert.with_tensorflow import require
-
-        require()
+    if to == "tflite" and quantize == "int8" and not calibrated:
+        raise UsageError("int8 for TensorFlow Lite takes its ranges from pictures: name some with --calibrate")
+    tensorflow_package.require("tensorflow", *(["tf2onnx"] if to == "onnx" else []))
     if to == "onnx" or quantize == "int8":  # the proof of int8 is run in ONNX
-        onnx_graph.require(*tflite_to_onnx.PACKAGES, "onnxruntime")
+        require(*tflite_to_onnx.PACKAGES, "onnxruntime")
 
 
 def convert_module(
@@ -60,7 +57,7 @@ def convert_module(
     Raises:
         UsageError: int8 needs pictures to calibrate on.
         InvalidModel: it cannot be converted.
-        EngineMissing: what converting or running the result takes is not installed.
+        EngineMissing: a package that converts or runs the result is not installed.
     """
     log.info(f"converting {module.subject.name} to {to} ({spell(quantize)})")
     make = _tflite if to == "tflite" else _onnx
@@ -68,9 +65,9 @@ def convert_module(
     made = bundle(module.subject, data, to, quantize, packages)
     log.info(f"comparing on {len(pictures)} pictures")
     with closing(engines.load(data, made[0])) as result:
-        with closing(reference(module.published)) as published:
+        with closing(TensorFlowEngine(module.published)) as published:
             distance = compare(published, result, pictures)
-        with closing(reference(module.folded.graph)) as floats:
+        with closing(TensorFlowEngine(module.plain.floats)) as floats:
             if smooth is None:
                 float_distance = compare(floats, result, pictures)
             else:
@@ -90,61 +87,43 @@ def distance_to(module: Module, result: Model, pictures: Sequence[bytes]) -> Dis
     """
     if (module.side, module.subject.labels.names) != (result.card.side, result.labels.names):
         raise InvalidModel(f"{result.card.name} and {module.subject.name} are models of different things")
-    with closing(reference(module.published)) as published, closing(engines.load(result.data, result.card)) as engine:
-        return compare(published, engine, pictures)
+    with (
+        closing(TensorFlowEngine(module.published)) as source,
+        closing(engines.load(result.data, result.card)) as other,
+    ):
+        return compare(source, other, pictures)
 
 
 def _tflite(module: Module, quantize: Quantize, calibration: Calibration | None) -> Made:
-    from birdlite.convert.with_tensorflow.to_tflite import to_tflite
-
     packages = ("tensorflow", "numpy")
     if quantize != "int8":
-        return Made(to_tflite(module.folded.graph, quantize), None, packages)
-    data = to_tflite(module.folded.graph, quantize, _views(calibration))
+        return Made(to_tflite(module.plain.floats, quantize), None, packages)
+    data = to_tflite(module.plain.floats, quantize, _views(calibration))
     return Made(data, _without_rounding(data), packages)
 
 
 def _without_rounding(model: bytes) -> bytes | None:
-    """An int8 `.tflite` in ONNX, its activations floats; None if it has an operator that is not known here."""
+    """An int8 `.tflite` in ONNX, its activations floats; None if `tflite_to_onnx` does not know an operator of it."""
     try:
         return tflite_to_onnx.tflite_to_onnx(model, quantize="none")
     except InvalidModel as unknown:
-        log.info(f"without the rounding of its activations it cannot be compared ({unknown}); with it, bounds are wide")
+        log.info(f"the bounds of the proof are wide, because it cannot be compared without its rounding ({unknown})")
         return None
 
 
 def _onnx(module: Module, quantize: Quantize, calibration: Calibration | None) -> Made:
-    packages: tuple[str, ...] = ("onnx", "onnxruntime", "numpy")
-    folded = module.folded
-    own_ranges = quantize == "int8" and bool(roundings_of(folded.graph, folded.activations))
-    try:
-        data = graph_to_onnx(folded, quantize="int8" if own_ranges else "none")
-    except UnknownOperation as unknown:
-        own_ranges = False
-        data = _by_tf2onnx(module, unknown)
-        packages += ("tensorflow", "tf2onnx")
-    if own_ranges:
+    packages = ("tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
+    plain = module.plain
+    if quantize != "int8":
+        small = optimised(to_onnx(plain.floats))
+        return Made(halved(small) if quantize == "float16" else small, None, packages)
+    if plain.ranged is not None:
         log.info("int8 takes the ranges that the source was trained with; no picture is needed to calibrate on")
-    elif quantize == "int8":
-        from birdlite.convert.static_quantization import quantized
-
-        data = quantized(data, _views(calibration))[0]
-    small = optimised(data)
-    return Made(
-        halved(small) if quantize == "float16" else small, unrounded(data) if quantize == "int8" else None, packages
-    )
-
-
-def _by_tf2onnx(module: Module, unknown: UnknownOperation) -> bytes:
-    """ONNX of a graph with an operation that is not known here, which `unknown` names."""
-    from birdlite.convert.with_tensorflow import to_onnx
-
-    try:
-        data = to_onnx.to_onnx(module.folded.graph)
-    except EngineMissing:
-        raise unknown from None
-    log.info(f"{unknown.operation} is not known here; tf2onnx converted the graph")
-    return data
+        data = with_trained_ranges(to_onnx(plain.ranged))
+    else:
+        views = _views(calibration)
+        data, _ = quantized(to_onnx(plain.floats), views)
+    return Made(optimised(data), unrounded(data), packages)
 
 
 def _views(calibration: Calibration | None) -> list[bytes]:

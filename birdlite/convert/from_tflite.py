@@ -25,10 +25,10 @@ _PACKAGES = ("onnx", "onnxruntime", "numpy")
 
 
 def check() -> None:
-    """Find out before the download whether what ONNX takes is there.
+    """Check before the download that everything for ONNX is installed.
 
     Raises:
-        EngineMissing: it is not.
+        EngineMissing: a package is not installed.
     """
     require(*converter.PACKAGES, "onnxruntime")
 
@@ -38,7 +38,7 @@ def convert_tflite(model: Model, quantize: Quantize, pictures: Sequence[bytes]) 
 
     Raises:
         InvalidModel: the model cannot be converted.
-        EngineMissing: what converting or running ONNX takes is not installed.
+        EngineMissing: a package for converting or running ONNX is not installed.
     """
     if model.card.format != "tflite":
         raise InvalidModel(f"{model.card.name} is {model.card.format} already")

@@ -1,7 +1,6 @@
 """An ONNX graph under construction: its nodes, its constants, its names, and the pairs of Q and DQ that make it int8.
 
-The converters to ONNX write through this; it knows nothing of where a graph comes from. Values are known by the name
-that the method which makes them gives back.
+`tflite_to_onnx` writes through this. Each method gives back the name of the value that it adds.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ IR_VERSION = 8  # that of the same release of ONNX
 PIXELS, PROBABILITIES = "pixels", "probabilities"
 
 MOST_BYTES = 1 << 30
-"""Of all constants. A message of protobuf ends at 2 GiB, and a small source may use one large constant many times."""
+"""The limit for all constants together. A protobuf message ends at 2 GiB, and a source may use one constant often."""
 
 
 def require(*packages: str) -> None:
-    """Import what making ONNX takes; these are packages of the extra `onnx`.
+    """Import packages of the extra `onnx`.
 
     Raises:
-        EngineMissing: one is not installed, or does not work here; the message names what to install.
+        EngineMissing: one is not installed, or does not work here. The message names what to install.
     """
     from importlib import import_module
 

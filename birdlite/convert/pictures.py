@@ -1,6 +1,6 @@
-"""What a conversion looks at: the user's photographs, the samples of the birds model, or drawings. For the CLI.
+"""The pictures of a conversion: the user's photographs, the samples of the birds model, or drawings. For the CLI.
 
-Two models are compared on them, and ranges are calibrated on them.
+Models are compared on them, and ranges of int8 are calibrated on them.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from birdlite.storage.store import Storage
 from birdlite.targets.expand import SAMPLES, BadTarget, Target, expand
 
 COMPARED = 64
-"""Pictures that two models are compared on: as many as show a fault, and a minute's work for the slowest reference."""
+"""The most pictures that two models are compared on: enough to show a fault."""
 
 CALIBRATED = 200
-"""Pictures that ranges are taken from, at most; TensorFlow's guide to quantisation asks for 100 to 500."""
+"""The most pictures that ranges are calibrated on. TensorFlow's guide to quantisation asks for 100 to 500."""
 
 _LISTS = (".txt", ".csv", ".tsv", ".jsonl")
 _VIEWS = 4  # of each picture
 
 
 class Calibration(NamedTuple):
-    """The representative dataset: what a network's activations are measured on."""
+    """The representative dataset, on which a network's activations are measured."""
 
     pictures: int
     views: list[bytes]  # four of each picture, uint8 RGB [side, side, 3]: its middle, its whole, and both mirrored
 
     @property
     def middles(self) -> list[bytes]:
-        """Of each picture the view that `classify` sees."""
+        """The view of each picture that `classify` sees."""
         return self.views[::_VIEWS]
 
 
 def choose(paths: Sequence[str], side: int, settings: FetchSettings, *, birds: bool) -> list[bytes]:
-    """Pixels to compare two models on, [side, side, 3] each: of `paths`, else of the samples or of drawings.
+    """Pixels to compare two models on, [side, side, 3] each: of `paths`, or else of the samples or of drawings.
 
     Raises:
         UsageError: one of `paths` is no picture.
-        ModelUnavailable: the samples cannot be fetched.
+        ModelUnavailable: the samples could not be downloaded.
     """
     if paths:
         return [_decode(name, data, "crop", side) for name, data in islice(_named(paths, settings), COMPARED)]
@@ -110,12 +110,12 @@ def _mirrored(pixels: bytes, side: int) -> bytes:
 
 
 def sample_pictures(settings: FetchSettings, side: int) -> Iterator[bytes]:
-    """The middles of the sample photographs, fetched all at once.
+    """The middles of the sample photographs, downloaded all at once.
 
-    Drawings will not do for the birds: where that model has nothing to recognise, rounding alone moves scores by 0.2.
+    Drawings are of no use for the birds: rounding alone moves scores by 0.2 where that model has nothing to recognise.
 
     Raises:
-        ModelUnavailable: while iterating; they cannot be fetched.
+        ModelUnavailable: while iterating; they could not be downloaded.
     """
     fetcher = Fetcher(settings)
     try:
@@ -124,14 +124,14 @@ def sample_pictures(settings: FetchSettings, side: int) -> Iterator[bytes]:
                 yield picture.decode(data, side=side).pixels
     except PictureError as error:
         raise ModelUnavailable(
-            f"the sample photographs to compare on cannot be had ({error}); name your own with --pictures"
+            f"the sample photographs to compare on could not be downloaded ({error}); name your own with --pictures"
         ) from None
     finally:
         fetcher.close()
 
 
 def drawn_pictures(side: int) -> Iterator[bytes]:
-    """The demo's drawings, their middles and their wholes."""
+    """The demo's drawings, cropped and squashed."""
     for name in sorted(os.listdir(PICTURES_FOLDER)):
         data = local_file.read(os.path.join(PICTURES_FOLDER, name), 1 << 20)
         for resize in ("crop", "squash"):

@@ -1,11 +1,11 @@
-"""An ONNX model of floats becomes int8, with ranges measured on pictures. `convert` calls it where the source has none.
+"""An ONNX model of floats becomes int8 with ranges measured on pictures, for sources that have no ranges themselves.
 
-ONNX Runtime's own quantiser does it: pairs of QuantizeLinear and DequantizeLinear, uint8 activations from the lowest to
-the highest value seen, int8 weights with a scale for each channel. What stays floats, because more is lost by rounding
-it than gained (on 18 pictures of birds a score was off by 0.015 instead of 0.018, and by 0.025 where ranges were cut
-off at a percentile):
-- the beginning, up to the first convolution. Pixels have 256 values already; other 256 would fall between them.
-- the scores, and what they are the softmax of.
+ONNX Runtime's own quantiser does it. It adds pairs of QuantizeLinear and DequantizeLinear. Activations are uint8, from
+the lowest to the highest value seen; weights are int8 with a scale for each channel. Two parts stay floats, because
+rounding them costs more than it gains (on 18 pictures of birds a score was off by 0.015 instead of 0.018, and by 0.025
+where ranges were cut off at a percentile):
+- the beginning, up to the first convolution. Pixels have 256 values already, and other 256 would lie between them.
+- the scores, and the values that the softmax makes them of.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from birdlite.convert.with_tensorflow.chatter import quiet
+from birdlite.convert.captured_output import quiet
 from birdlite.errors import UsageError
 
 _CLASSIFIERS = ["Gemm", "MatMul"]
 
 
 def quantized(model: bytes, pictures: Iterable[bytes]) -> tuple[bytes, int]:
-    """Quantise a model that takes uint8 RGB [N, side, side, 3]; also gives the number of pictures that it took.
+    """Quantise a model that takes uint8 RGB [N, side, side, 3]. Also gives the number of pictures used.
 
-    `pictures` are of [side, side, 3] each, and are taken one at a time.
+    `pictures`, [side, side, 3] each, are read one at a time.
 
     Raises:
         UsageError: there are no pictures.
@@ -37,7 +37,7 @@ def quantized(model: bytes, pictures: Iterable[bytes]) -> tuple[bytes, int]:
         source, plain, result = (os.path.join(folder, name) for name in ("source.onnx", "plain.onnx", "int8.onnx"))
         with open(source, "wb") as file:
             file.write(model)
-        # Folds constants and normalisations into convolutions, which then are what is rounded.
+        # Folds constants and normalisations into convolutions before these are rounded.
         quantization.quant_pre_process(source, plain, skip_symbolic_shape=True)
         whole = onnx.load(plain)
         reader = _Reader(whole.graph.input[0], pictures)
@@ -56,7 +56,7 @@ def quantized(model: bytes, pictures: Iterable[bytes]) -> tuple[bytes, int]:
 
 
 class _Reader:
-    """The pictures in the way that the quantiser asks for them."""
+    """Hands the pictures to the quantiser, which asks for one at a time."""
 
     def __init__(self, input_: Any, pictures: Iterable[bytes]) -> None:
         self._name = input_.name
@@ -65,10 +65,10 @@ class _Reader:
         self.count = 0
 
     def get_next(self) -> dict[str, Any] | None:
-        """The next picture by the name of the input; None when there is none left.
+        """The next picture by the name of the input; None after the last.
 
         Raises:
-            UsageError: there was none at all.
+            UsageError: there were no pictures.
         """
         import numpy as np
 

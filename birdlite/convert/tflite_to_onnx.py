@@ -1,14 +1,14 @@
 """A quantised `.tflite` classifier becomes ONNX, in floats or in whole numbers, without TensorFlow.
 
-`convert` calls it; the packages `onnx` and `numpy` do the writing. Whatever the source is, the
-result takes the plain pixels and gives probabilities, for any number of pictures at once.
+`from_tflite` and the proof of `from_module` call it. It needs the packages `onnx` and `numpy`. Whatever the source is,
+the result takes plain pixels and gives probabilities, for any number of pictures at once.
 
 Pictures are [1, height, width, channels] in TFLite and [N, channels, height, width] in ONNX: they are transposed once,
 at the start, and every weight to fit. Everything else about a tensor, its shape above all, is kept as the source says
 it (`GraphTensor.shape`), and each operator checks that its output has the shape that follows from its inputs.
 
 `none`: weights are dequantised to 32-bit floats. What the source's 8-bit tensors cut off is cut off by an explicit Clip
-where it is an activation, see `tflite_rules`.
+where it is an activation, see `tflite.rules`.
 `int8`: every activation is put on the source's own grid by a pair of QuantizeLinear and DequantizeLinear, from which
 onnxruntime makes integer kernels. Activations are uint8 and weights int8, the pair that has the fastest kernels;
 int8 activations and uint8 weights are moved by 128, which changes no real value.
@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from birdlite.convert.onnx_graph import OnnxGraph, real_values, require
-from birdlite.convert.tflite_weights import add_weights
+from birdlite.convert.tflite_weights import add_weights, array_of
 from birdlite.errors import InvalidModel
 from birdlite.tflite import graph
 from birdlite.tflite.graph import Operator
@@ -53,7 +53,7 @@ def tflite_to_onnx(model: bytes, *, quantize: Quantize) -> bytes:
 
     Raises:
         InvalidModel: the source is damaged, takes something else, or has an operator that is not known here.
-        EngineMissing: a package is not installed; the message names what to install.
+        EngineMissing: a package is not installed. The message names what to install.
     """
     from birdlite._version import __version__
 
@@ -267,7 +267,7 @@ class _Conversion:
             if len(tensor.shape) != rank or tensor.shape[0] != 1:
                 raise InvalidModel(f"tensor {index} of shape {list(tensor.shape)} is stretched{ELSEWHERE}")
             return self._value(index)
-        array = tensor.array()
+        array = array_of(tensor)
         array = array.reshape((1,) * (rank - array.ndim) + array.shape)
         if array.shape[:1] != (1,):
             raise InvalidModel(f"tensor {index} has a value for each of {array.shape[0]} pictures")

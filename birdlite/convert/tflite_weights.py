@@ -1,11 +1,11 @@
 """Weights and biases of a `.tflite` model as constants of an ONNX graph: dequantised to floats, or whole numbers.
 
-`tflite_to_onnx` calls it for convolutions and fully connected layers. What is per channel in the source stays so.
+`tflite_to_onnx` calls it for convolutions and fully connected layers. Scales per channel stay per channel.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from birdlite.convert.onnx_graph import OnnxGraph, real_values
 from birdlite.errors import InvalidModel
@@ -13,7 +13,19 @@ from birdlite.tflite.graph import GraphTensor
 from birdlite.tflite.rules import ELSEWHERE, SIGN, Grid
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import ArrayLike
+
+
+def array_of(tensor: GraphTensor) -> np.ndarray[Any, Any]:
+    """A constant as it is stored, read-only.
+
+    Raises:
+        InvalidModel: it is no constant.
+    """
+    import numpy as np
+
+    return np.frombuffer(tensor.constant(), tensor.dtype).reshape(tensor.shape)
 
 
 def add_weights(
@@ -37,7 +49,7 @@ def add_weights(
     """
     import numpy as np
 
-    stored, name, results = weights.array().transpose(permutation), f"{place}_weights", weights.shape[axis]
+    stored, name, results = array_of(weights).transpose(permutation), f"{place}_weights", weights.shape[axis]
     if weights.dtype == "float32" and not integers:
         return [onnx.constant(name, stored, "float32"), *_add_bias(onnx, place, bias, results, None, integers)]
     quantization = weights.quantization
@@ -68,7 +80,7 @@ def _add_bias(
     wanted = "float32" if scale is None else "int32"
     if bias.dtype != wanted or bias.shape != (results,):
         raise InvalidModel(f"its bias is {bias.dtype} {list(bias.shape)} instead of {wanted} [{results}]")
-    stored, name = bias.array(), f"{place}_bias"
+    stored, name = array_of(bias), f"{place}_bias"
     if scale is None:
         return [onnx.constant(name, stored, "float32")]
     if integers:

@@ -1,10 +1,10 @@
-"""An int8 ONNX model without its rounding: the link between a quantised source and its conversion to floats.
+"""An int8 ONNX model without its rounding. The proofs compare it with a network in floats.
 
-Rounding makes deep quantised models chaotic: a float conversion of the official one is off by up to 0.066, and one
-that has lost the classifier's bias by no more than 0.069. So their direct comparison cannot tell a fault from chaos.
-Two steps can: the int8 conversion answers as the source does, to a step of its scores; and the int8 conversion without
-rounding, which still saturates where it did, answers nearly as the float conversion does (0.016 on the official model
-and 1e-6 on the demo's; without that bias 0.056 and 0.003).
+Rounding makes deep quantised models chaotic. A float conversion of the official model is off by up to 0.066, and one
+that has lost the classifier's bias by no more than 0.069. So a direct comparison cannot tell a fault from chaos.
+Two steps can. The int8 conversion answers as the source does, to a step of its scores. And the int8 conversion without
+rounding, which still saturates where it did, answers nearly as the float conversion does: within 0.016 on the official
+model and 1e-6 on the demo's, but 0.056 and 0.003 without that bias.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 
 
 def unrounded(model: bytes) -> bytes:
-    """Replace each QuantizeLinear by a Clip to the ends of its uint8 grid, and each DequantizeLinear behind it by none.
+    """Replace each QuantizeLinear by a Clip to the ends of its uint8 grid, and remove the DequantizeLinear behind it.
 
-    `model` is one that `tflite_to_onnx` or `graph_to_onnx` made with `int8`.
+    `model` is int8: from `tflite_to_onnx`, `trained_ranges` or `static_quantization`.
     """
     import numpy as np
     import onnx

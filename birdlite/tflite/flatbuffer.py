@@ -1,31 +1,35 @@
 """Flatbuffers, the form of `.tflite` files, read and written with nothing but `struct`.
 
-`tflite_graph` reads through `Table`, `tflite_writer` writes through `write`. Containers have neither the package
-flatbuffers nor the NumPy that it wants, and a model can be made there all the same.
+`graph` and `check` read through `Table`, `writer` writes through `write`. Containers have neither the package
+flatbuffers nor NumPy, which it needs, and can make a model all the same.
 
 A flatbuffer is made of tables and vectors. A table begins with the distance back to its vtable, which says how far into
-the table each field lies; a field that is no number holds the distance forward to a vector or to another table. What a
-field is, the format's schema says: here the caller does, by field numbers, and the codes of `struct` for numbers.
+the table each field lies. A field that is not a number holds the distance forward to a vector or to another table. The
+format's schema says what each field is. Here the caller does, by field numbers and by `struct` codes for numbers.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias, Union
 
 
 class Table:
-    """A table in a file. The file is not trusted: what leads out of it raises `struct.error` or ValueError."""
+    """A table in an untrusted file. Whatever leads out of the file raises `struct.error` or ValueError."""
 
     def __init__(self, data: memoryview, place: int) -> None:
         self._data = data
-        self._place = place
+        self.place = place  # in the file
         vtable = place - self._number(place, "i")
         if vtable < 0:
             raise ValueError("a table that begins before the file")
-        size = self._number(vtable, "H")
-        self._fields: tuple[int, ...] = struct.unpack_from(f"<{max(size // 2 - 2, 0)}H", data, vtable + 4)
+        vtable_size, size = struct.unpack_from("<HH", data, vtable)
+        if vtable_size < 4 or place + size > len(data):
+            raise ValueError("a table that ends behind the file")
+        self._fields: tuple[int, ...] = struct.unpack_from(f"<{vtable_size // 2 - 2}H", data, vtable + 4)
+        if max(self._fields, default=0) >= max(size, 1):
+            raise ValueError("a field behind its table")
 
     def number(self, field: int, code: str, default: float = 0) -> float:
         """A number, or the schema's default for one that is left out."""
@@ -41,6 +45,10 @@ class Table:
         place = self._field(field)
         return None if place is None else Table(self._data, self._follow(place))
 
+    def has(self, field: int) -> bool:
+        """True if the field is there."""
+        return self._field(field) is not None
+
     def length(self, field: int) -> int:
         """Of a vector; 0 if it is left out."""
         place = self._field(field)
@@ -48,12 +56,18 @@ class Table:
 
     def element(self, field: int, index: int) -> Table:
         """One of a vector of tables."""
-        start = self._elements(field, 4)[0]
+        start = self.vector(field, 4)[0]
         return Table(self._data, self._follow(start + 4 * index))
+
+    def elements(self, field: int) -> Iterator[Table]:
+        """All of a vector of tables; nothing if it is left out."""
+        start, length = self.vector(field, 4)
+        for place in range(start, start + 4 * length, 4):
+            yield Table(self._data, self._follow(place))
 
     def numbers(self, field: int, code: str) -> tuple[float, ...]:
         """A vector of numbers; nothing if it is left out."""
-        start, length = self._elements(field, struct.calcsize(f"<{code}"))
+        start, length = self.vector(field, struct.calcsize(f"<{code}"))
         return struct.unpack_from(f"<{length}{code}", self._data, start)
 
     def whole_numbers(self, field: int, code: str = "i") -> tuple[int, ...]:
@@ -62,11 +76,11 @@ class Table:
 
     def bytes(self, field: int) -> memoryview:
         """A vector of bytes, or a string; not copied."""
-        start, length = self._elements(field, 1)
+        start, length = self.vector(field, 1)
         return self._data[start : start + length]
 
-    def _elements(self, field: int, size: int) -> tuple[int, int]:
-        """Where a vector's elements begin, and how many they are; all of them lie in the file."""
+    def vector(self, field: int, size: int) -> tuple[int, int]:
+        """Where a vector of elements of `size` bytes begins, and how many there are. All of them lie in the file."""
         place = self._field(field)
         if place is None:
             return 0, 0
@@ -79,7 +93,7 @@ class Table:
     def _field(self, number: int) -> int | None:
         if number >= len(self._fields) or not self._fields[number]:
             return None
-        return self._place + self._fields[number]
+        return self.place + self._fields[number]
 
     def _follow(self, place: int) -> int:
         return place + self._number(place, "I")

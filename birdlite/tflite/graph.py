@@ -1,21 +1,18 @@
 """A `.tflite` file as plain values: its tensors, constants, scales and operators, in the order in which they run.
 
-`tflite_to_onnx` and `tflite_to_int8` read their source through this. The file is not trusted: everything that is read
-is bounded here, and what does not hold together is an `InvalidModel`.
+`requantize` and `convert.tflite_to_onnx` read their source through this. The file is not trusted: everything that is
+read is bounded here, and whatever contradicts itself is an `InvalidModel`.
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from birdlite.errors import InvalidModel
+from birdlite.errors import InvalidModel, one_line
 from birdlite.tflite import schema
 from birdlite.tflite.flatbuffer import Table, root
-
-if TYPE_CHECKING:
-    import numpy as np
 
 # The official model has 175 tensors and 65 operators; a network ten times as deep is still far below.
 MOST_TENSORS = 16_384
@@ -65,16 +62,6 @@ class GraphTensor(NamedTuple):
     quantization: Quantization | None  # of uint8 and int8
     data: memoryview | None  # the bytes of a constant, within the file's own
     name: str = ""
-
-    def array(self) -> np.ndarray[Any, Any]:
-        """The constant as it is stored, read-only.
-
-        Raises:
-            InvalidModel: it is no constant.
-        """
-        import numpy as np
-
-        return np.frombuffer(self.constant(), self.dtype).reshape(self.shape)
 
     def constant(self) -> memoryview:
         """The bytes of the constant.
@@ -127,7 +114,7 @@ def read(model: bytes) -> Graph:
     try:
         return _Reader(model).graph()
     except _DAMAGE as error:
-        raise InvalidModel(f"the TFLite model is damaged: {type(error).__name__}: {_one_line(error)}") from None
+        raise InvalidModel(f"the TFLite model is damaged: {type(error).__name__}: {one_line(error)}") from None
 
 
 class _Reader:
@@ -255,7 +242,3 @@ def _indices(numbers: Any, tensors: int, *, optional: bool = False) -> tuple[int
 
 def _printable(name: bytes) -> str:
     return ascii(name.decode("latin-1"))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -1,6 +1,6 @@
-"""Weights and biases of a uint8 `.tflite` model as int8, channel by channel, without NumPy. `tflite_to_int8` calls it.
+"""Weights and biases of a uint8 `.tflite` model as int8, channel by channel, without NumPy. `requantize` calls it.
 
-A channel is all the weights for one channel of an operator's result. What becomes of it, `tflite_to_int8` explains.
+A channel is all the weights for one channel of an operator's result. `requantize` explains how it is converted.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def joined(weights: GraphTensor, axis: int, channels: Sequence[Channel]) -> Grap
 
 
 def rescaled_bias(bias: GraphTensor, input_scale: float, channels: Sequence[Channel]) -> GraphTensor:
-    """The same real values. What the file says of its scale counts for nothing: runtimes take input's times weights'.
+    """The same real values. Runtimes ignore the bias's scale in the file and use that of input times weights.
 
     Raises:
         InvalidModel: it is no constant of int32, or does not fit.

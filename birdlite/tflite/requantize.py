@@ -1,11 +1,10 @@
 """A uint8 `.tflite` classifier becomes an int8 one, which runs about twice as fast, without TensorFlow or pictures.
 
-`from_tflite` calls it for `birdlite convert`, and the store for models of the catalogue that are made on the user's
-machine. It needs nothing but Python, and the same source gives the same bytes everywhere, so that a checksum can vouch
-for them.
+`convert.from_tflite` calls it, and `run.classifier` for models of the catalogue that are made on the user's machine. It
+needs only Python, and the same source gives the same bytes everywhere, so the catalogue can name their checksum.
 
 Old converters stored weights as uint8 with one scale and one zero point for all. XNNPACK has faster kernels for weights
-without a zero point: int8, with a scale for each channel of the result. What becomes of
+without a zero point: int8, with a scale for each channel of the result. How each part is converted:
 
 - activations: a uint8 on the grid (scale, zero point) is the int8, 128 less, on the grid (scale, zero point - 128).
   Nothing changes. A QUANTIZE behind the input and one before the output keep uint8 at the ends.
@@ -14,7 +13,7 @@ without a zero point: int8, with a scale for each channel of the result. What be
 - biases, which are sums of products of both: they keep their value, in steps of the new scale.
 
 Of the official model's 18,021 channels 75 are rounded anew; searching for better scales for these did not bring the
-answers nearer, because what is left is how such a network amplifies any difference (see `unrounded`).
+answers nearer, because the rest is how such a network amplifies any difference (see `convert.unrounded`).
 """
 
 from __future__ import annotations

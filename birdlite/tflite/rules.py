@@ -1,6 +1,6 @@
-"""What a `.tflite` file leaves unsaid: where a window lies on a picture, on which grid a tensor is, what is cut off.
+"""Rules of the `.tflite` format that a file does not state: where a window lies, a tensor's grid, what is cut off.
 
-`tflite_to_onnx` asks here for each operator; these are rules of the format, and know nothing of ONNX.
+`convert.tflite_to_onnx` calls this for each operator. Nothing here is about ONNX.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""The numbers of TensorFlow Lite's schema: what tables, fields, types and operators are called in a file.
+"""The numbers of TensorFlow Lite's schema: tables, fields, types and operators, as they stand in a file.
 
-From tensorflow/lite/schema/schema.fbs, which only ever grows at its ends. `tflite_graph` reads by them, `tflite_writer`
-writes.
+From tensorflow/lite/schema/schema.fbs, which only ever grows at its ends. `graph` and `check` read by them, `writer`
+writes by them.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 IDENTIFIER = b"TFL3"
 VERSION = 3  # of the schema, the only one in use
@@ -43,8 +43,7 @@ LAST_OLD_OPERATOR = 127  # higher numbers do not fit into the older of the two f
 class Model:
     """The fields of the table that a file begins with."""
 
-    VERSION, OPERATOR_CODES, SUBGRAPHS, DESCRIPTION, BUFFERS = range(5)
-    METADATA = 6
+    VERSION, OPERATOR_CODES, SUBGRAPHS, DESCRIPTION, BUFFERS, METADATA_BUFFERS, METADATA, SIGNATURES = range(8)
 
 
 class OperatorCode:
@@ -62,21 +61,19 @@ class Subgraph:
 class Tensor:
     """One value or constant."""
 
-    SHAPE, TYPE, BUFFER, NAME, QUANTIZATION = range(5)
-    SPARSITY = 6
+    SHAPE, TYPE, BUFFER, NAME, QUANTIZATION, VARIABLE, SPARSITY, OPEN_SHAPE = range(8)
 
 
 class Quantization:
     """How whole numbers stand for real ones."""
 
-    SCALE, ZERO_POINT = 2, 3
-    DIMENSION = 6
+    MINIMUM, MAXIMUM, SCALE, ZERO_POINT, DETAILS_TYPE, DETAILS, DIMENSION = range(7)
 
 
 class Operator:
     """One step."""
 
-    CODE_INDEX, INPUTS, OUTPUTS, OPTIONS_TYPE, OPTIONS = range(5)
+    CODE_INDEX, INPUTS, OUTPUTS, OPTIONS_TYPE, OPTIONS, CUSTOM_OPTIONS, CUSTOM_FORMAT, MUTATED, INTERMEDIATES = range(9)
 
 
 class Buffer:
@@ -86,9 +83,69 @@ class Buffer:
 
 
 class Metadata:
-    """Something said of the model."""
+    """A remark about the model."""
 
     NAME, BUFFER = range(2)
+
+
+class Signature:
+    """A function by its name."""
+
+    INPUTS, OUTPUTS, KEY = range(3)
+
+
+Kind: TypeAlias = "str | list[str] | int"
+"""What a field leads to: a table, a vector of tables, or a vector of elements of so many bytes (1 for a string)."""
+
+OTHER = "other"  # a table that runtimes do not follow further
+
+LEADS_TO: dict[str, dict[int, Kind]] = {
+    "model": {
+        Model.OPERATOR_CODES: ["operator code"],
+        Model.SUBGRAPHS: ["subgraph"],
+        Model.DESCRIPTION: 1,
+        Model.BUFFERS: ["buffer"],
+        Model.METADATA_BUFFERS: 4,
+        Model.METADATA: ["metadata"],
+        Model.SIGNATURES: ["signature"],
+    },
+    "operator code": {OperatorCode.CUSTOM_CODE: 1},
+    "subgraph": {
+        Subgraph.TENSORS: ["tensor"],
+        Subgraph.INPUTS: 4,
+        Subgraph.OUTPUTS: 4,
+        Subgraph.OPERATORS: ["operator"],
+        Subgraph.NAME: 1,
+    },
+    "tensor": {
+        Tensor.SHAPE: 4,
+        Tensor.NAME: 1,
+        Tensor.QUANTIZATION: "quantization",
+        Tensor.SPARSITY: OTHER,
+        Tensor.OPEN_SHAPE: 4,
+    },
+    "quantization": {
+        Quantization.MINIMUM: 4,
+        Quantization.MAXIMUM: 4,
+        Quantization.SCALE: 4,
+        Quantization.ZERO_POINT: 8,
+        Quantization.DETAILS: OTHER,
+    },
+    "operator": {
+        Operator.INPUTS: 4,
+        Operator.OUTPUTS: 4,
+        Operator.OPTIONS: OTHER,
+        Operator.CUSTOM_OPTIONS: 1,
+        Operator.MUTATED: 1,
+        Operator.INTERMEDIATES: 4,
+    },
+    "buffer": {Buffer.DATA: 1},
+    "metadata": {Metadata.NAME: 1},
+    "signature": {Signature.INPUTS: ["end"], Signature.OUTPUTS: ["end"], Signature.KEY: 1},
+    "end": {0: 1},
+    OTHER: {},
+}
+"""By table: its fields that are no numbers, and what each of them leads to."""
 
 
 class Option(NamedTuple):

@@ -1,4 +1,4 @@
-"""A graph becomes a `.tflite` file: the other way of `tflite_graph`. `tflite_to_int8` writes through this.
+"""Writes a graph as a `.tflite` file, which `graph` reads. `requantize` calls it.
 
 Operators get the versions that a converter gives them, for 8-bit tensors, and the file says from which release of
 TensorFlow on a runtime knows them all (tensorflow/lite/tools/versioning, op_version.cc and runtime_version.cc).

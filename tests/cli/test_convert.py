@@ -7,20 +7,21 @@ import json
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from birdlite.cli import main
-from birdlite.convert import bounds as bounds_room
+from birdlite.convert import bounds as bounds_module
 from birdlite.convert import from_tflite
 from birdlite.convert.compare import Bounds
 from birdlite.models.catalog import DEMO_MODEL
 from tests.command_line import Run
 from tests.demo_world import LABELS, MODEL, PICTURES, slug, species_of
 from tests.origin import Origin
-from tests.tiny_graphs import CLASSES, network
-from tests.tiny_saved_models import pack, write
+from tests.tiny_graphs import network
+from tests.tiny_saved_models import CLASSES, lay_out, pack, write
 
 pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
@@ -114,15 +115,19 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
     assert not (tmp_path / "new").exists()
 
 
+TENSORFLOW = pytest.mark.skipif(find_spec("tf2onnx") is None, reason="the extra `convert` is not installed")
+
+
 @pytest.fixture
 def module(tmp_path: Path) -> Path:
     """A tiny SavedModel's folder, and a label map beside it."""
     (tmp_path / "labels.csv").write_text(
         "id,name\n" + "".join(f"{number},bird {number}\n" for number in range(CLASSES))
     )
-    return write(tmp_path / "module")
+    return write(tmp_path / "module", network())
 
 
+@TENSORFLOW
 def test_a_saved_model_is_converted_from_its_folder_or_its_archive(run: Run, module: Path) -> None:
     archive = module.parent / "tiny.tar.gz"
     archive.write_bytes(pack(module))
@@ -147,6 +152,7 @@ def test_a_saved_model_is_converted_from_its_folder_or_its_archive(run: Run, mod
         assert (code, f"against {source}, on 12 pictures" in out) == (0, True), err
 
 
+@TENSORFLOW
 def test_the_calibration_pictures_are_counted(run: Run, module: Path) -> None:
     write(module, network(rounds=False))
     arguments = ("convert", module, "--labels", module.parent / "labels.csv", "--quantize", "int8")
@@ -160,6 +166,7 @@ def test_the_calibration_pictures_are_counted(run: Run, module: Path) -> None:
     assert f"on {len(PICTURES)} pictures: largest difference" in err
 
 
+@TENSORFLOW
 def test_a_list_of_pictures_can_be_calibrated_on(run: Run, module: Path) -> None:
     write(module, network(rounds=False))
     (module.parent / "list.txt").write_text(f"{PICTURES[0]}\n{PICTURES[1]}\n")
@@ -171,6 +178,7 @@ def test_a_list_of_pictures_can_be_calibrated_on(run: Run, module: Path) -> None
     assert "calibrating on 2 pictures, 8 views of them" in err
 
 
+@TENSORFLOW
 def test_another_range_of_the_input_makes_another_network(run: Run, module: Path) -> None:
     arguments = ("convert", module, "--labels", module.parent / "labels.csv")
     for name, more in (("a", ()), ("b", ("--input-range=-1,1",))):
@@ -179,10 +187,11 @@ def test_another_range_of_the_input_makes_another_network(run: Run, module: Path
     assert (module.parent / "a" / "model.onnx").read_bytes() != (module.parent / "b" / "model.onnx").read_bytes()
 
 
+@TENSORFLOW
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [
-        (["module"], 2, "gives 5 scores: say with --labels which label map belongs to it"),
+        (["module"], 2, "gives 5 scores: name the label map that belongs to it with --labels"),
         (["module", "--labels", "few.csv"], 3, "few.csv: label map: 4 labels for a model with 5 outputs"),
         (["module", "--labels", "absent.csv"], 3, "absent.csv: No such file"),
         (["module", "--labels", "labels.csv", "--signature", "serve"], 3, "there are: default, image_classifier"),
@@ -193,13 +202,14 @@ def test_another_range_of_the_input_makes_another_network(run: Run, module: Path
         ),
         (["module", "--labels", "labels.csv", "--calibrate", "empty"], 2, "empty: no pictures in this folder"),
         (["empty"], 3, "there is no saved_model.pb"),
+        (["damaged"], 3, "damaged: its saved_model.pb is not that of a SavedModel"),
         (["page.tar.gz"], 3, "page.tar.gz"),
         (["other.tar.gz"], 3, "the archive holds no SavedModel"),
         (["google/aiy/vision/classifier/birds_V1/1", "--offline"], 3, "which --offline forbids"),
         (
             ["google/aiy/vision/classifier/birds_V1/1", "--mirror", "http://127.0.0.1:9", "--retries", "0"],
             3,
-            "cannot be had",
+            "could not be downloaded",
         ),
         (["module", "--to", "tflite", "--quantize", "int8"], 2, "takes its ranges from pictures"),
     ],
@@ -210,6 +220,7 @@ def test_a_module_that_cannot_be_converted_is_one_line_and_leaves_nothing(
     folder = module.parent
     monkeypatch.chdir(folder)
     (folder / "empty").mkdir()
+    lay_out(folder / "damaged", b"<html>moved</html>")
     (folder / "few.csv").write_text("id,name\n0,a\n1,b\n2,c\n3,d\n")
     (folder / "page.tar.gz").write_bytes(b"\x1f\x8b<html>moved</html>")
     (folder / "other.tar.gz").write_bytes(pack(folder / "empty"))
@@ -223,6 +234,18 @@ def test_a_module_that_cannot_be_converted_is_one_line_and_leaves_nothing(
     assert not list(folder.glob("new*"))
 
 
+def test_without_tensorflow_a_saved_model_names_the_extra(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+
+    code, out, err = run("convert", "-q", lay_out(tmp_path / "module"), "-o", tmp_path / "new")
+
+    assert (code, out) == (3, "")
+    assert err == "birdlite: error: this conversion needs tensorflow: pip install 'birdlite[convert]'\n"
+
+
+@TENSORFLOW
 @pytest.mark.birds
 def test_the_hubs_model_is_fetched_and_names_the_samples(run: Run, birds: Path, tmp_path: Path, origin: Origin) -> None:
     for host in (birds / "mirror").iterdir():
@@ -246,7 +269,7 @@ def test_the_hubs_model_is_fetched_and_names_the_samples(run: Run, birds: Path, 
         assert (first["name"], first["score"]) == (name, pytest.approx(score, abs=0.06))
 
 
-def test_a_conversion_that_is_killed_leaves_no_bundle(tmp_path: Path, module: Path) -> None:
+def test_a_conversion_that_is_killed_leaves_no_bundle(tmp_path: Path) -> None:
     """Killed while it writes: what is there has no card, so it is no model, and the next conversion sweeps it up."""
     script = (
         "import os, signal, sys\n"
@@ -259,7 +282,7 @@ def test_a_conversion_that_is_killed_leaves_no_bundle(tmp_path: Path, module: Pa
         "atomic_file.write = write_and_die\n"
         "main(sys.argv[1:])\n"
     )
-    arguments = ["convert", str(module), "--labels", str(tmp_path / "labels.csv"), "-o", str(tmp_path / "out")]
+    arguments = ["convert", str(MODEL), "--labels", str(LABELS), "-o", str(tmp_path / "out")]
 
     killed = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, check=False)
 
@@ -300,7 +323,7 @@ def test_verify_repeats_the_proof_and_finds_a_bundle_that_no_longer_keeps_it(
     assert code == 0
     assert out.startswith("model.onnx: ok\nlabels.csv: ok\nnames.txt: ok\nagainst birdlite-demo, on 12 pictures: ")
 
-    monkeypatch.setattr(bounds_room, "SAME_GRIDS", Bounds(1e-9, 1.0, 1.0))
+    monkeypatch.setattr(bounds_module, "SAME_GRIDS", Bounds(1e-9, 1.0, 1.0))
     code, _, err = run("model", "verify", bundle, "--against", DEMO_MODEL)
     assert code == 3
     assert "differ too much from those of birdlite-demo: a score differs by" in err

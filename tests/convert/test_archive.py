@@ -11,10 +11,10 @@ from typing import Literal
 
 import pytest
 
-from birdlite.convert.saved_model import archive as archive_room
-from birdlite.convert.saved_model.archive import looks_packed, module_folder, unpack
+from birdlite.convert import archive as archive_module
+from birdlite.convert.archive import looks_packed, module_folder, unpack
 from birdlite.errors import InvalidModel
-from tests.tiny_saved_models import pack, write
+from tests.tiny_saved_models import lay_out, pack
 
 
 def packed(*members: tuple[tarfile.TarInfo, bytes], mode: str = "w:gz") -> bytes:
@@ -58,7 +58,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_a_module_comes_out_as_it_went_in(tmp_path: Path, place: Path) -> None:
-    module = write(tmp_path / "module")
+    module = lay_out(tmp_path / "module")
 
     unpack(pack(module), str(place))
 
@@ -154,7 +154,7 @@ def test_a_name_without_measure_is_refused(place: Path, name: str, complaint: st
 
 def test_a_name_may_be_as_long_as_is_sane(place: Path) -> None:
     name = "/".join("a" * 256) + "b"
-    assert len(name) == archive_room.MAX_NAME
+    assert len(name) == archive_module.MAX_NAME
 
     unpack(packed((member(name), b"x")), str(place))
 
@@ -162,7 +162,7 @@ def test_a_name_may_be_as_long_as_is_sane(place: Path) -> None:
 
 
 def test_a_bomb_is_not_unpacked(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive_room, "UNPACKED_MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(archive_module, "UNPACKED_MAX_BYTES", 1 << 20)
     bomb = packed((member("a"), bytes(1 << 20)), (member("b"), b"x"))
     assert len(bomb) < 10_000
 
@@ -170,8 +170,8 @@ def test_a_bomb_is_not_unpacked(place: Path, monkeypatch: pytest.MonkeyPatch) ->
         unpack(bomb, str(place))
 
 
-def test_a_folder_of_less_than_nothing_makes_no_room_for_a_bomb(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive_room, "UNPACKED_MAX_BYTES", 1 << 20)
+def test_a_folder_of_negative_size_allows_no_a_bomb(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive_module, "UNPACKED_MAX_BYTES", 1 << 20)
     bomb = header("a", 2 << 20) + bytes(2 << 20) + END
 
     with pytest.raises(InvalidModel, match="unpacks to more than 1 MiB"):
@@ -181,13 +181,15 @@ def test_a_folder_of_less_than_nothing_makes_no_room_for_a_bomb(place: Path, mon
 
 
 @pytest.mark.parametrize("size", [-512, -(1 << 40)])
-def test_a_file_of_less_than_nothing_is_refused(place: Path, size: int) -> None:
-    with pytest.raises(InvalidModel, match="the archive has a member of -"):
+def test_a_file_with_a_negative_size_is_refused(place: Path, size: int) -> None:
+    """Python's own `tarfile` notices it since 2025, in words of its own; before that birdlite does."""
+    with pytest.raises(InvalidModel):
         unpack(gzip.compress(header("a", size) + header("b", 1) + block(b"x") + END), str(place))
+    assert not list(place.iterdir())
 
 
 def test_what_comes_after_the_end_counts_too(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive_room, "UNPACKED_MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(archive_module, "UNPACKED_MAX_BYTES", 1 << 20)
 
     with pytest.raises(InvalidModel, match="unpacks to more than 1 MiB"):
         unpack(gzip.compress(header("a", 1) + block(b"x") + bytes(2 << 20)), str(place))
@@ -201,15 +203,17 @@ def test_what_comes_after_the_end_counts_too(place: Path, monkeypatch: pytest.Mo
         (header("././@LongLink", 2, tarfile.GNUTYPE_LONGNAME) + block(b"a")) * 2000,
         header("././@LongLink", -512, tarfile.GNUTYPE_LONGNAME),
     ],
-    ids=["a long name", "a pax header", "a chain of them", "less than nothing"],
+    ids=["a long name", "a pax header", "a chain of them", "a negative size"],
 )
 @pytest.mark.parametrize("first", [b"", header("b", 1) + block(b"x")], ids=["at the start", "later"])
 def test_headers_without_measure_are_not_read(place: Path, headers: bytes, first: bytes) -> None:
+    """A negative size is an error of `tarfile` itself since 2025; so only the kind of error is the same everywhere."""
     archive = gzip.compress(first + headers + header("a", 1) + block(b"x") + END)
     assert len(archive) < 10_000
 
-    with pytest.raises(InvalidModel, match="headers without measure"):
+    with pytest.raises(InvalidModel):
         unpack(archive, str(place))
+    assert not list(place.iterdir())
 
 
 @pytest.mark.parametrize("style", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
@@ -261,7 +265,7 @@ def test_a_folder_may_be_named_twice(place: Path) -> None:
 
 
 def test_a_crowd_of_members_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive_room, "MAX_MEMBERS", 2)
+    monkeypatch.setattr(archive_module, "MAX_MEMBERS", 2)
 
     with pytest.raises(InvalidModel, match="more than 2 members"):
         unpack(packed(*((member(name), b"") for name in "abc")), str(place))
@@ -326,7 +330,7 @@ def test_what_is_no_archive_is_refused(place: Path, data: bytes) -> None:
 
 
 def test_an_archive_is_known_by_its_first_bytes(tmp_path: Path) -> None:
-    assert looks_packed(pack(write(tmp_path)))
+    assert looks_packed(pack(lay_out(tmp_path)))
     assert looks_packed(packed((member("a"), b""), mode="w"))
     assert not looks_packed(b"<html>")
     assert not looks_packed(b"")

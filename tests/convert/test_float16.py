@@ -11,10 +11,8 @@ import pytest
 from birdlite.convert.float16 import FEWEST, halved
 from birdlite.convert.onnx_graph import OnnxGraph
 from birdlite.convert.optimised import optimised
-from birdlite.convert.saved_model.fold import fold
-from birdlite.convert.saved_model.to_onnx import graph_to_onnx
 from birdlite.errors import InvalidModel
-from tests.graph_operations import SIDE, Array, by_onnxruntime, convolution, network, noise, optimised_kinds
+from tests.onnx_networks import SIDE, Array, Network, by_onnxruntime, noise, optimised_kinds
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
@@ -59,8 +57,12 @@ def test_it_answers_as_before_but_for_eleven_bits_of_each_weight() -> None:
 
 
 def test_a_model_that_is_optimised_stays_so_and_is_halved(tmp_path: Path) -> None:
-    graph = network(lambda b, v: b.add("Relu6", [convolution(b, v, (3, 3), results=64)], "relu6"), 81 * 64)
-    model = optimised(graph_to_onnx(fold(graph), quantize="none"))
+    network = Network()
+    network.convolution(64, 3)
+    network.convolution(64, 64)
+    network.add("GlobalAveragePool")
+    network.row(64)
+    model = optimised(network.classify(64))
 
     small = halved(model)
 

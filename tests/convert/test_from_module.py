@@ -3,41 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
-pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+pytest.importorskip("tensorflow", reason="the extra `convert` is not installed")
+pytest.importorskip("tf2onnx", reason="the extra `convert` is not installed")
 
 from birdlite import FetchSettings, Settings, engines
 from birdlite.convert import from_module
 from birdlite.convert.conversion import Quantize
 from birdlite.convert.from_module import convert_module, distance_to
+from birdlite.convert.graph import Graph
 from birdlite.convert.module import Module, Reading, open_module
 from birdlite.convert.pictures import Calibration, calibration
-from birdlite.convert.saved_model.fold import Folded
-from birdlite.convert.saved_model.graph import Graph, constant_node, constant_of, inputs_of, reading
-from birdlite.convert.saved_model.kernels import UnknownOperation
-from birdlite.convert.saved_model.to_onnx import graph_to_onnx
-from birdlite.errors import EngineMissing, InvalidModel, UsageError
+from birdlite.convert.tensorflow_package import imported
+from birdlite.errors import InvalidModel, UsageError
 from birdlite.models.card import ModelFormat
 from birdlite.models.model import Model, model_of
-from tests.origin import Origin
-from tests.tiny_graphs import CLASSES, Builder, network, photographs
+from tests import tensorflow_models
+from tests.tiny_graphs import CLASSES, network, photographs, source
 from tests.tiny_saved_models import GIVES, TAKES, write
 
-TENSORFLOW = pytest.mark.skipif(find_spec("tensorflow") is None, reason="the extra `convert` is not installed")
-WAYS = [
-    *(pytest.param("onnx", quantize, id=f"onnx-{quantize}") for quantize in ("none", "float16", "int8")),
-    *(
-        pytest.param("tflite", quantize, id=f"tflite-{quantize}", marks=TENSORFLOW)
-        for quantize in ("none", "float16", "int8")
-    ),
-]
+WAYS = [(to, quantize) for to in ("onnx", "tflite") for quantize in ("none", "float16", "int8")]
 Subject = tuple[Module, list[bytes], Calibration]
 Fault = Callable[[Graph], Graph]
 
@@ -48,10 +38,10 @@ def labels(folder: Path, classes: int = CLASSES) -> str:
     return str(path)
 
 
-def tiny_module(folder: Path, graph_def: Any = None, **how: Any) -> Module:
+def tiny_module(folder: Path, graph_def: Any = None, *, classes: int = CLASSES, **how: Any) -> Module:
     """A tiny module on disk, opened."""
-    module = write(folder / "tiny", graph_def, **how)
-    return open_module(str(module), Reading(labels=labels(folder)), Settings())
+    module = write(folder / "tiny", graph_def or network(), **how)
+    return open_module(str(module), Reading(labels=labels(folder, classes)), Settings())
 
 
 @pytest.fixture
@@ -61,14 +51,14 @@ def tiny(tmp_path: Path) -> Subject:
     return tiny_module(tmp_path), pictures, Calibration(12, pictures)
 
 
-@pytest.fixture
-def real(birds: Path, origin: Origin, tmp_path: Path) -> Subject:
-    """The stand-in for the Hub's birds_V1/1, fetched from a mirror of the Internet."""
-    for host in (birds / "mirror").iterdir():
-        origin.serve_folder(f"/{host.name}", host)
-    settings = Settings(cache_dir=str(tmp_path), fetch=FetchSettings(mirror=origin.base))
-    module = open_module("google/aiy/vision/classifier/birds_V1/1", Reading(), settings)
-    representative = calibration([str(birds / "mirror")], module.side, settings.fetch)
+@pytest.fixture(scope="module")
+def real(birds: Path) -> Subject:
+    """The stand-in for the Hub's birds_V1/1, and the six photographs."""
+    mirror = birds / "mirror"
+    archive = mirror / "www.kaggle.com/api/v1/models/google/aiy/tensorFlow1/vision-classifier-birds-v1/1/download"
+    label_map = mirror / "www.gstatic.com/aihub/tfhub/labelmaps/aiy_birds_V1_labelmap.csv"
+    module = open_module(str(archive), Reading(labels=str(label_map)), Settings())
+    representative = calibration([str(mirror)], module.side, FetchSettings())
     return module, representative.middles, representative
 
 
@@ -94,48 +84,48 @@ def test_a_good_conversion_passes(subject: Subject, to: ModelFormat, quantize: Q
     assert conversion.float_distance is not None
     assert card.distance["float_top1"] == round(conversion.float_distance.top1, 6)
     assert card.made_with["source_sha256"] == module.subject.sha256
-    assert ("tensorflow" in card.made_with) == (to == "tflite")
+    assert {"tensorflow", "numpy"} <= card.made_with.keys()
+    assert ("tf2onnx" in card.made_with) == (to == "onnx")
 
 
 def without_bias(graph: Graph) -> Graph:
     """The classifier's bias all zero."""
-    last = next(node for node in reversed(graph.nodes.values()) if node.op == "BiasAdd")
-    name = inputs_of(last)[1]
-    return replaced(graph, name, constant_node(name, np.zeros_like(constant_of(graph.nodes[name]))))
+    definition, nodes = copied(graph)
+    last = next(node for node in reversed(definition.node) if node.op == "BiasAdd")
+    bias = nodes[last.input[1]].attr["value"].tensor
+    store(bias, np.zeros_like(imported().make_ndarray(bias)))
+    return graph._replace(definition=definition)
 
 
 def with_red_and_blue_swapped(graph: Graph) -> Graph:
-    first = next(node for node in graph.nodes.values() if node.op == "Conv2D")
-    name = inputs_of(first)[1]
-    swapped = constant_of(graph.nodes[name])[:, :, ::-1]
-    return replaced(graph, name, constant_node(name, np.ascontiguousarray(swapped)))
+    definition, nodes = copied(graph)
+    first = next(node for node in definition.node if node.op == "Conv2D")
+    weights = nodes[first.input[1]].attr["value"].tensor
+    store(weights, imported().make_ndarray(weights)[:, :, ::-1])
+    return graph._replace(definition=definition)
 
 
 def without_one_clip(graph: Graph) -> Graph:
     """The last Relu6 passes everything."""
-    last = next(node for node in reversed(graph.nodes.values()) if node.op == "Relu6")
-    passing = reading(last, inputs_of(last))
-    passing.op = "Identity"
-    return replaced(graph, last.name, passing)
+    definition, _ = copied(graph)
+    next(node for node in reversed(definition.node) if node.op == "Relu6").op = "Identity"
+    return graph._replace(definition=definition)
 
 
-def replaced(graph: Graph, name: str, node: Any) -> Graph:
-    return graph._replace(nodes={**graph.nodes, name: node})
+def copied(graph: Graph) -> tuple[Any, dict[str, Any]]:
+    """A copy of the graph's definition, and its nodes by name."""
+    definition = type(graph.definition).FromString(graph.definition.SerializeToString())
+    return definition, {node.name: node for node in definition.node}
+
+
+def store(tensor: Any, values: Any) -> None:
+    tensor.CopyFrom(imported().make_tensor_proto(np.ascontiguousarray(values)))
 
 
 def inject(monkeypatch: pytest.MonkeyPatch, fault: Fault, to: ModelFormat) -> None:
     """Let the converter be given a faulty network."""
-    if to == "onnx":
-
-        def to_onnx(folded: Folded, *, quantize: Any) -> bytes:
-            return graph_to_onnx(folded._replace(graph=fault(folded.graph)), quantize=quantize)
-
-        monkeypatch.setattr(from_module, "graph_to_onnx", to_onnx)
-    else:
-        from birdlite.convert.with_tensorflow import to_tflite as room
-
-        convert = room.to_tflite
-        monkeypatch.setattr(room, "to_tflite", lambda graph, *rest: convert(fault(graph), *rest))
+    convert = getattr(from_module, f"to_{to}")
+    monkeypatch.setattr(from_module, f"to_{to}", lambda graph, *rest: convert(fault(graph), *rest))
 
 
 FAULTS = [without_bias, with_red_and_blue_swapped, without_one_clip]
@@ -194,7 +184,7 @@ def test_a_model_of_other_things_is_not_compared(tiny: Subject) -> None:
 
 
 def test_logits_become_probabilities(tmp_path: Path) -> None:
-    result = result_of(tiny_module(tmp_path, network(end="logits")))
+    result = result_of(tiny_module(tmp_path, network(end="identity")))
 
     engine = engines.load(result.data, result.card)
     for picture in photographs():
@@ -213,55 +203,42 @@ def test_int8_of_a_source_without_ranges_is_calibrated_on_pictures(tmp_path: Pat
     assert len(conversion.files["model.onnx"]) > 0
 
 
-def strange_network() -> Any:
-    """A network with an operation that only TensorFlow knows."""
-    build = Builder()
-    pooled = build.add("Mean", [build.input(), build.constant("axes", [1, 2], "int32")], "pooled")
-    powered = build.add("Softsign", [build.add("MatMul", [pooled, weights(build)], "product")], "softsign")
-    build.add("Softmax", [powered], "prediction")
-    return build.graph_def
+def strange(tensorflow: Any, images: Any) -> Any:
+    """A network with an operation that ONNX Runtime and TensorFlow Lite have under other names, or composed."""
+    weights = tensorflow.constant(np.random.default_rng(0).normal(0, 3, (3, CLASSES)), "float32")
+    return tensorflow.nn.softmax(tensorflow.nn.softsign(tensorflow.reduce_mean(images, [1, 2]) @ weights))
 
 
-def weights(build: Builder) -> str:
-    return build.constant("weights", build.chance.normal(0, 3, (3, CLASSES)))
-
-
-@pytest.mark.skipif(find_spec("tensorflow") is not None, reason="the extra `convert` is installed")
-def test_without_tensorflow_an_operation_that_is_not_known_names_itself_and_the_way_out(tmp_path: Path) -> None:
-    module = tiny_module(tmp_path, strange_network())
-
-    with pytest.raises(UnknownOperation, match=r"`Softsign` \(node softsign\).*pip install 'birdlite\[convert\]'"):
-        convert_module(module, "onnx", "none", photographs(), None)
-
-
-@TENSORFLOW
 @pytest.mark.parametrize("quantize", ["none", "float16", "int8"])
-def test_with_tensorflow_an_operation_that_is_not_known_is_converted_by_tf2onnx(
-    tmp_path: Path, quantize: Quantize
-) -> None:
-    module, pictures = tiny_module(tmp_path, strange_network()), photographs(12)
+def test_unusual_operations_are_converted_too(tmp_path: Path, quantize: Quantize) -> None:
+    module, pictures = tiny_module(tmp_path, source(strange)), photographs(12)
 
     conversion = convert_module(module, "onnx", quantize, pictures, Calibration(12, pictures))
 
     assert conversion.problem is None
-    assert {"tf2onnx", "tensorflow"} <= conversion.card.made_with.keys()
 
 
-def test_what_is_missing_is_found_out_before_the_download() -> None:
+@pytest.mark.parametrize(("to", "complaint"), [("onnx", "tf2onnx does not know Betainc"), ("tflite", "Betainc$")])
+def test_an_operation_that_cannot_be_converted_is_named(tmp_path: Path, to: ModelFormat, complaint: str) -> None:
+    module = tiny_module(
+        tmp_path,
+        source(tensorflow_models.unknown),
+        classes=3,
+        signatures={"default": (TAKES, GIVES._replace(shape=(-1, 3)))},
+    )
+
+    with pytest.raises(InvalidModel, match=complaint) as caught:
+        convert_module(module, to, "none", photographs(), None)
+    assert "\n" not in str(caught.value)
+
+
+def test_int8_for_tensorflow_lite_without_pictures_is_refused_before_the_download() -> None:
     with pytest.raises(UsageError, match="int8 for TensorFlow Lite takes its ranges from pictures"):
         from_module.check("tflite", "int8", calibrated=False)
     from_module.check("onnx", "int8", calibrated=False)
 
 
-@pytest.mark.skipif(find_spec("tensorflow") is not None, reason="the extra `convert` is installed")
-def test_without_tensorflow_there_is_no_tensorflow_lite() -> None:
-    with pytest.raises(EngineMissing, match=r"tensorflow is needed: pip install 'birdlite\[convert\]'"):
-        from_module.check("tflite", "none", calibrated=False)
-
-
-def test_a_signature_that_is_wrong_about_the_classes_is_found_out(tmp_path: Path) -> None:
-    module = write(tmp_path / "tiny", signatures={"default": (TAKES, GIVES._replace(shape=(-1, 4)))})
-    opened = open_module(str(module), Reading(labels=labels(tmp_path, 4)), Settings())
-
-    with pytest.raises(InvalidModel, match="4 labels for a model with 5 outputs"):
-        convert_module(opened, "onnx", "none", photographs(), None)
+def test_a_signature_that_is_wrong_about_the_classes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidModel, match=r"TensorFlow cannot read the SavedModel: .*5.*4") as caught:
+        tiny_module(tmp_path, classes=4, signatures={"default": (TAKES, GIVES._replace(shape=(-1, 4)))})
+    assert "\n" not in str(caught.value)

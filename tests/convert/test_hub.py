@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from birdlite import log
-from birdlite.convert.saved_model import hub as hub_room
-from birdlite.convert.saved_model.hub import DEFAULT_HANDLE, addresses_of, is_archive, open_source
+from birdlite.convert import hub as hub_module
+from birdlite.convert.hub import DEFAULT_HANDLE, addresses_of, is_archive, open_source
 from birdlite.errors import InvalidModel, ModelUnavailable, PictureError, UnknownModel
 from birdlite.http.fetcher import Fetcher
 from tests.fetching import SETTINGS
 from tests.origin import Origin
-from tests.tiny_saved_models import pack, write
+from tests.tiny_saved_models import lay_out, pack
 
 KAGGLE = "https://www.kaggle.com/api/v1/models/google/aiy/tensorFlow1/vision-classifier-birds-v1/1/download"
 TFHUB = "https://tfhub.dev/google/aiy/vision/classifier/birds_V1/1?tf-hub-format=compressed"
@@ -109,7 +109,7 @@ def test_the_next_address_is_asked_when_one_has_no_archive(
 ) -> None:
     origin.serve(where(KAGGLE), b"forbidden", status=403)
     origin.serve(where(TFHUB), b"<html>TensorFlow Hub has moved to Kaggle</html>")
-    origin.serve(where(STORAGE), pack(write(tmp_path / "module")))
+    origin.serve(where(STORAGE), pack(lay_out(tmp_path / "module")))
 
     assert open_source(DEFAULT_HANDLE, fetcher, place) == place
     assert (Path(place) / "saved_model.pb").exists()
@@ -119,7 +119,7 @@ def test_the_next_address_is_asked_when_one_has_no_archive(
 def test_no_further_address_is_asked_once_one_has_it(
     origin: Origin, fetcher: Fetcher, tmp_path: Path, place: str
 ) -> None:
-    origin.serve(where(KAGGLE), pack(write(tmp_path / "module")))
+    origin.serve(where(KAGGLE), pack(lay_out(tmp_path / "module")))
 
     open_source(DEFAULT_HANDLE, fetcher, place)
 
@@ -128,14 +128,14 @@ def test_no_further_address_is_asked_once_one_has_it(
 
 def test_an_archive_may_be_somewhere_else_by_now(origin: Origin, fetcher: Fetcher, tmp_path: Path, place: str) -> None:
     origin.redirect(where(KAGGLE), "https://storage.example.org/signed.tar.gz?signature=1")
-    origin.serve("/storage.example.org/signed.tar.gz", pack(write(tmp_path / "module")))
+    origin.serve("/storage.example.org/signed.tar.gz", pack(lay_out(tmp_path / "module")))
 
     assert open_source(DEFAULT_HANDLE, fetcher, place) == place
     assert [origin.hits(where(url)) for url in BIRDS] == [1, 0, 0]
 
 
 def test_a_module_may_take_longer_than_a_picture(origin: Origin, tmp_path: Path, place: str) -> None:
-    origin.serve(where(KAGGLE), pack(write(tmp_path / "module")))
+    origin.serve(where(KAGGLE), pack(lay_out(tmp_path / "module")))
     fetcher = Fetcher(SETTINGS._replace(mirror=origin.base, timeout=1e-9))
     with pytest.raises(PictureError, match="not here within"):
         fetcher.get(KAGGLE)
@@ -145,7 +145,7 @@ def test_a_module_may_take_longer_than_a_picture(origin: Origin, tmp_path: Path,
 
 
 def test_it_is_said_how_much_came_from_where(origin: Origin, fetcher: Fetcher, tmp_path: Path, place: str) -> None:
-    origin.serve(where(TFHUB), pack(write(tmp_path / "module")))
+    origin.serve(where(TFHUB), pack(lay_out(tmp_path / "module")))
     said: list[tuple[int, str]] = []
     log.to(lambda level, message, _: said.append((level, message)), log.DEBUG)
 
@@ -177,7 +177,9 @@ def test_what_is_called_off_is_not_tried_elsewhere(origin: Origin, place: str) -
         open_source(DEFAULT_HANDLE, Fetcher(SETTINGS._replace(mirror=origin.base), cancel), place)
 
 
-def test_a_module_that_cannot_be_had_is_told_with_every_reason(origin: Origin, fetcher: Fetcher, place: str) -> None:
+def test_a_module_that_cannot_be_downloaded_is_told_with_every_reason(
+    origin: Origin, fetcher: Fetcher, place: str
+) -> None:
     origin.serve(where(KAGGLE), b"", status=403)
     origin.serve(where(TFHUB), b"<html></html>")
 
@@ -185,16 +187,16 @@ def test_a_module_that_cannot_be_had_is_told_with_every_reason(origin: Origin, f
         open_source(DEFAULT_HANDLE, fetcher, place)
 
     text = str(caught.value)
-    assert text.startswith(f"{DEFAULT_HANDLE} cannot be had: www.kaggle.com: 403 Forbidden")
-    assert "tfhub.dev: what it sent is no .tar.gz; storage.googleapis.com: 404 Not Found" in text
-    assert text.endswith("a .tar.gz or a folder of it can be given instead")
+    assert text.startswith(f"{DEFAULT_HANDLE} could not be downloaded: www.kaggle.com: 403 Forbidden")
+    assert "tfhub.dev: its answer is no .tar.gz; storage.googleapis.com: 404 Not Found" in text
+    assert text.endswith("you can also name its .tar.gz or folder")
     assert "\n" not in text
 
 
 def test_an_archive_that_is_too_large_is_not_taken(
     origin: Origin, fetcher: Fetcher, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_room, "ARCHIVE_MAX_BYTES", 100)
+    monkeypatch.setattr(hub_module, "ARCHIVE_MAX_BYTES", 100)
     origin.serve("/example.org/birds.tar.gz", bytes(101))
 
     with pytest.raises(ModelUnavailable, match=r"example\.org: 101 bytes, more than the 100 allowed"):
@@ -209,7 +211,7 @@ def test_without_a_network_nothing_is_asked(origin: Origin, place: str) -> None:
 
 
 def test_a_folder_is_taken_as_it_is(fetcher: Fetcher, tmp_path: Path, place: str) -> None:
-    module = str(write(tmp_path / "module"))
+    module = str(lay_out(tmp_path / "module"))
 
     assert open_source(module, fetcher, place) == module
 
@@ -226,7 +228,7 @@ def test_a_pipe_is_not_waited_for(fetcher: Fetcher, tmp_path: Path, place: str) 
 def test_a_file_that_is_too_large_is_not_read(
     fetcher: Fetcher, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_room, "ARCHIVE_MAX_BYTES", 100)
+    monkeypatch.setattr(hub_module, "ARCHIVE_MAX_BYTES", 100)
     (tmp_path / "birds.tar.gz").write_bytes(bytes(101))
 
     with pytest.raises(InvalidModel, match=r"birds\.tar\.gz: more than 100 bytes"):
@@ -236,7 +238,7 @@ def test_a_file_that_is_too_large_is_not_read(
 @pytest.mark.parametrize("name", ["birds.tar.gz", "download"])
 def test_a_file_is_unpacked_whatever_its_name(fetcher: Fetcher, tmp_path: Path, place: str, name: str) -> None:
     archive = tmp_path / name
-    archive.write_bytes(pack(write(tmp_path / "module")))
+    archive.write_bytes(pack(lay_out(tmp_path / "module")))
 
     assert is_archive(str(archive))
     assert open_source(str(archive), fetcher, place) == place

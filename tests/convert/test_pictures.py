@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from birdlite.convert import pictures as pictures_room
+from birdlite.convert import pictures as pictures_module
 from birdlite.convert.pictures import calibration, choose
 from birdlite.errors import ModelUnavailable, UsageError
 from birdlite.http.fetcher import FetchSettings
@@ -48,12 +48,12 @@ def test_pictures_and_lists_may_be_in_a_bucket(bucket: Bucket) -> None:
 
 def test_without_pictures_of_the_user_the_drawings_are_taken_and_for_birds_the_samples(origin: Origin) -> None:
     assert len(choose([], SIDE, SETTINGS, birds=False)) == 2 * len(PICTURES)
-    with pytest.raises(ModelUnavailable, match=r"cannot be had \(404 Not Found .*name your own with --pictures"):
+    with pytest.raises(ModelUnavailable, match=r"not be downloaded \(404 Not Found .*name your own with --pictures"):
         choose([], SIDE, SETTINGS._replace(mirror=origin.base), birds=True)
 
 
 def test_no_more_are_compared_on_than_show_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures_room, "COMPARED", 2)
+    monkeypatch.setattr(pictures_module, "COMPARED", 2)
 
     assert len(choose([str(PICTURES[0].parent)], SIDE, SETTINGS, birds=False)) == 2
 
@@ -71,7 +71,7 @@ def test_a_network_is_calibrated_on_four_views_of_each_picture() -> None:
 
 
 def test_no_more_are_calibrated_on_than_tell_anything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures_room, "CALIBRATED", 3)
+    monkeypatch.setattr(pictures_module, "CALIBRATED", 3)
 
     assert calibration([str(PICTURES[0].parent)], SIDE, SETTINGS).pictures == 3
 

@@ -28,6 +28,7 @@ from tests.network_operations import (
     scales_along_the_wrong_axis,
     softmax,
 )
+from tests.onnx_networks import by_onnxruntime
 from tests.small_networks import Network, Style
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
@@ -58,17 +59,6 @@ def by_litert(model: bytes, pictures: Array) -> Array:
         return np.array(engine.run(pictures.tobytes(), len(pictures)))
     finally:
         engine.close()
-
-
-def by_onnxruntime(model: bytes, pictures: Array, *, optimized: bool = True) -> Array:
-    options = onnxruntime.SessionOptions()
-    if not optimized:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
-    options.add_session_config_entry("session.x64quantprecision", "1")  # exact products also without VNNI
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    (scores,) = session.run(None, {"pixels": pictures})
-    return np.asarray(scores)
 
 
 def read_pictures(paths: list[Path]) -> Array:

@@ -10,6 +10,7 @@ import flatbuffers  # type: ignore[import-untyped]
 import pytest
 from ai_edge_litert import schema_py_generated as tfl
 
+from birdlite.convert.tflite_weights import array_of
 from birdlite.errors import InvalidModel
 from birdlite.tflite import graph as tflite_graph
 from birdlite.tflite.graph import Quantization
@@ -49,7 +50,7 @@ def test_a_model_is_read_as_it_was_written() -> None:
     assert convolution.inputs[0] == graph.input
     assert reshape.outputs == (graph.output,)
     assert graph.tensors[reshape.inputs[1]].whole_numbers() == [-1, 5]
-    filters = graph.tensors[convolution.inputs[1]].array()
+    filters = array_of(graph.tensors[convolution.inputs[1]])
     assert filters.shape == (5, 8, 8, 3)
     assert filters[4, 0, 0].tolist() == [0, 1, 0]
 

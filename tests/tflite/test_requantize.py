@@ -13,6 +13,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as tfl
 
 from birdlite import engines
+from birdlite.convert.tflite_weights import array_of
 from birdlite.errors import InvalidModel
 from birdlite.models.card import Card
 from birdlite.models.catalog import find
@@ -52,7 +53,7 @@ def real(tensor: GraphTensor) -> Array:
     if len(quantization.scales) > 1:
         shape[quantization.axis] = -1
     zero_points = np.reshape(quantization.zero_points, shape)
-    return np.asarray((tensor.array().astype(float) - zero_points) * np.reshape(quantization.scales, shape))
+    return np.asarray((array_of(tensor).astype(float) - zero_points) * np.reshape(quantization.scales, shape))
 
 
 def weighted(model: bytes) -> list[tuple[Operator, list[GraphTensor]]]:
@@ -107,7 +108,7 @@ def test_everything_between_the_ends_is_int8(case: str) -> None:
     assert graph.operators[0].name == graph.operators[-1].name == "QUANTIZE"
     ends = (graph.input, graph.output)
     assert {tensor.dtype for i, tensor in enumerate(graph.tensors) if i not in ends} <= {"int8", "int32"}
-    stored = [tensor.array() for _, tensors in weighted(made) for tensor in tensors[1:2]]
+    stored = [array_of(tensor) for _, tensors in weighted(made) for tensor in tensors[1:2]]
     assert all(array.min() >= -127 for array in stored)  # kernels count on a symmetric range
 
 
@@ -141,12 +142,12 @@ def test_a_channel_keeps_its_scale_if_its_weights_fit_and_gets_one_of_its_own_if
     (_, (_, weights, biases)), *_ = weighted(made.model)
 
     assert (made.channels, made.exact) == (3, 1)
-    assert weights.array()[:, 0, 0].tolist() == [[-100, 127, 5], [127, 0, -25], [-99, 127, 1]]
+    assert array_of(weights)[:, 0, 0].tolist() == [[-100, 127, 5], [127, 0, -25], [-99, 127, 1]]
     assert weights.quantization is not None
     scales = np.multiply(WEIGHT_SCALE, [1, 155 / 127, 128 / 127])
     assert weights.quantization.scales == pytest.approx(scales, rel=1e-7)
     assert (weights.quantization.zero_points, weights.quantization.axis) == ((0, 0, 0), 0)
-    assert biases.array().tolist() == [1000, round(1000 * 127 / 155), round(-1550 * 127 / 128)]
+    assert array_of(biases).tolist() == [1000, round(1000 * 127 / 155), round(-1550 * 127 / 128)]
     (stated,) = (
         tensor.quantization for tensor in parsed(made.model).subgraphs[0].tensors if tensor.name.decode() == biases.name
     )
@@ -161,7 +162,7 @@ def test_the_channels_of_a_depthwise_convolution_lie_along_the_last_axis() -> No
     made = tflite_to_int8(with_weights(stored, 50, np.zeros(3), kind="DEPTHWISE_CONV_2D"))
     (_, (_, weights, _)), *_ = weighted(made.model)
 
-    assert weights.array()[0, 0].tolist() == [[0, 127, 10], [-10, 0, 127]]
+    assert array_of(weights)[0, 0].tolist() == [[0, 127, 10], [-10, 0, 127]]
     assert weights.quantization is not None
     assert weights.quantization.axis == 3
     assert weights.quantization.scales == pytest.approx([WEIGHT_SCALE, WEIGHT_SCALE * 205 / 127, WEIGHT_SCALE])
@@ -178,7 +179,7 @@ def test_halves_are_rounded_away_from_zero_on_both_sides(zero_point: int, value:
 
     difference = value - zero_point
     away = (abs(difference) + 1) // 2 * np.sign(difference)
-    assert weights.array().ravel().tolist() == [127 if zero_point == 0 else -127, away, 0]
+    assert array_of(weights).ravel().tolist() == [127 if zero_point == 0 else -127, away, 0]
 
 
 def test_a_source_with_a_zero_point_for_each_channel_is_read_by_them() -> None:
@@ -190,7 +191,7 @@ def test_a_source_with_a_zero_point_for_each_channel_is_read_by_them() -> None:
 
     (_, (_, made)), *_ = weighted(tflite_to_int8(network.row(convolved)).model)
 
-    assert made.array()[:, 0, 0].tolist() == [[0, 10, 20], [-20, -10, 0]]
+    assert array_of(made)[:, 0, 0].tolist() == [[0, 10, 20], [-20, -10, 0]]
     assert made.quantization is not None
     assert made.quantization.scales == pytest.approx((0.01, 0.02))
 
@@ -448,8 +449,8 @@ def test_no_weight_of_the_official_model_is_further_from_its_value_than_half_a_s
         assert source[0].quantization is not None
         assert source[1].quantization is not None
         scale = source[0].quantization.scales[0]
-        biases = source[2].array() * scale * source[1].quantization.scales[0]
+        biases = array_of(source[2]) * scale * source[1].quantization.scales[0]
         steps = np.array(quantization.scales) * scale
-        assert np.all(np.abs(result[2].array() * steps - biases) <= 0.51 * steps)
+        assert np.all(np.abs(array_of(result[2]) * steps - biases) <= 0.51 * steps)
         exact += int((apart < 1e-6).sum())
     assert exact == 17_946

@@ -6,33 +6,36 @@ from typing import Any
 
 import pytest
 
-np = pytest.importorskip("numpy")
-pytest.importorskip("google.protobuf", reason="protobuf is not installed")
+pytest.importorskip("tensorflow", reason="the extra `convert` is not installed")
 
-from birdlite.convert.saved_model.graph import Graph, constant_node, node  # noqa: E402
-from birdlite.convert.with_tensorflow.plain_input import Line, plain_input  # noqa: E402
-from birdlite.errors import InvalidModel  # noqa: E402
+import numpy as np
+
+from birdlite.convert.graph import Graph
+from birdlite.convert.plain_input import Line, plain_input
+from birdlite.errors import InvalidModel
+from tests.tiny_graphs import drawn
 
 PIXEL = ...  # in the steps below: what the step before gives
 
 
-def graph(*steps: tuple[str, Any, Any], cast: str = "Cast", to: str = "float32") -> Graph:
+def graph(*steps: tuple[str, Any, Any], to: str = "float32", branches: bool = False) -> Graph:
     """Pixels, their cast, and one step after the other, called 0, 1, 2; constants are numbers or lists of them."""
-    nodes = [
-        node("pixels", "Placeholder", [], dtype="uint8", shape=(-1, 4, 4, 3)),
-        node("cast", cast, ["pixels"], SrcT="uint8", DstT=to),
-    ]
-    for number, (op, *operands) in enumerate(steps):
-        before = nodes[-1].name
-        reads = []
-        for place, operand in enumerate(operands):
-            if operand is PIXEL:
-                reads.append(before)
-            elif operand is not None:
-                nodes.append(constant_node(f"{number} constant {place}", np.array(operand, np.float32)))
-                reads.append(nodes[-1].name)
-        nodes.append(node(str(number), op, reads, T="float32"))
-    return Graph({node.name: node for node in nodes}, "pixels", nodes[-1].name, 1)
+
+    def of(tensorflow: Any, pixels: Any) -> Any:
+        value = tensorflow.cast(pixels, to, name="cast")
+        for number, (op, *operands) in enumerate(steps):
+            read = [
+                value if operand is PIXEL else tensorflow.constant(np.array(operand, np.float32))
+                for operand in operands
+                if operand is not None
+            ]
+            keys = {1: ("features",), 2: ("x", "y")}[len(read)]
+            value = getattr(tensorflow.raw_ops, op)(**dict(zip(keys, read, strict=True)), name=str(number))
+            if number == 0 and branches:
+                tensorflow.nn.relu(value)
+        return tensorflow.tanh(value)  # no line
+
+    return drawn(of, side=4)
 
 
 @pytest.mark.parametrize(
@@ -47,13 +50,14 @@ def graph(*steps: tuple[str, Any, Any], cast: str = "Cast", to: str = "float32")
         ([("Sub", PIXEL, 127.5), ("Mul", PIXEL, 2)], ("1", 2, -255)),
         ([("Sub", PIXEL, [127.5, 127.5, 127.5])], ("0", 1, -127.5)),
         ([("Add", -255, PIXEL)], ("0", 1, -255)),
+        ([("Mul", PIXEL, [[[2]]])], ("0", 2, 0)),
         ([("Mul", PIXEL, 2), ("Relu6", PIXEL, None), ("Mul", PIXEL, 2)], ("0", 2, 0)),
     ],
 )
 def test_steps_on_a_line_are_left_out(steps: list[tuple[str, Any, Any]], expected: tuple[str, float, float]) -> None:
     line = plain_input(graph(*steps))
 
-    assert line.node == expected[0]
+    assert line.tensor == f"{expected[0]}:0"
     assert line[1:] == pytest.approx(expected[1:], rel=1e-6)
 
 
@@ -70,40 +74,48 @@ def test_steps_on_a_line_are_left_out(steps: list[tuple[str, Any, Any]], expecte
         (("Sub", PIXEL, 256), "the zero point would be above 255"),
         (("Sub", PIXEL, [123, 117, 104]), "a scale for each colour"),
         (("Mul", PIXEL, [[1], [2], [3], [4]]), "one for each row"),
-        (("Mul", PIXEL, []), "no number"),
-        (("Mul", PIXEL, [[[2]]]), "might change the rank"),
         (("Maximum", PIXEL, 1), "no line"),
     ],
 )
 def test_other_steps_are_not(step: tuple[str, Any, Any], why: str) -> None:
-    assert plain_input(graph(step)) == Line("cast", 1, 0)
+    assert plain_input(graph(step)) == Line("cast:0", 1, 0)
 
 
 def test_a_step_off_the_grid_does_not_stop_one_that_leads_back() -> None:
     there_and_back = graph(("Add", PIXEL, 10), ("Sub", PIXEL, 20))
 
-    assert plain_input(there_and_back) == Line("1", 1, -10)
+    assert plain_input(there_and_back) == Line("1:0", 1, -10)
 
 
 def test_the_line_ends_where_a_value_is_read_twice() -> None:
-    branching = graph(("Mul", PIXEL, 2), ("Sub", PIXEL, 2))
-    branching.nodes["also"] = node("also", "Relu", ["0"], T="float32")
+    branching = graph(("Mul", PIXEL, 2), ("Sub", PIXEL, 2), branches=True)
 
-    assert plain_input(branching) == Line("0", 2, 0)
-
-
-@pytest.mark.parametrize(("cast", "to"), [("Relu", "float32"), ("Cast", "float64")])
-def test_a_graph_that_does_not_begin_with_floats_is_refused(cast: str, to: str) -> None:
-    with pytest.raises(InvalidModel, match="makes floats of its pixels"):
-        plain_input(graph(("Mul", PIXEL, 2), cast=cast, to=to))
+    assert plain_input(branching) == Line("0:0", 2, 0)
 
 
-def test_a_graph_that_reads_its_pixels_twice_is_refused() -> None:
-    branching = graph(("Mul", PIXEL, 2))
-    branching.nodes["also"] = node("also", "Cast", ["pixels"], SrcT="uint8", DstT="float32")
+def test_an_identity_of_the_pixels_is_passed_by() -> None:
+    def identical(tensorflow: Any, pixels: Any) -> Any:
+        return tensorflow.tanh(tensorflow.cast(tensorflow.identity(pixels), "float32", name="cast"))
 
-    with pytest.raises(InvalidModel, match="makes floats of its pixels"):
-        plain_input(branching)
+    assert plain_input(drawn(identical)) == Line("cast:0", 1, 0)
+
+
+def in_halves(tensorflow: Any, pixels: Any) -> Any:
+    return tensorflow.cast(tensorflow.cast(pixels, "float16"), "float32")
+
+
+def twice(tensorflow: Any, pixels: Any) -> Any:
+    return tensorflow.cast(pixels, "float32") + tensorflow.cast(pixels, "float32")
+
+
+def of_bytes(tensorflow: Any, pixels: Any) -> Any:
+    return tensorflow.cast(tensorflow.minimum(pixels, 200), "float32")
+
+
+@pytest.mark.parametrize("step", [in_halves, twice, of_bytes])
+def test_a_graph_that_does_not_begin_with_floats_is_refused(step: Any) -> None:
+    with pytest.raises(InvalidModel, match="first casts its pixels to float32"):
+        plain_input(drawn(step))
 
 
 def test_values_of_pixels_are_on_the_line() -> None:

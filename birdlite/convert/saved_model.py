@@ -1,7 +1,11 @@
-"""A SavedModel's folder: which of its graphs and signatures is the classifier, and what goes in and out of it.
+"""A SavedModel's folder: which graph and which signature is the classifier, its input and output, and the graph itself.
 
-`module` calls it. TensorFlow Hub's old modules have one graph without tags and the signature `default`; what TensorFlow
-2 writes has the tag `serve` and the signature `serving_default`.
+`module` calls it. TensorFlow Hub's old modules have one graph without tags and the signature `default`. TensorFlow 2
+writes the tag `serve` and the signature `serving_default`.
+
+`frozen` loads a SavedModel. That runs no Python of its authors, but it runs their graph: it restores variables and
+executes initialisers, and graphs have operations that read and write files. So a SavedModel is only as safe as a
+program from the same source.
 """
 
 from __future__ import annotations
@@ -12,21 +16,24 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from birdlite import local_file
-from birdlite.convert.saved_model.graph import DTYPES, shape_of
-from birdlite.convert.saved_model.schema import message
+from birdlite.convert.captured_output import quiet
+from birdlite.convert.tensorflow_package import imported, reason
 from birdlite.errors import InvalidModel, PictureError
 
 MODEL_FILE = "saved_model.pb"
 MAX_BYTES = 1 << 30
-"""Of saved_model.pb: half of what a protobuf message can have, 70 times the birds model."""
+"""Size limit of saved_model.pb: half of the limit of a protobuf message, 70 times the birds model."""
 
 MAX_SIDE = 2048
-"""Of the pictures, px: the largest published classifiers take 800 (EfficientNet-L2)."""
+"""Largest side of the pictures, px. The largest published classifiers take 800 px (EfficientNet-L2)."""
 
 _TEXT_FILE = "saved_model.pbtxt"
 _SERVING_TAG = "serve"  # tf.saved_model.SERVING
 _SIGNATURES = ("default", "serving_default")
-_OWN_SIGNATURES = "__"  # of TensorFlow's own signatures, such as __saved_model_init_op
+_OWN_SIGNATURES = "__"  # the beginning of TensorFlow's own signatures, such as __saved_model_init_op
+
+# What TensorFlow's Python raises for files that are missing, cut off or nonsense. Its C++ code raises OpError.
+_DAMAGE = (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 
 
 class Endpoint(NamedTuple):
@@ -45,7 +52,6 @@ class SavedModel(NamedTuple):
     signature: str
     input: Endpoint  # float32 or uint8, [n, side, side, 3]
     output: Endpoint  # float32, [n, classes]
-    graph_def: Any
     sha256: str  # of saved_model.pb
 
     @property
@@ -61,20 +67,30 @@ class SavedModel(NamedTuple):
         return shape[1] if shape and shape[1] > 0 else None
 
 
-def read(folder: str, tags: str | None = None, signature: str | None = None) -> SavedModel:
-    """Read the SavedModel in a folder.
+class Frozen(NamedTuple):
+    """A signature as a graph of constants, a function from one tensor to another."""
 
-    `tags` are those of the graph wanted, with commas (empty: the one without any); None is the only one, or the one
+    definition: Any  # GraphDef, without variables and functions
+    input: str  # the name of a tensor, such as `images:0`
+    output: str
+
+
+def read(folder: str, tags: str | None = None, signature: str | None = None) -> SavedModel:
+    """Read what the SavedModel in a folder says about itself.
+
+    `tags` choose the graph, with commas between them; '' is the graph without tags. None is the only graph, the one
     without tags, or the one to serve. `signature` None is `default`, `serving_default`, or the only one.
 
     Raises:
-        InvalidModel: it is no SavedModel, has not what is wanted, or is no classifier of pictures.
-        EngineMissing: the package protobuf is not installed.
+        InvalidModel: it is no SavedModel, lacks what was asked for, or is no classifier of pictures.
+        EngineMissing: TensorFlow is not installed.
     """
     data = _read_file(folder)
-    whole = message("SavedModel")()
+    imported()
     from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel as Message
 
+    whole = Message()
     try:
         whole.ParseFromString(data)
     except DecodeError:
@@ -89,9 +105,37 @@ def read(folder: str, tags: str | None = None, signature: str | None = None) -> 
         signature=name,
         input=_input(name, chosen.inputs),
         output=_output(name, chosen.outputs),
-        graph_def=meta_graph.graph_def,
         sha256=hashlib.sha256(data).hexdigest(),
     )
+
+
+def frozen(folder: str, saved: SavedModel) -> Frozen:
+    """Load the SavedModel and make its signature a graph of constants. Open dimensions stay open.
+
+    Raises:
+        InvalidModel: TensorFlow cannot read it, or the signature has not one input and one output.
+        EngineMissing: TensorFlow is not installed.
+    """
+    tensorflow = imported()
+    try:
+        with quiet():
+            loaded = tensorflow.saved_model.load(folder, tags=list(saved.tags))
+            function = _without_variables(loaded.signatures[saved.signature])
+            definition = function.graph.as_graph_def()
+    except (*_DAMAGE, tensorflow.errors.OpError) as error:
+        raise InvalidModel(f"TensorFlow cannot read the SavedModel: {reason(error)}") from None
+    ends = [tensor.name for tensor in function.inputs], [tensor.name for tensor in function.outputs]
+    if tuple(map(len, ends)) != (1, 1):
+        raise InvalidModel(f"the signature {saved.signature} has {len(ends[0])} inputs and {len(ends[1])} outputs")
+    return Frozen(definition, ends[0][0], ends[1][0])
+
+
+def _without_variables(function: Any) -> Any:
+    """The function with constants instead of variables, and with the functions that it calls written into it."""
+    # Part of TensorFlow's own converter, without a public name.
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    return convert_variables_to_constants_v2(function, lower_control_flow=True, aggressive_inlining=True)
 
 
 def _read_file(folder: str) -> bytes:
@@ -145,7 +189,7 @@ def _input(signature: str, ends: Mapping[str, Any]) -> Endpoint:
         raise InvalidModel(f"the signature {signature} takes {_spell_end(end)}; a classifier takes [n, side, side, 3]")
     if shape[1] != shape[2] or shape[1] < 1:
         raise InvalidModel(
-            f"the signature {signature} takes {_spell_end(end)}; pictures of one size, and square, can be"
+            f"the signature {signature} takes {_spell_end(end)}; only square pictures of one size can be converted"
         )
     if shape[1] > MAX_SIDE:
         raise InvalidModel(f"the signature {signature} takes {_spell_end(end)}; no side may be over {MAX_SIDE} px")
@@ -166,7 +210,16 @@ def _only(signature: str, ends: Mapping[str, Any], does: str) -> Endpoint:
         names = ", ".join(sorted(ends)) or "nothing"
         raise InvalidModel(f"the signature {signature} {does} {names}; a classifier takes and gives one tensor")
     ((key, info),) = ends.items()
-    return Endpoint(key, info.name, DTYPES.get(info.dtype, f"type {info.dtype}"), shape_of(info.tensor_shape))
+    shape = info.tensor_shape
+    sizes = None if shape.unknown_rank else tuple(dim.size for dim in shape.dim)
+    return Endpoint(key, info.name, _dtype(info.dtype), sizes)
+
+
+def _dtype(number: int) -> str:
+    try:
+        return str(imported().as_dtype(number).name)
+    except TypeError:
+        return f"type {number}"
 
 
 def _spell_end(end: Endpoint) -> str:

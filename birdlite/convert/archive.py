@@ -1,6 +1,6 @@
-"""A module's archive, unpacked: nothing but files and folders, nothing outside, nothing without bounds.
+"""Unpacks the untrusted archive of a SavedModel: only files and folders, only below its root, and all within bounds.
 
-`hub` calls it. TensorFlow Hub packs a SavedModel's folder as .tar.gz, its files at the root.
+`hub` calls it. TensorFlow Hub packs a SavedModel's folder as .tar.gz with its files at the root.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import tarfile
 import zlib
 from typing import Any, NamedTuple, cast
 
-from birdlite.convert.saved_model.read import MODEL_FILE
+from birdlite.convert.saved_model import MODEL_FILE
 from birdlite.errors import InvalidModel
 from birdlite.models.bounded_tar import GZIP, HEADERS_MAX_BYTES, Packed
 
 UNPACKED_MAX_BYTES = 1 << 30
-"""70 times the birds model: bounds a decompression bomb."""
+"""Size limit of the unpacked archive, against decompression bombs: 70 times the birds model."""
 
 MAX_MEMBERS = 10_000
 MAX_NAME = 512
-"""Characters of a member's path: an eighth of what Linux takes, so that the folder's own path fits before it."""
+"""Longest path of a member: an eighth of Linux's limit, so that the folder's own path fits before it."""
 
 _TAR, _TAR_AT = b"ustar", 257  # a magic number, and where it stands
 _BLOCK = 512
@@ -37,12 +37,12 @@ class _Member(NamedTuple):
 
 
 def looks_packed(data: bytes) -> bool:
-    """Whether bytes, the first 512 at least, begin an archive."""
+    """True if `data`, at least the first 512 bytes of a file, begins an archive."""
     return data.startswith(GZIP) or data[_TAR_AT:].startswith(_TAR)
 
 
 def unpack(archive: bytes, folder: str) -> None:
-    """Unpack a .tar.gz or .tar into an empty folder. Nothing is written before all of it has been looked at.
+    """Unpack a .tar.gz or .tar into an empty folder. Nothing is written before the whole archive has been checked.
 
     Raises:
         InvalidModel: it is damaged, too large, or has members that are not plain files and folders below its root.
@@ -61,10 +61,10 @@ def unpack(archive: bytes, folder: str) -> None:
 
 
 def module_folder(folder: str) -> str:
-    """Where in an unpacked archive the SavedModel is: at its root, or in a folder that holds all.
+    """The folder of the SavedModel in an unpacked archive: the root, or the only folder in it.
 
     Raises:
-        InvalidModel: there is none.
+        InvalidModel: there is no SavedModel.
     """
     for _ in range(_DEPTH):
         entries = os.listdir(folder)
@@ -78,7 +78,7 @@ def module_folder(folder: str) -> str:
 
 
 def _members(packed: Packed) -> list[_Member]:
-    """What is in the archive, read to its end: there gzip has its checksum."""
+    """The members of the archive. It is read to its end, where gzip has its checksum."""
     found: list[_Member] = []
     files: set[tuple[str, ...]] = set()
     with tarfile.open(fileobj=cast("Any", packed), mode="r:") as tar:
@@ -95,7 +95,7 @@ def _members(packed: Packed) -> list[_Member]:
         end = tar.offset
     packed.allow(_BLOCK)
     packed.seek(end)
-    if packed.read(_BLOCK).strip(b"\0"):  # `tarfile` takes a damaged header, but for the first, for the end
+    if packed.read(_BLOCK).strip(b"\0"):  # `tarfile` takes a damaged header for the end, except the first
         raise InvalidModel(f"not a readable .tar.gz: damaged after member {len(found):,}")
     rest = True
     while rest:
@@ -105,7 +105,7 @@ def _members(packed: Packed) -> list[_Member]:
 
 
 def _checked(info: tarfile.TarInfo) -> _Member:
-    """What a header says, if it is harmless. To be asked before the next one is looked for: that may be far away."""
+    """The member that a header describes, if it is harmless. Call it before the next header is read."""
     name = info.name
     if len(name) > MAX_NAME:
         raise InvalidModel(f"the archive has a member with a name of {len(name):,} characters: {name[:80]!r}")

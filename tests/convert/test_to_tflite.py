@@ -14,20 +14,18 @@ pytest.importorskip("tensorflow", reason="the extra `convert` is not installed")
 import numpy as np
 
 from birdlite import engines, log
+from birdlite.convert.graph import Graph, published, without_rounding
 from birdlite.convert.pictures import drawn_pictures
-from birdlite.convert.saved_model.fold import fold
-from birdlite.convert.saved_model.graph import Graph, graph_of
-from birdlite.convert.saved_model.pixels import give_probabilities, take_pixels
-from birdlite.convert.saved_model.read import read
-from birdlite.convert.with_tensorflow.freeze import frozen
-from birdlite.convert.with_tensorflow.tensorflow_engine import TensorFlowEngine
-from birdlite.convert.with_tensorflow.to_tflite import Quantize, to_tflite
+from birdlite.convert.saved_model import frozen, read
+from birdlite.convert.tensorflow_engine import TensorFlowEngine
+from birdlite.convert.to_tflite import Quantize, to_tflite
 from birdlite.engines.base import Engine
 from birdlite.errors import InvalidModel
 from birdlite.images.picture import decode
 from birdlite.models.card import Card, FileFact
 from tests import tensorflow_models as models
 from tests.tensorflow_models import CLASSES, SIDE
+from tests.tiny_graphs import drawn, scores
 
 QUANTIZE: list[Quantize] = ["none", "float16", "int8"]
 
@@ -39,12 +37,19 @@ PICTURES = models.pictures()
 
 @pytest.fixture(scope="module")
 def graph() -> Graph:
-    return models.drawn(models.classifier)
+    return drawn(models.classifier)
 
 
 @pytest.fixture(scope="module")
 def results(graph: Graph) -> dict[Quantize, bytes]:
     return {quantize: to_tflite(graph, quantize, PICTURES) for quantize in QUANTIZE}
+
+
+def opened(folder: Path, tags: str | None = None, signature: str | None = None) -> Graph:
+    """A SavedModel as published."""
+    saved = read(str(folder), tags, signature)
+    source = frozen(str(folder), saved)
+    return published(source.definition, source.input, source.output, saved.side, (0.0, 1.0))[0]
 
 
 def engine(model: bytes) -> Engine:
@@ -53,15 +58,11 @@ def engine(model: bytes) -> Engine:
     return engines.load(model, Card("made", "tflite", input_, output, {"model.tflite": FileFact(0, "0" * 64)}, ""))
 
 
-def scores(engine: Engine, pictures: list[bytes] = PICTURES) -> Any:
-    return np.array([engine.run(picture)[0] for picture in pictures])
-
-
 @pytest.mark.parametrize("quantize", QUANTIZE)
 def test_the_result_answers_as_the_graph_does(graph: Graph, results: dict[Quantize, bytes], quantize: Quantize) -> None:
-    expected = scores(TensorFlowEngine(graph))
+    expected = scores(TensorFlowEngine(graph), PICTURES)
 
-    difference = np.abs(scores(engine(results[quantize])) - expected).max()
+    difference = np.abs(scores(engine(results[quantize]), PICTURES) - expected).max()
 
     assert difference <= CLOSE[quantize]
     assert (difference > 1e-6) == (quantize != "none")  # its weights were rounded
@@ -84,12 +85,11 @@ def test_a_saved_model_answers_as_in_tensorflow(
     expected = models.answers(folder, list(tags), signature, PICTURES)
     if (expected < 0).any():
         expected = np.exp(expected) / np.exp(expected).sum(axis=1, keepdims=True)
-    source = frozen(str(folder), tags, signature)
-    published, _ = give_probabilities(take_pixels(graph_of(source.graph_def, source.input, source.output), SIDE))
+    graph = without_rounding(opened(folder, ",".join(tags), signature)).floats
 
-    result = to_tflite(fold(published).graph, quantize, PICTURES)
+    result = to_tflite(graph, quantize, PICTURES)
 
-    assert scores(engine(result)) == pytest.approx(expected, abs=2e-2)  # the source rounds too
+    assert scores(engine(result), PICTURES) == pytest.approx(expected, abs=2e-2)  # the source rounds too
 
 
 def test_floats_come_with_plain_pixels_and_in_two_sizes(results: dict[Quantize, bytes]) -> None:
@@ -128,11 +128,13 @@ def with_a_step_in_floats(tensorflow: Any, pixels: Any) -> Any:
 
 
 def test_an_operation_without_whole_numbers_stays_in_floats() -> None:
-    graph = models.drawn(with_a_step_in_floats)
+    graph = drawn(with_a_step_in_floats)
 
     result = to_tflite(graph, "int8", PICTURES)
 
-    assert scores(engine(result)) == pytest.approx(scores(TensorFlowEngine(graph)), abs=CLOSE["int8"])
+    assert scores(engine(result), PICTURES) == pytest.approx(
+        scores(TensorFlowEngine(graph), PICTURES), abs=CLOSE["int8"]
+    )
 
 
 def test_nothing_that_is_used_of_tensorflow_is_deprecated(graph: Graph) -> None:
@@ -163,7 +165,7 @@ def test_int8_without_pictures_cannot_be(graph: Graph) -> None:
 
 def test_an_operation_that_tensorflow_lite_has_not_is_named() -> None:
     with pytest.raises(InvalidModel, match=r"TensorFlow Lite: it has no operation Betainc$"):
-        to_tflite(models.drawn(models.unknown), "none")
+        to_tflite(drawn(models.unknown), "none")
 
 
 def beside_three_times_itself(tensorflow: Any, pixels: Any) -> Any:
@@ -174,7 +176,7 @@ def beside_three_times_itself(tensorflow: Any, pixels: Any) -> Any:
 
 def test_int8_that_does_not_take_plain_pixels_is_refused() -> None:
     with pytest.raises(InvalidModel, match=r"uint8 \[1, 16, 16, 3\] \(scale 0.0117.*\): not plain pixels"):
-        to_tflite(models.drawn(beside_three_times_itself), "int8", PICTURES)
+        to_tflite(drawn(beside_three_times_itself), "int8", PICTURES)
 
 
 def diverged(tensorflow: Any, pixels: Any) -> Any:
@@ -184,19 +186,17 @@ def diverged(tensorflow: Any, pixels: Any) -> Any:
 
 def test_a_network_that_gives_no_numbers_is_refused_before_it_crashes_the_converter() -> None:
     with pytest.raises(InvalidModel, match="not finite"):
-        to_tflite(models.drawn(diverged), "int8", PICTURES)
+        to_tflite(drawn(diverged), "int8", PICTURES)
 
 
 @pytest.fixture(scope="module")
 def stand_in(birds: Path, tmp_path_factory: pytest.TempPathFactory) -> Graph:
-    """The birds model as on TensorFlow Hub, folded."""
+    """The birds model as on TensorFlow Hub, without its rounding."""
     folder = tmp_path_factory.mktemp("stand-in")
     kaggle = birds / "mirror/www.kaggle.com/api/v1/models/google/aiy"
     with tarfile.open(kaggle / "tensorFlow1/vision-classifier-birds-v1/1/download") as archive:
         archive.extractall(folder, filter="data")
-    saved = read(str(folder))
-    graph = graph_of(saved.graph_def, saved.input.tensor, saved.output.tensor)
-    return fold(give_probabilities(take_pixels(graph, saved.side))[0]).graph
+    return without_rounding(opened(folder)).floats
 
 
 @pytest.mark.birds

@@ -1,8 +1,7 @@
-"""ONNX by tf2onnx looks like ONNX by birdlite, and answers as the graph does."""
+"""ONNX by tf2onnx has the ends of all our ONNX models, and answers as the graph does."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,24 +13,24 @@ pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
 import onnx
 
 from birdlite import engines
+from birdlite.convert.graph import Graph, without_rounding
 from birdlite.convert.onnx_graph import OPSET
-from birdlite.convert.saved_model.graph import Graph, graph_of
-from birdlite.convert.saved_model.pixels import take_pixels
-from birdlite.convert.with_tensorflow.freeze import frozen
-from birdlite.convert.with_tensorflow.tensorflow_engine import TensorFlowEngine
-from birdlite.convert.with_tensorflow.to_onnx import to_onnx
+from birdlite.convert.tensorflow_engine import TensorFlowEngine
+from birdlite.convert.to_onnx import to_onnx
 from birdlite.engines.base import Engine
 from birdlite.errors import InvalidModel
 from birdlite.models.card import Card, FileFact, Tensor
 from tests import tensorflow_models as models
+from tests import tiny_graphs
 from tests.tensorflow_models import CLASSES, SIDE
+from tests.tiny_graphs import drawn, photographs
 
 PICTURES = models.pictures(5)
 
 
 @pytest.fixture(scope="module")
 def graph() -> Graph:
-    return models.drawn(models.classifier)
+    return drawn(models.classifier)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +53,7 @@ def test_it_answers_as_the_graph_does(graph: Graph, result: bytes) -> None:
         assert scores == pytest.approx(expected, abs=1e-5)
 
 
-def test_its_ends_are_those_of_our_own_converter(result: bytes) -> None:
+def test_its_ends_are_those_of_every_onnx_model_here(result: bytes) -> None:
     whole = onnx.load_from_string(result)
 
     assert engines.describe(result, "onnx") == (
@@ -68,18 +67,26 @@ def test_its_ends_are_those_of_our_own_converter(result: bytes) -> None:
 
 
 def test_a_graph_for_one_picture_stays_one() -> None:
-    result = to_onnx(models.drawn(models.classifier, batch=1))
+    result = to_onnx(drawn(models.classifier, batch=1))
 
     assert engines.describe(result, "onnx")[0].shape == (1, SIDE, SIDE, 3)
 
 
-def test_a_saved_model_with_its_rounding_can_be_converted(tmp_path: Path) -> None:
-    source = frozen(str(models.module(tmp_path)), ("serve",), "serving_default")
-    graph = take_pixels(graph_of(source.graph_def, source.input, source.output), SIDE)
+def test_fake_quants_of_activations_become_pairs_with_their_ranges() -> None:
+    ranged = without_rounding(tiny_graphs.graph()).ranged
+    assert ranged is not None
 
-    (scores,) = engine(to_onnx(graph)).run(PICTURES[0])
+    model = to_onnx(ranged)
 
-    assert scores == pytest.approx(TensorFlowEngine(graph).run(PICTURES[0])[0], abs=1e-2)
+    whole = onnx.load_from_string(model)
+    constants = {constant.name: onnx.numpy_helper.to_array(constant) for constant in whole.graph.initializer}
+    pairs = [node for node in whole.graph.node if node.op_type == "QuantizeLinear"]
+    grids = sorted((float(constants[node.input[1]]), int(constants[node.input[2]])) for node in pairs)
+    assert [scale * 255 for scale, _ in grids] == pytest.approx([6, 6, 16, 20, 20])
+    assert [zero_point for _, zero_point in grids] == [0, 0, 128, 102, 128]
+    for picture in photographs():
+        expected = TensorFlowEngine(ranged).run(picture)[0]
+        assert engine(model).run(picture)[0] == pytest.approx(expected, abs=0.05)
 
 
 def newer(tensorflow: Any, pixels: Any) -> Any:
@@ -91,7 +98,7 @@ def newer(tensorflow: Any, pixels: Any) -> Any:
 @pytest.mark.parametrize(("function", "name"), [(models.unknown, "Betainc"), (newer, "BitwiseXor")])
 def test_an_operation_that_onnx_has_not_is_named(function: Any, name: str) -> None:
     with pytest.raises(InvalidModel, match=rf"^tf2onnx does not know {name}$"):
-        to_onnx(models.drawn(function))
+        to_onnx(drawn(function))
 
 
 def of_another_type(tensorflow: Any, pixels: Any) -> Any:
@@ -101,7 +108,7 @@ def of_another_type(tensorflow: Any, pixels: Any) -> Any:
     return tensorflow.cast(tensorflow.reduce_mean(values, [1, 2]), "float32")
 
 
-def test_a_model_that_contradicts_itself_is_refused() -> None:
-    with pytest.raises(InvalidModel, match=r"contradicts itself: .*Conv.*bfloat16") as caught:
-        to_onnx(models.drawn(of_another_type))
+def test_an_invalid_model_is_refused() -> None:
+    with pytest.raises(InvalidModel, match=r"tf2onnx made an invalid ONNX model: .*Conv.*bfloat16") as caught:
+        to_onnx(drawn(of_another_type))
     assert "\n" not in str(caught.value)

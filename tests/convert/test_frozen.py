@@ -13,10 +13,9 @@ pytest.importorskip("tensorflow", reason="the extra `convert` is not installed")
 
 import numpy as np
 
-from birdlite.convert.saved_model.graph import attribute, graph_of
-from birdlite.convert.saved_model.numpy_engine import NumpyEngine
-from birdlite.convert.saved_model.pixels import give_probabilities, take_pixels
-from birdlite.convert.with_tensorflow.freeze import frozen
+from birdlite.convert.graph import published
+from birdlite.convert.saved_model import Frozen, frozen, read
+from birdlite.convert.tensorflow_engine import TensorFlowEngine
 from birdlite.errors import InvalidModel
 from tests import tensorflow_models as models
 
@@ -64,39 +63,45 @@ def case(request: pytest.FixtureRequest, folder: Path, hub_module: Path, module:
     return make[request.param]()
 
 
+def of_case(case: Case) -> Frozen:
+    tags = ",".join(case.tags)
+    return frozen(str(case.folder), read(str(case.folder), tags, case.signature))
+
+
 def test_the_graph_answers_as_tensorflow_does(case: Case) -> None:
-    result = frozen(str(case.folder), case.tags, case.signature)
-    graph = take_pixels(graph_of(result.graph_def, result.input, result.output), models.SIDE)
-    engine = NumpyEngine(give_probabilities(graph)[0])
+    source = of_case(case)
+    graph, added = published(source.definition, source.input, source.output, models.SIDE, (0.0, 1.0))
     pictures = models.pictures()
 
     expected = models.answers(case.folder, list(case.tags), case.signature, pictures)
     if case.logits:
         expected = np.exp(expected) / np.exp(expected).sum(axis=1, keepdims=True)
-    assert engine.run(b"".join(pictures), len(pictures)) == pytest.approx(expected, abs=1e-5)
+    assert added == case.logits
+    found = TensorFlowEngine(graph).run(b"".join(pictures), len(pictures))
+    assert found == pytest.approx(expected, abs=1e-5)
 
 
 def test_nothing_but_constants_is_left_of_variables(case: Case) -> None:
-    result = frozen(str(case.folder), case.tags, case.signature)
-    graph = graph_of(result.graph_def, result.input, result.output)
+    nodes = {node.name: node for node in of_case(case).definition.node}
 
-    operations = {node.op for node in graph.nodes.values()}
+    operations = {node.op for node in nodes.values()}
     assert not {op for op in operations if "Variable" in op or "Handle" in op or "Call" in op}
-    rounding = [node for node in graph.nodes.values() if node.op == "FakeQuantWithMinMaxVars"]
+    rounding = [node for node in nodes.values() if node.op == "FakeQuantWithMinMaxVars"]
     assert len(rounding) == 3
     for node in rounding:
         for end in node.input[1:]:
-            while graph.nodes[end].op == "Identity":
-                end = graph.nodes[end].input[0]
-            assert graph.nodes[end].op == "Const"
+            while nodes[end].op == "Identity":
+                end = nodes[end].input[0]
+            assert nodes[end].op == "Const"
 
 
 def test_the_number_of_pictures_stays_open(case: Case) -> None:
-    result = frozen(str(case.folder), case.tags, case.signature)
+    result = of_case(case)
 
-    (start,) = [node for node in result.graph_def.node if f"{node.name}:0" == result.input]
+    (start,) = [node for node in result.definition.node if f"{node.name}:0" == result.input]
     assert start.op == "Placeholder"
-    assert attribute(start, "shape") == (-1, models.SIDE, models.SIDE, 3)
+    sizes = [dim.size for dim in start.attr["shape"].shape.dim]
+    assert sizes == [-1, models.SIDE, models.SIDE, 3]
 
 
 @pytest.mark.parametrize(
@@ -108,15 +113,17 @@ def test_the_number_of_pictures_stays_open(case: Case) -> None:
     ],
 )
 def test_what_is_not_there_is_said(module: Path, tags: tuple[str, ...], signature: str, complaint: str) -> None:
+    saved = read(str(module))._replace(tags=tags, signature=signature)
+
     with pytest.raises(InvalidModel, match=complaint):
-        frozen(str(module), tags, signature)
+        frozen(str(module), saved)
 
 
-def test_a_signature_with_two_outputs_is_refused(folder: Path) -> None:
+def test_a_signature_with_two_outputs_is_refused(folder: Path, module: Path) -> None:
     both = models.module(folder / "both", gives="both")
 
     with pytest.raises(InvalidModel, match="1 inputs and 2 outputs"):
-        frozen(str(both), ("serve",), "serving_default")
+        frozen(str(both), read(str(module)))
 
 
 def cut(file: Path) -> None:
@@ -150,11 +157,12 @@ def test_damage_is_said_in_a_line(
     request: pytest.FixtureRequest,
 ) -> None:
     folder = shutil.copytree(request.getfixturevalue(layout), tmp_path / "damaged")
+    saved = read(str(folder))
     (file,) = folder.rglob(pattern)
     damage(file)
 
     with pytest.raises(InvalidModel, match=complaint) as caught:
-        frozen(str(folder), () if layout == "hub_module" else ("serve",), "default")
+        frozen(str(folder), saved)
 
     assert str(caught.value).startswith("TensorFlow cannot read the SavedModel: ")
     assert "\n" not in str(caught.value)

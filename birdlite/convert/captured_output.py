@@ -1,12 +1,11 @@
-"""What TensorFlow prints, kept from the user: every call of it stands in `with quiet()`.
+"""What TensorFlow prints becomes debug lines: every call of it stands in `with quiet()`.
 
-Its C++ code prints on descriptors 1 and 2, past Python and some of it past C's `stderr`; its Python code prints, logs
-and warns. Nothing of that helps somebody who converts a model: what matters comes as an exception. So all of it becomes
-lines at debug level, which `-v` shows.
+Its C++ code prints on descriptors 1 and 2, past Python's streams and partly past C's `stderr`. Its Python code prints,
+logs and warns. None of that helps the user: what matters comes as an exception. `-v` shows the lines.
 
-TensorFlow's own settings for this, the variables TF_CPP_MIN_LOG_LEVEL and TF_ENABLE_ONEDNN_OPTS, are left to the user:
-they would have to be in `os.environ` before the import and stay there, would not silence everything, and would keep it
-from `-v` too.
+TensorFlow's own settings for this (TF_CPP_MIN_LOG_LEVEL, TF_ENABLE_ONEDNN_OPTS) are left to the user. They would have
+to be in `os.environ` before the import and stay there, they do not silence everything, and `-v` could not show the
+lines.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _DESCRIPTORS = (1, 2)  # standard output and standard error
 _LOGGERS = ("absl", "tensorflow", "tf2onnx")  # those of the packages that are called here
 
 MOST_TOLD = 256 * 1024
-"""Bytes of one block that are told; the MLIR of a large model, which some errors print, is much more."""
+"""Bytes of output that become lines, for each block. Some errors print the MLIR of a large model, which is more."""
 
 _one_at_a_time = threading.RLock()
 _inside = False
@@ -36,10 +35,10 @@ _inside = False
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Run the block with all that it prints, logs and warns turned into debug lines once it is over.
+    """Run the block; what it prints, logs and warns becomes debug lines when it ends.
 
-    Both descriptors belong to the whole process: what other threads print meanwhile becomes debug lines too, and should
-    the block kill the process, its last words are lost. A block within a block belongs to it; other threads wait.
+    Both descriptors belong to the whole process. So what other threads print meanwhile becomes debug lines too, and
+    the output of a block that kills the process is lost. An inner block is part of the outer one; other threads wait.
     """
     global _inside
     with _one_at_a_time:
@@ -80,7 +79,7 @@ def _read(file: IO[bytes], lines: list[str]) -> None:
 
 @contextmanager
 def _redirected(descriptor: int, to: int) -> Iterator[None]:
-    """Let a descriptor lead elsewhere; one that is closed stays so."""
+    """Point a descriptor to another one; a closed descriptor stays closed."""
     try:
         saved = os.dup(descriptor)
     except OSError:
@@ -97,7 +96,7 @@ def _redirected(descriptor: int, to: int) -> Iterator[None]:
 
 
 def _flush() -> None:
-    """Let what Python and C hold back go where it was printed to."""
+    """Write out what Python and C have buffered."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and not stream.closed:
             stream.flush()
@@ -106,24 +105,24 @@ def _flush() -> None:
 
 @contextmanager
 def _logs_caught(lines: list[str]) -> Iterator[None]:
-    """Take the lines of TensorFlow's loggers before their handlers print them."""
+    """Collect the lines of TensorFlow's loggers instead of letting their handlers print them."""
     catcher = _Catcher(lines)
     with ExitStack() as stack:
         for name in _LOGGERS:
             logger = logging.root.manager.loggerDict.get(name)
             if not isinstance(logger, logging.Logger):
-                continue  # absl wants to make its own, of a class of its own
+                continue  # it does not exist yet; absl makes its own, of its own class
             stack.callback(setattr, logger, "propagate", logger.propagate)
             stack.callback(setattr, logger, "handlers", logger.handlers)
             logger.propagate, logger.handlers = False, [catcher]
-        if not logging.root.handlers:  # TensorFlow and absl would configure logging for the whole program
+        if not logging.root.handlers:  # else TensorFlow and absl would configure logging for the whole program
             logging.root.addHandler(catcher)
             stack.callback(logging.root.removeHandler, catcher)
         yield
 
 
 class _Catcher(logging.Handler):
-    """A handler that keeps the lines."""
+    """A handler that collects the lines."""
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The room of TensorFlow: it costs nothing until it is used, says what to install, and keeps quiet when it works."""
+"""TensorFlow is imported when it is needed, a missing one is named with its extra, and it prints nothing."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from birdlite.convert.with_tensorflow import imported, require
-from birdlite.convert.with_tensorflow.reason import reason
+from birdlite.convert.tensorflow_package import imported, reason, require
 from birdlite.errors import EngineMissing
 
 
@@ -19,7 +18,7 @@ def test_what_is_missing_is_named_with_its_remedy(package: str, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, package, None)
 
     for ask in (require, imported):
-        with pytest.raises(EngineMissing, match=rf"{package} .*pip install 'birdlite\[convert\]'"):
+        with pytest.raises(EngineMissing, match=rf"{package}.*pip install 'birdlite\[convert\]'"):
             ask(package)
 
 
@@ -45,13 +44,12 @@ def test_what_an_import_prints_is_not_seen(
     del sys.modules["tf2onnx"]
 
 
-def test_the_rooms_import_neither_tensorflow_nor_numpy() -> None:
+def test_importing_the_modules_imports_neither_tensorflow_nor_numpy() -> None:
     program = (
         "import sys\n"
         "from importlib.util import find_spec\n"
-        "from birdlite.convert import with_tensorflow\n"
-        "from birdlite.convert.with_tensorflow import freeze, to_tflite, to_onnx, tensorflow_engine\n"
-        "if find_spec('tensorflow'): with_tensorflow.require()\n"
+        "from birdlite.convert import from_module, from_tflite, module, tensorflow_package\n"
+        "if find_spec('tensorflow'): tensorflow_package.require('tensorflow')\n"
         "print([name for name in ('tensorflow', 'tf2onnx', 'numpy', 'onnx', 'google.protobuf') if name in sys.modules])"
     )
 
@@ -63,22 +61,27 @@ def test_freezing_converting_and_running_print_nothing(tmp_path: Path) -> None:
     program = f"""
 from pathlib import Path
 from tests import tensorflow_models as models
-from birdlite.convert.with_tensorflow.freeze import frozen
-from birdlite.convert.with_tensorflow.to_onnx import to_onnx
-from birdlite.convert.with_tensorflow.to_tflite import to_tflite
-from birdlite.convert.with_tensorflow.tensorflow_engine import TensorFlowEngine
+from tests.tiny_graphs import drawn
+from birdlite.convert.graph import published, without_rounding
+from birdlite.convert.saved_model import frozen, read
+from birdlite.convert.to_onnx import to_onnx
+from birdlite.convert.to_tflite import to_tflite
+from birdlite.convert.tensorflow_engine import TensorFlowEngine
 from birdlite.errors import InvalidModel
 
-frozen(str(models.hub_module(Path({str(tmp_path)!r}) / "hub", resources=False)), (), "default")
-frozen(str(models.module(Path({str(tmp_path)!r}) / "module")), ("serve",), "serving_default")
-graph, pictures = models.drawn(models.classifier), models.pictures()
+hub, module = Path({str(tmp_path)!r}) / "hub", Path({str(tmp_path)!r}) / "module"
+for folder in (models.hub_module(hub, resources=False), models.module(module)):
+    source = frozen(str(folder), read(str(folder)))
+    graph, _ = published(source.definition, source.input, source.output, models.SIDE, (0, 1))
+    to_onnx(without_rounding(graph).ranged)
+graph, pictures = drawn(models.classifier), models.pictures()
 for quantize in ("none", "float16", "int8"):
     to_tflite(graph, quantize, pictures)
 to_onnx(graph)
 TensorFlowEngine(graph).run(pictures[0])
 for convert in (to_onnx, lambda graph: to_tflite(graph, "none")):
     try:
-        convert(models.drawn(models.unknown))
+        convert(drawn(models.unknown))
     except InvalidModel:
         continue
     raise AssertionError("known after all")

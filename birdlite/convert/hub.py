@@ -1,7 +1,7 @@
-"""Where a SavedModel comes from: a TensorFlow Hub handle or URL, an archive, a folder. `module` asks here.
+"""Gets a SavedModel from a TensorFlow Hub handle or URL, an archive or a folder. `module` calls it.
 
 The Hub has moved more than once (tfhub.dev redirects to Kaggle since 2024), and its stores have answered 403 at times
-(tensorflow/hub#922, #931, #932): every address that a module is known to have is tried in turn.
+(tensorflow/hub#922, #931, #932). So every known address of a module is tried in turn.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import re
 
 from birdlite import local_file, log
-from birdlite.convert.saved_model.archive import looks_packed, module_folder, unpack
+from birdlite.convert.archive import looks_packed, module_folder, unpack
 from birdlite.errors import InvalidModel, ModelUnavailable, PictureError, UnknownModel
 from birdlite.http.fetcher import Fetcher
 from birdlite.models.store import DOWNLOAD_SECONDS
@@ -18,16 +18,16 @@ from birdlite.models.store import DOWNLOAD_SECONDS
 DEFAULT_HANDLE = "google/aiy/vision/classifier/birds_V1/1"
 
 KNOWN_SHA256 = "7245ed08e6f9c6de13a7ae5c98565a6138e6b14475fafc17f3fc15fb5bd14904"
-"""Of birds_V1/1's saved_model.pb, as a third party states it."""
+"""The sha256 of birds_V1/1's saved_model.pb, as a third party states it."""
 
 ARCHIVE_MAX_BYTES = 256 << 20
-"""20 times the birds model."""
+"""Size limit of an archive: 20 times the birds model."""
 
 _KAGGLE = "https://www.kaggle.com/api/v1/models/{}/download"
 _TFHUB = "https://tfhub.dev/{}?tf-hub-format=compressed"
 _STORAGE = "https://storage.googleapis.com/tfhub-modules/{}.tar.gz"
 
-# What Kaggle calls the modules that tfhub.dev has under another name.
+# Kaggle's names of modules that have another name on tfhub.dev.
 _ON_KAGGLE = {DEFAULT_HANDLE: "google/aiy/tensorFlow1/vision-classifier-birds-v1/1"}
 _ON_TFHUB = {kaggle: handle for handle, kaggle in _ON_KAGGLE.items()}
 
@@ -41,7 +41,7 @@ _SECRETS = re.compile(r"(?<=://)[^/?#]*@|[?#].*")  # of a URL: a password; a que
 
 
 def addresses_of(source: str) -> tuple[str, ...] | None:
-    """The URLs of a module's archive, best first; None for what is no Hub handle and no URL."""
+    """The URLs of a module's archive, best first; None if `source` is neither a Hub handle nor a URL."""
     if page := _TFHUB_PAGE.fullmatch(source):
         return _on_hub(page[1])
     if page := _KAGGLE_PAGE.fullmatch(source):
@@ -67,13 +67,13 @@ def _on_hub(handle: str) -> tuple[str, ...]:
 
 
 def shown(source: str) -> str:
-    """A source as messages and cards may have it: a URL without password and query, which may be a signature."""
+    """A source for messages and cards: a URL without password and query, which may be a signature."""
     return _SECRETS.sub("", source) if "://" in source else source
 
 
 def is_archive(path: str) -> bool:
-    """Whether a file begins as an archive does."""
-    if not os.path.isfile(path):  # a pipe without a writer would be waited for
+    """True if a file begins like an archive."""
+    if not os.path.isfile(path):  # opening a pipe without a writer would wait
         return False
     try:
         with open(path, "rb") as file:
@@ -83,12 +83,12 @@ def is_archive(path: str) -> bool:
 
 
 def open_source(source: str, fetcher: Fetcher, folder: str) -> str:
-    """The folder of the SavedModel that `source` names; archives are unpacked into `folder`, which is empty.
+    """The folder of the SavedModel that `source` names. An archive is unpacked into `folder`, which is empty.
 
     Raises:
-        UnknownModel: it names nothing.
-        ModelUnavailable: no address gave an archive.
-        InvalidModel: it is no archive, or none of a SavedModel.
+        UnknownModel: `source` is no file, no folder, and no handle.
+        ModelUnavailable: it could not be downloaded.
+        InvalidModel: it is no archive of a SavedModel.
     """
     if os.path.isdir(source):
         return source
@@ -129,7 +129,7 @@ def _fetch(source: str, addresses: tuple[str, ...], fetcher: Fetcher) -> bytes:
         if looks_packed(data):
             log.info(f"fetched {source}: {len(data) / 1e6:.1f} MB from {host}")
             return data
-        reasons.append(f"{host}: what it sent is no .tar.gz")
+        reasons.append(f"{host}: its answer is no .tar.gz")
     raise ModelUnavailable(
-        f"{source} cannot be had: {'; '.join(reasons)}; a .tar.gz or a folder of it can be given instead"
+        f"{source} could not be downloaded: {'; '.join(reasons)}; you can also name its .tar.gz or folder"
     )

@@ -1,24 +1,22 @@
-"""An engine that runs a graph in TensorFlow: the reference of a proof where NumPy's kernels do not know an operation.
+"""An engine that runs a graph in TensorFlow: the reference that a converted SavedModel is compared with.
 
-`birdlite.convert.module.reference` makes it. Its scores do not depend on how many cores there are: one thread does all.
+One thread does all the work, so its scores do not depend on the number of cores.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from birdlite.convert.saved_model.graph import Graph, graph_def
-from birdlite.convert.saved_model.pixels import side_of
-from birdlite.convert.with_tensorflow import imported
-from birdlite.convert.with_tensorflow.chatter import quiet
-from birdlite.convert.with_tensorflow.reason import reason
+from birdlite.convert.captured_output import quiet
+from birdlite.convert.graph import INPUT, OUTPUT, Graph
+from birdlite.convert.tensorflow_package import imported, reason
 from birdlite.engines import contract
 from birdlite.engines.base import Pixels
 from birdlite.errors import EngineError, InvalidModel
 
 
 class TensorFlowEngine:
-    """A graph that takes plain pixels, uint8 [n, side, side, 3], and gives probabilities, float32 [n, classes]."""
+    """Implements `Engine` for a graph."""
 
     name = "tensorflow"
 
@@ -26,10 +24,10 @@ class TensorFlowEngine:
         """Make the graph ready to run.
 
         Raises:
-            InvalidModel: it takes something else, or TensorFlow does not accept it.
+            InvalidModel: TensorFlow does not accept it.
             EngineMissing: TensorFlow is not installed.
         """
-        self._side = side_of(graph)
+        self._side = graph.side
         self._tensorflow = tensorflow = imported()
         v1 = tensorflow.compat.v1
         threads = v1.ConfigProto(
@@ -37,9 +35,9 @@ class TensorFlowEngine:
         )
         try:
             with quiet(), tensorflow.Graph().as_default() as whole:
-                v1.import_graph_def(v1.GraphDef.FromString(graph_def(graph)), name="")
+                v1.import_graph_def(graph.definition, name="")
                 self._session: Any = v1.Session(graph=whole, config=threads)
-                self._run = self._session.make_callable(f"{graph.output}:0", [f"{graph.input}:0"])
+                self._run = self._session.make_callable(OUTPUT, [INPUT])
         except (ValueError, tensorflow.errors.OpError) as error:
             raise InvalidModel(f"TensorFlow does not accept the graph: {reason(error)}") from None
 

@@ -54,6 +54,8 @@ LOCAL = "localhost"  # HOST under which the server has what exists on this machi
 def main(argv: Sequence[str] | None = None) -> None:
     """Compare and print."""
     values = _options(argv)
+    if values.against and not os.path.exists(os.path.join(values.against, ".venv", "bin", "birdlite")):
+        sys.exit(f"--against {values.against}: birdlite is not installed in .venv there; scripts/birdlite does so")
     chosen = dict(text.split("=", 1) for text in values.python)
     with tempfile.TemporaryDirectory() as scratch:
         world = _world(values, scratch, chosen.get("onnx", sys.executable))

@@ -141,7 +141,7 @@ class FailureCount:
             self._examples[failure.kind] = KeptRows(EXAMPLES, by_index=self._by_index)
         examples = self._examples[failure.kind]
         if examples.wants(result.index):
-            target, message = text(result.target), text(reason(result, failure))
+            target, message = text(result.target), text(short_message(result, failure))
             example = f'<li><span class="t">{target}</span><br><small class="t">{message}</small></li>\n'
             examples.add(result.index, example)
 
@@ -201,7 +201,7 @@ def row(result: Result, options: WriterOptions) -> str:
     """A row of the table of pictures, with a line end: name and link, size, and candidates or the failure."""
     failure = result.failure
     if failure is not None:
-        outcome = f'<span class="bad">{text(failure.kind)}</span>: {text(reason(result, failure))}'
+        outcome = f'<span class="bad">{text(failure.kind)}</span>: {text(short_message(result, failure))}'
     elif result.predictions:
         outcome = f"<ol>{''.join(map(_candidate, result.predictions[:CANDIDATES]))}</ol>"
     else:
@@ -219,7 +219,7 @@ def nothing(options: WriterOptions) -> str:
     return f"nothing above {options.min_score:g}" if options.min_score > 0 else "no predictions"
 
 
-def reason(result: Result, failure: Failure) -> str:
+def short_message(result: Result, failure: Failure) -> str:
     """The message of a failure, without the target's name in front."""
     return failure.message.removeprefix(f"{result.target}: ")
 

@@ -1,19 +1,18 @@
 """The floor of a cold start: the least work that gives birdlite's answer. `scripts/bench_cold.py` times it.
 
-    python floor.py WEIGHTS MODEL LABELS PICTURE...
+    python floor.py MODEL LABELS PICTURE...
 
-WEIGHTS is the file of XNNPACK's packed weights, made if it is not there; MODEL, LABELS and the PICTUREs are paths or
-http URLs. Prints a line a picture: three times name and score.
+MODEL, LABELS and the PICTUREs are paths or http URLs. Prints a line a picture: three times name and score.
 
-It uses what birdlite uses (LiteRT's C API by ctypes, packed weights, Pillow's JPEG decoder at reduced scale, downloads
-at once and under way while the engine loads) and does nothing else: no options, no checks, no messages, no cache, no
-second try, one kind of model (birds-v1-lite), one kind of picture (JPEG, upright), one way to resize (`crop`).
+It uses what birdlite uses (LiteRT's C API by ctypes, Pillow's JPEG decoder at reduced scale, downloads at once and
+under way while the engine loads) and does nothing else: no options, no checks, no messages, no cache, no second try,
+one kind of model (birds-v1-lite), one kind of picture (JPEG, upright), one way to resize (`crop`).
 """
 
 import sys
 from _thread import allocate_lock, start_new_thread  # what `threading` is made of
 
-weights, *sources = sys.argv[1:]
+sources = sys.argv[1:]
 bodies: "dict[str, bytes]" = {}
 arrived = {source: allocate_lock() for source in sources}
 
@@ -90,7 +89,7 @@ def buffer(end: str, *sizes: int) -> c.c_void_p:
     return made("LiteRtCreateManagedTensorBufferFromRequirements", environment, byref(kind), needs)
 
 
-settings = f'num_threads = 1\nweight_cache_file_path = "{weights}"\n'.encode()
+settings = b"num_threads = 1\n"
 cpu_only, silent = EnvOption(24, 2, CPU), EnvOption(25, 2, 4)
 environment = made("LiteRtCreateEnvironment", 2, (EnvOption * 2)(cpu_only, silent))
 model_bytes = read(sources[0])

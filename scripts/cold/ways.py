@@ -106,13 +106,11 @@ class Bench(NamedTuple):
         return Way("birdlite", (*start, "classify", *pictures), environment, () if scenario.warm else (cache,))
 
     def _script(self, name: str, scenario: Scenario) -> Way:
-        weights = os.path.join(self.scratch, "weights-warm" if scenario.warm else "weights-empty")
-        first = {"floor": [weights], "plain": ["litert"], "onnx": ["onnxruntime"], "original": []}[name]
+        first = {"plain": ["litert"], "onnx": ["onnxruntime"]}.get(name, [])
         pictures = [self.world.photo] if scenario.local else [self._url(place) for place in self.world.pictures]
         arguments = [*first, self._model(name, scenario), self._place(self.world.labels, scenario), *pictures]
         path = os.path.join(HERE, f"{'plain' if name == 'onnx' else name}.py")
-        forget = (weights,) if name == "floor" and not scenario.warm else ()
-        return Way(TITLES[name], (self.pythons[name], path, *arguments), self._environment(), forget)
+        return Way(TITLES[name], (self.pythons[name], path, *arguments), self._environment())
 
     def _model(self, name: str, scenario: Scenario) -> str:
         world = self.world

@@ -73,22 +73,21 @@ class OnnxGraph:
         return name
 
     def dequantized(self, stored: str, scale: ArrayLike, zero_point: ArrayLike, dtype: str, *, axis: int = 0) -> str:
-        """Real values of a stored tensor. Scale and zero point are numbers, or one for each index along `axis`."""
+        """The real values of a stored tensor. Scale and zero point are numbers, or one for each index along `axis`."""
         import numpy as np
 
         grid = self._grid(stored, scale, zero_point, dtype)
         per_axis = {"axis": axis} if np.ndim(scale) else {}
         return self.node("DequantizeLinear", [stored, *grid], f"{stored}_real", **per_axis)
 
-    def rounded(self, real: str, scale: float, zero_point: int, name: str = "") -> str:
-        """Put real values on a grid of 256 and saturate at its ends; onnxruntime makes integer kernels of it.
+    def rounded(self, real: str, scale: float, zero_point: int) -> str:
+        """Put real values on a grid of 256 and saturate at its ends. onnxruntime makes integer kernels of it.
 
-        What is made begins with `name`, without one with that of the values, which then can be rounded only once.
+        The new names begin with that of the values, which therefore can be rounded only once.
         """
-        name = name or real
-        grid = self._grid(name, scale, zero_point, "uint8")
-        stored = self.node("QuantizeLinear", [real, *grid], f"{name}_stored")
-        return self.node("DequantizeLinear", [stored, *grid], f"{name}_rounded")
+        grid = self._grid(real, scale, zero_point, "uint8")
+        stored = self.node("QuantizeLinear", [real, *grid], f"{real}_stored")
+        return self.node("DequantizeLinear", [stored, *grid], f"{real}_rounded")
 
     def _grid(self, name: str, scale: ArrayLike, zero_point: ArrayLike, dtype: str) -> tuple[str, str]:
         return (
@@ -97,9 +96,9 @@ class OnnxGraph:
         )
 
     def pixels(self, scale: float, zero_point: int) -> str:
-        """The pictures as the network wants them: real values, [N, 3, side, side].
+        """The pictures as the network needs them: real values, [N, 3, side, side].
 
-        They are transposed while they are bytes, which are a quarter of the floats.
+        They are transposed as bytes, which are a quarter of the floats.
         """
         planes = self.node("Transpose", [PIXELS], "planes", perm=[0, 3, 1, 2])
         return self.dequantized(planes, scale, zero_point, "uint8")

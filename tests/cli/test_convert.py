@@ -88,7 +88,7 @@ def test_beyond_the_bounds_nothing_is_written_unless_forced(
 WRONG: list[tuple[list[str], int, str]] = [
     ([DEMO_MODEL], 2, "--output DIR is missing: the folder for the converted model"),
     ([DEMO_MODEL, "-o", "photos"], 2, "photos exists and is not a model bundle"),
-    ([DEMO_MODEL, "-o", "new", "--to", "coreml"], 2, "invalid choice: 'coreml'"),
+    ([DEMO_MODEL, "-o", "new", "--to", "coreml"], 2, "--to coreml: not one of onnx, tflite"),
     ([DEMO_MODEL, "-o", "new", "--pictures", "absent"], 2, "absent: no such file"),
     ([DEMO_MODEL, "-o", "new", "--pictures", "photos"], 2, "photos: no pictures in this folder"),
     ([DEMO_MODEL, "-o", "new", "--pictures", "http://127.0.0.1:9/a.jpg"], 2, "http://127.0.0.1:9/a.jpg: "),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from birdlite.engines.base import Engine
-from birdlite.models.model import Model
+from birdlite.models.bundle import Model
 
 
 class Loader(Protocol):

@@ -11,12 +11,11 @@ from birdlite import engines, log
 from birdlite.engines.base import Engine
 from birdlite.errors import InvalidModel, UnknownModel, UsageError
 from birdlite.models import bundle, catalog
-from birdlite.models.cache_dir import default_cache_dir
+from birdlite.models.bundle import Model, map_file, model_of, sha256
+from birdlite.models.cache import default_cache_dir
 from birdlite.models.card import Card, FileFact, ModelFormat
 from birdlite.models.labels import read_label_file
-from birdlite.models.model import Model, model_of
 from birdlite.models.store import Store
-from birdlite.models.verify import map_file, sha256
 from birdlite.run.remote import Remote
 from birdlite.settings import Settings
 from birdlite.timing import Timeline

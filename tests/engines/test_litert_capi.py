@@ -81,7 +81,7 @@ LIGHT = """
 import sys
 from birdlite import engines
 from birdlite.models.card import Card, Tensor
-from birdlite.models.verify import map_file
+from birdlite.models.bundle import map_file
 
 data = map_file(sys.argv[1])
 card = Card("tiny", "tflite", *engines.describe(data), {}, "")

@@ -15,9 +15,9 @@ from birdlite.demo import FOLDER
 from birdlite.engines.base import Pixels
 from birdlite.errors import InvalidModel, UsageError
 from birdlite.images import picture as pictures
+from birdlite.models.bundle import Model
 from birdlite.models.catalog import DEMO_MODEL, find
 from birdlite.models.labels import Labels
-from birdlite.models.model import Model
 from birdlite.run.engine_pool import EnginePool
 from birdlite.run.pipeline import Pipeline
 from birdlite.targets.expand import BadTarget, Target, expand

@@ -16,7 +16,7 @@ import os
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from birdlite.engines.base import Engine
+from birdlite.engines.contract import Engine
 from birdlite.models.bundle import Model
 from birdlite.results import Result
 from birdlite.run.engine_pool import EnginePool

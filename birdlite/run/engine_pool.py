@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from birdlite.engines.base import Engine
+from birdlite.engines.contract import Engine
 from birdlite.models.bundle import Model
 
 

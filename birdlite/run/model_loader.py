@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from birdlite import engines, log
-from birdlite.engines.base import Engine
+from birdlite.engines.contract import Engine
 from birdlite.errors import InvalidModel, UnknownModel, UsageError
 from birdlite.models import bundle, catalog
 from birdlite.models.bundle import Model, map_file, model_of, sha256
@@ -79,7 +79,7 @@ class ModelLoader:
             EngineError: no runtime can run it.
         """
         with self._timeline.span("imports"):
-            engines.preload(model.card.format)
+            engines.preload(model.card.format, self._settings.engine)
         with self._timeline.span("model load"):
             return engines.load(model.data, model.card, engine=self._settings.engine, threads=threads)
 

@@ -12,7 +12,7 @@ import pytest
 
 from birdlite import Classifier, FetchSettings, Result, Settings
 from birdlite.demo import FOLDER
-from birdlite.engines.base import Pixels
+from birdlite.engines.contract import Pixels
 from birdlite.errors import InvalidModel, UsageError
 from birdlite.images import picture as pictures
 from birdlite.models.bundle import Model

@@ -1,7 +1,7 @@
 """What classify gives back: plain values, made by the pipeline, printed by the writers, returned to Python users.
 
-These are named tuples, not dataclasses, because they stand on the way of every cold start: importing `dataclasses`
-and building a dozen of them costs more than classifying a picture (docs/decisions/0001).
+These are named tuples, not dataclasses: a cold start would spend more time on importing `dataclasses` and building a
+dozen of them than on classifying a picture (docs/decisions/0001).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FailureKind = Literal[
     "network",  # no connection, or it broke
     "timeout",  # the time for this picture was up
     "too_large",  # more bytes or pixels than allowed
-    "not_an_image",  # empty, or of no format that we know
+    "not_an_image",  # empty, or of an unknown format
     "decode",  # a picture, but damaged
     "blocked",  # forbidden: by --offline, by the permissions of a file, or for safety
     "unsupported",  # a scheme or a variety of picture that birdlite does not read
@@ -82,6 +82,14 @@ class Result(NamedTuple):
     def failure(self) -> Failure | None:
         """Why there are no predictions, or None."""
         return self.outcome if isinstance(self.outcome, Failure) else None
+
+
+class Progress(NamedTuple):
+    """How far a run is, in targets."""
+
+    done: int  # those that failed included
+    failed: int
+    total: int | None  # None while the list is not yet read to its end
 
 
 class RunSummary(NamedTuple):

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from birdlite.models.bundle import Model
 from birdlite.models.card import ModelBytes
-from birdlite.models.model import Model
 from birdlite.timing import clock
 from scripts.bench_models import open_model
 

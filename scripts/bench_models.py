@@ -22,8 +22,7 @@ from birdlite.cli import main as birdlite
 from birdlite.convert.compare import compare
 from birdlite.convert.hub import DEFAULT_HANDLE
 from birdlite.convert.pictures import choose
-from birdlite.models.bundle import MODEL_FILES
-from birdlite.models.model import Model
+from birdlite.models.bundle import MODEL_FILES, Model
 from birdlite.timing import clock
 
 ROUNDS = 15

@@ -23,7 +23,7 @@ from PIL import Image
 
 from birdlite import Classifier, FetchSettings, Settings
 from birdlite.demo import PICTURES_FOLDER, DemoServer
-from birdlite.engines.base import Engine
+from birdlite.engines.contract import Engine
 from birdlite.images import picture
 from birdlite.models.catalog import DEMO_MODEL
 from birdlite.timing import clock

@@ -8,7 +8,7 @@ import threading
 from typing import Literal
 
 from birdlite import log
-from birdlite.run.progress import Progress
+from birdlite.results import Progress
 from birdlite.timing import clock
 from birdlite.writers.escape import printable
 

@@ -27,9 +27,8 @@ from birdlite.cli.values import whole
 from birdlite.evaluate import TOP, check, measure, open_source
 from birdlite.evaluate.labelled import Source
 from birdlite.evaluate.report import Evaluation, as_json, as_text
-from birdlite.results import Result
+from birdlite.results import Progress, Result
 from birdlite.run.classifier import Classifier
-from birdlite.run.progress import Progress
 from birdlite.settings import DEFAULT_MODEL, Resize, Settings
 from birdlite.timing import clock
 from birdlite.writers.output import open_output

@@ -15,8 +15,7 @@ from birdlite.cli.part_paths import part_paths
 from birdlite.errors import UsageError
 from birdlite.results import RunSummary
 from birdlite.run.options import guess_format
-from birdlite.run.report_file import folder_of
-from birdlite.run.run_summary import facts_of_run
+from birdlite.run.report_file import facts_of_run, folder_of
 from birdlite.storage.store import Storage
 from birdlite.writers import Format, RunFacts, WriterOptions, open_writer
 from birdlite.writers.output import open_output

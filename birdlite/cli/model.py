@@ -14,9 +14,8 @@ from birdlite.cli.options import FILE, MODEL, cache_options, log_options, networ
 from birdlite.cli.values import choice
 from birdlite.errors import InvalidModel, ModelUnavailable, UsageError
 from birdlite.models import bundle, catalog
-from birdlite.models.cache_dir import default_cache_dir
+from birdlite.models.cache import default_cache_dir, entry_folder, remove
 from birdlite.models.card import Card
-from birdlite.models.store import entry_folder, remove
 from birdlite.run.classifier import Classifier
 from birdlite.settings import DEFAULT_MODEL, Settings
 

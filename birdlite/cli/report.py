@@ -13,8 +13,7 @@ from birdlite.cli.options import FILE, log_options, scratch_option, timeout_opti
 from birdlite.cli.part_paths import part_paths
 from birdlite.errors import PartsError
 from birdlite.results import RunSummary
-from birdlite.run.report_file import folder_of
-from birdlite.run.run_summary import facts_of_outputs
+from birdlite.run.report_file import facts_of_outputs, folder_of
 from birdlite.storage.store import Storage
 from birdlite.writers import RunFacts, WriterOptions, open_writer
 from birdlite.writers.output import open_output

@@ -9,7 +9,7 @@ from birdlite import log
 from birdlite.cli.console import Console
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.interruption import Interruption
-from birdlite.run.progress import Progress
+from birdlite.results import Progress
 from birdlite.run.runner import Runner, RunReport
 from birdlite.targets.target import BadTarget, Target
 from birdlite.timing import clock

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from math import isfinite
 from typing import NamedTuple
 
-from birdlite.engines.base import Engine
+from birdlite.engines.contract import Engine
 from birdlite.errors import InvalidModel
 
 

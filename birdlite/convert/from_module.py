@@ -23,8 +23,8 @@ from birdlite.convert.to_tflite import to_tflite
 from birdlite.convert.trained_ranges import with_trained_ranges
 from birdlite.convert.unrounded import unrounded
 from birdlite.errors import InvalidModel, UsageError
+from birdlite.models.bundle import Model
 from birdlite.models.card import ModelFormat
-from birdlite.models.model import Model
 
 
 class Made(NamedTuple):

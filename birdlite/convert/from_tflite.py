@@ -18,7 +18,7 @@ from birdlite.convert.onnx_graph import require
 from birdlite.convert.optimised import optimised
 from birdlite.convert.unrounded import unrounded
 from birdlite.errors import InvalidModel
-from birdlite.models.model import Model
+from birdlite.models.bundle import Model
 from birdlite.tflite.requantize import tflite_to_int8
 
 _PACKAGES = ("onnx", "onnxruntime", "numpy")

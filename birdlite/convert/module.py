@@ -20,7 +20,7 @@ from birdlite.convert.tensorflow_package import require
 from birdlite.errors import UsageError
 from birdlite.http.fetcher import Fetcher
 from birdlite.models.bundle import CARD_FILE
-from birdlite.models.cache_dir import default_cache_dir
+from birdlite.models.cache import default_cache_dir
 from birdlite.models.catalog import BIRDS_PAGE, CATALOG, find
 from birdlite.models.labels import Labels, read_label_file
 from birdlite.models.store import Store

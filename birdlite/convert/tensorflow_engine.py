@@ -11,7 +11,7 @@ from birdlite.convert.captured_output import quiet
 from birdlite.convert.graph import INPUT, OUTPUT, Graph
 from birdlite.convert.tensorflow_package import imported, reason
 from birdlite.engines import contract
-from birdlite.engines.base import Pixels
+from birdlite.engines.contract import Pixels
 from birdlite.errors import EngineError, InvalidModel
 
 

@@ -1,46 +1,34 @@
-"""Engines: pixels in, scores out. The pipeline asks here for one engine a worker.
+"""Engines: pixels in, scores out. The pipeline makes one engine a worker with `load`.
 
-Importing this costs nothing; the runtime is imported by the first `load` or `describe`.
+Importing this package costs nothing; a runtime is imported by the first call that needs it.
 """
 
 from __future__ import annotations
 
-from birdlite.engines.base import Engine, ModelBytes
-from birdlite.errors import EngineError, EngineMissing, InvalidModel
-from birdlite.models.card import Card, ModelFormat, Tensor
+from birdlite import log
+from birdlite.engines.contract import Engine, Runtime
+from birdlite.errors import EngineError, InvalidModel
+from birdlite.models.card import Card, ModelBytes, ModelFormat, Tensor
 from birdlite.settings import EngineChoice
 
 # What each engine runs, the faster one of a format first.
 _RUNS: dict[EngineChoice, ModelFormat] = {"litert": "tflite", "tflite": "tflite", "onnx": "onnx"}
 
 
-def preload(format: ModelFormat) -> None:  # noqa: A002 - as in `Card`
-    """Import what models of that format run on, for a caller that times loading without it, or does it beforehand.
+def preload(format: ModelFormat, engine: EngineChoice = "auto") -> None:  # noqa: A002 - as in `Card`
+    """Import what runs models of that format, so that `load` takes no time for it.
 
     Raises:
-        EngineMissing: ONNX Runtime is not installed. (What runs tflite models is found out by `load`.)
+        EngineMissing: it is not installed; the message names what to install.
     """
-    if format == "onnx":
-        from birdlite.engines import onnx_engine
-
-        onnx_engine.runtime()
-    else:
-        from birdlite.engines import litert
-
-        litert.preload()
+    _runtime(format, engine)
 
 
-def load(
-    model: ModelBytes,
-    card: Card,
-    *,
-    engine: EngineChoice = "auto",
-    threads: int = 1,
-) -> Engine:
+def load(model: ModelBytes, card: Card, *, engine: EngineChoice = "auto", threads: int = 1) -> Engine:
     """Make a model ready to run. May be called from several threads at once.
 
-    `auto` is the fastest engine for the card's format that is installed. `threads` are those inside one engine, for
-    one picture. The engine reads `model` where it is: keep it unchanged until `close`.
+    `auto` is the fastest installed engine for the card's format. `threads` work inside the engine on one picture.
+    The engine reads `model` where it is: keep it unchanged until `close`.
 
     Raises:
         InvalidModel: the model is damaged, or its tensors are not those of the card.
@@ -52,58 +40,46 @@ def load(
         raise EngineError(
             f"{card.name}: the engine {engine} runs {_RUNS[engine]} models, not {card.format}: use {able}"
         )
+    runtime = _runtime(card.format, engine)
     try:
-        return _load(model, card, engine, threads)
-    except EngineMissing:
-        raise
+        _check_not_empty(model)
+        return runtime.load(model, card, threads)
     except (InvalidModel, EngineError) as error:
         raise type(error)(f"{card.name}: {error}") from None
 
 
 def describe(model: ModelBytes, format: ModelFormat = "tflite") -> tuple[Tensor, Tensor]:  # noqa: A002 - as in `Card`
-    """Read input and output of a model that comes without a card.
+    """Read input and output of a model that comes without a card. A dimension without a fixed size is -1.
 
     Raises:
-        InvalidModel: it is no such model, or it has not one input and one output.
+        InvalidModel: it is not such a model, or it has not one input and one output.
         EngineError: the runtime cannot read it.
         EngineMissing: the runtime is not installed.
     """
-    if format == "onnx":
+    runtime = _runtime(format, "auto")
+    _check_not_empty(model)
+    return runtime.describe(model)
+
+
+def _runtime(format_: ModelFormat, engine: EngineChoice) -> Runtime:
+    """The runtime of an engine. `auto` takes LiteRT's C library, else LiteRT's interpreter, else tflite-runtime."""
+    if format_ == "onnx":
         from birdlite.engines import onnx_engine
 
-        return onnx_engine.describe(model)
-    from birdlite.engines import litert
-
-    try:
-        return litert.describe(model)
-    except EngineMissing as missing:
-        from birdlite.engines import tflite_engine
+        onnx_engine.runtime()
+        return onnx_engine
+    if engine != "tflite":
+        from birdlite.engines import litert, litert_library
 
         try:
-            return tflite_engine.describe(model)
-        except EngineMissing:
-            raise missing from None
+            return litert.CLibrary(litert_library.open_library())
+        except litert_library.LibraryUnusable as why:
+            log.debug("LiteRT's C library cannot be used; its Python interpreter takes over", reason=str(why))
+    from birdlite.engines import interpreter
+
+    return interpreter.find(engine)
 
 
-def _load(model: ModelBytes, card: Card, engine: EngineChoice, threads: int) -> Engine:
-    if card.format == "onnx":
-        from birdlite.engines import onnx_engine
-
-        return onnx_engine.load(model, card, threads)
-    if engine == "tflite":
-        from birdlite.engines import tflite_engine
-
-        return tflite_engine.load(model, card, threads)
-    from birdlite.engines import litert
-
-    try:
-        return litert.load(model, card, threads)
-    except EngineMissing as missing:
-        if engine == "litert":
-            raise
-        from birdlite.engines import tflite_engine
-
-        try:
-            return tflite_engine.load(model, card, threads)
-        except EngineMissing:
-            raise missing from None
+def _check_not_empty(model: ModelBytes) -> None:
+    if memoryview(model).nbytes == 0:  # the runtimes give no useful message
+        raise InvalidModel("the model file is empty")

@@ -1,17 +1,18 @@
-"""What every engine checks before it trusts a model, and how stored scores become probabilities.
+"""What an engine is, what it checks before it trusts a model, and how stored scores become probabilities.
 
-The engines read a model's two tensors in their own way and hand them here; so one mistake gets one message, whichever
-runtime found it.
+Each runtime reads a model's two tensors in its own way and has them checked here, so one mistake gets one message.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, Protocol, TypeAlias
 
-from birdlite.engines.base import ModelBytes, Pixels
 from birdlite.errors import EngineError, InvalidModel
-from birdlite.models.card import Card, Tensor
+from birdlite.models.card import Card, ModelBytes, Tensor
+
+Pixels: TypeAlias = "bytes | bytearray | memoryview"
+"""uint8 RGB, NHWC, contiguous: n * height * width * 3 bytes, as the model's card says."""
 
 _DTYPES: dict[str, Literal["uint8", "int8", "float32"]] = {"uint8": "uint8", "int8": "int8", "float32": "float32"}
 _ONE_OR_ANY = (1, -1)  # the batches that can be run: pictures go through one at a time
@@ -19,11 +20,47 @@ _ONE_OR_ANY = (1, -1)  # the batches that can be run: pictures go through one at
 # Runtimes keep scales as 32-bit floats (6e-8 relative), cards as decimal text.
 _SCALE_TOLERANCE = 1e-6
 
-_SAID = 240  # characters of a runtime's own message that are passed on
+
+class Engine(Protocol):
+    """A model ready to run. One thread at a time may use it."""
+
+    @property
+    def name(self) -> str:
+        """`litert`, `tflite` or `onnx`, and how it runs where that differs: `litert (interpreter)`."""
+
+    def run(self, pixels: Pixels, n: int = 1) -> list[list[float]]:
+        """Classify `n` pictures: one list of scores in [0, 1] each, in the order of the model's output.
+
+        Raises:
+            EngineError: the runtime refused, or `pixels` is not of the size that `n` pictures have.
+        """
+
+    def close(self) -> None:
+        """Release every handle. The engine cannot be used afterwards; closing twice is harmless."""
+
+
+class Runtime(Protocol):
+    """A library that runs models."""
+
+    def load(self, model: ModelBytes, card: Card, threads: int) -> Engine:
+        """Make an engine of a model that is what its card says.
+
+        Raises:
+            InvalidModel: it is damaged, or its tensors are not those of the card.
+            EngineError: the library cannot run it.
+        """
+
+    def describe(self, model: ModelBytes) -> tuple[Tensor, Tensor]:
+        """Read the one input and the one output of a model.
+
+        Raises:
+            InvalidModel: it is damaged, or has not one of each.
+            EngineError: the library cannot read it.
+        """
 
 
 def tensor(shape: tuple[int, ...], dtype: str, scale: float, zero_point: int, *, per_tensor: bool) -> Tensor:
-    """Put down a tensor as a runtime reports it. For floats, scale and zero point mean nothing, whatever they are.
+    """A tensor as a runtime reports it. Scale and zero point of floats are ignored.
 
     Raises:
         InvalidModel: no card can describe it.
@@ -40,18 +77,8 @@ def tensor(shape: tuple[int, ...], dtype: str, scale: float, zero_point: int, *,
     return Tensor(shape, known, scale, zero_point)
 
 
-def check_not_empty(model: ModelBytes) -> None:
-    """Make sure that there are bytes at all: the runtimes have nothing good to say about none.
-
-    Raises:
-        InvalidModel: there are none.
-    """
-    if memoryview(model).nbytes == 0:
-        raise InvalidModel("the model file is empty")
-
-
 def check_model(input_: Tensor, output: Tensor, card: Card) -> None:
-    """Make sure that a model is what its card says and that an engine can run it: plain pixels in, scores out.
+    """Check that a model is what its card says and that an engine can run it: plain pixels in, scores out.
 
     Raises:
         InvalidModel: it is not; the message says what the model has and what it should have.
@@ -70,7 +97,7 @@ def check_model(input_: Tensor, output: Tensor, card: Card) -> None:
 
 
 def check_one_of_each(inputs: int, outputs: int, signatures: int) -> None:
-    """Make sure that a model is one function with one input and one output.
+    """Check that a model is one function with one input and one output.
 
     Raises:
         InvalidModel: it is not.
@@ -85,7 +112,7 @@ def pictures(pixels: Pixels, n: int, side: int) -> list[memoryview]:
     """`pixels` cut into `n` pictures of side * side * 3 bytes, without a copy.
 
     Raises:
-        EngineError: it has not that many bytes, or they are not contiguous.
+        EngineError: as for `whole`.
     """
     view = whole(pixels, n, side)
     size = side * side * 3
@@ -106,7 +133,7 @@ def whole(pixels: Pixels, n: int, side: int) -> memoryview:
 
 
 def score_table(output: Tensor) -> list[float]:
-    """List the score that each stored byte stands for; an int8 is looked up by its two's complement, 0..255.
+    """The score of each stored byte, 0..255; an int8 is looked up by its two's complement.
 
     256 numbers made once are quicker than a multiplication for each score, and need no NumPy.
     """
@@ -119,14 +146,8 @@ def floats(stored: bytes) -> list[float]:
     return [*memoryview(stored).cast("f")]
 
 
-def one_line(said: object) -> str:
-    """Put what a runtime said on one line, and not all of it where it said a great deal."""
-    text = " ".join(str(said).split())
-    return text if len(text) <= _SAID else text[:_SAID].rpartition(" ")[0] + " …"
-
-
 def spell(tensor: Tensor) -> str:
-    """Say a tensor in words, such as `uint8 [1, 224, 224, 3] (scale 0.0078125, zero point 128)`."""
+    """A tensor in words, such as `uint8 [1, 224, 224, 3] (scale 0.0078125, zero point 128)`."""
     text = f"{tensor.dtype} {list(tensor.shape)}"
     if tensor.dtype == "float32":
         return text
@@ -136,16 +157,12 @@ def spell(tensor: Tensor) -> str:
 def _same(found: Tensor, wanted: Tensor) -> bool:
     return (
         found.dtype == wanted.dtype
-        and _same_shape(found.shape, wanted.shape)
+        and _one_for_any(found.shape) == _one_for_any(wanted.shape)
         and math.isclose(found.scale, wanted.scale, rel_tol=_SCALE_TOLERANCE)
         and found.zero_point == wanted.zero_point
     )
 
 
-def _same_shape(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    """Compare shapes, where a batch of one and a batch of any size are the same thing."""
-    return _one_for_any(found) == _one_for_any(wanted)
-
-
 def _one_for_any(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape, with a batch of one for a batch of any size: for us they are the same."""
     return (1, *shape[1:]) if shape[:1] == (-1,) else shape

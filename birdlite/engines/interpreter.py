@@ -1,74 +1,124 @@
 """TensorFlow Lite models on a Python `Interpreter`: that of LiteRT's wheel or that of tflite-runtime, which are alike.
 
-`litert` comes here where LiteRT's C library cannot be used, and `tflite` always. Loading takes 150 ms more than the C
-library does (NumPy); LiteRT's answers are the same either way.
+The engine `litert` uses LiteRT's where its C library cannot be used. The engine `tflite` is for platforms without that
+library, such as armv7 or an old Python: it uses tflite-runtime, which is small, and LiteRT's interpreter where
+tflite-runtime is not installed. Loading takes 150 ms more than with the C library (NumPy); LiteRT's answers are the
+same either way.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from birdlite import log
 from birdlite.engines import contract
-from birdlite.engines.base import ModelBytes, Pixels
+from birdlite.engines.contract import Pixels
 from birdlite.engines.native_stderr import Caught
-from birdlite.errors import EngineError, InvalidModel
-from birdlite.models.card import Card, Tensor
+from birdlite.errors import EngineError, EngineMissing, InvalidModel, one_line
+from birdlite.models.card import Card, ModelBytes, Tensor
+from birdlite.settings import EngineChoice
 from birdlite.tflite import check
 
+TFLITE_RUNTIME = "tflite-runtime"
 
-class Runtime(NamedTuple):
-    """A package that has an `Interpreter`."""
+_lock = threading.Lock()
+_warned = False  # whether this process has warned of a slow kind of model
+
+
+class PythonPackage(NamedTuple):
+    """A package that has an `Interpreter`. Implements `Runtime`."""
 
     engine: str  # what the engine is called that runs on it
     title: str  # what the package is called in messages
     interpreter: Callable[..., Any]  # the class `Interpreter`
 
+    def describe(self, model: ModelBytes) -> tuple[Tensor, Tensor]:
+        """See `Runtime.describe`."""
+        with Caught():
+            return _ends(_open(self, model, 1))
 
-def of_litert(engine: str) -> Runtime:
-    """The interpreter of LiteRT's wheel, for the engine of that name.
+    def load(self, model: ModelBytes, card: Card, threads: int) -> InterpreterEngine:
+        """See `Runtime.load`."""
+        with Caught():
+            interpreter = _open(self, model, threads)
+            input_, output = _ends(interpreter)
+            contract.check_model(input_, output, card)
+            try:
+                interpreter.allocate_tensors()
+            except RuntimeError as error:
+                raise EngineError(f"{self.title} could not prepare the model: {one_line(error)}") from None
+        engine = InterpreterEngine(self, interpreter, card.side, output)
+        # tflite-runtime 2.14, the last release, has fast kernels (XNNPACK) for networks of floats only. The birds
+        # with one thread, in ms, beside LiteRT's: float 4.7 (3.3), int8 41 (1.5), uint8 63 (3.6).
+        if self.title == TFLITE_RUNTIME and engine.works_in_integers:
+            _warn_once(card)
+        return engine
+
+
+def find(engine: EngineChoice) -> PythonPackage:
+    """The interpreter for an engine; for `auto`, LiteRT's before that of tflite-runtime.
 
     Raises:
-        ImportError: the wheel, or NumPy, is not installed.
+        EngineMissing: it is not installed; the message names what to install.
     """
+    if engine == "tflite":
+        try:
+            return _tflite_runtime()
+        except ImportError as error:
+            why = one_line(error)
+        try:
+            package = _litert("tflite (ai-edge-litert)")
+        except ImportError:
+            raise EngineMissing(f"tflite-runtime cannot be used: pip install 'birdlite[tflite]' ({why})") from None
+        log.debug("tflite-runtime cannot be used; the interpreter of ai-edge-litert takes over", reason=why)
+        return package
+    try:
+        return _litert("litert (interpreter)")
+    except ImportError as error:
+        missing = EngineMissing(f"LiteRT is not installed: pip install ai-edge-litert ({one_line(error)})")
+    if engine == "litert":
+        raise missing
+    try:
+        return _tflite_runtime()
+    except ImportError:
+        raise missing from None
+
+
+def _litert(engine: str) -> PythonPackage:
     from ai_edge_litert.interpreter import Interpreter
 
-    return Runtime(engine, "LiteRT", Interpreter)
+    return PythonPackage(engine, "LiteRT", Interpreter)
 
 
-def describe(runtime: Runtime, model: ModelBytes) -> tuple[Tensor, Tensor]:
-    """Read the one input and the one output of a model.
+def _tflite_runtime() -> PythonPackage:
+    import numpy
+    from tflite_runtime.interpreter import Interpreter
 
-    Raises:
-        InvalidModel: it is no model, or not of that kind.
-        EngineError: the runtime cannot read it.
-    """
-    with Caught():
-        return _ends(_opened(runtime, model, 1))
+    if not numpy.__version__.startswith("1."):
+        # Every tflite-runtime was built for NumPy 1. Under another it can be imported, and then fails at its first use.
+        raise ImportError(f"it needs numpy<2, and {numpy.__version__} is installed")
+    return PythonPackage("tflite", TFLITE_RUNTIME, Interpreter)
 
 
-def load(runtime: Runtime, model: ModelBytes, card: Card, threads: int) -> InterpreterEngine:
-    """Make an engine on a model that is what its card says.
-
-    Raises:
-        InvalidModel: it is no model, or not that one.
-        EngineError: the runtime cannot run it.
-    """
-    with Caught():
-        interpreter = _opened(runtime, model, threads)
-        input_, output = _ends(interpreter)
-        contract.check_model(input_, output, card)
-        try:
-            interpreter.allocate_tensors()
-        except RuntimeError as error:
-            raise EngineError(f"{runtime.title} could not prepare the model: {contract.one_line(error)}") from None
-    return InterpreterEngine(runtime, interpreter, card.side, output)
+def _warn_once(card: Card) -> None:
+    global _warned
+    with _lock:
+        if _warned:
+            return
+        _warned = True
+    log.warning(
+        "tflite-runtime runs quantised models some 20 times slower than LiteRT does; prefer the engine litert, or a "
+        "model in floats, such as `birdlite convert --to tflite` makes",
+        model=card.name,
+    )
 
 
 class InterpreterEngine:
-    """An interpreter with its tensors. Made by `load`."""
+    """An interpreter with a model. Made by `PythonPackage.load`."""
 
-    def __init__(self, runtime: Runtime, interpreter: Any, side: int, output: Tensor) -> None:
+    def __init__(self, runtime: PythonPackage, interpreter: Any, side: int, output: Tensor) -> None:
         self.name = runtime.engine
         self._title = runtime.title
         self._interpreter = interpreter
@@ -77,7 +127,7 @@ class InterpreterEngine:
 
     @property
     def works_in_integers(self) -> bool:
-        """Whether the network itself is quantised, and not only its two ends."""
+        """Whether the network itself is quantised, not only its input and output."""
         ends = [*self._interpreter.get_input_details(), *self._interpreter.get_output_details()]
         outer = {end["index"] for end in ends}
         return any(
@@ -105,22 +155,21 @@ class InterpreterEngine:
         try:
             interpreter.invoke()
         except RuntimeError as error:
-            raise EngineError(f"{self._title} could not run the model: {contract.one_line(error)}") from None
+            raise EngineError(f"{self._title} could not run the model: {one_line(error)}") from None
         stored: bytes = interpreter.get_tensor(output["index"]).tobytes()
         if self._scores is None:
             return contract.floats(stored)
         return [self._scores[byte] for byte in stored]
 
 
-def _opened(runtime: Runtime, model: ModelBytes, threads: int) -> Any:
-    contract.check_not_empty(model)
+def _open(runtime: PythonPackage, model: ModelBytes, threads: int) -> Any:
     check.check_whole(memoryview(model))
     try:
         return runtime.interpreter(model_content=bytes(model), num_threads=threads)
     except ValueError:
         raise InvalidModel("not a TensorFlow Lite model, or a damaged one") from None
     except RuntimeError as error:  # whole, but with operations that the runtime does not have
-        raise EngineError(f"{runtime.title} could not prepare the model: {contract.one_line(error)}") from None
+        raise EngineError(f"{runtime.title} could not prepare the model: {one_line(error)}") from None
 
 
 def _ends(interpreter: Any) -> tuple[Tensor, Tensor]:

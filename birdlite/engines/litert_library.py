@@ -1,4 +1,4 @@
-"""The C library of LiteRT: where it is, and the functions that `litert_capi` calls, declared for ctypes.
+"""The C library of LiteRT: where it is, and the functions that `litert` calls, declared for ctypes.
 
 Facts come from the headers litert/c/*.h of google-ai-edge/LiteRT. Every call but the destroying ones returns a status,
 0 for success. Structs and numbers below are part of its stable interface: the headers assert the sizes.
@@ -147,32 +147,29 @@ def library_file() -> str | None:
     return None
 
 
-def open_library(path: str | None) -> ctypes.CDLL:
+def open_library() -> ctypes.CDLL:
     """Load the library once a process and declare its functions. ctypes releases the GIL during each call.
 
     Raises:
-        LibraryUnusable: the wheel's Python must do it.
+        LibraryUnusable: LiteRT's Python interpreter must be used.
     """
+    path = library_file()
     if path is None:
         raise LibraryUnusable(f"no {_PACKAGE}/{_FILE} on the module search path")
     with _loading:
         if path not in _loaded:
-            _loaded[path] = _declared(path)
+            try:
+                _loaded[path] = _declared(ctypes.CDLL(path))
+            except (OSError, AttributeError) as error:
+                raise LibraryUnusable(str(error)) from None
         return _loaded[path]
 
 
-def _declared(path: str) -> ctypes.CDLL:
-    try:
-        library = ctypes.CDLL(path)
-    except OSError as error:
-        raise LibraryUnusable(str(error)) from None
-    try:
-        for name, arguments in _ARGUMENTS.items():
-            function = getattr(library, name)
-            function.argtypes, function.restype = arguments, ctypes.c_int
-        for name in _DESTROYERS:
-            function = getattr(library, name)
-            function.argtypes, function.restype = (_handle,), None
-    except AttributeError as error:
-        raise LibraryUnusable(str(error)) from None
+def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
+    for name, arguments in _ARGUMENTS.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = arguments, ctypes.c_int
+    for name in _DESTROYERS:
+        function = getattr(library, name)
+        function.argtypes, function.restype = (_handle,), None
     return library

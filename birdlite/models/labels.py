@@ -1,4 +1,4 @@
-"""The names of a model's outputs: its label map, and the list of common names beside it.
+"""The names of a model's outputs, from its label map and its list of common names; `top_k` names a picture's best.
 
 Labels are keyed by id. The birds label map has `964,background` as its first data row, then 0, 1, …: read in row order,
 as published programs do, it gives every bird its neighbour's name. So the ids must be exactly 0..n-1, in any order.
@@ -6,11 +6,13 @@ as published programs do, it gives every bird its neighbour's name. So the ids m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from heapq import nlargest
 
 from birdlite.errors import InvalidModel
 from birdlite.local_file import reason
 from birdlite.namedtuple import NamedTuple
+from birdlite.results import Prediction
 
 LABELS_MAX_BYTES = 16 * 1024 * 1024  # 700 times the birds label map; bounds what a wrong URL can make us hold
 
@@ -20,6 +22,19 @@ class Labels(NamedTuple):
 
     names: tuple[str, ...]  # scientific
     common: tuple[str | None, ...]  # None where a species has none, or no list was given
+
+
+def top_k(scores: Sequence[float], labels: Labels, k: int, min_score: float) -> tuple[Prediction, ...]:
+    """At most `k` predictions of at least `min_score`, best first. Equal scores come in the order of their ids.
+
+    The uint8 model's scores are multiples of 1/256, so ties are common and need a rule that never changes.
+    """
+    best = nlargest(k, range(len(scores)), key=scores.__getitem__)  # stable: equal to sorted(reverse=True)[:k]
+    return tuple(
+        Prediction(rank, key, labels.names[key], scores[key], labels.common[key])
+        for rank, key in enumerate(best, start=1)
+        if scores[key] >= min_score
+    )
 
 
 def read_labels(label_map: bytes, common_names: bytes | None, classes: int) -> Labels:

@@ -1,15 +1,15 @@
-"""The cache of models: from disk if it is there and whole, else from the network, then kept for the next time.
+"""Opens models of the catalogue: from the cache if they are there and whole, else downloaded, then kept in the cache.
 
-Some models of the catalogue are published nowhere: they are made of another one here, and kept in the same way.
+A model that is not published anywhere is made from another one on this machine, and kept in the same way.
 
-A model's entry in the cache is a bundle, `<cache>/models/<name>/`. Rules that make it safe to kill at any moment and to
-start twice at once:
+A model's entry in the cache is a bundle, `<cache>/models/<name>/`. These rules make it safe to kill a process at any
+moment and to start two at once:
 
 - Every file is checked against the catalogue's size and sha256 on every load; one that fails is fetched again.
 - A file is written under a temporary name in the same folder, flushed to the disk and renamed; the card comes last.
-- Whoever downloads holds the entry's lock; whoever waited for it finds the model there and downloads nothing. Who makes
-  a model of another one holds its lock, and meanwhile takes the other's.
-- Temporary files belong to the lock's holder, so a new holder sweeps those of a killed one.
+- A process downloads under the entry's lock. The next one to get the lock finds the model there and downloads nothing.
+  A process that makes a model from another one holds its lock, and meanwhile takes the other's.
+- Temporary files belong to the lock's holder, so a new holder removes those of a killed process.
 
 The run does not wait for the disk: `open` gives the model as soon as its bytes are verified, and a thread writes
 them meanwhile; `close` waits for it. A cache that cannot be written costs a warning, never the run.
@@ -22,19 +22,17 @@ import threading
 from typing import Protocol
 
 from birdlite import atomic_file, log
-from birdlite.errors import BirdliteError, InvalidModel, ModelUnavailable, OutputError, PictureError
+from birdlite.errors import BirdliteError, InvalidModel, ModelUnavailable, PictureError
 from birdlite.local_file import reason
 from birdlite.models import bundle
+from birdlite.models.bundle import Model, labels_of, model_of, problem
+from birdlite.models.cache import EntryLock, entry_folder, look_up
 from birdlite.models.card import FileFact, ModelBytes
 from birdlite.models.catalog import Entry, Source
 from birdlite.models.labels import Labels
-from birdlite.models.lock import FileLock
-from birdlite.models.model import Model, labels_of, model_of
-from birdlite.models.verify import problem
 from birdlite.timing import Timeline
 
-LOCK_SUFFIX = ".lock"  # of the file beside the entry's folder whose lock guards it
-PACKED_SPARE_BYTES = 1024 * 1024  # what an archive may be larger than the file we want from it
+PACKED_SPARE_BYTES = 1024 * 1024  # an archive may be this much larger than the file we want from it
 DOWNLOAD_SECONDS = 600.0  # for one file of a model, retries included: 4 MB at 64 kbit/s
 
 
@@ -66,39 +64,9 @@ class Store:
             ModelUnavailable: it is not in the cache, and no source could give it, or what it is made from.
             InvalidModel: the catalogue's own labels do not fit its model.
         """
-        return self._open(entry)[0]
-
-    def _open(self, entry: Entry) -> tuple[Model, dict[str, ModelBytes]]:
-        """The entry's model, and its files as they are."""
-        files, problems = self._cached(entry)
-        if len(files) == len(entry.card.files):
-            log.debug("model from the cache", model=entry.card.name, folder=self._entry_folder(entry))
-            return self._model(entry, files), files
-        if self._offline and entry.made_from is None:
-            raise ModelUnavailable(self._why_not_offline(entry, problems))
-        lock = self._lock(entry)
-        if lock is None:
-            files |= self._bring(entry, files)
-            return self._model(entry, files), files
-        handed_over = False
-        try:
-            files, problems = self._cached(entry)  # another process may have brought it while we waited
-            again = "fetching" if entry.made_from is None else "making"
-            for name, what in problems.items():
-                log.warning(f"cached {name} {what}; {again} it again", model=entry.card.name)
-            brought = self._bring(entry, files)
-            files |= brought
-            model = self._model(entry, files)
-            if brought:
-                self._writer = threading.Thread(
-                    target=self._keep, args=(entry, brought, lock), name="birdlite-store", daemon=True
-                )
-                self._writer.start()
-                handed_over = True
-        finally:
-            if not handed_over:
-                lock.release()
-        return model, files
+        files = self._files(entry)
+        with self._timeline.span("labels"):
+            return model_of(entry.card, files, self._entry_folder(entry))
 
     def labels(self, entry: Entry) -> Labels:
         """The entry's labels alone. What is fetched for them is not kept.
@@ -125,8 +93,36 @@ class Store:
     def _entry_folder(self, entry: Entry) -> str | None:
         return None if self._folder is None else entry_folder(self._folder, entry.card.name)
 
+    def _files(self, entry: Entry) -> dict[str, ModelBytes]:
+        """The entry's files, verified: those in the cache are used, the others fetched or made, and then kept."""
+        files, problems = self._cached(entry)
+        if len(files) == len(entry.card.files):
+            log.debug("model from the cache", model=entry.card.name, folder=self._entry_folder(entry))
+            return files
+        if self._offline and entry.made_from is None:
+            raise ModelUnavailable(self._why_not_offline(entry, problems))
+        lock = self._lock(entry)
+        if lock is None:
+            return files | self._missing_files(entry, files)
+        try:
+            files, problems = self._cached(entry)  # another process may have kept it while we waited
+            again = "fetching" if entry.made_from is None else "making"
+            for name, what in problems.items():
+                log.warning(f"cached {name} {what}; {again} it again", model=entry.card.name)
+            new = self._missing_files(entry, files)
+        except BaseException:
+            lock.release()
+            raise
+        if new:
+            arguments = (entry, new, lock)
+            self._writer = threading.Thread(target=self._keep, args=arguments, name="birdlite-store", daemon=True)
+            self._writer.start()
+        else:
+            lock.release()
+        return files | new
+
     def _cached(self, entry: Entry) -> tuple[dict[str, ModelBytes], dict[str, str]]:
-        """The entry's files that are there and right, and what is wrong with those that are there and wrong."""
+        """The entry's correct files in the cache, and what is wrong with each incorrect one."""
         if self._folder is None:
             return {}, {}
         with self._timeline.span("model load"):
@@ -141,27 +137,27 @@ class Store:
             "run `birdlite model fetch` where there is a network"
         )
 
-    def _lock(self, entry: Entry) -> FileLock | None:
-        """The entry's lock, or None where there is no cache to write to."""
+    def _lock(self, entry: Entry) -> EntryLock | None:
+        """The entry's lock; None if there is no cache, or it cannot be written."""
         if self._folder is None:
             return None
         folder = entry_folder(self._folder, entry.card.name)
         try:
             os.makedirs(folder, exist_ok=True)
-            return FileLock(folder + LOCK_SUFFIX)
+            return EntryLock(folder)
         except OSError as error:
             log.warning(f"the cache {self._folder} cannot be written ({reason(error)}); keeping the model in memory")
             return None
 
-    def _bring(self, entry: Entry, have: dict[str, ModelBytes]) -> dict[str, ModelBytes]:
-        """The other files of the entry, from wherever it is that they come from."""
+    def _missing_files(self, entry: Entry, have: dict[str, ModelBytes]) -> dict[str, ModelBytes]:
+        """The files of the entry beside those we have, downloaded or made."""
         return self._fetch(entry, have) if entry.made_from is None else self._make(entry, entry.made_from, have)
 
     def _make(self, entry: Entry, source: Entry, have: dict[str, ModelBytes]) -> dict[str, ModelBytes]:
-        """Make the other files of the entry of those of its source, which is opened, and so kept, like any model."""
+        """Make the other files of the entry from those of `source`, which is opened and kept like any model."""
         store = Store(self._folder, self._downloads, offline=self._offline, timeline=self._timeline)
         try:
-            model, files = store._open(source)
+            files = store._files(source)
         finally:
             store.close()
         name = bundle.MODEL_FILES[entry.card.format]
@@ -170,12 +166,12 @@ class Store:
             with self._timeline.span("model load"):
                 from birdlite.tflite.requantize import tflite_to_int8
 
-                files[name] = tflite_to_int8(bytes(model.data)).model
+                files[name] = tflite_to_int8(bytes(files[name])).model
         made = {name: files[name] for name in entry.card.files if name not in have}
         for name, data in made.items():
             wrong = problem(data, entry.card.files[name])
             if wrong:
-                raise InvalidModel(f"{entry.card.name}: {name} as it was made here {wrong}")
+                raise InvalidModel(f"{entry.card.name}: {name} as made on this machine {wrong}")
         return made
 
     def _fetch(self, entry: Entry, have: dict[str, ModelBytes]) -> dict[str, ModelBytes]:
@@ -227,7 +223,7 @@ class Store:
         spare = PACKED_SPARE_BYTES if source.member else 0
         data: ModelBytes = self._downloads.get(source.url, max_bytes=fact.bytes + spare, timeout=DOWNLOAD_SECONDS)
         if source.member:
-            from birdlite.models.archive import member_of
+            from birdlite.models.bounded_tar import member_of
 
             data = member_of(bytes(data), source.member, fact.bytes)
         with self._timeline.span("model load"):
@@ -236,12 +232,8 @@ class Store:
             raise InvalidModel(f"the file {wrong}")
         return data
 
-    def _model(self, entry: Entry, files: dict[str, ModelBytes]) -> Model:
-        with self._timeline.span("labels"):
-            return model_of(entry.card, files, self._entry_folder(entry))
-
-    def _keep(self, entry: Entry, files: dict[str, ModelBytes], lock: FileLock) -> None:
-        """Write the files into the entry's folder and let go of its lock. Runs in a thread of its own."""
+    def _keep(self, entry: Entry, files: dict[str, ModelBytes], lock: EntryLock) -> None:
+        """Write the files into the entry's folder and release its lock. Runs in a thread of its own."""
         folder = self._entry_folder(entry)
         assert folder is not None  # noqa: S101 - there is a lock, so there is a cache
         try:
@@ -253,38 +245,6 @@ class Store:
             log.warning(f"the model could not be kept in {folder} ({reason(error)}); it will be fetched or made again")
         finally:
             lock.release()
-
-
-def entry_folder(cache: str, name: str) -> str:
-    """Where the cache keeps the bundle of a catalogue model."""
-    return os.path.join(cache, "models", name)
-
-
-def look_up(cache: str, entry: Entry) -> tuple[dict[str, ModelBytes], dict[str, str]]:
-    """The entry's files that are in the cache and right, and what is wrong with those that are there and wrong."""
-    return bundle.look_in(entry_folder(cache, entry.card.name), entry.card)
-
-
-def remove(cache: str, name: str) -> bool:
-    """Delete an entry from the cache, and tell whether it was there. Waits for whoever is downloading it.
-
-    Raises:
-        OutputError: it cannot be deleted.
-    """
-    import shutil
-
-    folder = entry_folder(cache, name)
-    if not os.path.isdir(folder):
-        return False
-    try:
-        lock = FileLock(folder + LOCK_SUFFIX)
-        try:
-            shutil.rmtree(folder)
-        finally:
-            lock.release()
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be removed: {reason(error)}") from None
-    return True
 
 
 def _host(url: str) -> str:

@@ -16,8 +16,8 @@ import os
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from birdlite.engines.base import Engine
-from birdlite.models.model import Model
+from birdlite.engines.contract import Engine
+from birdlite.models.bundle import Model
 from birdlite.results import Result
 from birdlite.run.engine_pool import EnginePool
 from birdlite.run.model_loader import ModelLoader

@@ -1,53 +1,36 @@
-"""The engines of one run: the model opened once, an engine for each worker, kept for the next run of the same program.
+"""The engines of a run: the model is opened once, each worker gets its own engine, and the next run uses them again.
 
-Each worker says `begin` and decodes its first picture while a thread loads its engine; at the end it says `give_back`.
-Whichever thread comes first opens the model while the others wait for it.
+A worker calls `begin`, and decodes its first picture while a thread loads its engine. It ends with `give_back`. The
+first thread that needs the model opens it, and the others wait.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Protocol
 
-from birdlite.engines.base import Engine
-from birdlite.models.model import Model
-
-
-class Loader(Protocol):
-    """Where models and engines come from: a `ModelLoader`."""
-
-    @property
-    def side(self) -> int | None:
-        """The model's side in px, if it is known before the model is open."""
-
-    def preload(self) -> None:
-        """Do what can be done before the model is open."""
-
-    def open(self) -> Model:
-        """The model, verified."""
-
-    def load(self, model: Model) -> Engine:
-        """An engine on it for one thread."""
+from birdlite.engines.contract import Engine
+from birdlite.models.bundle import Model
+from birdlite.run.model_loader import ModelLoader
 
 
 class EnginePool:
-    """Engines on one model, made when they are first wanted."""
+    """Engines on one model, made when they are first needed."""
 
-    def __init__(self, loader: Loader) -> None:
+    def __init__(self, loader: ModelLoader) -> None:
         self._loader = loader
         self._opening = threading.Lock()
-        self._lock = threading.Lock()  # around the idle engines only: `close` must not wait for a download
+        self._lock = threading.Lock()  # for the idle engines only: `close` must not wait for a download
         self._model: Model | None = None
         self._idle: list[Engine] = []
         self._name = ""
 
     @property
     def model(self) -> Model:
-        """The model, opened by the first who asks.
+        """The model, opened by the first thread that asks.
 
         Raises:
-            ModelError: there is none. The next who asks tries again.
+            ModelError: it cannot be opened. The next call tries again.
         """
         with self._opening:
             if self._model is None:
@@ -61,22 +44,26 @@ class EnginePool:
 
     @property
     def engine_name(self) -> str:
-        """Which engine runs, once one was made; empty before."""
+        """Which engine runs; empty before the first one is made."""
         return self._name
 
     def preload(self) -> None:
-        """Do what can be done before the model is open. For a thread that has nothing better to do."""
+        """Import the engine's runtime before the model is open, if it is known which one.
+
+        Raises:
+            EngineMissing: it is not installed.
+        """
         self._loader.preload()
 
     def begin(self, failed: Callable[[BaseException], None]) -> Loading:
-        """Get an engine for the calling thread alone, some time soon. `failed` is told at once if there is none."""
+        """Begin to load an engine for the calling thread alone. `failed` gets the error if that fails."""
         return Loading(self, failed)
 
     def take(self) -> Engine:
         """An engine for the calling thread alone, now.
 
         Raises:
-            ModelError: there is no model.
+            ModelError: the model cannot be opened.
             EngineError: no runtime can run it.
         """
         model = self.model
@@ -88,7 +75,7 @@ class EnginePool:
         return engine
 
     def give_back(self, engine: Engine) -> None:
-        """Keep the engine for whoever comes next."""
+        """Keep the engine for the next `take`."""
         with self._lock:
             self._idle.append(engine)
 
@@ -100,7 +87,7 @@ class EnginePool:
 
 
 class Loading:
-    """An engine on its way: first its model, then itself. Made by `EnginePool.begin`."""
+    """A model and an engine that a thread is loading; each property waits for its part. Made by `EnginePool.begin`."""
 
     def __init__(self, pool: EnginePool, failed: Callable[[BaseException], None]) -> None:
         self._pool = pool
@@ -109,20 +96,20 @@ class Loading:
         self._loaded = threading.Event()
         self._model: Model | None = None
         self._engine: Engine | None = None
-        threading.Thread(target=self._run, name="birdlite-load", daemon=True).start()
+        threading.Thread(target=self._load, name="birdlite-load", daemon=True).start()
 
     @property
     def side(self) -> int:
-        """The model's side in px, at once or as soon as it is open.
+        """The model's side in px, at once if it is known already.
 
         Raises:
-            NoEngine: it cannot be opened.
+            NoEngine: the model cannot be opened.
         """
         return self._pool.early_side or self.model.card.side
 
     @property
     def model(self) -> Model:
-        """The model, as soon as it is open.
+        """The model.
 
         Raises:
             NoEngine: it cannot be opened.
@@ -134,7 +121,7 @@ class Loading:
 
     @property
     def engine(self) -> Engine:
-        """The engine, as soon as it is loaded.
+        """The engine.
 
         Raises:
             NoEngine: it cannot be loaded.
@@ -144,12 +131,12 @@ class Loading:
             raise NoEngine
         return self._engine
 
-    def _run(self) -> None:
+    def _load(self) -> None:
         try:
             self._model = self._pool.model
             self._opened.set()
             self._engine = self._pool.take()
-        except BaseException as error:  # noqa: BLE001 - handed over whole to whoever can raise it
+        except BaseException as error:  # noqa: BLE001 - `failed` passes it to a thread that raises it
             self._failed(error)
         finally:
             self._opened.set()
@@ -157,4 +144,4 @@ class Loading:
 
 
 class NoEngine(Exception):
-    """There will be no engine. Whoever began to load it has been told why."""
+    """The engine could not be loaded. The pool has passed the error to `failed`."""

@@ -8,15 +8,14 @@ from __future__ import annotations
 import os
 
 from birdlite import engines, log
-from birdlite.engines.base import Engine
+from birdlite.engines.contract import Engine
 from birdlite.errors import InvalidModel, UnknownModel, UsageError
 from birdlite.models import bundle, catalog
-from birdlite.models.cache_dir import default_cache_dir
+from birdlite.models.bundle import Model, map_file, model_of, sha256
+from birdlite.models.cache import default_cache_dir
 from birdlite.models.card import Card, FileFact, ModelFormat
 from birdlite.models.labels import read_label_file
-from birdlite.models.model import Model, model_of
 from birdlite.models.store import Store
-from birdlite.models.verify import map_file, sha256
 from birdlite.run.remote import Remote
 from birdlite.settings import Settings
 from birdlite.timing import Timeline
@@ -80,7 +79,7 @@ class ModelLoader:
             EngineError: no runtime can run it.
         """
         with self._timeline.span("imports"):
-            engines.preload(model.card.format)
+            engines.preload(model.card.format, self._settings.engine)
         with self._timeline.span("model load"):
             return engines.load(model.data, model.card, engine=self._settings.engine, threads=threads)
 

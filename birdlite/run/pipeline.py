@@ -1,19 +1,19 @@
-"""Targets in, results out: fetching, decoding and inference at once, in order, in bounded memory.
+"""Targets in, results out: pictures are fetched, decoded and classified at the same time, in bounded memory.
 
-    feeder ──URLs──▶ downloaders ──bytes──▶ workers: decode, infer ──▶ the caller's thread ──▶ results, in order
-       └──────────────files────────────────────▲
+    targets ──▶ feeder ──URLs──▶ downloaders ──bytes──▶ workers ──results──▶ inbox ──▶ caller ──▶ results, in order
+                  └────────────────files──────────────────▲
 
-- The **feeder** walks the targets lazily. It takes a slot for each picture under way, so that a million targets do not
-  become a million open downloads; and it stays at most `WINDOW` pictures ahead of what the caller has been given, so
-  that results do not pile up without bound behind one slow download.
-- **Downloaders** are started as URLs come, at most `downloads`; **workers** as pictures come, at most `workers`. The
-  first worker is there from the start: its engine loads while the first bytes are on their way.
-- Each worker has an engine of its own, and decodes its first picture while that is being loaded; pictures that arrive
-  before the model does are decoded by their downloaders. ctypes and Pillow release the GIL, so workers really run side
-  by side.
-- The **caller's thread** prepares what all will need, the network first; then it puts results in order and hands them
-  out. Everything reaches it through one queue, the request to stop included: `cancel` may be called from any thread and
-  from a signal handler.
+The methods of `Pipeline` stand in this order.
+
+1. The **feeder** reads the targets lazily. It takes a slot for each picture, so only a few are under way at once. It
+   stays at most `WINDOW` pictures ahead of the caller, so results do not pile up behind one slow download.
+2. **Downloaders** start as URLs come, at most `downloads`. They also decode the first pictures while the model is not
+   there yet.
+3. **Workers** start as pictures come, at most `workers`. Each has its own engine and decodes its first picture while
+   that is loaded. The first worker starts with the run: its engine loads while the first bytes are on their way. ctypes
+   and Pillow release the GIL, so workers really run in parallel.
+4. The **caller's thread** imports what all need, the network first; then it puts the results in order. Everything
+   reaches it through one queue, `inbox`, even the request to stop: a signal handler may call `cancel`.
 
 All threads are daemons: an interrupted run does not wait for a server that never answers.
 """
@@ -23,44 +23,51 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from queue import Empty, SimpleQueue
-from typing import Protocol
+from typing import TypeAlias
 
 from birdlite import local_file
 from birdlite.errors import PictureError
 from birdlite.images import picture
+from birdlite.models.labels import top_k
 from birdlite.namedtuple import NamedTuple
 from birdlite.results import Failure, ImageInfo, Prediction, Result, Times
 from birdlite.run.engine_pool import EnginePool, Loading, NoEngine
-from birdlite.run.ranking import top_k
+from birdlite.run.remote import Remote
 from birdlite.run.worker_pool import WorkerPool
 from birdlite.settings import Settings
 from birdlite.targets.target import BadTarget, Target
 from birdlite.timing import Timeline, clock
 
 WINDOW = 1024  # pictures that may be ahead of the one whose turn it is: their results take about 1 MB
-WAKE_S = 0.5  # between two looks at whether a signal has come
+WAKE_S = 0.5  # a signal is noticed at least this often
 STOP_S = 0.4  # to wait for each worker pool at the end of a run: it is idle by then, unless the run was interrupted
 
 
 class Job:
-    """One picture on its way. Whoever takes it off a queue owns it."""
+    """One picture on its way. Only the thread that took it off a queue touches it."""
 
     __slots__ = ("began", "data", "decode_ms", "fetch_ms", "image", "infer_ms", "pixels", "target", "turn")
 
     def __init__(self, turn: int, target: Target) -> None:
-        self.turn = turn  # among the targets of this run, from 0; of a shard, that is not its position in the list
+        self.turn = turn  # among the targets of this run, from 0; in a shard, it differs from the list position
         self.target = target
-        self.began = clock()  # s; its turn came
-        self.data: bytes | None = None  # until fetched, and after it was decoded
+        self.began = clock()  # s; when the feeder sent it
+        self.data: bytes | None = None  # the file, between fetching and decoding
         self.pixels: bytes | None = None  # the model's input, between decoding and inference
         self.image: ImageInfo | None = None
         self.fetch_ms: float | None = None
         self.decode_ms: float | None = None
         self.infer_ms: float | None = None
 
+    def result(self, outcome: tuple[Prediction, ...] | Failure) -> Result:
+        """The record of the picture."""
+        total_ms = (clock() - self.began) * 1e3
+        times = Times(self.fetch_ms, self.decode_ms, self.infer_ms, total_ms)
+        return Result(self.target.index, self.target.name, outcome, self.image, times)
+
 
 class _First(NamedTuple):
-    """The first target is known, and where it is if it must be fetched."""
+    """The first target is known; `remote` is its location if it must be fetched."""
 
     remote: str | None
 
@@ -73,13 +80,13 @@ class _Finished(NamedTuple):
 
 
 class _End(NamedTuple):
-    """The last target was fed."""
+    """The feeder sent the last target."""
 
     targets: int
 
 
 class _Fatal(NamedTuple):
-    """The run cannot go on: no model, no engine, an unreadable list, or a fault of our own."""
+    """The run cannot go on: no model, no engine, an unreadable list, or a bug."""
 
     error: BaseException
 
@@ -88,45 +95,28 @@ class _Stop:
     """`cancel` was called."""
 
 
-class Source(Protocol):
-    """Where pictures come from that are not files: a `Remote`."""
-
-    def connect(self, location: str) -> None:
-        """Import the client that `location` needs; may be called again."""
-
-    def read(self, location: str) -> bytes:
-        """The bytes at a URL.
-
-        Raises:
-            PictureError: it cannot be read.
-        """
+_Message: TypeAlias = "_First | _Finished | _End | _Fatal | _Stop"
 
 
 class Pipeline:
     """One run over one stream of targets: made, iterated once, thrown away."""
 
-    def __init__(
-        self,
-        engines: EnginePool,
-        remote: Source,
-        settings: Settings,
-        timeline: Timeline,
-    ) -> None:
-        """Prepare a run. `remote` is where pictures come from that are not files."""
+    def __init__(self, engines: EnginePool, remote: Remote, settings: Settings, timeline: Timeline) -> None:
+        """Prepare a run. `remote` reads the pictures that are not local files."""
         self._engines = engines
         self._remote = remote
         self._settings = settings
         self._timeline = timeline
-        self._inbox: SimpleQueue[_Finished | _First | _End | _Fatal | _Stop] = SimpleQueue()
+        self._inbox: SimpleQueue[_Message] = SimpleQueue()
         self._downloaders: WorkerPool[Job] = WorkerPool("birdlite-fetch", settings.fetch.downloads, self._download)
         self._workers: WorkerPool[Job] = WorkerPool("birdlite-classify", settings.threads, self._classify)
         self._slots = threading.Semaphore(settings.fetch.downloads + 2 * settings.threads)
         self._window = threading.Semaphore(WINDOW)
-        self._early = threading.Semaphore(settings.threads)  # pictures that downloaders decode at once
-        self._decoder_ready = threading.Event()  # the caller's thread imports it while workers load their engines
-        self._under_way: dict[int, Job] = {}  # begun, and their results not yet with the caller's thread
+        self._early = threading.Semaphore(settings.threads)  # downloaders that may decode at once
+        self._decoder_ready = threading.Event()  # the caller's thread has imported the decoder
+        self._under_way: dict[int, Job] = {}  # jobs that were begun and whose results have not reached the caller
         self._over = False
-        self.total: int | None = None  # targets of the run, once its list was read to the end
+        self.total: int | None = None  # targets of the run, once the list was read to its end
 
     def cancel(self) -> None:
         """Stop soon: finished pictures are still handed out, those under way become `cancelled`."""
@@ -151,7 +141,120 @@ class Pipeline:
             self._downloaders.stop(timeout=STOP_S)
             self._workers.stop(timeout=STOP_S)
 
-    # The caller's thread
+    # 1. The feeder
+
+    def _feed(self, targets: Iterable[Target | BadTarget]) -> None:
+        count = 0
+        try:
+            for target in targets:
+                if count == 0:
+                    self._inbox.put(_First(_remote_location(target)))
+                self._window.acquire()
+                self._slots.acquire()
+                if self._over:
+                    return
+                self._send(count, target)
+                count += 1
+            self.total = count
+            self._inbox.put(_End(count))
+        except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
+            self._inbox.put(_Fatal(error))
+
+    def _send(self, turn: int, target: Target | BadTarget) -> None:
+        if isinstance(target, BadTarget):
+            self._inbox.put(_Finished(turn, Result(target.index, target.name, target.failure)))
+            self._slots.release()
+        elif target.kind == "file":
+            self._workers.put(Job(turn, target))
+        else:
+            self._downloaders.put(Job(turn, target))
+
+    # 2. A downloader
+
+    def _download(self, jobs: Iterator[Job]) -> None:
+        for job in jobs:
+            if self._attempt(job, self._fetch_remote):
+                self._workers.put(job)
+
+    def _fetch_remote(self, job: Job) -> None:
+        """Fetch a picture; while there is no engine yet, and processors are idle, decode it too."""
+        self._remote.connect(job.target.location)
+        self._fetch(job)
+        side = self._engines.early_side
+        if side is not None and self._early.acquire(blocking=False):
+            try:
+                self._decode(job, side)
+            finally:
+                self._early.release()
+
+    # 3. A worker
+
+    def _classify(self, jobs: Iterator[Job]) -> None:
+        loading = self._engines.begin(lambda error: self._inbox.put(_Fatal(error)))
+        try:
+            for job in jobs:
+                self._attempt(job, lambda job: self._answer(job, loading))
+            self._engines.give_back(loading.engine)
+        except NoEngine:
+            return
+
+    def _answer(self, job: Job, loading: Loading) -> None:
+        """Do with a picture whatever is still to do."""
+        if job.data is None and job.pixels is None:
+            self._fetch(job)
+        if job.pixels is None:
+            self._decode(job, loading.side)
+        pixels, job.pixels = job.pixels or b"", None
+        engine, labels = loading.engine, loading.model.labels
+        with self._timeline.span("inference", job.target.index) as span:
+            scores = engine.run(pixels)[0]
+            predictions = top_k(scores, labels, self._settings.top, self._settings.min_score)
+        job.infer_ms = span.ms
+        self._finish(job, predictions)
+
+    # Steps of downloaders and workers
+
+    def _attempt(self, job: Job, step: Callable[[Job], None]) -> bool:
+        """Do one step with a picture. A failure of the picture becomes its result; any other error ends the run."""
+        if self._over:
+            return False
+        self._under_way[job.turn] = job
+        try:
+            step(job)
+        except PictureError as error:
+            self._finish(job, Failure(error.kind, f"{job.target.name}: {error}"))
+        except NoEngine:
+            raise
+        except BaseException as error:  # noqa: BLE001 - as in `_feed`
+            self._inbox.put(_Fatal(error))
+        else:
+            return True
+        return False
+
+    def _fetch(self, job: Job) -> None:
+        with self._timeline.span("image fetch", job.target.index) as span:
+            if job.target.kind == "file":
+                job.data = local_file.read(job.target.location, self._settings.fetch.max_bytes)
+            else:
+                job.data = self._remote.read(job.target.location)
+        job.fetch_ms = span.ms
+
+    def _decode(self, job: Job, side: int) -> None:
+        """Turn the picture's bytes, which are let go, into the model's input."""
+        self._decoder_ready.wait()
+        settings = self._settings
+        data, job.data = job.data or b"", None
+        with self._timeline.span("decode", job.target.index) as span:
+            decoded = picture.decode(data, resize=settings.resize, side=side, max_pixels=settings.max_pixels)
+        job.decode_ms = span.ms
+        job.image = ImageInfo(decoded.width, decoded.height, decoded.format, len(data))
+        job.pixels = decoded.pixels
+
+    def _finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
+        self._inbox.put(_Finished(job.turn, job.result(outcome)))
+        self._slots.release()
+
+    # 4. The caller's thread
 
     def _collect(self) -> Iterator[Result]:
         waiting: dict[int, Result] = {}  # finished before their turn
@@ -176,8 +279,8 @@ class Pipeline:
                 yield from self._leftovers(waiting)
                 return
 
-    def _next_message(self) -> _Finished | _First | _End | _Fatal | _Stop:
-        """Wait for one; not for ever, because a signal that comes just before the wait is only seen after it."""
+    def _next_message(self) -> _Message:
+        """Wait for a message. Look up now and then: a signal that comes just before the wait is only seen after it."""
         while True:
             try:
                 return self._inbox.get(timeout=WAKE_S)
@@ -185,7 +288,7 @@ class Pipeline:
                 continue
 
     def _prepare(self, remote: str | None) -> None:
-        """Import what the first picture will need, while the first worker loads the engine: the network first."""
+        """Import what the first picture will need, while the first worker loads its engine: the network first."""
         if remote is not None:
             self._remote.connect(remote)
         with self._timeline.span("imports"):
@@ -201,126 +304,10 @@ class Pipeline:
                 self._under_way.pop(message.turn, None)
                 waiting[message.turn] = message.result
         for job in list(self._under_way.values()):
-            waiting[job.turn] = _result(job, Failure("cancelled", f"{job.target.name}: the run was interrupted"))
+            waiting[job.turn] = job.result(Failure("cancelled", f"{job.target.name}: the run was interrupted"))
         for turn in sorted(waiting):
             yield waiting[turn]
 
-    # The feeder's thread
 
-    def _feed(self, targets: Iterable[Target | BadTarget]) -> None:
-        count = 0
-        try:
-            for target in targets:
-                if count == 0:
-                    self._inbox.put(_First(_remote(target)))
-                self._window.acquire()
-                self._slots.acquire()
-                if self._over:
-                    return
-                self._send(count, target)
-                count += 1
-            self.total = count
-            self._inbox.put(_End(count))
-        except BaseException as error:  # noqa: BLE001 - handed over whole to the caller's thread, which raises it
-            self._inbox.put(_Fatal(error))
-
-    def _send(self, turn: int, target: Target | BadTarget) -> None:
-        if isinstance(target, BadTarget):
-            self._inbox.put(_Finished(turn, Result(target.index, target.name, target.failure)))
-            self._slots.release()
-            return
-        job = Job(turn, target)
-        if target.kind != "file":
-            self._downloaders.put(job)
-        else:
-            self._workers.put(job)
-
-    # Downloaders and workers
-
-    def _download(self, jobs: Iterator[Job]) -> None:
-        for job in jobs:
-            if self._attempt(job, self._fetch_remote):
-                self._workers.put(job)
-
-    def _classify(self, jobs: Iterator[Job]) -> None:
-        loading = self._engines.begin(lambda error: self._inbox.put(_Fatal(error)))
-        try:
-            for job in jobs:
-                self._attempt(job, lambda job: self._answer(loading, job))
-            self._engines.give_back(loading.engine)
-        except NoEngine:
-            return
-
-    def _attempt(self, job: Job, step: Callable[[Job], None]) -> bool:
-        """Take one step with a picture. A failure of the picture becomes its result, any other ends the run."""
-        if self._over:
-            return False
-        self._under_way[job.turn] = job
-        try:
-            step(job)
-        except PictureError as error:
-            self._finish(job, Failure(error.kind, f"{job.target.name}: {error}"))
-        except NoEngine:
-            raise
-        except BaseException as error:  # noqa: BLE001 - as in `_feed`
-            self._inbox.put(_Fatal(error))
-        else:
-            return True
-        return False
-
-    def _fetch_remote(self, job: Job) -> None:
-        """Fetch; and while the model is still on its way, with processors idle, decode."""
-        self._remote.connect(job.target.location)
-        self._fetch_bytes(job)
-        side = self._engines.early_side
-        if side is not None and self._early.acquire(blocking=False):
-            try:
-                self._decode(job, side)
-            finally:
-                self._early.release()
-
-    def _fetch_bytes(self, job: Job) -> None:
-        with self._timeline.span("image fetch", job.target.index) as span:
-            if job.target.kind != "file":
-                job.data = self._remote.read(job.target.location)
-            else:
-                job.data = local_file.read(job.target.location, self._settings.fetch.max_bytes)
-        job.fetch_ms = span.ms
-
-    def _answer(self, loading: Loading, job: Job) -> None:
-        if job.data is None and job.pixels is None:
-            self._fetch_bytes(job)
-        if job.pixels is None:
-            self._decode(job, loading.side)
-        pixels, job.pixels = job.pixels or b"", None
-        engine, labels = loading.engine, loading.model.labels
-        with self._timeline.span("inference", job.target.index) as span:
-            scores = engine.run(pixels)[0]
-            predictions = top_k(scores, labels, self._settings.top, self._settings.min_score)
-        job.infer_ms = span.ms
-        self._finish(job, predictions)
-
-    def _decode(self, job: Job, side: int) -> None:
-        """Turn the picture's bytes, which are let go, into the model's input."""
-        self._decoder_ready.wait()
-        settings = self._settings
-        data, job.data = job.data or b"", None
-        with self._timeline.span("decode", job.target.index) as span:
-            decoded = picture.decode(data, resize=settings.resize, side=side, max_pixels=settings.max_pixels)
-        job.decode_ms = span.ms
-        job.image = ImageInfo(decoded.width, decoded.height, decoded.format, len(data))
-        job.pixels = decoded.pixels
-
-    def _finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
-        self._inbox.put(_Finished(job.turn, _result(job, outcome)))
-        self._slots.release()
-
-
-def _remote(target: Target | BadTarget) -> str | None:
+def _remote_location(target: Target | BadTarget) -> str | None:
     return target.location if isinstance(target, Target) and target.kind != "file" else None
-
-
-def _result(job: Job, outcome: tuple[Prediction, ...] | Failure) -> Result:
-    total_ms = (clock() - job.began) * 1e3
-    times = Times(job.fetch_ms, job.decode_ms, job.infer_ms, total_ms)
-    return Result(job.target.index, job.target.name, outcome, job.image, times)

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from birdlite.namedtuple import NamedTuple
-from birdlite.results import Result, RunSummary
+from birdlite.results import Progress, Result, RunSummary
 from birdlite.run.classifier import Classifier
 from birdlite.run.options import RunOptions, settled
-from birdlite.run.progress import Progress
 from birdlite.settings import Settings
 from birdlite.targets.target import BadTarget, Target
 from birdlite.timing import Breakdown, Timeline

@@ -18,7 +18,7 @@ from birdlite.batch.header import Run
 from birdlite.batch.part import Part
 from birdlite.batch.shard import WHOLE, Shard, key_of, octets_of
 from birdlite.errors import UsageError
-from birdlite.models.model import Model
+from birdlite.models.bundle import Model
 from birdlite.run.classifier import Classifier
 from birdlite.run.options import RunOptions
 from birdlite.settings import Settings

@@ -11,7 +11,7 @@ import pytest
 from birdlite import log
 from birdlite.cli import console as console_room
 from birdlite.cli.console import CLEAR_LINE, Console
-from birdlite.run.progress import Progress
+from birdlite.results import Progress
 
 
 class Screen(io.StringIO):

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from birdlite.demo import FOLDER, HOST
+from birdlite.models.cache import look_up
 from birdlite.models.catalog import CATALOG, DEMO_MODEL
-from birdlite.models.store import look_up
 from tests.demo_world import PICTURES
 from tests.origin import Origin
 

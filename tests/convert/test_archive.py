@@ -140,7 +140,7 @@ def test_a_file_cannot_be_a_folder_too(place: Path) -> None:
     ("name", "complaint"),
     [
         ("/".join("a" * 300), "a name of 599 characters"),  # as deep as that, makedirs might not go
-        ("a" * 100_000, "headers without measure"),
+        ("a" * 100_000, "headers of a member are too large"),
         ("a" * 300, "cannot be unpacked: File name too long"),
     ],
     ids=["deep", "endless", "long"],

@@ -8,7 +8,7 @@ import pytest
 
 from birdlite.convert.compare import Bounds, Distance, beyond, compare
 from birdlite.convert.pictures import drawn_pictures
-from birdlite.engines.base import Pixels
+from birdlite.engines.contract import Pixels
 from birdlite.errors import InvalidModel
 
 

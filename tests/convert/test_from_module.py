@@ -21,8 +21,8 @@ from birdlite.convert.module import Module, Reading, open_module
 from birdlite.convert.pictures import Calibration, calibration
 from birdlite.convert.tensorflow_package import imported
 from birdlite.errors import InvalidModel, UsageError
+from birdlite.models.bundle import Model, model_of
 from birdlite.models.card import ModelFormat
-from birdlite.models.model import Model, model_of
 from tests import tensorflow_models
 from tests.tiny_graphs import CLASSES, network, photographs, source
 from tests.tiny_saved_models import GIVES, TAKES, write

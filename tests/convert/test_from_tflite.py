@@ -18,8 +18,8 @@ from birdlite.convert.pictures import drawn_pictures  # noqa: E402
 from birdlite.convert.tflite_to_onnx import Quantize  # noqa: E402
 from birdlite.errors import InvalidModel  # noqa: E402
 from birdlite.images.picture import decode  # noqa: E402
+from birdlite.models.bundle import Model  # noqa: E402
 from birdlite.models.catalog import DEMO_MODEL  # noqa: E402
-from birdlite.models.model import Model  # noqa: E402
 from birdlite.settings import DEFAULT_MODEL  # noqa: E402
 from tests.convert.test_tflite_to_onnx import with_red_and_blue_swapped, without_bias, without_one_clip  # noqa: E402
 from tests.origin import Origin  # noqa: E402

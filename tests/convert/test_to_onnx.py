@@ -17,7 +17,7 @@ from birdlite.convert.graph import Graph, without_rounding
 from birdlite.convert.onnx_graph import OPSET
 from birdlite.convert.tensorflow_engine import TensorFlowEngine
 from birdlite.convert.to_onnx import to_onnx
-from birdlite.engines.base import Engine
+from birdlite.engines.contract import Engine
 from birdlite.errors import InvalidModel
 from birdlite.models.card import Card, FileFact, Tensor
 from tests import tensorflow_models as models

@@ -19,7 +19,7 @@ from birdlite.convert.pictures import drawn_pictures
 from birdlite.convert.saved_model import frozen, read
 from birdlite.convert.tensorflow_engine import TensorFlowEngine
 from birdlite.convert.to_tflite import Quantize, to_tflite
-from birdlite.engines.base import Engine
+from birdlite.engines.contract import Engine
 from birdlite.errors import InvalidModel
 from birdlite.images.picture import decode
 from birdlite.models.card import Card, FileFact

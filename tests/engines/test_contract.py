@@ -15,8 +15,8 @@ from typing import NamedTuple
 import pytest
 
 from birdlite import engines
-from birdlite.engines import litert
-from birdlite.engines.base import Engine
+from birdlite.engines import litert_library
+from birdlite.engines.contract import Engine
 from birdlite.errors import EngineError, InvalidModel
 from birdlite.images.picture import decode
 from birdlite.models.card import Card, ModelFormat, Tensor
@@ -71,7 +71,7 @@ def reach(title: str, monkeypatch: pytest.MonkeyPatch) -> Way:
     """Make engines go this way, or skip the test."""
     engine, name = WAYS[title]
     if title == "LiteRT's interpreter":
-        monkeypatch.setattr(litert, "library_file", lambda: None)
+        monkeypatch.setattr(litert_library, "library_file", lambda: None)
     if title == "tflite on ai-edge-litert":
         monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", None)
     if title == "tflite-runtime":

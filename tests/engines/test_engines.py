@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from birdlite import engines, log
-from birdlite.engines import litert
-from birdlite.engines.base import Engine
+from birdlite.engines import litert_library
+from birdlite.engines.contract import Engine
 from birdlite.errors import EngineError, EngineMissing, InvalidModel
 from birdlite.models.card import Card, Tensor
 from tests import tiny_models
@@ -33,7 +33,7 @@ NAMES = {"C library": "litert", "interpreter": "litert (interpreter)"}
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """How LiteRT is called in this test."""
     if request.param == "interpreter":
-        monkeypatch.setattr(litert, "library_file", lambda: None)
+        monkeypatch.setattr(litert_library, "library_file", lambda: None)
     return str(request.param)
 
 
@@ -283,7 +283,7 @@ def test_engines_run_side_by_side(way: str) -> None:
 def test_without_the_library_the_interpreter_takes_over_and_says_so(
     monkeypatch: pytest.MonkeyPatch, lines: list[tuple[int, str, dict[str, object]]]
 ) -> None:
-    monkeypatch.setattr(litert, "library_file", lambda: None)
+    monkeypatch.setattr(litert_library, "library_file", lambda: None)
     engines.load(MODEL, tiny_models.card()).close()
     level, _, fields = next(line for line in lines if "interpreter" in line[1])
     assert level == log.DEBUG
@@ -295,7 +295,7 @@ def test_a_library_without_a_function_is_not_used(
 ) -> None:
     import _ctypes  # any shared library that is not LiteRT
 
-    monkeypatch.setattr(litert, "library_file", lambda: _ctypes.__file__)
+    monkeypatch.setattr(litert_library, "library_file", lambda: _ctypes.__file__)
     engine = engines.load(MODEL, tiny_models.card())
     assert engine.name == "litert (interpreter)"
     assert engine.run(picture(*COLOUR)) == [scores(*COLOUR)]
@@ -306,14 +306,14 @@ def test_a_library_without_a_function_is_not_used(
 def test_a_library_that_does_not_load_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broken = tmp_path / "libLiteRt.so"
     broken.write_bytes(b"\x7fELF, or so it says")
-    monkeypatch.setattr(litert, "library_file", lambda: str(broken))
+    monkeypatch.setattr(litert_library, "library_file", lambda: str(broken))
     engine = engines.load(MODEL, tiny_models.card())
     assert engine.name == "litert (interpreter)"
     engine.close()
 
 
 def test_without_the_wheel_the_error_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(litert, "library_file", lambda: None)
+    monkeypatch.setattr(litert_library, "library_file", lambda: None)
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", None)
     for attempt in (engines.describe, lambda data: engines.load(data, tiny_models.card())):
@@ -336,7 +336,7 @@ def _compare_the_two_ways(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None
     )
     by_c = engines.load(model, card)
     assert by_c.name == "litert"
-    monkeypatch.setattr(litert, "library_file", lambda: None)
+    monkeypatch.setattr(litert_library, "library_file", lambda: None)
     by_python = engines.load(model, card)
     assert by_python.name == "litert (interpreter)"
     rows = by_c.run(pixels, 4)

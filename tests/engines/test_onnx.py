@@ -1,4 +1,4 @@
-"""The engine `onnx`: what is particular to ONNX Runtime. What every engine promises is in test_engine_contract."""
+"""The engine `onnx`: what is particular to ONNX Runtime. What every engine promises is in test_contract."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from birdlite import engines
-from birdlite.engines import onnx_external
 from birdlite.errors import EngineError, EngineMissing, InvalidModel
 from birdlite.models.card import Tensor
 from tests.tiny_models import picture, scores
@@ -189,6 +188,23 @@ def test_weights_in_another_file_are_refused_before_the_runtime_sees_the_model(
             attempt()
 
 
+def test_an_unusual_encoding_does_not_hide_that_weights_are_in_another_file() -> None:
+    usual, unusual = b"\x0a\x08location", b"\x0a\x88\x80\x00location"  # the length 8 in one byte and in three
+    plain = onnx.load_from_string(tiny_onnx.with_weights_in("weights.bin"))
+    (tensor,) = (tensor for tensor in plain.graph.initializer if tensor.external_data)
+    entry = tensor.external_data[0].SerializeToString().replace(usual, unusual)
+    del tensor.external_data[0]
+    tensor_bytes = tensor.SerializeToString() + b"\x6a" + bytes([len(entry)]) + entry
+    plain.graph.initializer.remove(tensor)
+    graph_bytes = b"\x2a" + bytes([len(tensor_bytes)]) + tensor_bytes
+    model = plain.SerializeToString() + b"\x3a" + bytes([len(graph_bytes)]) + graph_bytes  # protobuf joins the graphs
+    assert onnx.load_from_string(model).graph.initializer[-1].external_data[-1].key == "location"
+    assert usual not in model
+
+    with pytest.raises(InvalidModel, match="keeps weights in other files"):
+        engines.describe(model, "onnx")
+
+
 def test_such_a_model_would_have_been_run_by_its_runtime(tmp_path: Path) -> None:
     """What the refusal is about: from a file, ONNX Runtime takes the weights from beside it."""
     import onnxruntime
@@ -207,7 +223,7 @@ def test_such_a_model_would_have_been_run_by_its_runtime(tmp_path: Path) -> None
 )
 def test_what_is_no_protobuf_is_refused(message: bytes) -> None:
     with pytest.raises(InvalidModel, match="not an ONNX model"):
-        onnx_external.refuse(message)
+        engines.describe(message, "onnx")
 
 
 # In a process of its own, so that a crash would be seen as one.

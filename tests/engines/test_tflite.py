@@ -1,6 +1,6 @@
 """The engine `tflite`: which interpreter it takes, and what it says of it.
 
-What every engine promises is in test_engine_contract. Where tflite-runtime is not installed, LiteRT's interpreter
+What every engine promises is in test_contract. Where tflite-runtime is not installed, LiteRT's interpreter
 stands in for it here: the two have the same face.
 """
 
@@ -17,7 +17,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as tfl
 
 from birdlite import engines, log
-from birdlite.engines import litert, tflite_engine
+from birdlite.engines import interpreter, litert_library
 from birdlite.errors import EngineMissing, InvalidModel
 from birdlite.tflite import check
 from tests import tiny_models
@@ -34,7 +34,7 @@ MODEL = tiny_models.model()
 @pytest.fixture
 def tflite_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
     """tflite-runtime is installed, with a NumPy that it was built for; nothing was said of it yet."""
-    monkeypatch.setattr(tflite_engine, "_warned", False)
+    monkeypatch.setattr(interpreter, "_warned", False)
     try:
         import tflite_runtime.interpreter  # noqa: F401
     except ImportError:
@@ -51,7 +51,7 @@ def tflite_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_litert(monkeypatch: pytest.MonkeyPatch) -> None:
     """ai-edge-litert is not installed. Use it after `tflite_runtime`, whose stand-in needs it."""
-    monkeypatch.setattr(litert, "library_file", lambda: None)
+    monkeypatch.setattr(litert_library, "library_file", lambda: None)
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
 
 
@@ -69,7 +69,7 @@ def lines() -> list[tuple[int, str, dict[str, object]]]:
 
 
 def test_importing_the_engine_imports_no_runtime() -> None:
-    code = "import sys, birdlite.engines.tflite_engine; print({'numpy', 'tflite_runtime'} & set(sys.modules))"
+    code = "import sys, birdlite.engines.interpreter; print({'numpy', 'tflite_runtime'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

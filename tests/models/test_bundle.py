@@ -54,7 +54,7 @@ def test_a_folder_without_a_card_is_no_bundle(tmp_path: Path) -> None:
 
 SPOILED: list[tuple[list[str], object, str]] = [
     (["schema"], 2, "schema 2, expected 1; a newer birdlite may read it"),
-    (["format"], "pickle", "format 'pickle' is none of tflite, onnx"),
+    (["format"], "pickle", "format 'pickle' is not one of tflite, onnx"),
     (["files"], {}, "does not list model.tflite"),
     (["files"], {"../../etc/passwd": {"bytes": 1, "sha256": "a" * 64}}, "not in the bundle's own folder"),
     (["files", "model.tflite", "sha256"], "XYZ", "no bytes and sha256"),

@@ -12,10 +12,9 @@ from birdlite.convert.bounds import REQUANTISED, bounds_of
 from birdlite.demo import FOLDER, HOST
 from birdlite.engines import describe
 from birdlite.errors import UnknownModel
-from birdlite.models.archive import member_of
-from birdlite.models.bundle import LABELS_FILE, MODEL_FILES
+from birdlite.models.bounded_tar import member_of
+from birdlite.models.bundle import LABELS_FILE, MODEL_FILES, problem
 from birdlite.models.catalog import CATALOG, DEMO_MODEL, Entry, find
-from birdlite.models.verify import problem
 from birdlite.settings import DEFAULT_MODEL
 
 

@@ -21,9 +21,10 @@ from birdlite import log
 from birdlite.errors import InvalidModel, ModelUnavailable, PictureError
 from birdlite.http.fetcher import Fetcher, FetchSettings
 from birdlite.models.bundle import read_card
+from birdlite.models.cache import look_up, remove
 from birdlite.models.card import Card, FileFact, Tensor
 from birdlite.models.catalog import Entry, Source
-from birdlite.models.store import Store, look_up, remove
+from birdlite.models.store import Store
 from birdlite.tflite import requantize
 from birdlite.timing import Timeline
 from tests.origin import Origin
@@ -482,7 +483,7 @@ def test_what_does_not_come_out_as_the_catalogue_says_is_neither_used_nor_kept(
     store = make_store(cache)
     with monkeypatch.context() as patch:
         patch.setattr(requantize, "tflite_to_int8", lambda model: SimpleNamespace(model=model))
-        with pytest.raises(InvalidModel, match=r"eipgam: model\.tflite as it was made here has sha256"):
+        with pytest.raises(InvalidModel, match=r"eipgam: model\.tflite as made on this machine has sha256"):
             store.open(made_entry)
     store.close()
 

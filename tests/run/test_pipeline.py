@@ -12,14 +12,16 @@ import pytest
 
 from birdlite import Classifier, FetchSettings, Result, Settings
 from birdlite.demo import FOLDER
-from birdlite.engines.base import Pixels
+from birdlite.engines.contract import Pixels
 from birdlite.errors import InvalidModel, UsageError
 from birdlite.images import picture as pictures
+from birdlite.models.bundle import Model
 from birdlite.models.catalog import DEMO_MODEL, find
 from birdlite.models.labels import Labels
-from birdlite.models.model import Model
 from birdlite.run.engine_pool import EnginePool
+from birdlite.run.model_loader import ModelLoader
 from birdlite.run.pipeline import Pipeline
+from birdlite.run.remote import Remote
 from birdlite.targets.expand import BadTarget, Target, expand
 from birdlite.timing import Timeline
 from tests.demo_world import MODEL, PICTURES, slug, species_of
@@ -230,11 +232,11 @@ def test_a_classifier_can_be_used_again_after_it_was_cancelled(make_classifier: 
     assert best(classifier.classify(PICTURES[2])) == species_of(PICTURES[2])
 
 
-# With an engine that does as it is told
+# With engines whose steps the test decides
 
 
 class ScriptedEngine:
-    """Gives the first class, after the test's own function let it."""
+    """Gives the first class, after the test's own `step`."""
 
     name = "scripted"
 
@@ -258,30 +260,23 @@ def scripted(
     ordered: bool = True,
 ) -> Pipeline:
     """A run whose engines take the test's own `load` and `step`."""
-    model = Model(find(DEMO_MODEL).card, b"", Labels(("a", "b"), (None, None)), None)
 
-    class ScriptedLoader:
-        side = None
-
+    class ScriptedLoader(ModelLoader):
         def preload(self) -> None:
             """Nothing to import."""
 
         def open(self) -> Model:
-            return model
+            return Model(find(DEMO_MODEL).card, b"", Labels(("a", "b"), (None, None)), None)
 
-        def load(self, _: Model) -> ScriptedEngine:
+        def load(self, model: Model, threads: int = 1) -> ScriptedEngine:
             load()
             return ScriptedEngine(step)
 
-    class NoNetwork:
-        def connect(self, location: str) -> None:
-            """Nothing to connect to."""
-
-        def read(self, location: str) -> bytes:
-            return b""
-
-    settings = Settings(workers=workers, ordered=ordered, fetch=FetchSettings(downloads=downloads))
-    return Pipeline(EnginePool(ScriptedLoader()), NoNetwork(), settings, Timeline())
+    fetch = FetchSettings(downloads=downloads)
+    settings = Settings(model=DEMO_MODEL, no_cache=True, workers=workers, ordered=ordered, fetch=fetch)
+    timeline = Timeline()
+    remote = Remote(fetch, timeline)
+    return Pipeline(EnginePool(ScriptedLoader(settings, remote, timeline)), remote, settings, timeline)
 
 
 def endless(seen: list[int]) -> Iterator[Target | BadTarget]:
@@ -294,12 +289,12 @@ def test_the_first_picture_is_decoded_while_the_engine_is_loaded(monkeypatch: py
     decoded = threading.Event()
     decode = pictures.decode
 
-    def told(*data: Any, **options: Any) -> pictures.Picture:
+    def noting_decode(*data: Any, **options: Any) -> pictures.Picture:
         found = decode(*data, **options)
         decoded.set()
         return found
 
-    monkeypatch.setattr(pictures, "decode", told)
+    monkeypatch.setattr(pictures, "decode", noting_decode)
 
     def load() -> None:
         assert decoded.wait(PATIENCE), "the picture waits for the engine"
@@ -314,24 +309,24 @@ def test_pictures_that_arrive_before_the_model_are_decoded_meanwhile(
     decoded: list[int] = []
     decode = pictures.decode
 
-    def told(*data: Any, **options: Any) -> pictures.Picture:
+    def noting_decode(*data: Any, **options: Any) -> pictures.Picture:
         found = decode(*data, **options)
         decoded.append(len(decoded))
         return found
 
-    monkeypatch.setattr(pictures, "decode", told)
+    monkeypatch.setattr(pictures, "decode", noting_decode)
     urls = serve_pictures(origin)
     classifier = make_classifier(workers=4, fetch=FetchSettings(downloads=1))
     open_model = classifier._loader.open
 
-    def slow() -> Model:
+    def open_when_all_are_decoded() -> Model:
         for _ in range(int(PATIENCE * 100)):
             if len(decoded) == len(urls):
                 return open_model()
             threading.Event().wait(0.01)
         raise AssertionError(f"{len(decoded)} of {len(urls)} pictures were decoded before the model was open")
 
-    monkeypatch.setattr(classifier._loader, "open", slow)
+    monkeypatch.setattr(classifier._loader, "open", open_when_all_are_decoded)
 
     assert [best(result) for result in classifier.classify_many(urls)] == [species_of(url) for url in urls]
     assert len(decoded) == len(urls)
@@ -339,15 +334,15 @@ def test_pictures_that_arrive_before_the_model_are_decoded_meanwhile(
 
 @pytest.mark.parametrize("targets", [[str(PICTURES[0])], [str(PICTURES[0])] * 9, ["missing.jpg"]])
 def test_an_engine_that_cannot_be_loaded_ends_the_run_with_its_own_error(targets: list[str]) -> None:
-    told = threading.Event()
+    began = threading.Event()
 
     def load() -> None:
-        told.set()
+        began.set()
         raise InvalidModel("no such engine")
 
     def expanded() -> Iterator[Target | BadTarget]:
         yield from expand(targets)
-        assert told.wait(PATIENCE)
+        assert began.wait(PATIENCE)
         for thread in threading.enumerate():
             if thread.name == "birdlite-load":
                 thread.join(PATIENCE)

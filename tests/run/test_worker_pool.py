@@ -11,8 +11,8 @@ from birdlite.run.worker_pool import WorkerPool
 PATIENCE = 20.0  # s before a test that waits for a thread has failed
 
 
-class Bench:
-    """A pool whose members note who does what, and hold each job until the test lets go."""
+class NotingPool:
+    """A pool whose threads note what they do, and hold each job until the test lets go."""
 
     def __init__(self, limit: int) -> None:
         self.started: SimpleQueue[str] = SimpleQueue()
@@ -20,7 +20,7 @@ class Bench:
         self.go = threading.Semaphore(0)
         self.done: list[int] = []
         self.ready = threading.Event()
-        self.pool: WorkerPool[int] = WorkerPool("bench", limit, self.body)
+        self.pool: WorkerPool[int] = WorkerPool("noting", limit, self.body)
 
     def body(self, jobs: Iterator[int]) -> None:
         self.started.put(threading.current_thread().name)
@@ -32,74 +32,74 @@ class Bench:
 
 
 def test_no_thread_before_there_is_work() -> None:
-    bench = Bench(3)
+    noting = NotingPool(3)
 
-    assert bench.started.empty()
-    bench.pool.stop(timeout=PATIENCE)
+    assert noting.started.empty()
+    noting.pool.stop(timeout=PATIENCE)
 
 
 def test_every_job_is_done_once_by_at_most_the_limit_of_threads() -> None:
-    bench = Bench(3)
-    bench.ready.set()
-    bench.go.release(50)
+    noting = NotingPool(3)
+    noting.ready.set()
+    noting.go.release(50)
 
     for job in range(50):
-        bench.pool.put(job)
-    bench.pool.stop(timeout=PATIENCE)
+        noting.pool.put(job)
+    noting.pool.stop(timeout=PATIENCE)
 
-    assert sorted(bench.done) == list(range(50))
-    assert bench.started.qsize() <= 3
+    assert sorted(noting.done) == list(range(50))
+    assert noting.started.qsize() <= 3
 
 
 def test_jobs_without_a_free_thread_start_threads_up_to_the_limit() -> None:
-    bench = Bench(3)
-    bench.ready.set()
+    noting = NotingPool(3)
+    noting.ready.set()
     for job in range(5):
-        bench.pool.put(job)
+        noting.pool.put(job)
 
-    assert {bench.taken.get(timeout=PATIENCE) for _ in range(3)} == {0, 1, 2}
-    assert bench.taken.empty()
-    assert bench.started.qsize() == 3
-    bench.go.release(5)
-    bench.pool.stop(timeout=PATIENCE)
-    assert sorted(bench.done) == list(range(5))
+    assert {noting.taken.get(timeout=PATIENCE) for _ in range(3)} == {0, 1, 2}
+    assert noting.taken.empty()
+    assert noting.started.qsize() == 3
+    noting.go.release(5)
+    noting.pool.stop(timeout=PATIENCE)
+    assert sorted(noting.done) == list(range(5))
 
 
 def test_a_thread_that_is_still_preparing_takes_the_first_job_alone() -> None:
-    bench = Bench(3)
-    bench.pool.start_one()
-    bench.started.get(timeout=PATIENCE)
+    noting = NotingPool(3)
+    noting.pool.start_one()
+    noting.started.get(timeout=PATIENCE)
 
-    bench.pool.put(0)
+    noting.pool.put(0)
 
-    assert bench.started.empty()
-    bench.ready.set()
-    bench.go.release()
-    bench.pool.stop(timeout=PATIENCE)
-    assert bench.done == [0]
+    assert noting.started.empty()
+    noting.ready.set()
+    noting.go.release()
+    noting.pool.stop(timeout=PATIENCE)
+    assert noting.done == [0]
 
 
 def test_a_free_thread_is_used_again_before_another_starts() -> None:
-    bench = Bench(3)
-    bench.ready.set()
+    noting = NotingPool(3)
+    noting.ready.set()
     for job in range(4):
-        bench.pool.put(job)
-        bench.taken.get(timeout=PATIENCE)
-        bench.go.release()
-        while len(bench.done) <= job:
+        noting.pool.put(job)
+        noting.taken.get(timeout=PATIENCE)
+        noting.go.release()
+        while len(noting.done) <= job:
             pass
-        with bench.pool._lock:  # it is free once it has said so under the lock
+        with noting.pool._lock:  # it is free once it has said so under the lock
             pass
 
-    bench.pool.stop(timeout=PATIENCE)
-    assert bench.started.qsize() <= 2
+    noting.pool.stop(timeout=PATIENCE)
+    assert noting.started.qsize() <= 2
 
 
 def test_after_stop_no_thread_starts_and_jobs_are_dropped() -> None:
-    bench = Bench(3)
-    bench.pool.stop(timeout=PATIENCE)
+    noting = NotingPool(3)
+    noting.pool.stop(timeout=PATIENCE)
 
-    bench.pool.put(0)
+    noting.pool.put(0)
 
-    assert bench.started.empty()
-    assert bench.pool._threads == []
+    assert noting.started.empty()
+    assert noting.pool._threads == []

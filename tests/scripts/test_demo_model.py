@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from birdlite import engines
-from birdlite.engines.base import Engine
+from birdlite.engines.contract import Engine
 from birdlite.images.picture import decode
 from birdlite.models.card import Card, Tensor
 from birdlite.settings import Resize

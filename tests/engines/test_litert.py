@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from birdlite import engines
-from birdlite.engines import litert_capi, litert_library
+from birdlite.engines import litert, litert_library
 from birdlite.errors import EngineError, InvalidModel
 from tests import tiny_models
 from tests.tiny_models import picture, scores
@@ -48,10 +48,10 @@ def test_structs_have_the_sizes_that_the_headers_assert(struct: type[ctypes.Stru
 
 
 def test_every_function_that_is_called_is_declared() -> None:
-    source = (REPO / "birdlite/engines/litert_capi.py").read_text()
+    source = (REPO / "birdlite/engines/litert.py").read_text()
     called = {part.split("(")[0].split(")")[0].split(",")[0] for part in source.split("library.")[1:]}
     called = {name for name in called if name.startswith("LiteRt")}
-    library = litert_library.open_library(litert_library.library_file())
+    library = litert_library.open_library()
     assert len(called) > 20
     for name in called:
         assert getattr(library, name).argtypes is not None, name
@@ -81,7 +81,7 @@ LIGHT = """
 import sys
 from birdlite import engines
 from birdlite.models.card import Card, Tensor
-from birdlite.models.verify import map_file
+from birdlite.models.bundle import map_file
 
 data = map_file(sys.argv[1])
 card = Card("tiny", "tflite", *engines.describe(data), {}, "")
@@ -151,7 +151,7 @@ class Library:
     """The real library, which notes what it gave out and got back. One of its calls can be told to fail."""
 
     def __init__(self, failing_call: int | None = None) -> None:
-        self._real = litert_library.open_library(litert_library.library_file())
+        self._real = litert_library.open_library()
         self._failing_call = failing_call
         self.calls: list[str] = []
         self.given: list[tuple[str, int]] = []
@@ -188,8 +188,8 @@ MAKES = {
 }
 
 
-def load_with(library: Library) -> litert_capi.CapiEngine:
-    return litert_capi.load(cast(ctypes.CDLL, library), tiny_models.model(), tiny_models.card(), 1)
+def load_with(library: Library) -> litert.LitertEngine:
+    return litert.CLibrary(cast(ctypes.CDLL, library)).load(tiny_models.model(), tiny_models.card(), 1)
 
 
 def test_handles_are_released_in_the_reverse_of_their_order() -> None:
@@ -231,7 +231,7 @@ def test_a_failure_while_running_is_an_error_and_the_next_run_is_right(name: str
 @pytest.mark.parametrize("writable", [True, False])
 def test_the_library_sees_the_model_at_an_aligned_address(offset: int, writable: bool) -> None:
     data = bytearray(bytes(offset) + b"content")[:] if writable else bytes(offset) + b"content"
-    handles = litert_capi._Handles()
+    handles = litert._Handles()
     address = handles.pin(memoryview(data)[offset:])
     assert address % 16 == 0
     assert ctypes.string_at(address, 7) == b"content"
@@ -241,11 +241,11 @@ def test_the_library_sees_the_model_at_an_aligned_address(offset: int, writable:
 SILENT = """
 import os, sys, threading
 from birdlite import engines
-from birdlite.engines import litert
+from birdlite.engines import litert_library
 from tests import tiny_models
 
 if sys.argv[1] == "interpreter":
-    litert.library_file = lambda: None
+    litert_library.library_file = lambda: None
 
 model, card = tiny_models.model(), tiny_models.card()
 done = threading.Event()

@@ -9,7 +9,7 @@ import pytest
 from platformdirs.macos import MacOS
 from platformdirs.unix import Unix
 
-from birdlite.models.cache_dir import default_cache_dir
+from birdlite.models.cache import default_cache_dir
 
 
 @pytest.mark.parametrize("xdg", ["/somewhere/else", "", "relative/path", None])

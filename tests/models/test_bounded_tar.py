@@ -9,8 +9,8 @@ import tarfile
 import pytest
 
 from birdlite.errors import InvalidModel
-from birdlite.models import archive
-from birdlite.models.archive import member_of
+from birdlite.models import bounded_tar
+from birdlite.models.bounded_tar import member_of
 
 
 def packed(*members: tuple[str, bytes] | tarfile.TarInfo) -> bytes:
@@ -41,7 +41,7 @@ def test_the_named_member_is_given_whatever_stands_around_it(name: str) -> None:
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE])
 def test_a_member_that_is_no_regular_file_is_none(kind: bytes) -> None:
-    with pytest.raises(InvalidModel, match="holds no file 3"):
+    with pytest.raises(InvalidModel, match="has no file 3"):
         member_of(packed(link("3.tflite", kind, "/etc/passwd")), "3.tflite", 100)
 
 
@@ -51,7 +51,7 @@ def test_a_member_larger_than_expected_is_refused() -> None:
 
 
 def test_a_bomb_before_the_member_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "UNPACKED_MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(bounded_tar, "UNPACKED_MAX_BYTES", 1 << 20)
 
     with pytest.raises(InvalidModel, match="unpacks to more than 1 MiB"):
         member_of(packed(("bomb", bytes(2 << 20)), ("3.tflite", b"model")), "3.tflite", 100)
@@ -70,7 +70,7 @@ def test_what_is_no_archive_is_refused(data: bytes) -> None:
 def test_a_name_as_long_as_a_bomb_is_not_read() -> None:
     information = tarfile.TarInfo("x" * (2 << 20))
 
-    with pytest.raises(InvalidModel, match="headers without measure"):
+    with pytest.raises(InvalidModel, match="headers of a member are too large"):
         member_of(packed(information, ("3.tflite", b"model")), "3.tflite", 100)
 
 
@@ -80,7 +80,7 @@ def test_long_names_of_long_names_are_not_followed_for_ever() -> None:
     name.type, name.size = tarfile.GNUTYPE_LONGNAME, 512
     chain = gzip.compress((name.tobuf(tarfile.GNU_FORMAT) + b"a".ljust(512, b"\0")) * 5000)
 
-    with pytest.raises(InvalidModel, match="headers without measure"):
+    with pytest.raises(InvalidModel, match="headers of a member are too large"):
         member_of(chain, "3.tflite", 100)
 
 

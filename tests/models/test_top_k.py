@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from birdlite.models.labels import Labels
-from birdlite.run.ranking import top_k
+from birdlite.models.labels import Labels, top_k
 
 LABELS = Labels(("a", "b", "c", "d", "background"), ("A", None, "C", "D", None))
 

@@ -7,7 +7,7 @@ The arguments are the list, the index of the part, the number of parts, and the 
 
 import sys
 
-from birdlite import BirdliteError, RunOptions, Runner, Settings, Shard, expand
+from birdlite import BirdliteError, Runner, RunOptions, Settings, Shard, expand
 
 path, index, count, output = sys.argv[1:]
 options = RunOptions(output=output, shard=Shard(int(index), int(count)), resume=True, times=False)

@@ -7,7 +7,7 @@
 
 import sys
 
-from birdlite import Progress, RunOptions, Runner, Settings, expand
+from birdlite import Progress, Runner, RunOptions, Settings, expand
 
 folder, output = sys.argv[1:]
 WIDTH = 30

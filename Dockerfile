@@ -9,7 +9,7 @@
 #   BASE             an image with Python 3.11 or newer as `python` and `pip`, of a glibc system; the final image adds nothing but files to it
 #   EXTRAS           extras of pyproject.toml, with commas; `cloud` is what s3://, gs:// and az:// need (15 MB), and in by default
 #   MODEL            the model that `baked` holds
-#   BIRDLITE_MIRROR  where `baked` gets it if not from the Internet: see README, "Models, cache, mirror, offline"
+#   BIRDLITE_MIRROR  where `baked` gets it if not from the Internet: see docs/models.md
 #   VERSION, REVISION, CREATED   for the labels
 # Proxies and package indexes are the builder's affair: HTTPS_PROXY and PIP_INDEX_URL may be given as build arguments too.
 

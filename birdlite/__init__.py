@@ -26,17 +26,24 @@ __all__ = [
     "OutputError",
     "PictureError",
     "Prediction",
+    "Progress",
     "Result",
+    "RunOptions",
+    "RunReport",
     "RunSummary",
+    "Runner",
     "Settings",
+    "Shard",
     "Times",
     "UnknownModel",
     "UsageError",
     "__version__",
+    "expand",
 ]
 
 if TYPE_CHECKING:
     from birdlite._version import __version__
+    from birdlite.batch.shard import Shard
     from birdlite.errors import (
         BirdliteError,
         EngineError,
@@ -51,13 +58,23 @@ if TYPE_CHECKING:
     )
     from birdlite.results import Failure, ImageInfo, Prediction, Result, RunSummary, Times
     from birdlite.run.classifier import Classifier
+    from birdlite.run.options import RunOptions
+    from birdlite.run.progress import Progress
+    from birdlite.run.runner import Runner, RunReport
     from birdlite.settings import FetchSettings, Settings
+    from birdlite.targets.expand import expand
 
 _MODULES = {
     "__version__": "_version",
     "Classifier": "run.classifier",
     "FetchSettings": "settings",
+    "Progress": "run.progress",
+    "RunOptions": "run.options",
+    "RunReport": "run.runner",
+    "Runner": "run.runner",
     "Settings": "settings",
+    "Shard": "batch.shard",
+    "expand": "targets.expand",
     **dict.fromkeys(("Failure", "ImageInfo", "Prediction", "Result", "RunSummary", "Times"), "results"),
 }
 

@@ -151,7 +151,7 @@ def _expanded(entries: list[Document], settings: dict[str, str]) -> list[Documen
 
 
 def _empty_volume(podman: Podman) -> Path:
-    """Make the volume that the claim means, writable for every user as README's folder is."""
+    """Make the volume that the claim means, writable for every user, as in docs/kubernetes.md."""
     podman.call("volume", "rm", "--force", VOLUME)
     podman.call("volume", "create", VOLUME)
     out = _mountpoint(podman)

@@ -27,13 +27,19 @@ def test_the_public_names_are_these_and_all_of_them_are_there() -> None:
         "OutputError",
         "PictureError",
         "Prediction",
+        "Progress",
         "Result",
+        "RunOptions",
+        "RunReport",
         "RunSummary",
+        "Runner",
         "Settings",
+        "Shard",
         "Times",
         "UnknownModel",
         "UsageError",
         "__version__",
+        "expand",
     ]
     for name in birdlite.__all__:
         assert getattr(birdlite, name) is not None

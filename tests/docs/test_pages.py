@@ -1,0 +1,78 @@
+"""README is short, links lead somewhere, and every option and variable that a page names exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from birdlite.cli.environment import WITHOUT_OPTION
+from birdlite.cli.table import VARIABLES
+from scripts import make_cli_table
+from tests.doc_pages import DECISIONS, PAGES, ROOT, blocks, prose
+
+LINES, COLUMNS = 180, 120
+FOREIGN = {"--build-arg", "--extra", "--force", "--update"}  # options of other programs in the text of a page
+
+
+def page_id(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def options() -> set[str]:
+    """The options of all commands."""
+    found = {"--help", "--version"}
+    for command in make_cli_table.commands().values():
+        for option in make_cli_table.options_of(command):
+            found.update((*option.opts, *option.secondary_opts))
+    return found
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page as GitHub makes anchors of them."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_readme_is_short() -> None:
+    lines = (ROOT / "README.md").read_text().split("\n")
+
+    assert len(lines) - 1 <= LINES
+    assert [line for line in lines if len(line) > COLUMNS] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if "://" in target:
+            continue
+        path, _, anchor = unquote(target).partition("#")
+        place = (page.parent / path) if path else page
+        assert place.exists(), f"{page.name}: {target}"
+        if anchor and place.suffix == ".md":
+            assert anchor in anchors(place), f"{page.name}: {target}"
+
+
+def test_the_readme_links_every_page_and_the_index_every_decision() -> None:
+    readme = (ROOT / "README.md").read_text()
+    index = (ROOT / "docs" / "decisions" / "README.md").read_text()
+
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if f"(docs/{page.name})" not in readme] == []
+    assert [page.name for page in DECISIONS if page.name != "README.md" and f"({page.name})" not in index] == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name != "decisions"], ids=page_id)
+def test_every_option_and_variable_that_a_page_names_exists(page: Path) -> None:
+    known = options()
+    named = set(re.findall(r"`(--[a-z][a-z-]+)", prose(page)))
+    for block in blocks(page):
+        for line in block.text.replace("\\\n", " ").split("\n"):
+            command = re.search(r"\bbirdlite (?:classify|merge|report|model|convert|evaluate|bench|demo)\b(.*)", line)
+            if command is not None and not re.match(r"\s*\S*(docker|podman)", line):
+                named.update(re.findall(r"(?<!\S)(--[a-z][a-z-]+)", command[1]))
+    variables = set(re.findall(r"\bBIRDLITE_[A-Z_]+\b", page.read_text()))
+
+    assert named - known - FOREIGN == set()
+    assert variables - set(VARIABLES) - WITHOUT_OPTION - {"BIRDLITE_"} == set()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from birdlite.errors import PictureError
 from birdlite.images import pillow_core
-from birdlite.images.frame import Frame, check_size, damaged, truncated, unpack
+from birdlite.images.frame import Frame, check_size, damaged, exif_orientation, truncated, unpack
 from birdlite.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
@@ -86,9 +86,7 @@ def _header(data: Data) -> _Header:
                 raise damaged("JPEG", "two headers")
             size = _size(bytes(data[at:end]))
         elif marker == _APP1 and data[at + 2 : at + 8] == b"Exif\0\0" and orientation == 1:
-            from birdlite.images import exif
-
-            orientation = exif.orientation(data[at + 8 : end])
+            orientation = exif_orientation(data[at + 8 : end])
         at = end
     raise damaged("JPEG", f"over {_MAX_MARKERS:,} segments")
 

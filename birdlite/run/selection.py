@@ -22,7 +22,7 @@ from birdlite.models.model import Model
 from birdlite.run.classifier import Classifier
 from birdlite.run.options import RunOptions
 from birdlite.settings import Settings
-from birdlite.targets.target import BadTarget, Target
+from birdlite.targets import BadTarget, Target
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage

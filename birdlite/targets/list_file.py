@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from birdlite.storage.store import ObjectStream, Storage
-    from birdlite.targets.target import Found
+    from birdlite.targets import Found
 
 ListKind = Literal["text", "csv", "jsonl"]
 

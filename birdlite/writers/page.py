@@ -17,7 +17,8 @@ import os
 from binascii import b2a_base64
 from urllib.parse import quote
 
-from birdlite.targets.expand import Target, single
+from birdlite.targets import Target
+from birdlite.targets.expand import single
 from birdlite.timing import STAGES, Stage
 from birdlite.writers.escape import encodable, printable
 

@@ -17,7 +17,7 @@ from birdlite.batch.header import HEADER_LIMIT, Header, parse_header
 from birdlite.errors import PartsError, StorageError, UsageError
 from birdlite.local_file import reason
 from birdlite.results import Failure, FailureKind, ImageInfo, Prediction, Result, Times
-from birdlite.storage.address import is_storage
+from birdlite.storage import is_storage
 from birdlite.targets.expand import is_pattern
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def outputs_at(place: str, storage: Storage | None = None) -> list[str]:
 
 
 def _objects_at(place: str, storage: Storage | None) -> list[str]:
-    from birdlite.storage.address import parse
+    from birdlite.storage import parse
     from birdlite.storage.store import Storage
 
     storage = storage or Storage()

@@ -21,7 +21,7 @@ from birdlite.batch.header import Header, Run, Totals, difference
 from birdlite.batch.journal import Journal, target_in
 from birdlite.errors import OutputError, PartsError
 from birdlite.results import Result
-from birdlite.storage.address import is_storage
+from birdlite.storage import is_storage
 from birdlite.writers import RunFacts
 from birdlite.writers.output import check_output, open_output
 from birdlite.writers.record import record, to_json

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from birdlite.errors import StorageError
 from birdlite.results import Failure
-from birdlite.storage.address import SCHEMES, parse
+from birdlite.storage import SCHEMES, parse
 from birdlite.targets import BadTarget, Found, Target, path_failure
 
 if TYPE_CHECKING:

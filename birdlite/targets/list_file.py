@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from birdlite.errors import StorageError, UsageError
 from birdlite.local_file import reason
 from birdlite.results import Failure
-from birdlite.storage.address import is_storage
+from birdlite.storage import is_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

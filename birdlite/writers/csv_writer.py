@@ -12,8 +12,7 @@ from __future__ import annotations
 import csv
 
 from birdlite.results import Prediction, Result
-from birdlite.writers.base import RunFacts, TextSink, WriterOptions
-from birdlite.writers.escape import encodable
+from birdlite.writers.base import RunFacts, TextSink, WriterOptions, encodable
 from birdlite.writers.record import milliseconds, score
 
 COLUMNS = (

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from birdlite.atomic_file import AtomicFile, quietly
 from birdlite.errors import OutputError, StorageError
 from birdlite.local_file import reason
-from birdlite.storage.address import is_storage
+from birdlite.storage import is_storage
 
 if TYPE_CHECKING:
     from typing import TextIO

@@ -11,8 +11,7 @@ import json
 
 from birdlite.results import Prediction, Result
 from birdlite.timing import Breakdown
-from birdlite.writers.base import RunFacts, TextSink, WriterOptions
-from birdlite.writers.escape import encodable
+from birdlite.writers.base import RunFacts, TextSink, WriterOptions, encodable
 
 
 def record(result: Result, *, times: bool) -> dict[str, object]:

@@ -6,8 +6,7 @@ import os
 from collections.abc import Mapping
 
 from birdlite.namedtuple import NamedTuple
-from birdlite.writers.base import TextSink
-from birdlite.writers.escape import printable
+from birdlite.writers.base import TextSink, printable
 
 NARROWEST = 20  # columns; narrower terminals wrap the lines themselves
 DEFAULT_WIDTH = 80  # columns, if the terminal does not say

@@ -14,7 +14,7 @@ import pytest
 
 from birdlite.results import Failure, Prediction, Result
 from birdlite.writers import Names, WriterOptions, open_writer
-from birdlite.writers.escape import encodable, printable
+from birdlite.writers.base import encodable, printable
 from birdlite.writers.terminal import Terminal, columns, look
 from birdlite.writers.text import picture_lines
 

@@ -37,7 +37,7 @@ __all__ = [
 
 
 def open_writer(format: Format, stream: TextSink, options: WriterOptions) -> Writer:  # noqa: A002 - the option's name
-    """Make the writer of a format, whose module is imported now. It writes nothing before the first result or the end."""
+    """Import and make the writer of a format. It writes nothing before the first result or the end."""
     if format == "jsonl":
         from birdlite.writers.record import JsonLinesWriter
 

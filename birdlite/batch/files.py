@@ -168,15 +168,23 @@ def read_lines(
     return header, lines if header is not None else chain((first,), lines)
 
 
+def parse_record(line: bytes) -> Record | None:
+    """Read a line; None if it is not a record, or not a whole one."""
+    try:
+        record: Record = json.loads(line)
+        index, target, status = record["index"], record["target"], record["status"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if type(index) is not int or index < 0 or not isinstance(target, str) or status not in ("ok", "error"):
+        return None
+    return record
+
+
 def _records(path: str, lines: Iterator[bytes], first: int) -> Iterator[Record]:
     for number, line in enumerate(lines, first):
-        try:
-            record = json.loads(line)
-            index, target, status = record["index"], record["target"], record["status"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise PartsError(f"{path}:{number}: not a record of birdlite, or cut off") from None
-        if type(index) is not int or not isinstance(target, str) or status not in ("ok", "error"):
-            raise PartsError(f"{path}:{number}: not a record of birdlite")
+        record = parse_record(line)
+        if record is None:
+            raise PartsError(f"{path}:{number}: not a record of birdlite, or cut off")
         yield record
 
 
@@ -200,20 +208,20 @@ def result_of(record: Record) -> Result:
     try:
         error = record.get("error")
         image, times = record.get("image"), record.get("timing_ms")
-        predictions = tuple(_checked(Prediction(**one), _PREDICTION) for one in record["predictions"])
+        predictions = tuple(_checked(Prediction(**one)) for one in record["predictions"])
         return Result(
             record["index"],
             record["target"],
             _failure(error) if error else predictions,
-            _checked(ImageInfo(**image), _IMAGE) if image else None,
-            _checked(Times(**times), _TIMES) if times else None,
+            _checked(ImageInfo(**image)) if image else None,
+            _checked(Times(**times)) if times else None,
         )
     except (TypeError, KeyError, ValueError) as error:
         raise PartsError(f"the record of target {record['index']} is not one that birdlite writes: {error}") from None
 
 
 def _failure(error: dict[str, Any]) -> Failure:
-    failure = _checked(Failure(**error), _FAILURE)
+    failure = _checked(Failure(**error))
     if failure.kind not in get_args(FailureKind):
         raise ValueError("unknown kind of failure")
     return failure
@@ -221,16 +229,18 @@ def _failure(error: dict[str, Any]) -> Failure:
 
 _NUMBER = (float, int)
 _MAYBE = (float, int, NoneType)
-_PREDICTION = ((int,), (int,), (str,), _NUMBER, (str, NoneType))  # types by field
-_FAILURE = ((str,), (str,))
-_IMAGE = ((int,), (int,), (str,), (int,))
-_TIMES = (_MAYBE, _MAYBE, _MAYBE, _NUMBER)
+_TYPES: dict[type, tuple[tuple[type, ...], ...]] = {  # by field
+    Prediction: ((int,), (int,), (str,), _NUMBER, (str, NoneType)),
+    Failure: ((str,), (str,)),
+    ImageInfo: ((int,), (int,), (str,), (int,)),
+    Times: (_MAYBE, _MAYBE, _MAYBE, _NUMBER),
+}
 _LARGEST = 1e15  # larger than any number of bytes, time or score
 
 _Some = TypeVar("_Some", Prediction, Failure, ImageInfo, Times)
 
 
-def _checked(some: _Some, types: tuple[tuple[type, ...], ...]) -> _Some:
+def _checked(some: _Some) -> _Some:
     """Check the type of each field, because readers of a record rely on it.
 
     Raises:
@@ -238,7 +248,7 @@ def _checked(some: _Some, types: tuple[tuple[type, ...], ...]) -> _Some:
         ValueError: a number is infinite, not a number, or absurdly large.
     """
     values: tuple[object, ...] = tuple(some)
-    for name, value, allowed in zip(some._fields, values, types, strict=True):
+    for name, value, allowed in zip(some._fields, values, _TYPES[type(some)], strict=True):
         if type(value) not in allowed:
             raise TypeError(f"{name} cannot be {type(value).__name__}")
         if isinstance(value, (float, int)) and not -_LARGEST < value < _LARGEST:

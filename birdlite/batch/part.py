@@ -10,6 +10,7 @@ The thread that feeds the pipeline, which knows the list, calls `begin`, `has` a
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from birdlite import log
 from birdlite.atomic_file import SUFFIX
 from birdlite.batch.files import read_lines
 from birdlite.batch.header import Header, Run, Totals, difference
-from birdlite.batch.journal import Journal, target_in
+from birdlite.batch.journal import Journal
 from birdlite.errors import OutputError, PartsError
 from birdlite.results import Result
 from birdlite.storage import is_storage
@@ -107,7 +108,7 @@ class Part:
         place = journal.places.get(index)
         if place is None:
             return False
-        was = target_in(journal.line_at(place.offset))
+        was = json.loads(journal.line_at(place.offset))["target"]
         if was != name:
             raise OutputError(
                 f"{self._partial}: the list has changed: target {index} was {was!r} and is {name!r}; {_AGAIN}"

@@ -78,8 +78,7 @@ def _expand(names: Iterable[Found], storage: Storage | None) -> Iterator[Target 
     """Find the targets of each name. This is the only place where their positions are counted."""
     index = 0
     for name, failure in names:
-        targets = _locate(name, index, storage) if failure is None else (BadTarget(name, failure, index),)
-        for target in targets:
+        for target in _locate(name, index, storage) if failure is None else (BadTarget(name, failure, index),):
             yield target
             index += 1
 
@@ -87,7 +86,6 @@ def _expand(names: Iterable[Found], storage: Storage | None) -> Iterator[Target 
 def _names(
     arguments: Iterable[str], lists: Sequence[str], stdin: BinaryIO | None, storage: Storage | None
 ) -> Iterator[Found]:
-    """The arguments and the lines of the lists."""
     for argument in arguments:
         if argument == "-":
             yield from _lines("-", stdin, storage)
@@ -111,7 +109,7 @@ def _lines(path: str, stdin: BinaryIO | None, storage: Storage | None) -> Iterat
 
 
 def _locate(name: str, index: int, storage: Storage | None) -> Iterable[Target | BadTarget]:
-    """The targets of one argument or one line of a list, numbered from `index`."""
+    """The targets of one argument or line, numbered from `index`."""
     scheme = _scheme(name)
     if scheme:
         target = _remote(name.strip(), scheme, index)
@@ -122,11 +120,9 @@ def _locate(name: str, index: int, storage: Storage | None) -> Iterable[Target |
         return (BadTarget(name, Failure("not_found", "an empty name"), index),)
     try:
         is_folder = stat.S_ISDIR(os.stat(name).st_mode)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if is_pattern(name):
-            return _found(pictures_matching(name), index)
-        return (BadTarget(name, path_failure(name, error), index),)
     except (OSError, ValueError) as error:
+        if is_pattern(name) and isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            return _found(pictures_matching(name), index)
         return (BadTarget(name, path_failure(name, error), index),)
     return _found(pictures_in(name), index) if is_folder else (Target(name, "file", name, index),)
 
@@ -212,7 +208,6 @@ def _stored(folder: Target, storage: Storage | None) -> Iterator[Target | BadTar
 
 
 def _remote(name: str, scheme: str, index: int) -> Target | BadTarget:
-    """The target of one URL or object."""
     try:
         if scheme in SCHEMES:
             return Target(name, "object", parse(name).url, index)

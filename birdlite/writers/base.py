@@ -58,7 +58,7 @@ class ModelFacts(NamedTuple):
 
 
 class ReportFacts(NamedTuple):
-    """What only the report shows. `run` and the commands fill it in, and `html` reads it."""
+    """What only the report shows."""
 
     title: str = "Birds in pictures"
     facts: tuple[tuple[str, str], ...] = ()  # name and value

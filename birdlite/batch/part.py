@@ -45,7 +45,7 @@ class Part:
         times: bool = True,
         storage: Storage | None = None,
     ) -> None:
-        """Prepare the part at `path`; nothing is opened yet. `storage` is for a path in object storage."""
+        """Prepare the part at `path`; nothing is opened yet."""
         self.path = path
         self._storage = storage
         self._partial = path + SUFFIX
@@ -84,7 +84,8 @@ class Part:
             try:
                 before = journal.resume() if self._resume else None
                 if before is None:
-                    self._say_what_is_replaced()
+                    if not self._resume and os.stat(self._partial).st_size:
+                        log.info(f"{self._partial}: left by an earlier run; starting again (--resume continues it)")
                     journal.begin(header)
                 else:
                     self._refuse_another(before.run, run, self._partial)
@@ -166,7 +167,7 @@ class Part:
         return self._journal
 
     def _is_complete(self, run: Run) -> bool:
-        """Whether there is nothing to do. If failures are to be retried, a journal is made of the complete part."""
+        """Whether there is nothing to do. If failures are to be retried, the part becomes a journal again."""
         try:
             header, _ = read_lines(self.path, self._storage)
         except FileNotFoundError:
@@ -208,7 +209,3 @@ class Part:
         changed = difference(was, now)
         if changed:
             raise OutputError(f"{path}: made with other parameters: {changed}; {_AGAIN}")
-
-    def _say_what_is_replaced(self) -> None:
-        if not self._resume and os.stat(self._partial).st_size:
-            log.info(f"{self._partial}: left by an earlier run; starting again (--resume would continue it)")

@@ -59,7 +59,6 @@ def read(data: Data, *, least: int | None, max_pixels: int) -> Frame:
 
 
 def _header(data: Data) -> _Header:
-    """Read the markers up to the first scan."""
     at = 2
     size: tuple[int, int, int] | None = None
     orientation = 1
@@ -133,7 +132,7 @@ def _decode(data: Data, header: _Header, scale: int) -> Image | CoreImage:
     size = -(-header.width // scale), -(-header.height // scale)  # libjpeg rounds up
     if mode == "RGB" and pillow_core.usable():
         try:
-            return pillow_core.decode(size, data, "jpeg", raw_mode, "", scale, 0)
+            return pillow_core.decode_jpeg(size, data, raw_mode, "", scale, 0)
         except ValueError as error:
             raise damaged("JPEG", error) from error
     return unpack("JPEG", mode, size, data, "jpeg", raw_mode, "", scale, 0)

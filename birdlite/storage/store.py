@@ -69,14 +69,7 @@ class Storage:
         most = self._settings.max_bytes
         try:
             place = _parsed(url)
-
-            def get(store: Any) -> bytes | None:
-                import obstore
-
-                found = obstore.get(store, place.key)
-                return bytes(found.bytes()) if found.meta["size"] <= most else None
-
-            data = self._ask(place, get, stops=stops)
+            data = self._ask(place, lambda store: _get(store, place.key, most), stops=stops)
         except StorageError as error:
             raise PictureError(error.kind, str(error)) from error
         if data is None:
@@ -103,10 +96,18 @@ class Storage:
             StorageError: while iterating: the bucket does not exist or may not be listed.
         """
         place = _parsed(url)
-        for key in self._keys(place):
-            rest = key[len(place.key) :]
-            if os.path.splitext(rest)[1].lower() in suffixes and not rest.startswith(".") and "/." not in rest:
-                yield f"{place.root}/{key}"
+
+        def begin(store: Any) -> Iterator[Any]:
+            import obstore
+
+            return iter(obstore.list(store, place.key.rstrip("/") or None, chunk_size=PAGE))
+
+        pages = self._ask(place, begin)
+        while (page := self._ask(place, lambda _: next(pages, None))) is not None:
+            for key in (meta["path"] for meta in page):
+                rest = key[len(place.key) :]
+                if os.path.splitext(rest)[1].lower() in suffixes and not rest.startswith(".") and "/." not in rest:
+                    yield f"{place.root}/{key}"
 
     def directly_in(self, url: str) -> list[str]:
         """URLs of the objects in a folder, without those in folders below it, by key.
@@ -120,9 +121,9 @@ class Storage:
             import obstore
 
             found = obstore.list_with_delimiter(store, place.key.rstrip("/") or None)
-            return sorted(meta["path"] for meta in found["objects"])
+            return sorted(f"{place.root}/{meta['path']}" for meta in found["objects"])
 
-        return [f"{place.root}/{key}" for key in self._ask(place, look)]
+        return self._ask(place, look)
 
     def probe(self, url: str) -> None:
         """Find out before a long run whether an output can be put, as far as that is possible without writing.
@@ -155,17 +156,6 @@ class Storage:
                 obstore.put(store, place.key, file, chunk_size=PIECE, max_concurrency=PIECES)
 
             self._ask(place, put, writing=True)
-
-    def _keys(self, place: Place) -> Iterator[str]:
-        def begin(store: Any) -> Iterator[Any]:
-            import obstore
-
-            return iter(obstore.list(store, place.key.rstrip("/") or None, chunk_size=PAGE))
-
-        pages = self._ask(place, begin)
-        while (page := self._ask(place, lambda _: next(pages, None))) is not None:
-            for meta in page:
-                yield meta["path"]
 
     def _ask(
         self, place: Place, call: Callable[[Any], T], *, stops: tuple[threading.Event, ...] = (), writing: bool = False
@@ -223,6 +213,13 @@ def _parsed(url: str) -> Place:
         return parse(url)
     except ValueError as error:
         raise StorageError("unsupported", str(error)) from None
+
+
+def _get(store: Any, key: str, most: int) -> bytes | None:
+    import obstore
+
+    found = obstore.get(store, key)
+    return bytes(found.bytes()) if found.meta["size"] <= most else None
 
 
 def _get_range(store: Any, key: str, start: int, end: int, version: str | None) -> Range:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Literal, Protocol
 
 from birdlite.namedtuple import NamedTuple
-from birdlite.results import Result, RunSummary
+from birdlite.results import Failure, Result, RunSummary
 from birdlite.timing import Breakdown, Trace
 
 Format = Literal["text", "json", "jsonl", "csv", "html"]
@@ -89,6 +89,16 @@ class Writer(Protocol):
 
     def finish(self, run: RunFacts) -> None:
         """Complete the document and flush the stream. Raises the same errors as `write`."""
+
+
+def nothing(options: WriterOptions) -> str:
+    """The text for a picture without candidates."""
+    return f"nothing above {options.min_score:g}" if options.min_score > 0 else "no predictions"
+
+
+def short_message(result: Result, failure: Failure) -> str:
+    """The message of a failure, without the target's name in front."""
+    return failure.message.removeprefix(f"{result.target}: ")
 
 
 def printable(text: str) -> str:

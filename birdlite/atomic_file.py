@@ -17,7 +17,7 @@ _KEPT_NAME = 50  # characters of the final name in the unfinished one; a name ha
 class AtomicFile:
     """A new file that gets its name when it is complete. As a context manager it commits, or discards after an error.
 
-    A reader sees the old file or all of the new one. If the path is a symbolic link, the file behind it is replaced.
+    If the path is a symbolic link, the file behind it is replaced.
     """
 
     def __init__(self, path: str, *, mode: int | None = None, durable: bool = True) -> None:
@@ -84,7 +84,7 @@ class AtomicFile:
 
 
 def quietly(step: Callable[[], None]) -> None:
-    """Clean up after an error, whose message a second one would hide."""
+    """Take a step that may fail, such as cleaning up after an error, whose message a second one would hide."""
     try:
         step()
     except OSError:
@@ -102,7 +102,7 @@ def write(path: str, data: bytes | bytearray | memoryview) -> None:
 
 
 def unfinished_name(path: str) -> str:
-    """A new name beside `path`, for what will be renamed to `path`. Folder listings of birdlite skip it."""
+    """A new name beside `path`. Folder listings of birdlite skip it."""
     folder, name = os.path.split(path)
     return os.path.join(folder, f".{name[:_KEPT_NAME]}.{os.getpid()}-{os.urandom(4).hex()}{SUFFIX}")
 
@@ -136,19 +136,13 @@ def leftovers(path: str) -> Iterator[str]:
 def _runs(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # a process of another user
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)  # else it is a process of another user
     return True
 
 
 def _sync_folder(folder: str) -> None:
     """Make a rename survive a power cut: this needs the folder on the disk too."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        return  # a file system without this for folders
-    finally:
-        os.close(descriptor)
+    quietly(lambda: os.fsync(descriptor))  # a file system may lack this for folders
+    os.close(descriptor)

@@ -98,7 +98,6 @@ class Timeline:
         self._spent = dict.fromkeys(STAGES, 0.0)
         self._count = dict.fromkeys(STAGES, 0)
         self._critical = dict.fromkeys(STAGES, 0.0)
-        self._other = 0.0
         self.traced = False  # set before the run: `breakdown` then fills `trace`
         self.trace: Trace | None = None
 
@@ -126,17 +125,17 @@ class Timeline:
                 for stage in STAGES
                 if self._count[stage]
             )
-            return Breakdown((end - self.origin) * 1e3, stages, self._other * 1e3)
+            wall = end - self.origin
+            other = max(wall - sum(self._critical.values()), 0.0)  # a rounding error can make it negative
+            return Breakdown(wall * 1e3, stages, other * 1e3)
 
     def _fold(self, end: float) -> None:
         """Walk back from `end` to the end of the last walk, keep the sums, drop the spans. The lock is held."""
-        path: list[Span] = []
-        critical, other = critical_path(self._spans, self._folded_to, end, path)
+        path = critical_path(self._spans, self._folded_to, end)
         if self.traced and self.trace is None:
             self.trace = Trace(self.origin, end, self._spans, reversed(path))
-        for stage, seconds in critical.items():
-            self._critical[stage] += seconds
-        self._other += other
+        for piece in path:
+            self._critical[piece.stage] += piece.end - piece.start
         self._folded_to = end
         self._spans = []
 
@@ -160,22 +159,14 @@ class _OpenSpan:
         self._timeline.add(self._stage, self._start, end, self._picture)
 
 
-def critical_path(
-    spans: list[Span], start: float, end: float, path: list[Span] | None = None
-) -> tuple[dict[Stage, float], float]:
-    """Divide the time from `start` to `end` among the stages that the run waited for.
-
-    The pieces of spans that it waited for are appended to `path`, the latest first.
-
-    Returns:
-        Seconds by stage, and the seconds that no span explains. Together they are `end - start`.
-    """
+def critical_path(spans: list[Span], start: float, end: float) -> list[Span]:
+    """The pieces of spans that the run waited for from `start` to `end`, the latest first; they do not overlap."""
     groups: dict[object, list[Span]] = {}  # by picture, by thread (a tuple, so that the keys differ), and None
     for span in sorted(spans, key=lambda span: span.end):
         groups.setdefault(span.picture, []).append(span)
         groups.setdefault(("thread", span.thread), []).append(span)
 
-    path = [] if path is None else path
+    path: list[Span] = []
     by_start = sorted(spans, key=lambda span: span.start)
     cursor = end
     current = max(spans, key=lambda span: span.end, default=None)
@@ -187,10 +178,7 @@ def critical_path(
             cursor = begin
         current = _predecessor(groups, current)
     _fill(path, by_start, start, cursor)
-    sums: dict[Stage, float] = {}
-    for piece in path:
-        sums[piece.stage] = sums.get(piece.stage, 0.0) + piece.end - piece.start
-    return sums, end - start - sum(sums.values())
+    return path
 
 
 def _fill(path: list[Span], by_start: list[Span], start: float, end: float) -> float:

@@ -2,7 +2,7 @@
 
     scripts/bench growth [--counts 1,5,20,100,500] [--megapixels M] [--rounds N] [--model MODEL]
 
-The pictures are files: links to a few photographs of M megapixels (scripts/photographs.py). All counts run in turn,
+The pictures are files: links to a few photographs of M megapixels (scripts/subjects.py). All counts run in turn,
 each round once; medians are printed. The last line is the straight line through the first and the last count: what a
 run costs before its first picture, and what each picture adds. Without --model the demo's own model runs.
 BIRDLITE_MIRROR and BIRDLITE_CACHE_DIR count as they do for the command.
@@ -18,10 +18,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from birdlite.demo import DemoServer
-from birdlite.models.catalog import DEMO_MODEL
 from scripts.cold.measure import Way, run
-from scripts.photographs import links, photographs
+from scripts.subjects import links, model_variables, photographs
 
 
 def main() -> None:
@@ -35,11 +33,7 @@ def main() -> None:
     counts = [int(count) for count in values.counts.split(",")]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        environment["BIRDLITE_MODEL"] = values.model or DEMO_MODEL
-        environment.setdefault("BIRDLITE_CACHE_DIR", str(folder / "cache"))
-        if values.model is None:
-            environment["BIRDLITE_MIRROR"] = stack.enter_context(DemoServer()).mirror
+        environment = model_variables(values.model, folder, stack)
         originals = photographs(folder, values.megapixels)
         command = os.path.join(os.path.dirname(sys.executable), "birdlite")
         ways = {

@@ -5,23 +5,21 @@
 Runs the command on folders of 1, 20 and MANY pictures with THREADS workers, then on WORKER_PICTURES pictures with more
 and more workers, each in a process of its own. Prints the peak resident memory as the kernel saw it, and for workers
 the processor time: each has an engine of its own, with its own packed weights. The pictures are links to a few
-photographs of M megapixels (scripts/photographs.py), or without M to the demo's drawings. Without --model, the demo's
+photographs of M megapixels (scripts/subjects.py), or without M to the demo's drawings. Without --model, the demo's
 own model runs. BIRDLITE_MIRROR and BIRDLITE_CACHE_DIR count as they do for the command.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from birdlite.demo import PICTURES_FOLDER, DemoServer
-from birdlite.models.catalog import DEMO_MODEL
-from scripts.photographs import links, photographs
+from birdlite.demo import PICTURES_FOLDER
+from scripts.subjects import links, model_variables, photographs
 
 WORKERS = (1, 2, 4, 8, 16)
 WORKER_PICTURES = 64  # enough that the largest number of workers all start
@@ -37,13 +35,7 @@ def main() -> None:
     values = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        environment = os.environ | {
-            "BIRDLITE_MODEL": values.model or DEMO_MODEL,
-            "BIRDLITE_THREADS": str(values.threads),
-        }
-        environment.setdefault("BIRDLITE_CACHE_DIR", str(folder / "cache"))
-        if values.model is None:
-            environment["BIRDLITE_MIRROR"] = stack.enter_context(DemoServer()).mirror
+        environment = model_variables(values.model, folder, stack) | {"BIRDLITE_THREADS": str(values.threads)}
         originals = _originals(folder, values.megapixels)
         print("| pictures | peak MiB | more than for one |\n|---|---|---|")
         _cost(links(folder / "1", originals, 1), environment)  # fills the cache

@@ -2,7 +2,7 @@
 
     scripts/bench throughput [--model MODEL] [--rounds N] [--megapixels 0.3,1,3,12,24] [--seconds S]
 
-The photographs are those of scripts/photographs.py, baseline and progressive.
+The photographs are those of scripts/subjects.py, baseline and progressive.
 The limit of a core is one reduced decode by libjpeg-turbo (through Pillow's own `draft`), one resize and one inference,
 in a plain loop; that of the machine is as many times that as there are cores. birdlite runs the whole way, from files
 and from a local server, with 1, 2, … workers, bound to as many cores as it has workers. Each round measures everything
@@ -28,10 +28,8 @@ from statistics import median
 from PIL import Image
 
 from birdlite import Classifier, FetchSettings, Settings
-from birdlite.demo import DemoServer
-from birdlite.models.catalog import DEMO_MODEL
 from birdlite.timing import clock
-from scripts.photographs import photographs
+from scripts.subjects import model_variables, photographs
 
 LEAST = 448  # px: the short side that a decode may be reduced to; birdlite's own, twice the model's
 KINDS = {"baseline": False, "progressive": True}
@@ -64,13 +62,11 @@ def main() -> None:
 
 def _settings(model: str | None, folder: Path, stack: ExitStack) -> Settings:
     """With the model in a cache already."""
-    mirror = os.environ.get("BIRDLITE_MIRROR")
-    if model is None:
-        mirror = stack.enter_context(DemoServer()).mirror
+    variables = model_variables(model, folder, stack)
     settings = Settings(
-        model=model or DEMO_MODEL,
-        cache_dir=os.environ.get("BIRDLITE_CACHE_DIR") or str(folder / "cache"),
-        fetch=FetchSettings(mirror=mirror),
+        model=variables["BIRDLITE_MODEL"],
+        cache_dir=variables["BIRDLITE_CACHE_DIR"],
+        fetch=FetchSettings(mirror=variables.get("BIRDLITE_MIRROR")),
     )
     with Classifier(settings) as classifier:
         classifier.new_engine().close()

@@ -19,7 +19,7 @@ NETWORK = {"httpx", "httpcore", "h11", "anyio", "asyncio", "ssl", "http", "http.
 HEAVY = {
     "obstore",
     "birdlite.storage.upload",
-    "birdlite.storage.faults",
+    "birdlite.storage.bucket",
     "numpy",
     "onnxruntime",
     "tensorflow",

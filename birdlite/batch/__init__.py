@@ -4,8 +4,7 @@
     header.py   the first line of a part: its run, and at the end what it holds
     journal.py  a part that is being made, safe to kill at any moment
     part.py     from the journal to the complete part
-    earlier.py  the targets that earlier runs have classified
-    files.py    outputs of earlier runs found and read back, in files or in object storage
+    files.py    outputs of earlier runs found and read back, in files or in object storage; the targets that they have
     merge.py    parts into one output
 
 `run.selection` applies this to the stream of targets. The command line imports these modules only for the options that

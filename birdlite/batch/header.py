@@ -3,7 +3,7 @@
     {"birdlite_run": {"version": …, "model": …, …, "shard": 0, "shards": 8}}                      in NAME.partial
     {"birdlite_run": {…, "targets": 1000, "mine": 127, "left_out": 0, "ok": …, "list_sha256": …}}   in NAME
 
-`journal` and `part` write it; they, `merge` and `earlier` read it. Two parts belong together if their `Run`s are equal
+`journal` and `part` write it; they, `merge` and `files` read it. Two parts belong together if their `Run`s are equal
 except for the shard, and their lists are equal.
 """
 

@@ -11,13 +11,13 @@ The thread that feeds the pipeline opens the journal and looks up targets; the c
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 
+from birdlite.batch.files import parse_record
 from birdlite.batch.header import HEADER_LIMIT, KEY, Header, parse_header
 from birdlite.errors import OutputError
 from birdlite.namedtuple import NamedTuple
@@ -112,11 +112,10 @@ class Journal:
                     return None
                 self._size = len(line)
                 for line in file:
-                    found = _index_and_failed(line)
-                    if found is None:
+                    record = parse_record(line)
+                    if record is None or not line.endswith(b"\n"):
                         break  # cut by a kill
-                    index, failed = found
-                    self.places.put(index, Place(self._size, failed))
+                    self.places.put(record["index"], Place(self._size, record["status"] == "error"))
                     self._size += len(line)
             os.ftruncate(self._descriptor, self._size)
         except OSError as error:
@@ -198,25 +197,6 @@ class Journal:
             return  # a system or a file system without locks
 
 
-def target_in(line: bytes) -> object:
-    """The target of a record."""
-    return json.loads(line)["target"]
-
-
 def _is_cut_header(line: bytes) -> bool:
     begin = b'{"%s"' % KEY.encode()
     return not line.endswith(b"\n") and line[: len(begin)] == begin[: len(line)]
-
-
-def _index_and_failed(line: bytes) -> tuple[int, bool] | None:
-    """The index of a record and whether it is a failure; None for an incomplete record."""
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        record = json.loads(line)
-        index, target, status = record["index"], record["target"], record["status"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    if type(index) is not int or index < 0 or not isinstance(target, str) or status not in ("ok", "error"):
-        return None
-    return index, status == "error"

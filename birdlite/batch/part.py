@@ -10,6 +10,7 @@ The thread that feeds the pipeline, which knows the list, calls `begin`, `has` a
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from typing import TYPE_CHECKING
@@ -18,10 +19,10 @@ from birdlite import log
 from birdlite.atomic_file import SUFFIX
 from birdlite.batch.files import read_lines
 from birdlite.batch.header import Header, Run, Totals, difference
-from birdlite.batch.journal import Journal, target_in
+from birdlite.batch.journal import Journal
 from birdlite.errors import OutputError, PartsError
 from birdlite.results import Result
-from birdlite.storage.address import is_storage
+from birdlite.storage import is_storage
 from birdlite.writers import RunFacts
 from birdlite.writers.output import check_output, open_output
 from birdlite.writers.record import record, to_json
@@ -44,7 +45,7 @@ class Part:
         times: bool = True,
         storage: Storage | None = None,
     ) -> None:
-        """Prepare the part at `path`; nothing is opened yet. `storage` is for a path in object storage."""
+        """Prepare the part at `path`; nothing is opened yet."""
         self.path = path
         self._storage = storage
         self._partial = path + SUFFIX
@@ -83,7 +84,8 @@ class Part:
             try:
                 before = journal.resume() if self._resume else None
                 if before is None:
-                    self._say_what_is_replaced()
+                    if not self._resume and os.stat(self._partial).st_size:
+                        log.info(f"{self._partial}: left by an earlier run; starting again (--resume continues it)")
                     journal.begin(header)
                 else:
                     self._refuse_another(before.run, run, self._partial)
@@ -107,7 +109,7 @@ class Part:
         place = journal.places.get(index)
         if place is None:
             return False
-        was = target_in(journal.line_at(place.offset))
+        was = json.loads(journal.line_at(place.offset))["target"]
         if was != name:
             raise OutputError(
                 f"{self._partial}: the list has changed: target {index} was {was!r} and is {name!r}; {_AGAIN}"
@@ -165,7 +167,7 @@ class Part:
         return self._journal
 
     def _is_complete(self, run: Run) -> bool:
-        """Whether there is nothing to do. If failures are to be retried, a journal is made of the complete part."""
+        """Whether there is nothing to do. If failures are to be retried, the part becomes a journal again."""
         try:
             header, _ = read_lines(self.path, self._storage)
         except FileNotFoundError:
@@ -207,7 +209,3 @@ class Part:
         changed = difference(was, now)
         if changed:
             raise OutputError(f"{path}: made with other parameters: {changed}; {_AGAIN}")
-
-    def _say_what_is_replaced(self) -> None:
-        if not self._resume and os.stat(self._partial).st_size:
-            log.info(f"{self._partial}: left by an earlier run; starting again (--resume would continue it)")

@@ -58,7 +58,12 @@ def parse(text: str) -> Shard:
     index, slash, count = text.partition("/")
     if not (slash and _is_number(index) and _is_number(count)):
         raise ValueError("not a shard such as 0/4: its index, from 0, and the number of shards")
-    return _checked(int(index), int(count))
+    shard = Shard(int(index), int(count))
+    if not 1 <= shard.count <= MOST_SHARDS:
+        raise ValueError(f"the number of shards must be from 1 to {MOST_SHARDS}")
+    if shard.index >= shard.count:
+        raise ValueError(f"the index of one of {shard.count} shards must be from 0 to {shard.count - 1}")
+    return shard
 
 
 def from_environment(variables: Mapping[str, str]) -> Shard | None:
@@ -84,11 +89,3 @@ def from_environment(variables: Mapping[str, str]) -> Shard | None:
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 10
-
-
-def _checked(index: int, count: int) -> Shard:
-    if not 1 <= count <= MOST_SHARDS:
-        raise ValueError(f"the number of shards must be from 1 to {MOST_SHARDS}")
-    if index >= count:
-        raise ValueError(f"the index of one of {count} shards must be from 0 to {count - 1}")
-    return Shard(index, count)

@@ -12,7 +12,8 @@ from birdlite.errors import PictureError, UsageError
 from birdlite.images import picture
 from birdlite.run.classifier import Classifier
 from birdlite.settings import Settings
-from birdlite.targets.expand import BadTarget, Target, expand
+from birdlite.targets import BadTarget, Target
+from birdlite.targets.expand import expand
 from birdlite.timing import clock
 
 MAX_PICTURES = 10_000

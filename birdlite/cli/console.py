@@ -10,7 +10,7 @@ from typing import Literal
 from birdlite import log
 from birdlite.results import Progress
 from birdlite.timing import clock
-from birdlite.writers.escape import printable
+from birdlite.writers.base import printable
 
 LogFormat = Literal["text", "json"]
 

@@ -11,7 +11,7 @@ from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.interruption import Interruption
 from birdlite.results import Progress
 from birdlite.run.runner import Runner, RunReport
-from birdlite.targets.target import BadTarget, Target
+from birdlite.targets import BadTarget, Target
 from birdlite.timing import clock
 
 

@@ -18,7 +18,8 @@ from birdlite.http.fetcher import Fetcher
 from birdlite.images import picture
 from birdlite.settings import FetchSettings, Resize
 from birdlite.storage.store import Storage
-from birdlite.targets.expand import SAMPLES, BadTarget, Target, expand
+from birdlite.targets import BadTarget, Target
+from birdlite.targets.expand import SAMPLES, expand
 
 COMPARED = 64
 """The most pictures that two models are compared on: enough to show a fault."""

@@ -17,7 +17,7 @@ from birdlite.evaluate.labelled import Source, open_source
 from birdlite.evaluate.species import Species
 from birdlite.results import Result
 from birdlite.run.classifier import Classifier
-from birdlite.targets.expand import BadTarget, Target
+from birdlite.targets import BadTarget, Target
 
 __all__ = ["TOP", "check", "measure", "open_source"]
 

@@ -20,8 +20,8 @@ from typing import NamedTuple, Protocol, TextIO
 from birdlite import log
 from birdlite.errors import UsageError
 from birdlite.local_file import reason
-from birdlite.targets.expand import BadTarget, Target, single
-from birdlite.targets.folders import SUFFIXES, pictures_in
+from birdlite.targets import BadTarget, Target
+from birdlite.targets.expand import SUFFIXES, pictures_in, single
 from birdlite.targets.list_file import LINE_LIMIT, delimiter, first_filled, target_columns
 
 LABEL_COLUMN = "label"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from birdlite.errors import PictureError
 from birdlite.images import pillow_core
-from birdlite.images.frame import Frame, check_size, damaged, truncated, unpack
+from birdlite.images.frame import Frame, check_size, damaged, exif_orientation, truncated, unpack
 from birdlite.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ def read(data: Data, *, least: int | None, max_pixels: int) -> Frame:
 
 
 def _header(data: Data) -> _Header:
-    """Read the markers up to the first scan."""
     at = 2
     size: tuple[int, int, int] | None = None
     orientation = 1
@@ -86,9 +85,7 @@ def _header(data: Data) -> _Header:
                 raise damaged("JPEG", "two headers")
             size = _size(bytes(data[at:end]))
         elif marker == _APP1 and data[at + 2 : at + 8] == b"Exif\0\0" and orientation == 1:
-            from birdlite.images import exif
-
-            orientation = exif.orientation(data[at + 8 : end])
+            orientation = exif_orientation(data[at + 8 : end])
         at = end
     raise damaged("JPEG", f"over {_MAX_MARKERS:,} segments")
 
@@ -135,7 +132,7 @@ def _decode(data: Data, header: _Header, scale: int) -> Image | CoreImage:
     size = -(-header.width // scale), -(-header.height // scale)  # libjpeg rounds up
     if mode == "RGB" and pillow_core.usable():
         try:
-            return pillow_core.decode(size, data, "jpeg", raw_mode, "", scale, 0)
+            return pillow_core.decode_jpeg(size, data, raw_mode, "", scale, 0)
         except ValueError as error:
             raise damaged("JPEG", error) from error
     return unpack("JPEG", mode, size, data, "jpeg", raw_mode, "", scale, 0)

@@ -2,7 +2,7 @@
 
 The pipeline calls `decode` from its worker threads, and `preload` while downloads are under way. Calls share nothing,
 and Pillow lets other threads run while it decodes and resizes. Importing this module is cheap: the first picture, or
-`preload`, imports Pillow. `formats` tells the formats apart; `jpeg`, `png`, `tiff` and `plugin` read them.
+`preload`, imports Pillow. `formats` tells the formats apart; `jpeg`, `png` and `plugin` read them.
 """
 
 from __future__ import annotations
@@ -93,10 +93,6 @@ def _read(name: Format, data: Data, least: int | None, max_pixels: int) -> Frame
         from birdlite.images import png
 
         return png.read(data, max_pixels=max_pixels)
-    if name == "TIFF":
-        from birdlite.images import tiff
-
-        return tiff.read(data, max_pixels=max_pixels)
     from birdlite.images import plugin
 
     return plugin.read(name, data, max_pixels=max_pixels)

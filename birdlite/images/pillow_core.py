@@ -73,8 +73,8 @@ def usable() -> bool:
     return _usable
 
 
-def decode(size: tuple[int, int], data: bytes | memoryview, decoder: str, *options: object) -> CoreImage:
-    """Decode compressed RGB pixels, as `PIL.Image.frombytes` does.
+def decode_jpeg(size: tuple[int, int], data: bytes | memoryview, *options: object) -> CoreImage:
+    """Decode an RGB JPEG, as `PIL.Image.frombytes` does.
 
     Raises:
         ValueError: the data is damaged or short.
@@ -82,7 +82,7 @@ def decode(size: tuple[int, int], data: bytes | memoryview, decoder: str, *optio
     from PIL import _imaging
 
     im = _imaging.fill("RGB", size, 0)
-    worker = getattr(_imaging, f"{decoder}_decoder")("RGB", *options)
+    worker = _imaging.jpeg_decoder("RGB", *options)
     worker.setimage(im, (0, 0, *size))
     consumed, error = worker.decode(data)
     if consumed >= 0:  # it wants more data

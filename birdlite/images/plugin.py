@@ -1,4 +1,4 @@
-"""GIF, BMP and WebP, each read by its own plugin of Pillow. TIFF uses the same two steps, `opened` and `loaded`.
+"""GIF, BMP, WebP and TIFF, each read by its own plugin of Pillow.
 
 `PIL.Image.open` would import five plugins and try them in turn. Whatever a plugin raises becomes our error. Sizes are
 read from the file and checked before a plugin sees it, where the plugin would reserve memory by them.
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import PIL.Image
 
 from birdlite.errors import PictureError
-from birdlite.images import exif, frame
-from birdlite.images.frame import Frame, damaged, truncated
+from birdlite.images import frame
+from birdlite.images.frame import Entry, Frame, byte_order, damaged, directory, exif_orientation, truncated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,21 @@ if TYPE_CHECKING:
 _RUN_LENGTHS = frozenset({1, 2})  # BMP's RLE8 and RLE4
 _EXTENSION, _PICTURE = 0x21, 0x2C  # the first bytes of GIF's blocks
 _MAX_BLOCKS = 1 << 18  # of a GIF: a file of empty blocks must not take long
+
+# TIFF's tags.
+_SUBFILE_TYPE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
+_SAMPLES, _MAX_SAMPLES = 277, 6
+_SUB_DIRECTORIES, _DNG_VERSION = 330, 50706
+_DATA = ((273, 279), (324, 325))  # offsets and byte counts, of strips and of tiles
+# What Pillow may see: the above; fill order, samples, rows, planes; predictor, palette, tiles; extra samples, sample
+# format, JPEG tables; YCbCr coefficients and sampling.
+_SINGLE = (_WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, 266, _SAMPLES, 278, 284, 317, 322, 323)
+_SEEN = frozenset({*_SINGLE, _BITS, 273, 279, 324, 325, 320, 338, 339, 347, 529, 530, 531, 532})
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}  # bytes of a value, by type
+_CODES = {1: "B", 3: "H", 4: "I"}  # whole numbers
+# None, LZW, JPEG, deflate, PackBits, deflate. Not fax: it is for text, and libtiff ignores damage in it.
+_COMPRESSIONS = frozenset({1, 5, 7, 8, 32773, 32946})
+_RAW_PHOTOMETRICS = frozenset({32803, 34892})  # colour filter array, linear raw
 
 
 class _Bytes(io.BytesIO):
@@ -40,20 +55,22 @@ class _Bytes(io.BytesIO):
         return data
 
 
-def read(name: Literal["GIF", "BMP", "WEBP"], data: Data, *, max_pixels: int) -> Frame:
-    """Decode a picture; of an animation, the first frame.
+def read(name: Literal["GIF", "BMP", "WEBP", "TIFF"], data: Data, *, max_pixels: int) -> Frame:
+    """Decode a picture; of an animation, the first frame; of a TIFF, the first page.
 
     Raises:
-        PictureError: `too_large`, `unsupported`, or `decode`.
+        PictureError: `too_large`, `unsupported` (such as raw files of cameras), or `decode`.
     """
     if name == "GIF":
         return _gif(data, max_pixels)
     if name == "BMP":
         return _bmp(data, max_pixels)
-    return _webp(data, max_pixels)
+    if name == "WEBP":
+        return _webp(data, max_pixels)
+    return _tiff(data, max_pixels)
 
 
-def check_size(width: int, height: int, max_pixels: int) -> None:
+def _check_size(width: int, height: int, max_pixels: int) -> None:
     """Refuse what is over our limit, and over Pillow's (89 Mpx unless the program changed it), where plugins warn.
 
     Raises:
@@ -65,7 +82,7 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         raise PictureError("too_large", f"{width}x{height} px is over Pillow's own limit of {own:,} pixels")
 
 
-def opened(name: Format, plugin: Callable[[io.BytesIO], ImageFile], data: Data) -> ImageFile:
+def _opened(name: Format, plugin: Callable[[io.BytesIO], ImageFile], data: Data) -> ImageFile:
     """Read the header.
 
     Raises:
@@ -81,7 +98,7 @@ def opened(name: Format, plugin: Callable[[io.BytesIO], ImageFile], data: Data) 
         raise damaged(name, error) from error
 
 
-def loaded(name: Format, image: ImageFile) -> ImageFile:
+def _loaded(name: Format, image: ImageFile) -> ImageFile:
     """Decode the pixels, even if the program has set Pillow's LOAD_TRUNCATED_IMAGES.
 
     Raises:
@@ -108,9 +125,9 @@ def _bmp(data: Data, max_pixels: int) -> Frame:
     if header_bytes >= 40 and len(data) >= 34 and struct.unpack_from("<I", data, 30)[0] in _RUN_LENGTHS:
         # Pillow unpacks it byte by byte in Python, which takes minutes for a small file; only old palettes use it.
         raise PictureError("unsupported", "BMP with run-length coding is not supported")
-    image = opened("BMP", BmpImageFile, data)
+    image = _opened("BMP", BmpImageFile, data)
     frame.check_size(image.width, image.height, max_pixels)
-    return Frame(loaded("BMP", image), image.width, image.height)
+    return Frame(_loaded("BMP", image), image.width, image.height)
 
 
 def _webp(data: Data, max_pixels: int) -> Frame:
@@ -120,10 +137,10 @@ def _webp(data: Data, max_pixels: int) -> Frame:
     if len(data) < 30 or len(data) < 8 + int.from_bytes(data[4:8], "little"):
         raise truncated("WEBP")
     width, height = _webp_size(bytes(data[:30]))
-    check_size(width, height, max_pixels)
-    image = loaded("WEBP", opened("WEBP", WebPImageFile, data))
+    _check_size(width, height, max_pixels)
+    image = _loaded("WEBP", _opened("WEBP", WebPImageFile, data))
     block = image.info.get("exif")
-    return Frame(image, width, height, orientation=exif.orientation(block) if block else 1)
+    return Frame(image, width, height, orientation=exif_orientation(block) if block else 1)
 
 
 def _webp_size(head: bytes) -> tuple[int, int]:
@@ -149,12 +166,12 @@ def _gif(data: Data, max_pixels: int) -> Frame:
     except (struct.error, IndexError):  # a field lies behind the end of the file
         raise truncated("GIF") from None
     width, height = max(width, left + columns), max(height, top + rows)
-    check_size(width, height, max_pixels)
-    check_size(columns, rows, max_pixels)
-    file = opened("GIF", GifImageFile, data)
+    _check_size(width, height, max_pixels)
+    _check_size(columns, rows, max_pixels)
+    file = _opened("GIF", GifImageFile, data)
     if file.size != (width, height):
         raise damaged("GIF", "blocks of the wrong length")
-    image: PIL.Image.Image = loaded("GIF", file)
+    image: PIL.Image.Image = _loaded("GIF", file)
     if (columns, rows) != image.size:
         picture = image.crop((left, top, left + columns, top + rows)).convert("RGBA")
         image = PIL.Image.new("RGBA", image.size)
@@ -184,3 +201,102 @@ def _gif_sizes(data: Data) -> tuple[int, ...]:
         else:
             raise damaged("GIF", "an unknown block before the picture, or no picture")
     raise damaged("GIF", f"over {_MAX_BLOCKS:,} blocks")
+
+
+def _tiff(data: Data, max_pixels: int) -> Frame:
+    """Give the first page. Of the tags, Pillow gets only those that describe the pixels.
+
+    The others (comments, EXIF, thumbnails, further pages) can make Pillow warn on stderr, or use much memory.
+    """
+    directory = _Directory(data)
+    _refuse_raw(directory)
+    width, height = directory.value(_WIDTH), directory.value(_HEIGHT)
+    _check_size(width, height, max_pixels)
+    for offsets, counts in _DATA:
+        ends = map(int.__add__, directory.values(offsets), directory.values(counts))
+        if max(ends, default=0) > len(data):
+            raise truncated("TIFF")
+    for tag in _SINGLE:
+        directory.value(tag)
+    compression = directory.value(_COMPRESSION, 1)
+    if compression not in _COMPRESSIONS:
+        raise PictureError("unsupported", f"TIFF with compression {compression} is not supported")
+    if directory.value(_SAMPLES, 1) > _MAX_SAMPLES:  # Pillow would warn on stderr
+        raise PictureError("unsupported", f"TIFF with {directory.value(_SAMPLES)} samples a pixel is not supported")
+    return Frame(_eight_bits(directory), width, height, orientation=exif_orientation(data))
+
+
+class _Directory:
+    """The first directory of a TIFF. Every tag that is read is checked to lie within the file."""
+
+    def __init__(self, data: Data) -> None:
+        self.data = data
+        self.order = byte_order(data)
+        try:
+            self.entries = directory(data, self.order)
+        except struct.error:
+            raise truncated("TIFF") from None
+
+    def values(self, tag: int) -> tuple[int, ...]:
+        """Read a tag of whole numbers; empty if the tag is absent."""
+        entry = self.entries.get(tag)
+        if entry is None:
+            return ()
+        if entry.type not in _CODES:
+            raise damaged("TIFF", f"tag {tag} is of type {entry.type}")
+        at, _ = self._place(tag, entry)
+        return struct.unpack_from(f"{self.order}{entry.values}{_CODES[entry.type]}", self.data, at)
+
+    def value(self, tag: int, default: int = 0) -> int:
+        """Read a tag of one whole number."""
+        values = self.values(tag) or (default,)
+        if len(values) != 1:
+            raise damaged("TIFF", f"tag {tag} has {len(values)} values")
+        return values[0]
+
+    def bare(self) -> bytes:
+        """Copy the file with a directory of only the tags that Pillow may see."""
+        entries = [
+            (tag, e) for tag, e in sorted(self.entries.items()) if tag in _SEEN and e.type in _SIZES and e.values
+        ]
+        if sum(self._place(tag, e)[1] for tag, e in entries) > len(self.data):
+            raise damaged("TIFF", "its tags are larger than the file")
+        start = struct.pack(f"{self.order}I", len(self.data))
+        table = b"".join(bytes(self.data[e.at : e.at + 12]) for _, e in entries)
+        count = struct.pack(f"{self.order}H", len(entries))
+        return b"".join((self.data[:4], start, self.data[8:], count, table, bytes(4)))
+
+    def _place(self, tag: int, entry: Entry) -> tuple[int, int]:
+        """The offset and the length of a tag's values."""
+        size = entry.values * _SIZES[entry.type]
+        at = entry.at + 8
+        if size > 4:
+            (at,) = struct.unpack_from(f"{self.order}I", self.data, at)
+        if at + size > len(self.data):
+            raise damaged("TIFF", f"tag {tag} lies outside the file")
+        return at, size
+
+
+def _refuse_raw(directory: _Directory) -> None:
+    """Refuse cameras' raw files: their first directory is a thumbnail before the real picture, or mosaic data."""
+    thumbnail_first = directory.value(_SUBFILE_TYPE) & 1 and _SUB_DIRECTORIES in directory.entries
+    if _DNG_VERSION in directory.entries:
+        raise PictureError("unsupported", "Adobe raw (DNG) pictures are not supported")
+    if thumbnail_first or directory.value(_PHOTOMETRIC) in _RAW_PHOTOMETRICS:
+        raise PictureError("unsupported", "raw pictures (NEF, ARW and the like) are not supported")
+
+
+def _eight_bits(directory: _Directory) -> PIL.Image.Image:
+    """Decode. Of 16-bit grey keep the upper 8 bits, as Pillow does for colour: within one level of dividing by 257."""
+    from PIL.TiffImagePlugin import TiffImageFile
+
+    file = _opened("TIFF", TiffImageFile, directory.bare())
+    bits = set(directory.values(_BITS)) or {1}
+    # Floating point and 32 bits have no agreed white. Pillow would show 16 bits with "0 is white" as a negative.
+    if file.mode in {"F", "I"} or (file.mode.startswith("I;") and (bits, directory.value(_PHOTOMETRIC)) != ({16}, 1)):
+        raise PictureError("unsupported", f"TIFF with {max(bits)}-bit samples of this kind is not supported")
+    image = _loaded("TIFF", file)
+    if not image.mode.startswith("I;"):
+        return image
+    raw_mode = "L;16B" if image.mode == "I;16B" else "L;16"
+    return PIL.Image.frombytes("L", image.size, image.tobytes(), "raw", raw_mode)

@@ -10,7 +10,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from birdlite.errors import PictureError
-from birdlite.images.frame import Frame, check_size, damaged, truncated, unpack
+from birdlite.images.frame import Frame, check_size, damaged, exif_orientation, truncated, unpack
 from birdlite.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
@@ -68,11 +68,7 @@ def read(data: Data, *, max_pixels: int) -> Frame:
     if _may_lack_data(image, header) and _unpacked_bytes(pixels) < _expected_bytes(header, bits):
         raise truncated("PNG")
     _colour(image, header, kept)
-    orientation = 1
-    if b"eXIf" in kept:
-        from birdlite.images import exif
-
-        orientation = exif.orientation(kept[b"eXIf"])
+    orientation = exif_orientation(kept[b"eXIf"]) if b"eXIf" in kept else 1
     return Frame(image, header.width, header.height, orientation=orientation)
 
 

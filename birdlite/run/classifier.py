@@ -24,8 +24,8 @@ from birdlite.run.model_loader import ModelLoader
 from birdlite.run.pipeline import Pipeline
 from birdlite.run.remote import Remote
 from birdlite.settings import Settings
+from birdlite.targets import BadTarget, Target
 from birdlite.targets.expand import expand, single
-from birdlite.targets.target import BadTarget, Target
 from birdlite.timing import Timeline
 
 if TYPE_CHECKING:

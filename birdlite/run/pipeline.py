@@ -35,7 +35,7 @@ from birdlite.run.engine_pool import EnginePool, Loading, NoEngine
 from birdlite.run.remote import Remote
 from birdlite.run.worker_pool import WorkerPool
 from birdlite.settings import Settings
-from birdlite.targets.target import BadTarget, Target
+from birdlite.targets import BadTarget, Target
 from birdlite.timing import Timeline, clock
 
 WINDOW = 1024  # pictures that may be ahead of the one whose turn it is: their results take about 1 MB

@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from birdlite.settings import DEFAULTS, FetchSettings
-from birdlite.storage.address import is_storage
+from birdlite.storage import is_storage
 from birdlite.timing import Timeline
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from birdlite.errors import UsageError
 from birdlite.results import Result
-from birdlite.storage.address import is_storage
+from birdlite.storage import is_storage
 from birdlite.storage.store import Storage
 from birdlite.timing import FOLD_AT
 from birdlite.writers import ModelFacts, ReportFacts, RunFacts, Writer, WriterOptions, open_writer

@@ -17,7 +17,7 @@ from birdlite.results import Progress, Result, RunSummary
 from birdlite.run.classifier import Classifier
 from birdlite.run.options import RunOptions, settled
 from birdlite.settings import Settings
-from birdlite.targets.target import BadTarget, Target
+from birdlite.targets import BadTarget, Target
 from birdlite.timing import Breakdown, Timeline
 from birdlite.writers import ModelFacts, RunFacts, Writer, WriterOptions, open_writer
 from birdlite.writers.output import open_output

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from birdlite._version import __version__
-from birdlite.batch.earlier import Earlier, read_earlier
+from birdlite.batch.files import Earlier, read_earlier
 from birdlite.batch.header import Run
 from birdlite.batch.part import Part
 from birdlite.batch.shard import WHOLE, Shard, key_of, octets_of
@@ -22,7 +22,7 @@ from birdlite.models.bundle import Model
 from birdlite.run.classifier import Classifier
 from birdlite.run.options import RunOptions
 from birdlite.settings import Settings
-from birdlite.targets.target import BadTarget, Target
+from birdlite.targets import BadTarget, Target
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage

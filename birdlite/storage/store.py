@@ -2,8 +2,7 @@
 
 Credentials, region and endpoint come from the environment variables of the stores' own tools; obstore reads them. The
 settings bound all waiting: one request by the timeouts; a picture, a range or a page of a listing by --timeout, with
-retries and the search for credentials. obstore cannot cancel a request. So each runs in a daemon thread that can be
-abandoned: it ends by its own timeouts.
+retries and the search for credentials.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from birdlite.errors import PictureError, StorageError, StorageMissing
 from birdlite.settings import DEFAULTS, FetchSettings
-from birdlite.storage.address import Place, parse
+from birdlite.storage import Place, parse
 
 if TYPE_CHECKING:
-    from birdlite.deadline import Deadline
+    from birdlite.storage.bucket import Bucket
 
 # A larger output is put in pieces of this size in bytes, the smallest that S3 takes, and appears at the end.
 PIECE = 5 << 20
@@ -28,12 +27,6 @@ PAGE = 1000  # keys of a listing in memory; the stores list as many at once
 FIRST = 1 << 16  # bytes of the first range: a header, a short list
 GROWTH = 4
 LARGEST = 1 << 22  # bytes of a range; reading them takes as long as the request itself
-
-_ENDPOINTS = {
-    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
-    "gs": ("GOOGLE_BASE_URL", "STORAGE_EMULATOR_HOST"),
-    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
-}
 
 Range: TypeAlias = "tuple[bytes, int, str | None]"
 """Some bytes of an object, the size of the whole object in bytes, and its version: the ETag."""
@@ -52,7 +45,7 @@ class Storage:
         self.scratch = scratch
         self._settings = settings
         self._lock = threading.Lock()
-        self._buckets: dict[tuple[str, bool], _Bucket] = {}
+        self._buckets: dict[tuple[str, bool], Bucket] = {}
 
     def preload(self) -> None:
         """Import the client.
@@ -76,14 +69,7 @@ class Storage:
         most = self._settings.max_bytes
         try:
             place = _parsed(url)
-
-            def get(store: Any) -> bytes | None:
-                import obstore
-
-                found = obstore.get(store, place.key)
-                return bytes(found.bytes()) if found.meta["size"] <= most else None
-
-            data = self._ask(place, get, stops=stops)
+            data = self._ask(place, lambda store: _get(store, place.key, most), stops=stops)
         except StorageError as error:
             raise PictureError(error.kind, str(error)) from error
         if data is None:
@@ -110,10 +96,18 @@ class Storage:
             StorageError: while iterating: the bucket does not exist or may not be listed.
         """
         place = _parsed(url)
-        for key in self._keys(place):
-            rest = key[len(place.key) :]
-            if os.path.splitext(rest)[1].lower() in suffixes and not rest.startswith(".") and "/." not in rest:
-                yield f"{place.root}/{key}"
+
+        def begin(store: Any) -> Iterator[Any]:
+            import obstore
+
+            return iter(obstore.list(store, place.key.rstrip("/") or None, chunk_size=PAGE))
+
+        pages = self._ask(place, begin)
+        while (page := self._ask(place, lambda _: next(pages, None))) is not None:
+            for key in (meta["path"] for meta in page):
+                rest = key[len(place.key) :]
+                if os.path.splitext(rest)[1].lower() in suffixes and not rest.startswith(".") and "/." not in rest:
+                    yield f"{place.root}/{key}"
 
     def directly_in(self, url: str) -> list[str]:
         """URLs of the objects in a folder, without those in folders below it, by key.
@@ -127,9 +121,9 @@ class Storage:
             import obstore
 
             found = obstore.list_with_delimiter(store, place.key.rstrip("/") or None)
-            return sorted(meta["path"] for meta in found["objects"])
+            return sorted(f"{place.root}/{meta['path']}" for meta in found["objects"])
 
-        return [f"{place.root}/{key}" for key in self._ask(place, look)]
+        return self._ask(place, look)
 
     def probe(self, url: str) -> None:
         """Find out before a long run whether an output can be put, as far as that is possible without writing.
@@ -163,54 +157,19 @@ class Storage:
 
             self._ask(place, put, writing=True)
 
-    def _keys(self, place: Place) -> Iterator[str]:
-        def begin(store: Any) -> Iterator[Any]:
-            import obstore
-
-            return iter(obstore.list(store, place.key.rstrip("/") or None, chunk_size=PAGE))
-
-        pages = self._ask(place, begin)
-        while (page := self._ask(place, lambda _: next(pages, None))) is not None:
-            for meta in page:
-                yield meta["path"]
-
     def _ask(
         self, place: Place, call: Callable[[Any], T], *, stops: tuple[threading.Event, ...] = (), writing: bool = False
     ) -> T:
-        """Make one call of obstore; if it reads, wait for --timeout at most."""
-        from birdlite.deadline import Deadline
-
         if self._settings.offline:
             raise StorageError("blocked", "it is in object storage, and --offline allows no network")
         self.preload()
-        clock = None if writing else Deadline(self._settings.timeout, stops or (threading.Event(),))
-        if clock is not None:
-            clock.doing = f"waiting for {place.root}"
-        bucket = self._bucket(place, writing=writing)
-        if bucket.refusal is not None:
-            raise bucket.refusal
-        try:
-            answer = _within(clock, lambda: call(bucket.open()))
-        except StorageError:
-            raise
-        except PictureError as error:
-            fault = StorageError(error.kind, str(error))
-            if error.kind == "timeout" and not bucket.answered:
-                fault = _without_credentials(place.scheme) or fault
-                bucket.take_note(fault)
-            raise fault from error
-        except BaseException as error:
-            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # obstore raises it too
-                raise
-            fault = _explained(error, place.scheme)
-            bucket.take_note(fault)
-            raise fault from error
-        bucket.answered = True
-        return answer
+        from birdlite.storage.bucket import Bucket
 
-    def _bucket(self, place: Place, *, writing: bool) -> _Bucket:
         with self._lock:
-            return self._buckets.setdefault((place.root, writing), _Bucket(place, self._settings, writing=writing))
+            key = place.root, writing
+            if key not in self._buckets:
+                self._buckets[key] = Bucket(place, self._settings, writing=writing)
+        return self._buckets[key].ask(call, stops)
 
 
 class ObjectStream:
@@ -249,63 +208,18 @@ class ObjectStream:
         self._buffer = memoryview(data)
 
 
-class _Bucket:
-    """One bucket's client."""
-
-    def __init__(self, place: Place, settings: FetchSettings, *, writing: bool) -> None:
-        self._place = place
-        self._settings = settings
-        self._writing = writing
-        self._lock = threading.Lock()
-        self._store: Any = None
-        self.answered = False
-        self.refusal: StorageError | None = None  # no credentials were found; a new search would take as long
-
-    def open(self) -> Any:
-        """Obstore's store. Makes no request."""
-        with self._lock:
-            if self._store is None:
-                self._store = self._make()
-            return self._store
-
-    def take_note(self, fault: StorageError) -> None:
-        """Remember that there are no credentials: that will not change."""
-        if fault.cause == "no_credentials" and not self.answered:
-            self.refusal = fault
-
-    def _make(self) -> Any:
-        from datetime import timedelta
-
-        from obstore.store import AzureStore, GCSStore, S3Store
-
-        settings = self._settings
-        config = {
-            "timeout": _ms(settings.timeout),
-            "connect_timeout": _ms(settings.connect_timeout),
-            "user_agent": settings.user_agent,
-        }
-        if not self._writing:  # it would also limit the time of sending
-            config["read_timeout"] = _ms(settings.read_timeout)
-        for name in _ENDPOINTS[self._place.scheme]:
-            endpoint = os.environ.get(name)
-            if endpoint and not endpoint.startswith(("http://", "https://")):
-                raise StorageError("unsupported", f"{name}={endpoint}: no URL of a store")
-            if endpoint and endpoint.startswith("http://"):
-                config["allow_http"] = "true"  # the user has chosen it
-        make: Any = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[self._place.scheme]
-        retries = {"max_retries": settings.retries, "retry_timeout": timedelta(seconds=settings.timeout)}
-        return make(self._place.bucket, config=config, retry_config=retries)
-
-
-def _ms(seconds: float) -> str:
-    return f"{max(1, round(seconds * 1e3))}ms"
-
-
 def _parsed(url: str) -> Place:
     try:
         return parse(url)
     except ValueError as error:
         raise StorageError("unsupported", str(error)) from None
+
+
+def _get(store: Any, key: str, most: int) -> bytes | None:
+    import obstore
+
+    found = obstore.get(store, key)
+    return bytes(found.bytes()) if found.meta["size"] <= most else None
 
 
 def _get_range(store: Any, key: str, start: int, end: int, version: str | None) -> Range:
@@ -322,42 +236,3 @@ def _get_range(store: Any, key: str, start: int, end: int, version: str | None) 
             return b"", 0, None
         raise
     return bytes(found.bytes()), found.meta["size"], found.meta["e_tag"]
-
-
-def _without_credentials(scheme: str) -> StorageError | None:
-    """The error if no credentials are set. A store that does not answer then most likely means that none were found."""
-    from birdlite.storage.faults import no_credentials
-
-    prefix = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}[scheme]
-    words = ("KEY", "TOKEN", "CREDENTIAL", "SIGN", "SECRET")
-    named = any(name.startswith(prefix) and any(word in name for word in words) for name in os.environ)
-    return None if named else no_credentials(scheme)
-
-
-def _explained(error: BaseException, scheme: str) -> StorageError:
-    from birdlite.storage.faults import explain
-
-    return explain(error, scheme)
-
-
-def _within(clock: Deadline | None, call: Callable[[], T]) -> T:
-    """The answer of `call`, if it comes in time. The wait is in short steps, so that signals are handled."""
-    from birdlite.deadline import POLL_S
-
-    answers: list[T] = []
-    errors: list[BaseException] = []
-    done = threading.Event()
-
-    def work() -> None:
-        try:
-            answers.append(call())
-        except BaseException as error:  # noqa: BLE001 - raised in the waiting thread
-            errors.append(error)
-        done.set()
-
-    threading.Thread(target=work, name="birdlite-storage", daemon=True).start()
-    while not done.wait(POLL_S if clock is None else min(POLL_S, clock.left())):
-        pass
-    if errors:
-        raise errors[0]
-    return answers[0]

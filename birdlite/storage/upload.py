@@ -39,11 +39,7 @@ class Upload:
         self._lines = lines
         name = f"{os.getpid()}-{os.urandom(4).hex()}-{scratch_name(url)}"
         self._file = AtomicFile(os.path.join(scratch_folder(storage.scratch), name), durable=False)
-
-    @property
-    def descriptor(self) -> int:
-        """Where to write."""
-        return self._file.descriptor
+        self.descriptor = self._file.descriptor  # where to write
 
     def commit(self) -> None:
         """Put the file.

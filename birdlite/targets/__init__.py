@@ -1,1 +1,39 @@
-"""What to classify: URLs, files, folders, patterns and lists into a lazy stream of targets."""
+"""What to classify: URLs, files, folders, patterns and lists into a lazy stream of targets.
+
+`expand` makes the targets, and `list_file` reads lists for it. The pipeline classifies them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from birdlite.local_file import picture_error
+from birdlite.namedtuple import NamedTuple
+from birdlite.results import Failure
+
+
+class Target(NamedTuple):
+    """One picture to read."""
+
+    name: str  # as the user gave it, or the path found for it
+    kind: Literal["url", "file", "object"]
+    location: str  # an absolute http(s) URL without fragment, in ASCII except for its host; a path; or a storage URL
+    index: int = 0  # type: ignore[assignment]  # position among all targets of the list, from 0; hides tuple.index
+
+
+class BadTarget(NamedTuple):
+    """A name that leads to no picture. It gets a result like every other target."""
+
+    name: str
+    failure: Failure
+    index: int = 0  # type: ignore[assignment]  # as in Target
+
+
+Found: TypeAlias = "tuple[str, Failure | None]"
+"""A path or URL and None; or a name for the user, and why there is no picture."""
+
+
+def path_failure(name: str, error: OSError | ValueError) -> Failure:
+    """The failure of a target whose path gives an error of the operating system; `name` is what the user calls it."""
+    picture = picture_error(error)
+    return Failure(picture.kind, f"{name}: {picture}")

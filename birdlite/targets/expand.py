@@ -3,6 +3,14 @@
 A name that leads to no picture becomes a `BadTarget` at its place in the stream. So it gets a result like every other
 target, and the targets after it are not delayed. No picture is opened here. A connection is made only to list a folder
 in object storage, or to read a list there.
+
+Of a folder first its pictures are given, then its subfolders, both by name in code-point order. In memory are only the
+names of one folder, and the folders that are still to be read. Inside a folder, names that begin with a dot are
+skipped, and links to other folders too, so that nothing is visited twice. Links to pictures are followed. The folder
+that the user named may begin with a dot or be a link.
+
+A pattern is one of the standard library's `glob`, with `**` for any number of folders. Its matches are taken as if the
+user had typed them, in code-point order: a file with any suffix is a target, and a folder is searched.
 """
 
 from __future__ import annotations
@@ -15,14 +23,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from birdlite.errors import StorageError
 from birdlite.results import Failure
-from birdlite.storage.address import SCHEMES, parse
-from birdlite.targets import folders
-from birdlite.targets.target import BadTarget, Found, Target, path_failure
+from birdlite.storage import SCHEMES, parse
+from birdlite.targets import BadTarget, Found, Target, path_failure
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
-
-__all__ = ["SAMPLES", "BadTarget", "Target", "expand", "single"]
 
 SAMPLES = (
     "https://upload.wikimedia.org/wikipedia/commons/c/c8/Phalacrocorax_varius_-Waikawa%2C_Marlborough%2C_New_Zealand-8.jpg",
@@ -32,6 +37,8 @@ SAMPLES = (
     "https://cdn.britannica.com/77/189277-004-0A3BC3D4.jpg",
 )
 """The photographs of `--samples`, for which scores of the model are published."""
+
+SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"))
 
 
 def single(name: str, index: int = 0) -> Target | BadTarget:
@@ -71,8 +78,7 @@ def _expand(names: Iterable[Found], storage: Storage | None) -> Iterator[Target 
     """Find the targets of each name. This is the only place where their positions are counted."""
     index = 0
     for name, failure in names:
-        targets = _locate(name, index, storage) if failure is None else (BadTarget(name, failure, index),)
-        for target in targets:
+        for target in _locate(name, index, storage) if failure is None else (BadTarget(name, failure, index),):
             yield target
             index += 1
 
@@ -80,7 +86,6 @@ def _expand(names: Iterable[Found], storage: Storage | None) -> Iterator[Target 
 def _names(
     arguments: Iterable[str], lists: Sequence[str], stdin: BinaryIO | None, storage: Storage | None
 ) -> Iterator[Found]:
-    """The arguments and the lines of the lists."""
     for argument in arguments:
         if argument == "-":
             yield from _lines("-", stdin, storage)
@@ -104,7 +109,7 @@ def _lines(path: str, stdin: BinaryIO | None, storage: Storage | None) -> Iterat
 
 
 def _locate(name: str, index: int, storage: Storage | None) -> Iterable[Target | BadTarget]:
-    """The targets of one argument or one line of a list, numbered from `index`."""
+    """The targets of one argument or line, numbered from `index`."""
     scheme = _scheme(name)
     if scheme:
         target = _remote(name.strip(), scheme, index)
@@ -115,18 +120,75 @@ def _locate(name: str, index: int, storage: Storage | None) -> Iterable[Target |
         return (BadTarget(name, Failure("not_found", "an empty name"), index),)
     try:
         is_folder = stat.S_ISDIR(os.stat(name).st_mode)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if folders.is_pattern(name):
-            return _found(folders.pictures_matching(name), index)
-        return (BadTarget(name, path_failure(name, error), index),)
     except (OSError, ValueError) as error:
+        if is_pattern(name) and isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            return _found(pictures_matching(name), index)
         return (BadTarget(name, path_failure(name, error), index),)
-    return _found(folders.pictures_in(name), index) if is_folder else (Target(name, "file", name, index),)
+    return _found(pictures_in(name), index) if is_folder else (Target(name, "file", name, index),)
 
 
 def _found(paths: Iterator[Found], first: int) -> Iterator[Target | BadTarget]:
     for index, (path, failure) in enumerate(paths, first):
         yield Target(path, "file", path, index) if failure is None else BadTarget(path, failure, index)
+
+
+def pictures_in(folder: str) -> Iterator[Found]:
+    """Every picture in `folder` and below, by suffix. A folder that cannot be read is a failure."""
+    empty = True
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        try:
+            names, folders = _list(here)
+        except OSError as error:
+            empty = False
+            yield here, path_failure(here, error)
+            continue
+        for name in names:
+            empty = False
+            yield os.path.join(here, name), None
+        waiting.extend(os.path.join(here, name) for name in reversed(folders))
+    if empty:
+        yield folder, Failure("not_found", f"{folder}: no pictures in this folder")
+
+
+def is_pattern(name: str) -> bool:
+    """Whether `name` has a character of patterns."""
+    return "*" in name or "?" in name or "[" in name
+
+
+def pictures_matching(pattern: str) -> Iterator[Found]:
+    """Every file that `pattern` matches, and every picture in the folders that it matches; no file twice."""
+    from glob import glob
+
+    try:
+        matches = sorted(glob(pattern, recursive=True))
+    except ValueError:
+        matches = []  # the pattern has a NUL, which no name has
+    seen: set[str] = set()  # real paths: `**` follows links, so a circle of links leads to one file many times
+    for path in matches:
+        for name, failure in pictures_in(path) if os.path.isdir(path) else ((path, None),):
+            real = os.path.realpath(name)
+            if real not in seen:
+                seen.add(real)
+                yield name, failure
+    if not matches:
+        yield pattern, Failure("not_found", f"{pattern}: no such file, and nothing matches it as a pattern")
+
+
+def _list(folder: str) -> tuple[list[str], list[str]]:
+    """Sorted names of the pictures and of the subfolders directly in `folder`."""
+    names: list[str] = []
+    folders: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+                names.append(entry.name)  # a broken link too: the user should know of it
+    return sorted(names), sorted(folders)
 
 
 def _stored(folder: Target, storage: Storage | None) -> Iterator[Target | BadTarget]:
@@ -135,7 +197,7 @@ def _stored(folder: Target, storage: Storage | None) -> Iterator[Target | BadTar
 
     name, index = folder.name, folder.index
     try:
-        for url in (storage or Storage()).pictures(name, folders.SUFFIXES):
+        for url in (storage or Storage()).pictures(name, SUFFIXES):
             yield Target(url, "object", url, index)
             index += 1
     except StorageError as error:
@@ -146,7 +208,6 @@ def _stored(folder: Target, storage: Storage | None) -> Iterator[Target | BadTar
 
 
 def _remote(name: str, scheme: str, index: int) -> Target | BadTarget:
-    """The target of one URL or object."""
     try:
         if scheme in SCHEMES:
             return Target(name, "object", parse(name).url, index)

@@ -1,6 +1,6 @@
 """List files: text, CSV or JSON lines into the targets that they name, a line at a time. `expand` calls it.
 
-    text     one target a line; blank lines and lines that begin with # are skipped
+    text     a target in each line; blank lines and lines that begin with # are skipped
     CSV      a header with a column `url`, `path` or `target` in any case; in each row the first of them that is not
              empty is the target; the delimiter is comma, semicolon or tab, whichever the header has most of
     JSONL    objects with one of these keys, or plain strings; so birdlite's own JSON lines are a list too
@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from birdlite.errors import StorageError, UsageError
 from birdlite.local_file import reason
 from birdlite.results import Failure
-from birdlite.storage.address import is_storage
+from birdlite.storage import is_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from birdlite.storage.store import ObjectStream, Storage
-    from birdlite.targets.target import Found
+    from birdlite.targets import Found
 
 ListKind = Literal["text", "csv", "jsonl"]
 
@@ -53,15 +53,12 @@ def check(path: str, storage: Storage | None = None) -> None:
         UsageError: it does not exist, cannot be read, or is CSV without a column of targets.
         StorageError: it is in object storage, which refuses or cannot be reached.
     """
-    if is_storage(path):
-        next(read_file(path, storage), None)
-        return
     try:
-        mode = os.stat(path).st_mode
+        if not is_storage(path) and not stat.S_ISREG(os.stat(path).st_mode):
+            return
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
-    if stat.S_ISREG(mode):
-        next(read_file(path), None)
+    next(read_file(path, storage), None)
 
 
 def read_file(path: str, storage: Storage | None = None) -> Iterator[Found]:
@@ -172,10 +169,8 @@ def _text(lines: NumberedLines, name: str) -> Iterator[Found]:
     for number, line in lines:
         if line is None:
             yield _bad_line(name, number, _TOO_LONG)
-            continue
-        line = line.strip()
-        if line and not line.startswith("#"):
-            yield line, None
+        elif (target := line.strip()) and not target.startswith("#"):
+            yield target, None
 
 
 def _jsonl(lines: NumberedLines, name: str) -> Iterator[Found]:
@@ -184,8 +179,7 @@ def _jsonl(lines: NumberedLines, name: str) -> Iterator[Found]:
     for number, line in lines:
         if line is None:
             yield _bad_line(name, number, _TOO_LONG)
-            continue
-        if not line.strip():
+        if not line or not line.strip():
             continue
         try:
             value: object = json.loads(line)

@@ -10,6 +10,8 @@ A run that was interrupted or had no target is finished in the same way, so the 
 The modules here import each other's types from `writers.base`, never from this package.
 """
 
+from __future__ import annotations
+
 from birdlite.writers.base import (
     Format,
     ModelFacts,
@@ -20,7 +22,6 @@ from birdlite.writers.base import (
     Writer,
     WriterOptions,
 )
-from birdlite.writers.formats import open_writer
 
 __all__ = [
     "Format",
@@ -33,3 +34,27 @@ __all__ = [
     "WriterOptions",
     "open_writer",
 ]
+
+
+def open_writer(format: Format, stream: TextSink, options: WriterOptions) -> Writer:  # noqa: A002 - the option's name
+    """Import and make the writer of a format. It writes nothing before the first result or the end."""
+    if format == "jsonl":
+        from birdlite.writers.record import JsonLinesWriter
+
+        return JsonLinesWriter(stream, options)
+    if format == "json":
+        from birdlite.writers.record import JsonWriter
+
+        return JsonWriter(stream, options)
+    if format == "csv":
+        from birdlite.writers.csv_writer import CsvWriter
+
+        return CsvWriter(stream, options)
+    if format == "html":
+        from birdlite.writers.html import HtmlWriter
+
+        return HtmlWriter(stream, options)
+    from birdlite.writers.terminal import look
+    from birdlite.writers.text import TextWriter
+
+    return TextWriter(stream, options, look(stream))

@@ -1,4 +1,7 @@
-"""The types that all writers share: what they write to, what a user may choose, and what is known of a run."""
+"""What all writers share: the types of what they write and are told, and text from outside made safe.
+
+Names of files, labels and messages of servers can hold anything; `printable` and `encodable` make them harmless.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ from collections.abc import Mapping
 from typing import Literal, Protocol
 
 from birdlite.namedtuple import NamedTuple
-from birdlite.results import Result, RunSummary
+from birdlite.results import Failure, Result, RunSummary
 from birdlite.timing import Breakdown, Trace
 
 Format = Literal["text", "json", "jsonl", "csv", "html"]
 Names = Literal["scientific", "common", "both"]
+
+_SPACES = "\u00a0\u3000"  # not "printable" in Unicode's sense, but harmless and common in file names
 
 
 class TextSink(Protocol):
@@ -53,7 +58,7 @@ class ModelFacts(NamedTuple):
 
 
 class ReportFacts(NamedTuple):
-    """What only the report shows. `run` and the commands fill it in, and `html` reads it."""
+    """What only the report shows."""
 
     title: str = "Birds in pictures"
     facts: tuple[tuple[str, str], ...] = ()  # name and value
@@ -84,3 +89,37 @@ class Writer(Protocol):
 
     def finish(self, run: RunFacts) -> None:
         """Complete the document and flush the stream. Raises the same errors as `write`."""
+
+
+def nothing(options: WriterOptions) -> str:
+    """The text for a picture without candidates."""
+    return f"nothing above {options.min_score:g}" if options.min_score > 0 else "no predictions"
+
+
+def short_message(result: Result, failure: Failure) -> str:
+    """The message of a failure, without the target's name in front."""
+    return failure.message.removeprefix(f"{result.target}: ")
+
+
+def printable(text: str) -> str:
+    """Escape control characters, line breaks, changes of direction and undecodable bytes.
+
+    A name on a web server can hold codes that clear the screen or reverse the direction of writing.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in _SPACES else _escape(ord(c)) for c in text)
+
+
+def _escape(code: int) -> str:
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def encodable(text: str) -> str:
+    r"""Escape lone surrogates, which stand for undecodable bytes of a path and cannot be encoded in UTF-8.
+
+    They become `\udc80`, which is the same character in JSON.
+    """
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

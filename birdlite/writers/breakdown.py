@@ -41,7 +41,7 @@ def breakdown_line(summary: RunSummary, failures: Mapping[str, int], breakdown: 
     """
     critical = {stage.stage: stage.critical_ms for stage in breakdown.stages}
     parts = {name: sum(critical.get(stage, 0.0) for stage in stages) for name, stages in _PARTS.items()}
-    parts["other"] = max(breakdown.other_ms, 0.0)  # a rounding error can make it negative
+    parts["other"] = breakdown.other_ms
     total = round(breakdown.wall_ms)
     whole = _whole(parts, total)
     if not whole["output"]:

@@ -12,22 +12,10 @@ from __future__ import annotations
 import csv
 
 from birdlite.results import Prediction, Result
-from birdlite.writers.base import RunFacts, TextSink, WriterOptions
-from birdlite.writers.escape import encodable
+from birdlite.writers.base import RunFacts, TextSink, WriterOptions, encodable
 from birdlite.writers.record import milliseconds, score
 
-COLUMNS = (
-    "index",
-    "target",
-    "status",
-    "rank",
-    "id",
-    "name",
-    "common_name",
-    "score",
-    "error_kind",
-    "error_message",
-)
+COLUMNS = ("index", "target", "status", "rank", "id", "name", "common_name", "score", "error_kind", "error_message")
 TIME_COLUMNS = ("fetch_ms", "decode_ms", "infer_ms", "total_ms")
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -66,13 +54,8 @@ class CsvWriter:
 
 
 def _cells(prediction: Prediction) -> list[object]:
-    return [
-        prediction.rank,
-        prediction.id,
-        safe_cell(prediction.name),
-        safe_cell(prediction.common_name or ""),
-        score(prediction.score),
-    ]
+    names = safe_cell(prediction.name), safe_cell(prediction.common_name or "")
+    return [prediction.rank, prediction.id, *names, score(prediction.score)]
 
 
 def safe_cell(text: str) -> str:

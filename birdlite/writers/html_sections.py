@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from heapq import heappush, heappushpop
 
 from birdlite.results import Failure, ImageInfo, Prediction, Result
-from birdlite.writers.base import WriterOptions
+from birdlite.writers.base import WriterOptions, nothing, short_message
 from birdlite.writers.page import address, bar, last_part, text
 
 CANDIDATES = 5  # shown of a picture, even if --top asks for more
@@ -39,11 +39,8 @@ MEANINGS = {
     "unsupported": "of a kind that birdlite does not read",
     "cancelled": "under way when the run was interrupted",
 }
-LEVEL, WINDOW, MEMORY = (
-    1,
-    -12,
-    5,
-)  # zlib's fastest settings that find a whole row again; negative: without header and checksum
+# zlib's fastest settings that find a whole row again; a negative window: without header and checksum.
+LEVEL, WINDOW, MEMORY = 1, -12, 5
 
 
 class SpeciesCount:
@@ -168,7 +165,6 @@ class KeptRows:
     """The first `limit` rows, by index or as they come."""
 
     def __init__(self, limit: int, *, by_index: bool) -> None:
-        """Keep the rows with the smallest indexes, or those that come first."""
         self._limit = limit
         self._by_index = by_index
         self._heap: list[tuple[int, int, bytes]] = []  # the last row on top; its key and its number are negative
@@ -206,22 +202,12 @@ def row(result: Result, options: WriterOptions) -> str:
         outcome = f"<ol>{''.join(map(_candidate, result.predictions[:CANDIDATES]))}</ol>"
     else:
         outcome = f'<span class="soft">{nothing(options)}</span>'
-    details = [*_image(result.image)]
+    details = [] if result.image is None else _image(result.image)
     if options.times and result.times is not None:
         details.append(f"{result.times.total:,.1f} ms")
     small = f"<small>{' · '.join(details)}</small>" if details else ""
     name = _name(result, options.folder)
     return f'<tr><td class="n">{result.index}</td><td>{name}{small}</td><td class="t">{outcome}</td></tr>\n'
-
-
-def nothing(options: WriterOptions) -> str:
-    """The text for a picture without candidates."""
-    return f"nothing above {options.min_score:g}" if options.min_score > 0 else "no predictions"
-
-
-def short_message(result: Result, failure: Failure) -> str:
-    """The message of a failure, without the target's name in front."""
-    return failure.message.removeprefix(f"{result.target}: ")
 
 
 def named(name: str, common_name: str | None, tag: str) -> str:
@@ -247,8 +233,6 @@ def _candidate(prediction: Prediction) -> str:
     return f'<li>{bar(prediction.score)}<span>{species}</span><span class="n">{prediction.score:.3f}</span></li>'
 
 
-def _image(image: ImageInfo | None) -> Iterator[str]:
-    if image is not None:
-        yield f"{image.width} × {image.height}"
-        yield text(image.format)
-        yield f"{image.bytes / 1e6:,.1f} MB" if image.bytes >= 1e6 else f"{image.bytes / 1e3:,.1f} kB"
+def _image(image: ImageInfo) -> list[str]:
+    size = f"{image.bytes / 1e6:,.1f} MB" if image.bytes >= 1e6 else f"{image.bytes / 1e3:,.1f} kB"
+    return [f"{image.width} × {image.height}", text(image.format), size]

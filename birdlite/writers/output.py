@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING
 from birdlite.atomic_file import AtomicFile, quietly
 from birdlite.errors import OutputError, StorageError
 from birdlite.local_file import reason
-from birdlite.storage.address import is_storage
+from birdlite.storage import is_storage
 
 if TYPE_CHECKING:
     from typing import TextIO
 
     from birdlite.storage.store import Storage
     from birdlite.storage.upload import Upload
-    from birdlite.writers.base import Format, TextSink
+    from birdlite.writers.base import Format
 
 
 class GuardedText:
@@ -76,17 +76,12 @@ class Output:
 
     def __init__(self, text: TextIO, name: str, *, file: AtomicFile | Upload | None = None, close: bool = True) -> None:
         """Take over `text`. `file` is what it writes to, if that must be committed."""
+        self.stream = GuardedText(text, name)  # where the writer writes
         self.interrupted = False  # the run ended early, but in good order
         self._text = text
         self._name = name
         self._file = file
         self._close = close
-        self._guarded = GuardedText(text, name)
-
-    @property
-    def stream(self) -> TextSink:
-        """Where the writer writes."""
-        return self._guarded
 
     def commit(self) -> None:
         """Pass everything to the system and let the file appear.
@@ -95,32 +90,24 @@ class Output:
             OutputError: this is not possible. What was there before stays, and so do the lines of `jsonl`.
         """
         try:
-            self._guarded.flush()
+            self.stream.flush()
             if self._close:
                 self._text.close()
-            if self._file is not None:
-                self._finish(self._file)
-        except OSError as error:
+            if self.interrupted and self._file is not None and not isinstance(self._file, AtomicFile):
+                self._file.keep()  # an object that is not complete does not appear; a file does
+            elif self._file is not None:
+                self._file.commit()
+        except (OSError, OutputError) as error:
             self.discard()
-            if isinstance(error, BrokenPipeError):
+            if isinstance(error, (BrokenPipeError, OutputError)):
                 raise
             raise refused(self._name, error) from error
-        except OutputError:
-            self.discard()
-            raise
-
-    def _finish(self, file: AtomicFile | Upload) -> None:
-        """Commit. After an interruption a file appears too, with what there is, but an object does not."""
-        if self.interrupted and not isinstance(file, AtomicFile):
-            file.keep()
-        else:
-            file.commit()
 
     def discard(self) -> None:
         """Leave what was there before, because the run has failed. The lines of `jsonl` stay too."""
         if self._close:
             quietly(self._text.close)
-        elif self._guarded.broken:
+        elif self.stream.broken:
             _abandon(self._text)
         if self._file is not None:
             quietly(self._file.discard)

@@ -17,9 +17,10 @@ import os
 from binascii import b2a_base64
 from urllib.parse import quote
 
-from birdlite.targets.expand import Target, single
+from birdlite.targets import Target
+from birdlite.targets.expand import single
 from birdlite.timing import STAGES, Stage
-from birdlite.writers.escape import encodable, printable
+from birdlite.writers.base import encodable, printable
 
 COLOURS: dict[Stage, str] = {  # each has enough contrast on white and on near-black
     "interpreter start-up": "#8b8f98",
@@ -37,85 +38,8 @@ COLOURS: dict[Stage, str] = {  # each has enough contrast on white and on near-b
 LONGEST_TEXT = 300  # characters of a text that are shown
 LONGEST_ADDRESS = 2048  # characters; browsers take more, servers often do not
 
-_STYLE = """
-:root{color-scheme:light dark;--paper:#f7f6f2;--card:#fff;--ink:#23282b;--soft:#626b6f;--line:#e2dfd6;--leaf:#2f7d5b;
---bar:#5aa583;--faint:#ebe9e2;--red:#b3392f;--pink:#fbeeec}
-@media (prefers-color-scheme:dark){:root{--paper:#14181a;--card:#1c2124;--ink:#e4e6e3;--soft:#9aa5a8;--line:#30373a;
---leaf:#7fcaa6;--bar:#4f9a7b;--faint:#2a3033;--red:#f08b80;--pink:#33211f}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;
--webkit-text-size-adjust:100%}
-header,main,footer{max-width:66rem;margin:0 auto;padding:0 1.25rem}
-header{padding-top:2.25rem}
-h1{margin:0;font-size:1.75rem;line-height:1.2;letter-spacing:-.02em;text-wrap:balance}
-h2{margin:0 0 .75rem;font-size:1.1rem;letter-spacing:-.01em}
-h3{margin:1.25rem 0 .25rem;font-size:1rem}
-h3 small{font-weight:400}
-p{margin:.25rem 0 .75rem}
-a{color:inherit;text-decoration-color:var(--bar);text-underline-offset:.2em;text-decoration-thickness:1px}
-a:hover{color:var(--leaf)}
-a:focus-visible,summary:focus-visible,.wide:focus-visible{outline:2px solid var(--leaf);outline-offset:2px}
-nav{margin-top:.75rem;display:flex;flex-wrap:wrap;gap:.25rem 1.1rem;color:var(--soft)}
-section{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:1.25rem;margin:1.25rem 0}
-.soft,small{color:var(--soft)}
-small{font-size:.8125rem}
-.note{background:var(--pink);color:var(--red);border-radius:.4rem;padding:.6rem .9rem;margin:1rem 0 0}
-.numbers{display:grid;grid-template-columns:repeat(auto-fit,minmax(7.5rem,1fr));gap:.5rem 1rem;margin:0}
-.numbers div{display:flex;flex-direction:column-reverse}
-.numbers dt{color:var(--soft);font-size:.8125rem}
-.numbers dd{margin:0;font-size:1.6rem;line-height:1.2;font-variant-numeric:tabular-nums;letter-spacing:-.02em}
-.facts{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;margin:1.25rem 0 0;font-size:.875rem}
-.facts dt{color:var(--soft)}
-.facts dd{margin:0;overflow-wrap:anywhere}
-table{width:100%;border-collapse:collapse;font-size:.875rem}
-th{text-align:left;font-weight:500;color:var(--soft);font-size:.8125rem}
-th,td{padding:.35rem .75rem .35rem 0;vertical-align:top;border-bottom:1px solid var(--line)}
-tr:last-child td{border-bottom:0}
-th:last-child,td:last-child{padding-right:0}
-.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.t{overflow-wrap:anywhere;unicode-bidi:isolate}
-.bar{display:block;height:.5rem;margin-top:.45rem;background:var(--faint);border-radius:.25rem;overflow:hidden;
-min-width:3rem}
-.bar i{display:block;height:100%;background:var(--bar);border-radius:.25rem}
-.dot{display:inline-block;width:.7rem;height:.7rem;border-radius:.15rem;margin-right:.5rem}
-.sum td{font-weight:600}
-.species .bar{width:100%}
-.species td:nth-child(3),.stages td:last-child{width:34%}
-details>summary{cursor:pointer;color:var(--leaf);padding:.5rem 0}
-ul{margin:.25rem 0 .75rem;padding-left:1.1rem}
-li{margin:.2rem 0}
-.wide{overflow-x:auto;margin-top:1.25rem}
-.waterfall{display:block;width:100%;min-width:44rem;height:auto}
-.pictures{table-layout:fixed}
-.pictures th:first-child,.pictures td:first-child{width:4.5rem;color:var(--soft)}
-.pictures th:last-child{width:56%}
-.pictures small{display:block}
-ol{list-style:none;margin:0;padding:0}
-ol li{display:grid;grid-template-columns:5rem 1fr 3rem;gap:0 .75rem;margin:0}
-ol li:first-child b{font-weight:600}
-b{font-weight:400}
-em{color:var(--soft)}
-.bad{color:var(--red)}
-footer{padding-bottom:2.5rem;color:var(--soft);font-size:.8125rem}
-@media (max-width:40rem){
-header,main,footer{padding-left:.75rem;padding-right:.75rem}
-section{padding:1rem .85rem}
-.pictures thead{display:none}
-.pictures,.pictures tbody,.pictures tr,.pictures td{display:block}
-.pictures tr{padding:.6rem 0;border-bottom:1px solid var(--line)}
-.pictures tr:last-child{border-bottom:0}
-.pictures td{border:0;padding:.1rem 0}
-.pictures td:first-child{float:right;width:auto;padding-left:.75rem}
-.pictures td:last-child{width:auto;clear:both;padding-top:.3rem}
-ol li{grid-template-columns:3rem 1fr 2.6rem;gap:0 .6rem}
-.species em{display:block}
-.species td:nth-child(3),.stages td:last-child{width:22%}
-.stages th:nth-child(2),.stages td:nth-child(2){display:none}
-}
-@media print{body{background:#fff}section{border:0;padding:0}nav{display:none}tr{break-inside:avoid}
-.wide{overflow:visible}.waterfall{min-width:0}}
-"""
-
+with open(os.path.join(os.path.dirname(__file__), "report.css"), encoding="utf-8") as file:
+    _STYLE = file.read()
 STYLE = (
     _STYLE
     + "".join(f".w{share}{{width:{share}%}}" for share in range(101))

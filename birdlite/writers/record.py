@@ -11,20 +11,16 @@ import json
 
 from birdlite.results import Prediction, Result
 from birdlite.timing import Breakdown
-from birdlite.writers.base import RunFacts, TextSink, WriterOptions
-from birdlite.writers.escape import encodable
+from birdlite.writers.base import RunFacts, TextSink, WriterOptions, encodable
 
 
 def record(result: Result, *, times: bool) -> dict[str, object]:
     """The record of one result, ready for JSON."""
     failure = result.failure
-    found: dict[str, object] = {
-        "index": result.index,
-        "target": result.target,
-        "status": "ok" if failure is None else "error",
-    }
+    status = "ok" if failure is None else "error"
+    found: dict[str, object] = {"index": result.index, "target": result.target, "status": status}
     if failure is not None:
-        found["error"] = {"kind": failure.kind, "message": failure.message}
+        found["error"] = failure._asdict()
     found["predictions"] = [_prediction(prediction) for prediction in result.predictions]
     if result.image is not None:
         found["image"] = result.image._asdict()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
 from birdlite.namedtuple import NamedTuple
-from birdlite.writers.base import TextSink
-from birdlite.writers.escape import printable
+from birdlite.writers.base import TextSink, printable
 
 NARROWEST = 20  # columns; narrower terminals wrap the lines themselves
 DEFAULT_WIDTH = 80  # columns, if the terminal does not say
@@ -64,26 +62,25 @@ class Terminal(NamedTuple):
         return _head(text, left // 2) + mark + end
 
 
-def look(stream: TextSink, environment: Mapping[str, str] | None = None) -> Terminal:
+def look(stream: TextSink) -> Terminal:
     """Find out what `stream` can show.
 
     Colour needs a terminal that is not `TERM=dumb`; NO_COLOR turns it off and FORCE_COLOR on, as no-color.org and
     force-color.org describe. COLUMNS overrides the terminal's width, as in the standard library.
     """
-    environment = os.environ if environment is None else environment
     terminal = stream.isatty()
-    colour = terminal and environment.get("TERM", "dumb") not in ("dumb", "")
-    if environment.get("NO_COLOR"):
+    colour = terminal and os.environ.get("TERM", "dumb") not in ("dumb", "")
+    if os.environ.get("NO_COLOR"):
         colour = False
-    elif environment.get("FORCE_COLOR"):
+    elif os.environ.get("FORCE_COLOR"):
         colour = True
-    width = max(NARROWEST, _width(stream, environment)) if terminal else None
+    width = max(NARROWEST, _width(stream)) if terminal else None
     return Terminal(width, colour, stream.encoding or "utf-8")
 
 
-def _width(stream: TextSink, environment: Mapping[str, str]) -> int:
+def _width(stream: TextSink) -> int:
     """The number of columns. shutil can tell it too, but takes 8 ms to import."""
-    given = environment.get("COLUMNS", "")
+    given = os.environ.get("COLUMNS", "")
     if given.isdecimal() and len(given) < 6 and int(given) > 0:
         return int(given)
     try:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from birdlite.namedtuple import NamedTuple
 from birdlite.results import Prediction, Result
-from birdlite.writers.base import Names, RunFacts, TextSink, WriterOptions
+from birdlite.writers.base import Names, RunFacts, TextSink, WriterOptions, nothing, short_message
 from birdlite.writers.terminal import BOLD, GREEN, RED, Terminal, columns, pad
 
 INDENT = "  "
@@ -50,14 +50,12 @@ def picture_lines(result: Result, options: WriterOptions, terminal: Terminal) ->
     lines = [terminal.paint(heading, BOLD)]
     failure = result.failure
     if failure is not None:
-        message = terminal.text(failure.message.removeprefix(f"{result.target}: "))  # it is in the heading
+        message = terminal.text(short_message(result, failure))
         lines.append(f"{INDENT}{terminal.paint('error', RED)}: {failure.kind}: {message}")
     elif result.predictions:
         lines += _table([_row(prediction, options.names, terminal) for prediction in result.predictions], terminal)
-    elif options.min_score > 0:
-        lines.append(f"{INDENT}nothing above {options.min_score:g}")
     else:
-        lines.append(f"{INDENT}no predictions")
+        lines.append(INDENT + nothing(options))
     return lines
 
 

@@ -14,9 +14,9 @@ from birdlite.demo import FOLDER as DEMO_FOLDER
 from birdlite.demo import HOST as DEMO_HOST
 from birdlite.models.catalog import DEMO_MODEL
 from birdlite.settings import DEFAULT_MODEL
-from scripts.photographs import links, photographs
 from scripts.scaleout.machines import fleet
 from scripts.scaleout.network import Line
+from scripts.subjects import links, photographs
 
 MEGAPIXELS = 0.3
 ALBUM = "album.invalid"

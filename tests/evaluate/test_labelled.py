@@ -10,7 +10,7 @@ import pytest
 from birdlite import log
 from birdlite.errors import UsageError
 from birdlite.evaluate.labelled import Picture, open_source
-from birdlite.targets.expand import BadTarget, Target
+from birdlite.targets import BadTarget, Target
 from birdlite.targets.list_file import LINE_LIMIT
 
 

@@ -22,7 +22,8 @@ from birdlite.run.engine_pool import EnginePool
 from birdlite.run.model_loader import ModelLoader
 from birdlite.run.pipeline import Pipeline
 from birdlite.run.remote import Remote
-from birdlite.targets.expand import BadTarget, Target, expand
+from birdlite.targets import BadTarget, Target
+from birdlite.targets.expand import expand
 from birdlite.timing import Timeline
 from tests.demo_world import MODEL, PICTURES, slug, species_of
 from tests.origin import PATIENCE, Origin

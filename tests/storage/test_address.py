@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from birdlite.storage.address import Place, is_storage, parse
+from birdlite.storage import Place, is_storage, parse
 
 
 @pytest.mark.parametrize("name", ["s3://b/k", "S3://b/k", "gs://b", "az://c/k", "s3:///"])

@@ -17,7 +17,8 @@ import pytest
 from birdlite.errors import UsageError
 from birdlite.http.address import address
 from birdlite.results import Failure
-from birdlite.targets.expand import SAMPLES, BadTarget, Target, expand, single
+from birdlite.targets import BadTarget, Target
+from birdlite.targets.expand import SAMPLES, expand, single
 from tests.targeting import failure_of, only, without_rights
 
 REPO = Path(__file__).parents[2]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from birdlite.results import Failure
-from birdlite.targets.expand import BadTarget, Target, expand
+from birdlite.targets import BadTarget, Target
+from birdlite.targets.expand import expand
 from tests.targeting import failure_of, only, without_rights
 
 

@@ -7,14 +7,14 @@ import io
 import os
 import struct
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 import pytest
 
 from birdlite.results import Failure, Prediction, Result
 from birdlite.writers import Names, WriterOptions, open_writer
-from birdlite.writers.escape import encodable, printable
+from birdlite.writers.base import encodable, printable
 from birdlite.writers.terminal import Terminal, columns, look
 from birdlite.writers.text import picture_lines
 
@@ -208,6 +208,22 @@ def screen() -> Iterator[TextIO]:
     os.close(master)
 
 
+SetOnly = Callable[..., None]
+
+
+@pytest.fixture
+def set_only(monkeypatch: pytest.MonkeyPatch) -> SetOnly:
+    """Set these variables and no other that tells of a terminal."""
+
+    def set_only(**variables: str) -> None:
+        for name in ("TERM", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return set_only
+
+
 class TestLook:
     @pytest.mark.parametrize(
         ("environment", "width", "colour"),
@@ -227,22 +243,30 @@ class TestLook:
         ],
     )
     def test_a_terminal_has_a_width_and_perhaps_colour(
-        self, screen: TextIO, environment: dict[str, str], width: int, colour: bool
+        self, screen: TextIO, set_only: SetOnly, environment: dict[str, str], width: int, colour: bool
     ) -> None:
-        assert look(screen, environment) == Terminal(width, colour, "utf-8")
+        set_only(**environment)
 
-    def test_a_terminal_that_does_not_know_its_width_has_eighty_columns(self, screen: TextIO) -> None:
+        assert look(screen) == Terminal(width, colour, "utf-8")
+
+    def test_a_terminal_that_does_not_know_its_width_has_eighty_columns(
+        self, screen: TextIO, set_only: SetOnly
+    ) -> None:
+        set_only()
         fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
-        assert look(screen, {}).width == 80
+        assert look(screen).width == 80
 
-    def test_a_pipe_has_no_width_and_no_colour(self) -> None:
+    def test_a_pipe_has_no_width_and_no_colour(self, set_only: SetOnly) -> None:
         read_end, write_end = os.pipe()
         with open(read_end), open(write_end, "w", encoding="latin-1") as stream:
-            assert look(stream, {"TERM": "xterm", "COLUMNS": "40"}) == Terminal(None, False, "latin-1")
-            assert look(stream, {"FORCE_COLOR": "1"}).colour
+            set_only(TERM="xterm", COLUMNS="40")
+            assert look(stream) == Terminal(None, False, "latin-1")
+            set_only(FORCE_COLOR="1")
+            assert look(stream).colour
 
-    def test_a_stream_in_memory_is_like_a_file(self) -> None:
-        assert look(io.StringIO(), {"TERM": "xterm"}) == Terminal(None, False, "utf-8")
+    def test_a_stream_in_memory_is_like_a_file(self, set_only: SetOnly) -> None:
+        set_only(TERM="xterm")
+        assert look(io.StringIO()) == Terminal(None, False, "utf-8")
 
 
 def test_each_picture_reaches_the_reader_at_once() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from birdlite.storage.faults import CREDENTIALS, explain
+from birdlite.storage.bucket import CREDENTIALS, explain
 
 ANSWERED = (
     "Generic S3 error: Error performing GET http://h/b/k?sig=SECRET in 2ms - Server returned non-2xx status code: "

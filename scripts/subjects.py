@@ -1,15 +1,36 @@
-"""Photographs of any size for the benchmarks: noise at all scales, as in nature, saved as JPEG at quality 90."""
+"""What benchmarks run birdlite on: photographs of any size, and a model with its cache.
+
+The photographs are noise at all scales, as in nature, saved as JPEG at quality 90.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from PIL import Image
 
+from birdlite.demo import DemoServer
+from birdlite.models.catalog import DEMO_MODEL
+
 VARIETY = 4  # different photographs of a kind
 QUALITY = 90
+
+
+def model_variables(model: str | None, folder: Path, stack: ExitStack) -> dict[str, str]:
+    """The environment of a command that runs `model`; without one, the demo's own, from a server within `stack`.
+
+    BIRDLITE_MIRROR and BIRDLITE_CACHE_DIR count as they do for the command; without the latter, `folder` has the cache.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment["BIRDLITE_MODEL"] = model or DEMO_MODEL
+    environment.setdefault("BIRDLITE_CACHE_DIR", str(folder / "cache"))
+    if model is None:
+        environment["BIRDLITE_MIRROR"] = stack.enter_context(DemoServer()).mirror
+    return environment
 
 
 def photographs(folder: Path, megapixels: float, *, progressive: bool = False) -> list[Path]:

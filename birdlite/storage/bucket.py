@@ -1,0 +1,208 @@
+"""One bucket's client: requests within the time limits, and errors of obstore as our kinds of failure. `store` has it.
+
+obstore cannot cancel a request. So each runs in a daemon thread that can be abandoned: it ends by its own timeouts.
+
+obstore has few types of errors. Status, code and cause are in the text, which ends with a dump of its own state. URLs
+are never repeated, because they can contain a signature.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from birdlite.deadline import POLL_S, Deadline
+from birdlite.errors import PictureError, StorageError, one_line
+from birdlite.settings import FetchSettings
+from birdlite.storage import Place
+
+T = TypeVar("T")
+
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL", "STORAGE_EMULATOR_HOST"),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+CREDENTIALS = {
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for a public bucket",
+    "gs": "set GOOGLE_APPLICATION_CREDENTIALS, or GOOGLE_SKIP_SIGNATURE=true for a public bucket",
+    "az": "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_SKIP_SIGNATURE=true for a public one",
+}
+
+# Requests for credentials: to a metadata service, or to one that exchanges a token for another.
+_ASKS_FOR_CREDENTIALS = re.compile(
+    r"169\.254\.\d+\.\d+|latest/api/token|security-credentials|computeMetadata|TokenRequest|MissingAccount|oauth2/token|ADC|WebIdentity"
+    r"|InstanceMetadata|Missing(AccessKeyId|SecretAccessKey)"
+)
+_WRONG_CREDENTIALS = re.compile(
+    r"InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|AuthenticationFailed|RequestTimeTooSkewed"
+)
+_NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
+_STATUS = re.compile(r"status code: (\d{3}) ?([A-Za-z ]*)")
+_CODE = re.compile(r"<Code>([A-Za-z0-9]{1,60})</Code>|\"reason\": ?\"([A-Za-z0-9]{1,60})\"")
+_CAUSE = re.compile(r"message: \"([^\"]{1,120})\"|error: \"([^\"]{1,120})\"")
+
+
+class Bucket:
+    """A bucket to read from, or to write to. Any thread may use it."""
+
+    def __init__(self, place: Place, settings: FetchSettings, *, writing: bool) -> None:
+        self._place = place
+        self._settings = settings
+        self._writing = writing
+        self._lock = threading.Lock()
+        self._store: Any = None
+        self._answered = False
+        self._refusal: StorageError | None = None  # no credentials were found; a new search would take as long
+
+    def ask(self, call: Callable[[Any], T], stops: tuple[threading.Event, ...] = ()) -> T:
+        """Make one call of obstore; if it reads, wait for --timeout at most. Setting any of `stops` cancels it.
+
+        Raises:
+            StorageError: the store refuses, does not answer in time, or cannot be reached.
+        """
+        if self._refusal is not None:
+            raise self._refusal
+        clock = None
+        if not self._writing:
+            clock = Deadline(self._settings.timeout, stops or (threading.Event(),))
+            clock.doing = f"waiting for {self._place.root}"
+        try:
+            answer = _within(clock, lambda: call(self._opened()))
+        except StorageError:
+            raise
+        except PictureError as error:
+            fault = StorageError(error.kind, str(error))
+            if error.kind == "timeout" and not self._answered and not _credentials_set(self._place.scheme):
+                fault = _no_credentials(self._place.scheme)  # most likely why the store does not answer
+            raise self._noted(fault) from error
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # obstore raises it too
+                raise
+            raise self._noted(explain(error, self._place.scheme)) from error
+        self._answered = True
+        return answer
+
+    def _noted(self, fault: StorageError) -> StorageError:
+        """Remember that there are no credentials: that will not change."""
+        if fault.cause == "no_credentials" and not self._answered:
+            self._refusal = fault
+        return fault
+
+    def _opened(self) -> Any:
+        """Obstore's store. Makes no request."""
+        with self._lock:
+            if self._store is None:
+                self._store = self._make()
+            return self._store
+
+    def _make(self) -> Any:
+        settings = self._settings
+        config = {
+            "timeout": _ms(settings.timeout),
+            "connect_timeout": _ms(settings.connect_timeout),
+            "user_agent": settings.user_agent,
+        }
+        if not self._writing:  # it would also limit the time of sending
+            config["read_timeout"] = _ms(settings.read_timeout)
+        for name in _ENDPOINTS[self._place.scheme]:
+            endpoint = os.environ.get(name)
+            if endpoint and not endpoint.startswith(("http://", "https://")):
+                raise StorageError("unsupported", f"{name}={endpoint}: no URL of a store")
+            if endpoint and endpoint.startswith("http://"):
+                config["allow_http"] = "true"  # the user has chosen it
+        make: Any = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[self._place.scheme]
+        retries = {"max_retries": settings.retries, "retry_timeout": timedelta(seconds=settings.timeout)}
+        return make(self._place.bucket, config=config, retry_config=retries)
+
+
+def _ms(seconds: float) -> str:
+    return f"{max(1, round(seconds * 1e3))}ms"
+
+
+def _within(clock: Deadline | None, call: Callable[[], T]) -> T:
+    """The answer of `call`, if it comes in time. The wait is in short steps, so that signals are handled."""
+    answers: list[T] = []
+    errors: list[BaseException] = []
+    done = threading.Event()
+
+    def work() -> None:
+        try:
+            answers.append(call())
+        except BaseException as error:  # noqa: BLE001 - raised in the waiting thread
+            errors.append(error)
+        done.set()
+
+    threading.Thread(target=work, name="birdlite-storage", daemon=True).start()
+    while not done.wait(POLL_S if clock is None else min(POLL_S, clock.left())):
+        pass
+    if errors:
+        raise errors[0]
+    return answers[0]
+
+
+def _credentials_set(scheme: str) -> bool:
+    prefix = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}[scheme]
+    words = ("KEY", "TOKEN", "CREDENTIAL", "SIGN", "SECRET")
+    return any(name.startswith(prefix) and any(word in name for word in words) for name in os.environ)
+
+
+def _no_credentials(scheme: str) -> StorageError:
+    return StorageError("blocked", f"no credentials: {CREDENTIALS[scheme]}", "no_credentials")
+
+
+def explain(error: BaseException, scheme: str) -> StorageError:
+    """The failure that an exception of obstore stands for. The message does not name the object: the caller does."""
+    text, _, state = (str(error) or type(error).__name__).partition("\n\nDebug source")
+    if _ASKS_FOR_CREDENTIALS.search(text) or _ASKS_FOR_CREDENTIALS.search(state):
+        return _no_credentials(scheme)
+    match = _STATUS.search(text)
+    status = int(match[1]) if match else 404 if isinstance(error, FileNotFoundError) else None
+    if status is not None:
+        return _answered(status, match[2].strip() if match else "", text)
+    if "HTTP error" in text or "error sending request" in text:
+        return _unanswered(state)
+    if "HTTP client error" in text:  # it is made when the first bucket is opened
+        return StorageError(
+            "network", f"no client for https: {_brief(text)}; check the root certificates (SSL_CERT_FILE)"
+        )
+    if isinstance(error, ValueError):
+        return StorageError("unsupported", _brief(text))
+    return StorageError("network", _brief(text))
+
+
+def _answered(status: int, phrase: str, text: str) -> StorageError:
+    code = _CODE.search(text)
+    named = f" ({code[1] or code[2]})" if code else ""
+    if _NO_BUCKET.search(text):
+        return StorageError("not_found", "there is no such bucket", "no_bucket")
+    if status == 404:
+        return StorageError("not_found", "no such object", "no_object")
+    if status == 401 or _WRONG_CREDENTIALS.search(text):
+        return StorageError("blocked", f"the credentials are not accepted{named}")
+    if status == 403:
+        return StorageError("blocked", f"permission denied{named}", "denied")
+    if status == 412:
+        return StorageError("http_status", "it changed while it was being read")
+    return StorageError("http_status", f"{status} {phrase}".rstrip() + named)
+
+
+def _unanswered(state: str) -> StorageError:
+    causes = [match[1] or match[2] for match in _CAUSE.finditer(state)]
+    cause = f": {causes[-1]}" if causes else ""
+    if "kind: Timeout" in state:
+        return StorageError("timeout", "the store does not answer in time")
+    if "BadScheme" in state:
+        return StorageError("blocked", "an endpoint without https: AWS_ALLOW_HTTP=true allows it")
+    what = "no connection to the store" if "Connect" in state else "the connection to the store broke"
+    return StorageError("network", f"{what}{cause}")
+
+
+def _brief(text: str) -> str:
+    return one_line(re.sub(r"\?\S+", "", text))

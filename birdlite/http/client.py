@@ -20,18 +20,17 @@ import re
 import ssl
 import sys
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from birdlite.errors import PictureError
+from birdlite.errors import PictureError, one_line
 from birdlite.http.address import Address
-from birdlite.http.framing import BodyEnd, ToTheEnd, mend_head
-from birdlite.http.network import Early, Network
+from birdlite.http.framing import BodyEnd, mend_head
+from birdlite.http.network import Early, Network, authorization, request_fields
+from birdlite.http.politeness import phrase
 from birdlite.http.proxies import Proxies
-from birdlite.http.request import Fields, authorization, request_fields
-from birdlite.http.retry import TransientError, phrase
-from birdlite.http.sockets import Stream, Timeouts, brief
+from birdlite.http.sockets import Stream, Timeouts, TransientError
 
 # httpx tolerates that its command line is missing, and imports click and rich if it is there. A fetch needs neither.
 _UNUSED = "httpx._main"
@@ -42,8 +41,6 @@ import httpx  # noqa: E402
 
 if sys.modules[_UNUSED] is None:
     del sys.modules[_UNUSED]
-
-__all__ = ["Client", "Response"]
 
 KEPT_S = 5.0
 """How long an idle connection is used again: Apache, the least patient of the common servers, closes it after 5 s."""
@@ -60,10 +57,6 @@ class _Asking(threading.local):
     early: Early | None = None
 
 
-class _Stale(Exception):
-    """The server closed an idle connection in the moment in which it was asked. Another one will do."""
-
-
 class Connection(httpcore.NetworkStream):
     """A stream as httpcore uses it."""
 
@@ -76,7 +69,7 @@ class Connection(httpcore.NetworkStream):
         self._heads = 0  # that came since the last request
         self._answered = False  # something came since then
         self._in_head = False
-        self._body: BodyEnd = ToTheEnd()
+        self._body = BodyEnd(0)
         self._mended = b""  # of a head, to be given next
         self._received = b""  # and not given yet
 
@@ -132,7 +125,7 @@ class Connection(httpcore.NetworkStream):
             self._stream.close()
             self._stream, self._received, self._requests = early.stream, b"", 1
         if early.request != request:
-            raise _Stale  # httpx writes requests in another way than we do
+            raise httpcore.ConnectionNotAvailable  # httpx writes requests in another way than we do
 
     def _read_head(self) -> bytes:
         """Read a head to its end, and mend it."""
@@ -166,8 +159,12 @@ class Connection(httpcore.NetworkStream):
         return data
 
     def _stale_or(self, error: TransientError) -> Exception:
-        """Decide what the failure of a connection is."""
-        return _Stale() if self._requests > 1 and not self._answered and error.kind == "network" else error
+        """Decide what the failure of a connection is.
+
+        If the server closed an idle connection in the moment in which it was asked, httpcore is to take another one.
+        """
+        stale = self._requests > 1 and not self._answered and error.kind == "network"
+        return httpcore.ConnectionNotAvailable() if stale else error
 
     def _invalid(self, what: str) -> TransientError:
         return _invalid(self._stream.host, what)
@@ -201,18 +198,16 @@ class Transport(httpx.BaseTransport):
         self._pool = pool
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request, and give the answer as soon as its head is there."""
+        """Send a request, and give the answer as soon as its head is there. Raises httpcore's errors."""
         host = request.url.raw_host
         url = httpcore.URL(
             scheme=request.url.raw_scheme,
             host=b"[%b]" % host if b":" in host else host,
             port=request.url.port,
-            target=request.extensions.get("target", request.url.raw_path),
+            target=request.extensions["target"],
         )
-        asked = httpcore.Request(request.method, url, headers=request.headers.raw)
-        with _as_httpx():
-            answer = self._pool.handle_request(asked)
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+        answer = self._pool.handle_request(httpcore.Request(request.method, url, headers=request.headers.raw))
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer, host.decode("ascii")))
 
     def close(self) -> None:
         """Close every connection."""
@@ -220,52 +215,17 @@ class Transport(httpx.BaseTransport):
 
 
 class _Body(httpx.SyncByteStream):
-    def __init__(self, answer: httpcore.Response) -> None:
-        self._answer = answer
+    """Reads a body from a host. Raises `PictureError`s: it does not come, or ends early."""
 
-    def __iter__(self) -> Iterator[bytes]:
-        with _as_httpx():
-            yield from self._answer.iter_stream()
-
-    def close(self) -> None:
-        self._answer.close()
-
-
-@contextmanager
-def _as_httpx() -> Generator[None, None, None]:
-    """Raise httpcore's errors as those of the same names in httpx, as transports are to do."""
-    try:
-        yield
-    except (
-        httpcore.NetworkError,
-        httpcore.ProtocolError,
-        httpcore.ProxyError,
-        httpcore.TimeoutException,
-        httpcore.UnsupportedProtocol,
-    ) as error:
-        raise getattr(httpx, type(error).__name__)(str(error)) from error
-
-
-class Response:
-    """An answer whose body is still to come. Close it: its connection is used again only then, if at all."""
-
-    def __init__(self, answer: httpx.Response, host: str) -> None:
-        self.status = answer.status_code
-        self.headers: Mapping[str, str] = answer.headers
+    def __init__(self, answer: httpcore.Response, host: str) -> None:
         self._answer = answer
         self._host = host
 
-    def parts(self) -> Iterator[bytes]:
-        """Give the body as it was sent, without the chunks of the transfer.
-
-        Raises:
-            PictureError: it does not come, or ends early.
-        """
+    def __iter__(self) -> Iterator[bytes]:
         with _as_ours(self._host):
-            yield from self._answer.iter_raw()
+            yield from self._answer.iter_stream()
 
     def close(self) -> None:
-        """Finish with the answer, read or not."""
         self._answer.close()
 
 
@@ -282,22 +242,23 @@ class Client:
         self._lock = threading.Lock()  # around the transports
         self._transports: dict[Address | None, httpx.BaseTransport] = {}  # by the proxy that they build tunnels through
 
-    def get(self, target: Address, timeouts: Timeouts, early: Early | None = None) -> Response:
-        """Ask for an address; `early` if the request was sent already. The response is to be closed.
+    def get(self, target: Address, timeouts: Timeouts, early: Early | None = None) -> httpx.Response:
+        """Ask for an address; `early` if the request was sent already.
+
+        The body is still to come. The response is to be closed: its connection is used again only then, if at all.
 
         Raises:
             PictureError: out of time, cancelled, not reachable, or a `TransientError` where another try may help.
         """
         self._asking.timeouts, self._asking.early = timeouts, early
         proxy = None if self._proxies is None else self._proxies.on_the_way_to(target)
-        transport, request = self._route(target, proxy)
+        if "https" in (target.scheme, proxy and proxy.scheme):
+            self._network.prepare_tls()
+        tunnel = target.scheme == "https"
+        request = self._request(target, None if tunnel else proxy)
         try:
-            while True:
-                try:
-                    with _as_ours(target.host):
-                        return Response(transport.handle_request(request), target.host)
-                except _Stale:
-                    continue
+            with _as_ours(target.host):
+                return self._transport(proxy if tunnel else None).handle_request(request)
         finally:
             unused, self._asking.early = self._asking.early, None
             if unused is not None:
@@ -310,19 +271,17 @@ class Client:
         for transport in transports.values():
             transport.close()
 
-    def _route(self, target: Address, proxy: Address | None) -> tuple[httpx.BaseTransport, httpx.Request]:
-        """Make the request for a target, and find the transport for it."""
-        fields = request_fields(target, self._user_agent)
-        path = target.target
-        if proxy is not None and target.scheme == "http":  # the proxy is asked for the whole URL
+    def _request(self, target: Address, proxy: Address | None) -> httpx.Request:
+        """Make the request for a target, or the one that asks a proxy for its whole URL.
+
+        httpx would change some paths, so the path stands beside the URL.
+        """
+        fields, asked, path = request_fields(target, self._user_agent), target, target.target
+        if proxy is not None:
             fields += authorization("Proxy-Authorization", proxy)
-            path = str(target._replace(userinfo=""))
-        nearest = target if proxy is None else proxy
-        if "https" in (nearest.scheme, target.scheme):
-            self._network.prepare_tls()
-        tunnel = target.scheme == "https"
-        asked = target if proxy is None or tunnel else proxy
-        return self._transport(proxy if tunnel else None), _request(asked, fields, path)
+            asked, path = proxy, str(target._replace(userinfo=""))
+        url = str(asked._replace(userinfo="", target="/"))
+        return httpx.Request("GET", url, headers=fields, extensions={"target": path.encode("ascii")})
 
     def _transport(self, proxy: Address | None) -> httpx.BaseTransport:
         """Find or make the transport that builds tunnels through a proxy, or builds none."""
@@ -350,27 +309,21 @@ class Client:
         )
 
 
-def _request(asked: Address, fields: Fields, path: str) -> httpx.Request:
-    """Make a request whose path httpx leaves as it is."""
-    url = str(asked._replace(userinfo="", target="/"))
-    return httpx.Request("GET", url, headers=fields, extensions={"target": path.encode("ascii")})
-
-
 @contextmanager
 def _as_ours(host: str) -> Generator[None, None, None]:
-    """Raise httpx's errors as ours. Our own streams raise ours already; what is left is what was received."""
+    """Raise errors of httpx and httpcore as ours. Our streams raise ours already; most others are h11's refusals."""
     try:
         yield
-    except httpx.ProxyError as error:
+    except (httpcore.ProxyError, httpx.ProxyError) as error:
         status = re.match(r"\d{3}", str(error))
-        words = phrase(int(status[0])) if status else brief(str(error))
+        words = phrase(int(status[0])) if status else one_line(error)
         raise PictureError("network", f"the proxy refuses to connect to {host}: {words}") from error
-    except httpx.ProtocolError as error:
-        raise _invalid(host, brief(str(error))) from error
+    except (httpcore.ProtocolError, httpx.ProtocolError) as error:
+        raise _invalid(host, one_line(error)) from error
     except httpx.TimeoutException as error:
-        raise TransientError("timeout", f"{host} does not answer in time: {brief(str(error))}") from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise TransientError("network", f"no answer from {host}: {brief(str(error))}") from error
+        raise TransientError("timeout", f"{host} does not answer in time: {one_line(error)}") from error
+    except httpx.HTTPError as error:
+        raise TransientError("network", f"no answer from {host}: {one_line(error)}") from error
 
 
 def _invalid(host: str, what: str) -> TransientError:

@@ -184,7 +184,7 @@ def test_pauses_are_drawn_below_a_ceiling_that_doubles(origin: Origin, make: Cal
 def test_a_server_that_says_when_to_come_back_is_obeyed(
     origin: Origin, make: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch, by_date: bool
 ) -> None:
-    monkeypatch.setattr("birdlite.http.retry.retry_after.__defaults__", (lambda: 1_700_000_000.0,))
+    monkeypatch.setattr("birdlite.http.politeness.retry_after.__defaults__", (lambda: 1_700_000_000.0,))
     pauses: list[float] = []
     origin.serve("/a", BODY)
     when = formatdate(1_700_000_007, usegmt=True) if by_date else "7"

@@ -40,7 +40,7 @@ def make(httpx_mock: HTTPXMock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
         (httpx.ConnectError("refused"), "network", "no answer from a.example: refused"),
         (httpx.ReadError("reset"), "network", "no answer from a.example: reset"),
         (httpx.UnsupportedProtocol("odd"), "network", "no answer from a.example: odd"),
-        (httpx.RemoteProtocolError("odd\n\x1b"), "network", "invalid or incomplete answer from a.example: odd  "),
+        (httpx.RemoteProtocolError("odd\n\x1b"), "network", "invalid or incomplete answer from a.example: odd"),
         (httpx.LocalProtocolError("odd"), "network", "invalid or incomplete answer from a.example: odd"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,

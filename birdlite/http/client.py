@@ -65,7 +65,6 @@ class Connection(httpcore.NetworkStream):
         self._network = network
         self._asking = asking
         self._requests = 0
-        self._connects = False  # the last request was for a tunnel
         self._heads = 0  # that came since the last request
         self._answered = False  # something came since then
         self._in_head = False
@@ -79,7 +78,6 @@ class Connection(httpcore.NetworkStream):
             return
         self._requests += 1
         self._heads, self._answered, self._in_head = 0, False, True
-        self._connects = buffer.startswith(b"CONNECT ")
         early, self._asking.early = self._asking.early, None
         if early is not None:
             self._continue(early, buffer)
@@ -143,7 +141,7 @@ class Connection(httpcore.NetworkStream):
         if self._heads > _MOST_INTERIM:
             raise self._invalid("too many interim answers")
         try:
-            head = mend_head(block[: end.start()], connects=self._connects)
+            head = mend_head(block[: end.start()])
         except ValueError as error:
             raise self._invalid(str(error)) from error
         self._in_head = head.status < 200 and head.status != 101

@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from birdlite import log
@@ -84,7 +85,6 @@ class Fetcher:
         self._lock = threading.Lock()  # around the two below
         self._under_way = 0
         self._client: Client | None = None
-        self._importing = threading.Lock()
         self.hosts = HostLimits(settings.per_host)
 
     def preload(self) -> None:
@@ -129,18 +129,14 @@ class Fetcher:
         self._release()
 
     def _opened(self) -> Client:
-        """Give the client; the first thread that needs it imports it."""
-        with self._importing:
-            with self._lock:
-                if self._client is not None:
-                    return self._client
-            from birdlite.http.client import Client
+        """Give the client; the first thread that needs it imports it, and Python lets the others wait."""
+        from birdlite.http.client import Client
 
-            settings = self._settings
-            client = Client(self._network, self._proxies, user_agent=settings.user_agent, kept=settings.downloads)
-            with self._lock:
-                self._client = client
-            return client
+        agent, kept = self._settings.user_agent, self._settings.downloads
+        with self._lock:
+            if self._client is None:
+                self._client = Client(self._network, self._proxies, user_agent=agent, kept=kept)
+            return self._client
 
     def _release(self) -> None:
         """Close the client if nobody uses it."""
@@ -207,12 +203,10 @@ class Fetcher:
         clock.excuse(time.monotonic() - queued)  # a long queue is our own politeness, not the server's delay
         try:
             clock.doing = f"waiting for {host}"
-            response = self._send(target, Timeouts(clock, self._settings.connect_timeout, self._settings.read_timeout))
-            try:
+            timeouts = Timeouts(clock, self._settings.connect_timeout, self._settings.read_timeout)
+            with closing(self._send(target, timeouts)) as response:
                 clock.doing = f"receiving from {host}"
                 return self._judge(response, target, max_bytes)
-            finally:
-                response.close()
         finally:
             self.hosts.leave(host)
 

@@ -69,8 +69,8 @@ class Head(NamedTuple):
     body: BodyEnd
 
 
-def mend_head(block: bytes, *, connects: bool = False) -> Head:
-    """Read a head, without the empty line that ends it. `connects`: it answers a request for a tunnel.
+def mend_head(block: bytes) -> Head:
+    """Read a head, without the empty line that ends it.
 
     Lines that are not header fields are skipped, folded ones joined. Any version becomes HTTP/1.1, but for HTTP/1.0
     whose connection does not stay open. `identity` is taken out of `Transfer-Encoding`.
@@ -94,9 +94,7 @@ def mend_head(block: bytes, *, connects: bool = False) -> Head:
         kept.append((b"content-length", b", ".join(lengths)))
     ends = line[1] == b"1.0" and b"keep-alive" not in _words(fields, b"connection")
     lines = [b"HTTP/1.%d %d " % (not ends, status), *(b"%b: %b" % field for field in kept), b"", b""]
-    if connects and 200 <= status < 300:
-        end = BodyEnd(math.inf)  # not a body but the tunnel
-    elif status in (204, 304):
+    if status in (204, 304):
         end = BodyEnd(0)
     elif codings:
         end = BodyEnd(0, chunked=True)

@@ -73,6 +73,7 @@ class Network:
                 connected.settimeout(min(timeouts.connect, timeouts.deadline.left()))
                 connected.connect(place)
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return Tcp(host, connected)
             except TimeoutError:
                 failure = TransientError("timeout", f"no connection to {host} in time")
             except OSError as error:
@@ -80,8 +81,6 @@ class Network:
             except PictureError:
                 connected.close()
                 raise
-            else:
-                return Tcp(host, connected)
             connected.close()
         raise failure
 

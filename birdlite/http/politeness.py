@@ -100,22 +100,10 @@ class HostLimits:
         with self._lock:
             self._pass_on(host_key(host))
 
-    def under_way(self, host: str) -> int:
-        """Count the requests under way at `host`."""
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Count the requests under way and those that wait, by host."""
         with self._lock:
-            entry = self._hosts.get(host_key(host))
-            return 0 if entry is None else entry.under_way
-
-    def waiting(self, host: str) -> int:
-        """Count the requests that wait for their turn at `host`."""
-        with self._lock:
-            entry = self._hosts.get(host_key(host))
-            return 0 if entry is None else len(entry.queue)
-
-    def __len__(self) -> int:
-        """Count the hosts that are remembered."""
-        with self._lock:
-            return len(self._hosts)
+            return {key: (entry.under_way, len(entry.queue)) for key, entry in self._hosts.items()}
 
     def _pass_on(self, key: str) -> None:
         """Pass a turn at `key` on. The lock is held."""
@@ -129,13 +117,11 @@ class HostLimits:
 
 
 class _Host:
-    """How many requests are under way at one host, and an event for each that waits. Turns are passed on in order."""
-
-    __slots__ = ("queue", "under_way")
+    """The requests at one host."""
 
     def __init__(self) -> None:
         self.under_way = 0
-        self.queue: deque[threading.Event] = deque()
+        self.queue: deque[threading.Event] = deque()  # one for each request that waits; set when its turn has come
 
 
 def phrase(status: int) -> str:

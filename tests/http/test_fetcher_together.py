@@ -32,11 +32,11 @@ def test_a_host_gets_as_many_requests_at_once_as_its_limit_and_no_more(
     with ThreadPoolExecutor(12) as pool:
         bodies = [pool.submit(fetcher.get, origin.url(f"/a?{number}")) for number in range(12)]
         origin.wait_for(3)
-        until(lambda: fetcher.hosts.waiting("127.0.0.1") == 9)
+        until(lambda: fetcher.hosts.counts() == {"127.0.0.1": (3, 9)})
         release.set()
         assert [body.result(PATIENCE) for body in bodies] == [BODY] * 12
     assert origin.peak() == 3
-    assert len(fetcher.hosts) == 0
+    assert fetcher.hosts.counts() == {}
 
 
 def test_a_named_host_has_its_own_limit(origin: Origin, make: Callable[..., Fetcher]) -> None:
@@ -45,7 +45,7 @@ def test_a_named_host_has_its_own_limit(origin: Origin, make: Callable[..., Fetc
     with ThreadPoolExecutor(8) as pool:
         bodies = [pool.submit(fetcher.get, origin.url("/a")) for _ in range(8)]
         origin.wait_for(2)
-        until(lambda: fetcher.hosts.waiting("127.0.0.1") == 6)
+        until(lambda: fetcher.hosts.counts() == {"127.0.0.1": (2, 6)})
         release.set()
         assert [body.result(PATIENCE) for body in bodies] == [BODY] * 8
     assert (origin.peak(), origin.connections()) == (2, 2)
@@ -76,7 +76,7 @@ def test_waiting_for_a_turn_does_not_count_towards_the_deadline(
         slow = pool.submit(failure_of, fetcher, origin.url("/slow"), timeout=100)
         origin.wait_for(1)
         queued = pool.submit(fetcher.get, origin.url("/next"), timeout=50)
-        while not fetcher.hosts.waiting("127.0.0.1"):
+        while fetcher.hosts.counts() != {"127.0.0.1": (1, 1)}:
             pass
         passed[0] = 1000.0  # the first runs out of time; the second has waited far longer than its own 50 s
 

@@ -55,12 +55,6 @@ def test_a_body_without_a_length_has_no_end() -> None:
     assert mend_head(OK).body.take(b"abc") == 3
 
 
-def test_a_tunnel_has_no_end() -> None:
-    head = mend_head(OK + b"Content-Length: 1", connects=True)
-
-    assert head.body.take(b"abc") == 3
-
-
 def test_what_is_not_http_is_an_error() -> None:
     with pytest.raises(ValueError, match="malformed status line"):
         mend_head(b"SSH-2.0-OpenSSH_9.2")

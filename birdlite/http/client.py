@@ -20,7 +20,7 @@ import re
 import ssl
 import sys
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -104,7 +104,7 @@ class Connection(httpcore.NetworkStream):
         self._stream.close()
 
     def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, *args: Any, **kwargs: Any
     ) -> httpcore.NetworkStream:
         """Begin TLS, with our own context; httpcore's holds no certificates."""
         early = self._asking.early
@@ -175,14 +175,7 @@ class Backend(httpcore.NetworkBackend):
         self._network = network
         self._asking = asking
 
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
+    def connect_tcp(self, host: str, port: int, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
         """Connect to a host, or give the connection on which the request was sent already."""
         early = self._asking.early
         stream = early.stream if early else self._network.connect(host.strip("[]"), port, self._asking.timeouts)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -60,15 +59,11 @@ class Fetcher:
         settings: FetchSettings = DEFAULTS,
         cancel: threading.Event | None = None,
         *,
-        wait: Callable[[float], None] | None = None,
-        chance: Callable[[], float] | None = None,
         permit: Permit | None = None,
     ) -> None:
-        """`wait` sleeps between two tries and `chance` draws from [0, 1); tests pass their own.
+        """`permit` is called with each address of a host before a connection is made to any of them.
 
-        `permit` is called with each address of a host, an `ipaddress` object, before a connection is made to any of
-        them. It raises a `PictureError` for one that must not be reached. A proxy connects by itself: of a request
-        through one, `permit` sees the proxy's address only.
+        A proxy connects by itself: of a request through one, `permit` sees the proxy's address only.
 
         Raises:
             UsageError: the mirror, the User-Agent or a proxy variable of the environment cannot be used.
@@ -80,8 +75,6 @@ class Fetcher:
         self._network = Network(permit)
         self._closed = threading.Event()
         self._stops = (self._closed,) if cancel is None else (cancel, self._closed)
-        self._wait = wait
-        self._chance = chance
         self._lock = threading.Lock()  # around the two below
         self._under_way = 0
         self._client: Client | None = None
@@ -187,9 +180,8 @@ class Fetcher:
         try:
             following = self._mirrored(join(target, location))
         except PictureError as error:
-            raise PictureError(
-                error.kind, f"redirected by {target.host} to a URL that cannot be fetched: {error}"
-            ) from error
+            words = f"redirected by {target.host} to a URL that cannot be fetched: {error}"
+            raise PictureError(error.kind, words) from error
         if target.scheme == "https" and following.scheme == "http":
             raise PictureError("blocked", f"redirected by {target.host} from https to http, which is not secure")
         log.debug("redirect", url=target.shown, to=following.shown)
@@ -259,19 +251,11 @@ class Fetcher:
             raise PictureError(kind, f"{failure}{tries}") from failure
         asked = failure.retry_after or 0.0
         if asked > MAX_RETRY_AFTER_S:
-            raise PictureError(
-                kind, f"{failure}{tries}; it asks to wait {asked:.0f} s, longer than {MAX_RETRY_AFTER_S:.0f} s"
-            ) from failure
-        pause = max(asked, backoff(failures, self._chance or _random, self._settings.backoff))
+            words = f"it asks to wait {asked:.0f} s, longer than {MAX_RETRY_AFTER_S:.0f} s"
+            raise PictureError(kind, f"{failure}{tries}; {words}") from failure
+        pause = max(asked, backoff(failures, self._settings.backoff))
         if pause >= clock.left():
             raise PictureError(kind, f"{failure}{tries}; no time is left to try again after {pause:.1f} s") from failure
         log.debug("retry", url=target.shown, reason=str(failure), failures=failures, wait_s=round(pause, 3))
         clock.doing = f"pausing after: {failure}"
-        (self._wait or clock.wait)(pause)
-        clock.left()
-
-
-def _random() -> float:
-    import random  # only a failure needs it
-
-    return random.random()  # noqa: S311 - spreads load, guards nothing
+        clock.wait(pause)

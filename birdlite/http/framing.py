@@ -51,7 +51,7 @@ class BodyEnd:
         return at
 
     def _end_line(self) -> None:
-        line, self._line = self._line.strip(), b""
+        line, self._line = self._line.rstrip(b"\r\n"), b""
         if self._in_trailers:
             self._chunked = bool(line)
             return

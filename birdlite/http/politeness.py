@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 
 from birdlite.deadline import POLL_S
 from birdlite.errors import UsageError
-from birdlite.settings import BACKOFF_S, PER_HOST, PER_NAMED_HOST, PerHost, host_key
+from birdlite.settings import PER_HOST, PER_NAMED_HOST, PerHost, host_key
 
 BACKOFF_CAP_S = 5.0
 """Ceiling of every later wait. Longer waits leave no time for another try within the deadline of a picture (30 s)."""
@@ -142,20 +142,21 @@ def may_pass(status: int) -> bool:
     return status in _PASSING_4XX or (500 <= status < 600 and status not in _LASTING_5XX)
 
 
-def backoff(failures: int, chance: Callable[[], float], base: float = BACKOFF_S) -> float:
+def backoff(failures: int, base: float) -> float:
     """Draw the seconds to wait after so many failures (from 1), below a ceiling that doubles each time.
 
     "Full jitter": any moment up to the ceiling, so that clients that failed together do not return together.
-    `chance` gives a number in [0, 1), as `random.random` does.
     """
+    import random  # only a failure needs it
+
     ceiling = min(BACKOFF_CAP_S, base * 2.0 ** min(failures - 1, 30))
-    return chance() * ceiling
+    return random.random() * ceiling  # noqa: S311 - spreads load, guards nothing
 
 
-def retry_after(value: str | None, now: Callable[[], float] = time.time) -> float | None:
+def retry_after(value: str | None) -> float | None:
     """Read the seconds that a Retry-After header asks for (RFC 9110, 10.2.3), a number or a date; None otherwise.
 
-    A date in the past asks for 0. `now` is the wall clock in seconds since 1970.
+    A date in the past asks for 0.
     """
     if value is None:
         return None
@@ -168,6 +169,6 @@ def retry_after(value: str | None, now: Callable[[], float] = time.time) -> floa
     if parts is None:
         return None
     try:
-        return max(0.0, mktime_tz(parts) - now())
+        return max(0.0, mktime_tz(parts) - time.time())
     except (ValueError, OverflowError):  # the 40th of January, the year 99999
         return None

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from birdlite.deadline import Deadline
 from birdlite.http.fetcher import Fetcher, FetchSettings, PerHost
 from tests.fetching import BODY, SETTINGS, failure_of, fetchers, until
 from tests.origin import PATIENCE, Exchange, Origin, message
@@ -51,15 +52,18 @@ def test_a_named_host_has_its_own_limit(origin: Origin, make: Callable[..., Fetc
     assert (origin.peak(), origin.connections()) == (2, 2)
 
 
-def test_a_pause_keeps_nobody_else_from_the_host(origin: Origin, make: Callable[..., Fetcher]) -> None:
+def test_a_pause_keeps_nobody_else_from_the_host(
+    origin: Origin, make: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
     origin.serve("/a", BODY)
     origin.serve("/b", b"meanwhile")
     meanwhile: list[bytes] = []
 
-    def wait(seconds: float) -> None:
+    def wait(clock: Deadline, seconds: float) -> None:
         meanwhile.append(alone.get(origin.url("/b")))  # would wait for ever if the pause kept the turn
 
-    alone = make(SETTINGS._replace(per_host=PerHost(1)), wait=wait)
+    monkeypatch.setattr(Deadline, "wait", wait)
+    alone = make(SETTINGS._replace(per_host=PerHost(1)))
     assert alone.get(origin.fail("/a", [503])) == BODY
     assert meanwhile == [b"meanwhile"]
 
@@ -114,9 +118,12 @@ def test_the_last_fetch_to_be_called_off_closes_the_connections(origin: Origin, 
 
 
 @pytest.mark.parametrize("by", ["cancel", "close"])
-def test_a_pause_can_be_called_off(origin: Origin, make: Callable[..., Fetcher], by: str) -> None:
+def test_a_pause_can_be_called_off(
+    origin: Origin, make: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
     cancel = threading.Event()
-    fetcher = make(FetchSettings(backoff=5.0), cancel, chance=lambda: 0.99)
+    monkeypatch.setattr("random.random", lambda: 0.99)
+    fetcher = make(FetchSettings(backoff=5.0), cancel)
 
     def answer(exchange: Exchange) -> None:
         exchange.finish(message(503, {}, b""))

@@ -283,20 +283,20 @@ class Client:
 
     def _pool(self, proxy: Address | None) -> httpcore.ConnectionPool:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no certificate, and is not used: see `start_tls`
-        common: dict[str, Any] = {
-            "ssl_context": context,
-            "max_connections": None,
-            "max_keepalive_connections": self._kept,
-            "keepalive_expiry": KEPT_S,
-            "network_backend": Backend(self._network, self._asking),
-        }
-        if proxy is None:
-            return httpcore.ConnectionPool(**common)
-        return httpcore.HTTPProxy(
-            str(proxy._replace(userinfo="")),
-            proxy_headers=authorization("Proxy-Authorization", proxy),
-            proxy_ssl_context=context if proxy.scheme == "https" else None,
-            **common,
+        tunnels = None
+        if proxy is not None:
+            tunnels = httpcore.Proxy(
+                str(proxy._replace(userinfo="")),
+                headers=authorization("Proxy-Authorization", proxy),
+                ssl_context=context if proxy.scheme == "https" else None,
+            )
+        return httpcore.ConnectionPool(
+            context,
+            tunnels,
+            max_connections=None,
+            max_keepalive_connections=self._kept,
+            keepalive_expiry=KEPT_S,
+            network_backend=Backend(self._network, self._asking),
         )
 
 

@@ -28,7 +28,7 @@ class Address(NamedTuple):
     host: str  # lower case; an IPv6 address without its brackets
     port: int
     target: str  # path and query, escaped
-    userinfo: str = ""  # "user:password", escaped; "" if there is none
+    userinfo: str = ""  # "user:password", escaped; or ""
 
     @property
     def netloc(self) -> str:

@@ -4,7 +4,7 @@ It asks politely (`politeness`), through a mirror if there is one (`address`), a
 longer than one deadline per URL (`deadline`). Connecting, pauses and redirects count towards the deadline; waiting for
 a turn at a busy host does not. Every failure is a `PictureError` with a kind and one line that does not repeat the URL.
 
-URLs may lead anywhere, the local network included. A program that takes URLs from strangers passes `permit`, which
+URLs may lead anywhere, the local network included. A program that takes untrusted URLs passes `permit`, which
 sees every address before it is connected to, or sets a mirror, which every request then goes to.
 
 A run without a URL does not import this module.
@@ -81,7 +81,7 @@ class Fetcher:
         self.hosts = HostLimits(settings.per_host)
 
     def preload(self) -> None:
-        """Import httpx, which takes a while. `get` does it if nobody has, but sends its first request before."""
+        """Import httpx, which takes a while. Else `get` does it, after sending its first request."""
         if not self._settings.offline and not self._closed.is_set():
             self._opened()
 
@@ -132,7 +132,7 @@ class Fetcher:
             return self._client
 
     def _release(self) -> None:
-        """Close the client if nobody uses it."""
+        """Close the client if no fetch uses it."""
         with self._lock:
             if self._client is None or self._under_way:
                 return

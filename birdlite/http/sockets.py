@@ -8,7 +8,6 @@ Errors are `PictureError`s that name the host; a `TransientError` where another 
 
 from __future__ import annotations
 
-import errno
 import select
 import socket
 import time
@@ -174,9 +173,7 @@ Stream = Tcp | Tls
 
 def reason(error: OSError) -> str:
     """Describe an error in the system's own words, or else the library's."""
-    if error.errno in errno.errorcode and error.strerror:
-        return error.strerror
-    return one_line(error)
+    return one_line(error.strerror or error)
 
 
 def _broken(host: str, error: OSError) -> TransientError:

@@ -1,4 +1,4 @@
-"""How long one URL may take in all, and whether anybody still waits for it. Made by `fetch`, asked by all that wait."""
+"""How long one URL may take in all, and whether it is still wanted. Made by `fetch`, asked by all that wait for it."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ POLL_S = 0.1
 
 
 class Deadline:
-    """When one fetch is given up, retries and pauses included, and who may call it off before."""
+    """When one fetch is given up, retries and pauses included, and the events that cancel it before."""
 
     def __init__(self, seconds: float, stops: tuple[threading.Event, ...]) -> None:
-        """Start now. Any of the `stops` (there is at least one) that is set calls the fetch off."""
+        """Start now. Any of the `stops` (there is at least one) that is set cancels the fetch."""
         self._seconds = seconds
         self._at = time.monotonic() + seconds
         self._stops = stops
         self.doing = "starting"  # for the message: what the time went on
 
     def check(self) -> None:
-        """Raise PictureError, `cancelled`, if the fetch was called off."""
+        """Raise PictureError, `cancelled`, if the fetch was cancelled."""
         if any(stop.is_set() for stop in self._stops):
-            raise PictureError("cancelled", "called off before it was here")
+            raise PictureError("cancelled", "cancelled before it was complete")
 
     def left(self) -> float:
         """Tell how many seconds are left, more than 0.
 
         Raises:
-            PictureError: none are left (`timeout`), or the fetch was called off (`cancelled`).
+            PictureError: none are left (`timeout`), or the fetch was cancelled (`cancelled`).
         """
         self.check()
         left = self._at - time.monotonic()
         if left <= 0:
-            raise PictureError("timeout", f"not here within {self._seconds:g} s: {self.doing}")
+            raise PictureError("timeout", f"timed out after {self._seconds:g} s: {self.doing}")
         return left
 
     def excuse(self, seconds: float) -> None:
@@ -43,7 +43,7 @@ class Deadline:
         self._at += seconds
 
     def wait(self, seconds: float) -> None:
-        """Sleep for so long, unless the fetch is called off or out of time first: then raise what `left` raises."""
+        """Sleep for so long. Raises as `left` does when the fetch is cancelled or out of time first."""
         until = time.monotonic() + seconds
         while (rest := until - time.monotonic()) > 0:
             self._stops[0].wait(min(rest, self.left(), POLL_S))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from birdlite.deadline import Deadline
 from birdlite.errors import PictureError
 from birdlite.http.fetcher import Fetcher, FetchSettings
 from tests.origin import PATIENCE
@@ -39,6 +40,13 @@ def failure_of(
     assert str(caught.value).isprintable()
     assert 0 < len(str(caught.value)) < 400
     return caught.value
+
+
+def note_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let fetches note their pauses instead of making them."""
+    pauses: list[float] = []
+    monkeypatch.setattr(Deadline, "wait", lambda clock, seconds: pauses.append(seconds))
+    return pauses
 
 
 def until(happened: Callable[[], bool]) -> None:

@@ -14,7 +14,7 @@ from birdlite.errors import PictureError
 def test_time_runs_out() -> None:
     deadline = Deadline(0.0, (threading.Event(),))
     deadline.doing = "waiting for a.example"
-    with pytest.raises(PictureError, match=r"not here within 0 s: waiting for a\.example") as failure:
+    with pytest.raises(PictureError, match=r"timed out after 0 s: waiting for a\.example") as failure:
         deadline.left()
     assert failure.value.kind == "timeout"
 

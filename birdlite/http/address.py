@@ -1,4 +1,10 @@
-"""A URL in parts: which host to connect to, and what to ask it for. `fetcher` makes one of every URL and redirect."""
+"""A URL in parts: which host to connect to, and what to ask it for. `fetcher` makes one of every URL and redirect.
+
+With a mirror, `https://HOST/PATH` is asked for at `BASE/HOST/PATH`. A static file server over folders named after hosts
+is a mirror. The escapes of PATH stay as they are: the server decodes them.
+
+Not `urllib.parse`, and not httpx's URL: importing either takes longer than sending a request.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +12,13 @@ import re
 import socket
 from typing import Literal
 
-from birdlite.errors import PictureError
-from birdlite.http.quoting import quote
+from birdlite.errors import PictureError, UsageError
 from birdlite.namedtuple import NamedTuple
 
 _LONGEST = 65_536  # characters: no server takes more
 _PORTS = {"http": 80, "https": 443}
 _NOT_IN_A_HOST = re.compile(r"""[\s"%<>\\^`{|}\[\]@/?#]""")
+_ILLEGAL = re.compile(rb"%(?![0-9A-Fa-f]{2})|[^!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]")  # RFC 3986; [] as browsers do
 
 
 class Address(NamedTuple):
@@ -22,7 +28,7 @@ class Address(NamedTuple):
     host: str  # lower case; an IPv6 address without its brackets
     port: int
     target: str  # path and query, escaped
-    userinfo: str = ""  # "user:password", escaped; "" if there is none
+    userinfo: str = ""  # "user:password", escaped; or ""
 
     @property
     def netloc(self) -> str:
@@ -57,22 +63,55 @@ def address(url: str) -> Address:
         raise PictureError("unsupported", f"not a URL: {error}") from error
 
 
-def join(base: Address, location: str) -> str:
+def join(base: Address, location: str) -> Address:
     """Resolve the value of a Location header against the URL that was asked for.
 
     Raises:
-        PictureError: `http_status`; it is not a URL.
+        PictureError: `http_status`, it is not a URL; or `unsupported`, it cannot be fetched.
     """
     from urllib.parse import urljoin  # only a redirect needs it
 
     try:
-        joined = urljoin(str(base), location)
-        _parse(joined)
+        return _parse(urljoin(str(base), location))
     except ValueError as error:
         raise PictureError("http_status", f"not a URL: {error}") from error
-    except PictureError:
-        return joined  # a URL that is not fetched: `address` says why
-    return joined
+
+
+def mirror_address(base: str) -> Address:
+    """Parse `--mirror`. A user name and password stay: stores in closed networks ask for them.
+
+    Raises:
+        UsageError: not an http or https URL, or one with a query or a fragment: paths cannot be appended to it.
+    """
+    base = base.strip()
+    shown = re.sub(r"//[^/?#]*@", "//", base).encode("unicode_escape").decode("ascii")  # one line, without a password
+    if re.search(r"[?#\s\x00-\x1f\x7f]", base):
+        raise UsageError(f"--mirror {shown}: a mirror's URL has no query, no fragment and no spaces")
+    try:
+        mirror = address(base)
+    except PictureError as error:
+        raise UsageError(f"--mirror {shown}: a mirror is an http:// or https:// URL") from error
+    return mirror._replace(target=mirror.target.rstrip("/") + "/")
+
+
+def under_mirror(target: Address, mirror: Address) -> Address:
+    """Find where a mirror has `target`: with its port, unless it is the default one, and its query.
+
+    A target that is under the mirror already stays as it is, so that redirects within the mirror work.
+    """
+    if target[:3] == mirror[:3] and target.target.startswith(mirror.target):
+        return target._replace(userinfo=mirror.userinfo)
+    return mirror._replace(target=f"{mirror.target}{target.netloc}{target.target}")
+
+
+def quote(text: str) -> str:
+    """Percent-encode what a URL must not contain, and leave existing escapes alone. `targets` uses it too.
+
+    Raises:
+        UnicodeEncodeError: it holds half of a surrogate pair, as JSON text may.
+    """
+    octets = text.encode("utf-8", "surrogateescape")
+    return _ILLEGAL.sub(lambda match: b"%%%02X" % ord(match[0]), octets).decode("ascii")
 
 
 def _parse(url: str) -> Address:
@@ -84,19 +123,16 @@ def _parse(url: str) -> Address:
     """
     if len(url) > _LONGEST:
         raise ValueError("URL too long")
-    if not url.isascii():
-        url.encode()  # raises for half of a surrogate pair
+    url.encode()  # raises for half of a surrogate pair
     if re.search(r"[\x00-\x1f\x7f]", url):
         raise ValueError("Invalid non-printable ASCII character in it")
-    match = re.match(r"([A-Za-z][A-Za-z0-9+.\-]*):", url)
-    scheme = match[1].lower() if match else ""
-    if scheme not in ("http", "https"):
+    parts = re.fullmatch(r"([A-Za-z][A-Za-z0-9+.\-]*):(?://([^/?#]*))?([^#]*)(?:#.*)?", url)
+    scheme = parts[1].lower() if parts else ""
+    if parts is None or scheme not in _PORTS:
         raise PictureError("unsupported", f"{scheme[:40] or 'no scheme'}: only http and https can be fetched")
-    parts = re.fullmatch(r"[^:]+:(?://([^/?#]*))?([^#]*)(?:#.*)?", url, re.DOTALL)
-    netloc, target = (parts[1] or "", parts[2]) if parts else ("", "")
-    userinfo, _, place = netloc.rpartition("@")
+    userinfo, _, place = (parts[2] or "").rpartition("@")
     host, port = _host_and_port(place, _PORTS[scheme])
-    target = quote(target if target.startswith("/") else f"/{target}")
+    target = quote(parts[3] if parts[3].startswith("/") else f"/{parts[3]}")
     return Address("https" if scheme == "https" else "http", host, port, target, quote(userinfo))
 
 

@@ -1,8 +1,8 @@
 """A response's body: complete, within bounds, decompressed. `fetcher` reads every answer through here.
 
-Requests ask for no compression, but some servers compress all the same, and some name an encoding that is none (the
-character set, `none`, `aws-chunked`). gzip and deflate are undone, in steps that never hold more than the bound; other
-compressions are refused; anything else is not a compression, and the body is taken as it is.
+Requests ask for no compression, but some servers compress all the same, and some put something else into
+Content-Encoding (the character set, `none`, `aws-chunked`). gzip and deflate are undone, in steps that never hold more
+than the bound; other compressions are refused; anything else is ignored, and the body is taken as it is.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from birdlite.deadline import Deadline
 from birdlite.errors import PictureError
-from birdlite.http.retry import TransientError
+from birdlite.http.sockets import TransientError
 
 if TYPE_CHECKING:
-    from birdlite.http.client import Response
+    import httpx
 
 _SMALL = 16 * 1024  # bytes of an error page or a redirect that are read so that the connection can be used again
 _MOST_MEMBERS = 1024  # parts of a gzip file
@@ -27,53 +26,37 @@ _REFUSED = frozenset(
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
-def read_body(response: Response, max_bytes: int, deadline: Deadline) -> bytes:
+def read_body(response: httpx.Response, max_bytes: int) -> bytes:
     """Read the body of `response`: at most `max_bytes`, before and after decompression.
 
     Raises:
         PictureError: `too_large`, `unsupported` (a compression that was not asked for), `timeout`, `cancelled`, or a
             `TransientError` when the connection breaks, or compressed data is damaged or ends early.
     """
-    declared = _declared(response)
-    if declared is not None and declared > max_bytes:
+    declared = int(response.headers.get("Content-Length", 0))
+    if declared > max_bytes:
         raise PictureError("too_large", f"{declared:,} bytes, more than the {max_bytes:,} allowed")
-    raw = _raw(response, max_bytes, deadline)
-    parts: list[bytes] = []
-    size = 0
-    for part in _decoded(raw, response.headers.get("Content-Encoding") or "", max_bytes):
-        size += len(part)
-        if size > max_bytes:
-            raise _too_large(max_bytes)
-        parts.append(part)
-    return b"".join(parts)
+    parts = _bounded(response.iter_raw(), max_bytes)
+    return b"".join(_bounded(_decoded(parts, response.headers.get("Content-Encoding", ""), max_bytes), max_bytes))
 
 
-def finish(response: Response, deadline: Deadline) -> None:
+def finish(response: httpx.Response) -> None:
     """Read the rest of an answer that is not needed, if it is small, so that its connection can be used again.
 
     Raises:
         PictureError: `timeout`, `cancelled`, or a `TransientError` when the connection breaks.
     """
-    declared = _declared(response)
-    if declared is not None and declared <= _SMALL:
-        for _ in _raw(response, _SMALL, deadline):
+    if int(response.headers.get("Content-Length", _SMALL + 1)) <= _SMALL:
+        for _ in response.iter_raw():
             pass
 
 
-def _declared(response: Response) -> int | None:
-    """Read Content-Length; None if there is no valid one."""
-    length = response.headers.get("Content-Length") or ""
-    return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else None
-
-
-def _raw(response: Response, max_bytes: int, deadline: Deadline) -> Iterator[bytes]:
-    """Give the body as it was sent, part by part."""
+def _bounded(parts: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
     size = 0
-    for part in response.parts():
-        deadline.left()
+    for part in parts:
         size += len(part)
         if size > max_bytes:
-            raise _too_large(max_bytes)
+            raise PictureError("too_large", f"more than the {max_bytes:,} bytes allowed")
         yield part
 
 
@@ -110,7 +93,7 @@ def _inflated(parts: Iterator[bytes], coding: str, max_bytes: int) -> Iterator[b
                     inflate, members = zlib.decompressobj(window), members + 1
                     if members > _MOST_MEMBERS:
                         raise PictureError("unsupported", f"gzip data of more than {_MOST_MEMBERS:,} members")
-                yield inflate.decompress(pending, max_bytes + 1)  # one more than allowed, and `read_body` stops here
+                yield inflate.decompress(pending, max_bytes + 1)  # one more than allowed, and `_bounded` raises
                 pending = inflate.unused_data
     except zlib.error as error:
         raise TransientError("network", f"its compressed data is damaged: {error}") from error
@@ -124,7 +107,3 @@ def _window(coding: str, start: bytes) -> int:
         return 16 + 15
     zlib_header = len(start) >= 2 and start[0] & 0x0F == 8 and int.from_bytes(start[:2], "big") % 31 == 0
     return 15 if zlib_header else -15
-
-
-def _too_large(max_bytes: int) -> PictureError:
-    return PictureError("too_large", f"more than the {max_bytes:,} bytes allowed")

@@ -20,18 +20,17 @@ import re
 import ssl
 import sys
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from birdlite.errors import PictureError
+from birdlite.errors import PictureError, one_line
 from birdlite.http.address import Address
-from birdlite.http.framing import BodyEnd, ToTheEnd, mend_head
-from birdlite.http.network import Early, Network
+from birdlite.http.framing import BodyEnd, mend_head
+from birdlite.http.network import Early, Network, authorization, request_fields
+from birdlite.http.politeness import phrase
 from birdlite.http.proxies import Proxies
-from birdlite.http.request import Fields, authorization, request_fields
-from birdlite.http.retry import TransientError, phrase
-from birdlite.http.sockets import Stream, Timeouts, brief
+from birdlite.http.sockets import Stream, Timeouts, TransientError
 
 # httpx tolerates that its command line is missing, and imports click and rich if it is there. A fetch needs neither.
 _UNUSED = "httpx._main"
@@ -42,8 +41,6 @@ import httpx  # noqa: E402
 
 if sys.modules[_UNUSED] is None:
     del sys.modules[_UNUSED]
-
-__all__ = ["Client", "Response"]
 
 KEPT_S = 5.0
 """How long an idle connection is used again: Apache, the least patient of the common servers, closes it after 5 s."""
@@ -60,10 +57,6 @@ class _Asking(threading.local):
     early: Early | None = None
 
 
-class _Stale(Exception):
-    """The server closed an idle connection in the moment in which it was asked. Another one will do."""
-
-
 class Connection(httpcore.NetworkStream):
     """A stream as httpcore uses it."""
 
@@ -72,11 +65,10 @@ class Connection(httpcore.NetworkStream):
         self._network = network
         self._asking = asking
         self._requests = 0
-        self._connects = False  # the last request was for a tunnel
         self._heads = 0  # that came since the last request
         self._answered = False  # something came since then
         self._in_head = False
-        self._body: BodyEnd = ToTheEnd()
+        self._body = BodyEnd(0)
         self._mended = b""  # of a head, to be given next
         self._received = b""  # and not given yet
 
@@ -86,7 +78,6 @@ class Connection(httpcore.NetworkStream):
             return
         self._requests += 1
         self._heads, self._answered, self._in_head = 0, False, True
-        self._connects = buffer.startswith(b"CONNECT ")
         early, self._asking.early = self._asking.early, None
         if early is not None:
             self._continue(early, buffer)
@@ -113,7 +104,7 @@ class Connection(httpcore.NetworkStream):
         self._stream.close()
 
     def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, *args: Any, **kwargs: Any
     ) -> httpcore.NetworkStream:
         """Begin TLS, with our own context; httpcore's holds no certificates."""
         early = self._asking.early
@@ -132,7 +123,7 @@ class Connection(httpcore.NetworkStream):
             self._stream.close()
             self._stream, self._received, self._requests = early.stream, b"", 1
         if early.request != request:
-            raise _Stale  # httpx writes requests in another way than we do
+            raise httpcore.ConnectionNotAvailable  # httpx writes requests in another way than we do
 
     def _read_head(self) -> bytes:
         """Read a head to its end, and mend it."""
@@ -150,7 +141,7 @@ class Connection(httpcore.NetworkStream):
         if self._heads > _MOST_INTERIM:
             raise self._invalid("too many interim answers")
         try:
-            head = mend_head(block[: end.start()], connects=self._connects)
+            head = mend_head(block[: end.start()])
         except ValueError as error:
             raise self._invalid(str(error)) from error
         self._in_head = head.status < 200 and head.status != 101
@@ -166,8 +157,12 @@ class Connection(httpcore.NetworkStream):
         return data
 
     def _stale_or(self, error: TransientError) -> Exception:
-        """Decide what the failure of a connection is."""
-        return _Stale() if self._requests > 1 and not self._answered and error.kind == "network" else error
+        """Decide what the failure of a connection is.
+
+        If the server closed an idle connection in the moment in which it was asked, httpcore is to take another one.
+        """
+        stale = self._requests > 1 and not self._answered and error.kind == "network"
+        return httpcore.ConnectionNotAvailable() if stale else error
 
     def _invalid(self, what: str) -> TransientError:
         return _invalid(self._stream.host, what)
@@ -180,14 +175,7 @@ class Backend(httpcore.NetworkBackend):
         self._network = network
         self._asking = asking
 
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
+    def connect_tcp(self, host: str, port: int, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
         """Connect to a host, or give the connection on which the request was sent already."""
         early = self._asking.early
         stream = early.stream if early else self._network.connect(host.strip("[]"), port, self._asking.timeouts)
@@ -201,18 +189,16 @@ class Transport(httpx.BaseTransport):
         self._pool = pool
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request, and give the answer as soon as its head is there."""
+        """Send a request, and give the answer as soon as its head is there. Raises httpcore's errors."""
         host = request.url.raw_host
         url = httpcore.URL(
             scheme=request.url.raw_scheme,
             host=b"[%b]" % host if b":" in host else host,
             port=request.url.port,
-            target=request.extensions.get("target", request.url.raw_path),
+            target=request.extensions["target"],
         )
-        asked = httpcore.Request(request.method, url, headers=request.headers.raw)
-        with _as_httpx():
-            answer = self._pool.handle_request(asked)
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+        answer = self._pool.handle_request(httpcore.Request(request.method, url, headers=request.headers.raw))
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer, host.decode("ascii")))
 
     def close(self) -> None:
         """Close every connection."""
@@ -220,52 +206,17 @@ class Transport(httpx.BaseTransport):
 
 
 class _Body(httpx.SyncByteStream):
-    def __init__(self, answer: httpcore.Response) -> None:
-        self._answer = answer
+    """Reads a body from a host. Raises `PictureError`s: it does not come, or ends early."""
 
-    def __iter__(self) -> Iterator[bytes]:
-        with _as_httpx():
-            yield from self._answer.iter_stream()
-
-    def close(self) -> None:
-        self._answer.close()
-
-
-@contextmanager
-def _as_httpx() -> Generator[None, None, None]:
-    """Raise httpcore's errors as those of the same names in httpx, as transports are to do."""
-    try:
-        yield
-    except (
-        httpcore.NetworkError,
-        httpcore.ProtocolError,
-        httpcore.ProxyError,
-        httpcore.TimeoutException,
-        httpcore.UnsupportedProtocol,
-    ) as error:
-        raise getattr(httpx, type(error).__name__)(str(error)) from error
-
-
-class Response:
-    """An answer whose body is still to come. Close it: its connection is used again only then, if at all."""
-
-    def __init__(self, answer: httpx.Response, host: str) -> None:
-        self.status = answer.status_code
-        self.headers: Mapping[str, str] = answer.headers
+    def __init__(self, answer: httpcore.Response, host: str) -> None:
         self._answer = answer
         self._host = host
 
-    def parts(self) -> Iterator[bytes]:
-        """Give the body as it was sent, without the chunks of the transfer.
-
-        Raises:
-            PictureError: it does not come, or ends early.
-        """
+    def __iter__(self) -> Iterator[bytes]:
         with _as_ours(self._host):
-            yield from self._answer.iter_raw()
+            yield from self._answer.iter_stream()
 
     def close(self) -> None:
-        """Finish with the answer, read or not."""
         self._answer.close()
 
 
@@ -282,22 +233,23 @@ class Client:
         self._lock = threading.Lock()  # around the transports
         self._transports: dict[Address | None, httpx.BaseTransport] = {}  # by the proxy that they build tunnels through
 
-    def get(self, target: Address, timeouts: Timeouts, early: Early | None = None) -> Response:
-        """Ask for an address; `early` if the request was sent already. The response is to be closed.
+    def get(self, target: Address, timeouts: Timeouts, early: Early | None = None) -> httpx.Response:
+        """Ask for an address; `early` if the request was sent already.
+
+        The body is still to come. The response is to be closed: its connection is used again only then, if at all.
 
         Raises:
             PictureError: out of time, cancelled, not reachable, or a `TransientError` where another try may help.
         """
         self._asking.timeouts, self._asking.early = timeouts, early
         proxy = None if self._proxies is None else self._proxies.on_the_way_to(target)
-        transport, request = self._route(target, proxy)
+        if "https" in (target.scheme, proxy and proxy.scheme):
+            self._network.prepare_tls()
+        tunnel = target.scheme == "https"
+        request = self._request(target, None if tunnel else proxy)
         try:
-            while True:
-                try:
-                    with _as_ours(target.host):
-                        return Response(transport.handle_request(request), target.host)
-                except _Stale:
-                    continue
+            with _as_ours(target.host):
+                return self._transport(proxy if tunnel else None).handle_request(request)
         finally:
             unused, self._asking.early = self._asking.early, None
             if unused is not None:
@@ -310,19 +262,17 @@ class Client:
         for transport in transports.values():
             transport.close()
 
-    def _route(self, target: Address, proxy: Address | None) -> tuple[httpx.BaseTransport, httpx.Request]:
-        """Make the request for a target, and find the transport for it."""
-        fields = request_fields(target, self._user_agent)
-        path = target.target
-        if proxy is not None and target.scheme == "http":  # the proxy is asked for the whole URL
+    def _request(self, target: Address, proxy: Address | None) -> httpx.Request:
+        """Make the request for a target, or the one that asks a proxy for its whole URL.
+
+        httpx would change some paths, so the path stands beside the URL.
+        """
+        fields, asked, path = request_fields(target, self._user_agent), target, target.target
+        if proxy is not None:
             fields += authorization("Proxy-Authorization", proxy)
-            path = str(target._replace(userinfo=""))
-        nearest = target if proxy is None else proxy
-        if "https" in (nearest.scheme, target.scheme):
-            self._network.prepare_tls()
-        tunnel = target.scheme == "https"
-        asked = target if proxy is None or tunnel else proxy
-        return self._transport(proxy if tunnel else None), _request(asked, fields, path)
+            asked, path = proxy, str(target._replace(userinfo=""))
+        url = str(asked._replace(userinfo="", target="/"))
+        return httpx.Request("GET", url, headers=fields, extensions={"target": path.encode("ascii")})
 
     def _transport(self, proxy: Address | None) -> httpx.BaseTransport:
         """Find or make the transport that builds tunnels through a proxy, or builds none."""
@@ -333,44 +283,38 @@ class Client:
 
     def _pool(self, proxy: Address | None) -> httpcore.ConnectionPool:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no certificate, and is not used: see `start_tls`
-        common: dict[str, Any] = {
-            "ssl_context": context,
-            "max_connections": None,
-            "max_keepalive_connections": self._kept,
-            "keepalive_expiry": KEPT_S,
-            "network_backend": Backend(self._network, self._asking),
-        }
-        if proxy is None:
-            return httpcore.ConnectionPool(**common)
-        return httpcore.HTTPProxy(
-            str(proxy._replace(userinfo="")),
-            proxy_headers=authorization("Proxy-Authorization", proxy),
-            proxy_ssl_context=context if proxy.scheme == "https" else None,
-            **common,
+        tunnels = None
+        if proxy is not None:
+            tunnels = httpcore.Proxy(
+                str(proxy._replace(userinfo="")),
+                headers=authorization("Proxy-Authorization", proxy),
+                ssl_context=context if proxy.scheme == "https" else None,
+            )
+        return httpcore.ConnectionPool(
+            context,
+            tunnels,
+            max_connections=None,
+            max_keepalive_connections=self._kept,
+            keepalive_expiry=KEPT_S,
+            network_backend=Backend(self._network, self._asking),
         )
-
-
-def _request(asked: Address, fields: Fields, path: str) -> httpx.Request:
-    """Make a request whose path httpx leaves as it is."""
-    url = str(asked._replace(userinfo="", target="/"))
-    return httpx.Request("GET", url, headers=fields, extensions={"target": path.encode("ascii")})
 
 
 @contextmanager
 def _as_ours(host: str) -> Generator[None, None, None]:
-    """Raise httpx's errors as ours. Our own streams raise ours already; what is left is what was received."""
+    """Raise errors of httpx and httpcore as ours. Our streams raise ours already; most others are h11's refusals."""
     try:
         yield
-    except httpx.ProxyError as error:
+    except (httpcore.ProxyError, httpx.ProxyError) as error:
         status = re.match(r"\d{3}", str(error))
-        words = phrase(int(status[0])) if status else brief(str(error))
+        words = phrase(int(status[0])) if status else one_line(error)
         raise PictureError("network", f"the proxy refuses to connect to {host}: {words}") from error
-    except httpx.ProtocolError as error:
-        raise _invalid(host, brief(str(error))) from error
+    except (httpcore.ProtocolError, httpx.ProtocolError) as error:
+        raise _invalid(host, one_line(error)) from error
     except httpx.TimeoutException as error:
-        raise TransientError("timeout", f"{host} does not answer in time: {brief(str(error))}") from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise TransientError("network", f"no answer from {host}: {brief(str(error))}") from error
+        raise TransientError("timeout", f"{host} does not answer in time: {one_line(error)}") from error
+    except httpx.HTTPError as error:
+        raise TransientError("network", f"no answer from {host}: {one_line(error)}") from error
 
 
 def _invalid(host: str, what: str) -> TransientError:

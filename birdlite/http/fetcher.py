@@ -1,42 +1,48 @@
 """A URL's bytes: many threads ask one `Fetcher`, each for a picture, a model or a list of labels.
 
-It asks politely (`politeness`), through a mirror if there is one (`mirror`), again if that may help (`retry`), and
-never for longer than one deadline per URL (`deadline`). Connecting, pauses and redirects count towards the deadline;
-waiting for a turn at a busy host does not. Every failure is a `PictureError` with a kind and one line that does not
-repeat the URL.
+It asks politely (`politeness`), through a mirror if there is one (`address`), again if that may help, and never for
+longer than one deadline per URL (`deadline`). Connecting, pauses and redirects count towards the deadline; waiting for
+a turn at a busy host does not. Every failure is a `PictureError` with a kind and one line that does not repeat the URL.
 
-URLs may lead anywhere, the local network included. A program that takes URLs from strangers passes `permit`, which
+URLs may lead anywhere, the local network included. A program that takes untrusted URLs passes `permit`, which
 sees every address before it is connected to, or sets a mirror, which every request then goes to.
 
-A run without a URL does not import this module; how to fetch is in `http.settings`.
+A run without a URL does not import this module.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from birdlite import log
 from birdlite.deadline import Deadline
 from birdlite.errors import PictureError
-from birdlite.http.address import Address, address, join
+from birdlite.http.address import Address, address, join, mirror_address, under_mirror
 from birdlite.http.body import finish, read_body
-from birdlite.http.mirror import check_mirror, rewrite
-from birdlite.http.network import Early, Network
-from birdlite.http.politeness import HostLimits, check_user_agent, parse_per_host, thumbnail_advice
+from birdlite.http.network import Network
+from birdlite.http.politeness import (
+    MAX_RETRY_AFTER_S,
+    HostLimits,
+    backoff,
+    check_user_agent,
+    may_pass,
+    phrase,
+    retry_after,
+)
 from birdlite.http.proxies import find_proxies
-from birdlite.http.request import request_bytes, request_fields
-from birdlite.http.retry import MAX_RETRY_AFTER_S, TransientError, backoff, may_pass, phrase, retry_after
-from birdlite.http.sockets import Timeouts
+from birdlite.http.sockets import Timeouts, TransientError
 from birdlite.settings import DEFAULTS, FetchSettings, PerHost
 
 if TYPE_CHECKING:
-    from birdlite.http.client import Client, Response
-    from birdlite.http.sockets import Permit
+    import httpx
 
-__all__ = ["DEFAULTS", "FetchSettings", "Fetcher", "PerHost", "check_mirror", "parse_per_host"]
+    from birdlite.http.client import Client
+    from birdlite.http.network import Permit
+
+__all__ = ["DEFAULTS", "FetchSettings", "Fetcher", "PerHost"]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -53,36 +59,29 @@ class Fetcher:
         settings: FetchSettings = DEFAULTS,
         cancel: threading.Event | None = None,
         *,
-        wait: Callable[[float], None] | None = None,
-        chance: Callable[[], float] | None = None,
         permit: Permit | None = None,
     ) -> None:
-        """`wait` sleeps between two tries and `chance` draws from [0, 1); tests pass their own.
+        """`permit` is called with each address of a host before a connection is made to any of them.
 
-        `permit` is called with each address of a host, an `ipaddress` object, before a connection is made to any of
-        them. It raises a `PictureError` for one that must not be reached. A proxy connects by itself: of a request
-        through one, `permit` sees the proxy's address only.
+        A proxy connects by itself: of a request through one, `permit` sees the proxy's address only.
 
         Raises:
             UsageError: the mirror, the User-Agent or a proxy variable of the environment cannot be used.
         """
         check_user_agent(settings.user_agent)
         self._settings = settings
-        self._mirror = None if settings.mirror is None else check_mirror(settings.mirror)
+        self._mirror = None if settings.mirror is None else mirror_address(settings.mirror)
         self._proxies = None if settings.offline else find_proxies()
         self._network = Network(permit)
         self._closed = threading.Event()
         self._stops = (self._closed,) if cancel is None else (cancel, self._closed)
-        self._wait = wait
-        self._chance = chance
         self._lock = threading.Lock()  # around the two below
         self._under_way = 0
         self._client: Client | None = None
-        self._importing = threading.Lock()
         self.hosts = HostLimits(settings.per_host)
 
     def preload(self) -> None:
-        """Import httpx, which takes a while. `get` does it if nobody has, but sends its first request before."""
+        """Import httpx, which takes a while. Else `get` does it, after sending its first request."""
         if not self._settings.offline and not self._closed.is_set():
             self._opened()
 
@@ -123,21 +122,17 @@ class Fetcher:
         self._release()
 
     def _opened(self) -> Client:
-        """Give the client; the first thread that needs it imports it."""
-        with self._importing:
-            with self._lock:
-                if self._client is not None:
-                    return self._client
-            from birdlite.http.client import Client
+        """Give the client; the first thread that needs it imports it, and Python lets the others wait."""
+        from birdlite.http.client import Client
 
-            settings = self._settings
-            client = Client(self._network, self._proxies, user_agent=settings.user_agent, kept=settings.downloads)
-            with self._lock:
-                self._client = client
-            return client
+        agent, kept = self._settings.user_agent, self._settings.downloads
+        with self._lock:
+            if self._client is None:
+                self._client = Client(self._network, self._proxies, user_agent=agent, kept=kept)
+            return self._client
 
     def _release(self) -> None:
-        """Close the client if nobody uses it."""
+        """Close the client if no fetch uses it."""
         with self._lock:
             if self._client is None or self._under_way:
                 return
@@ -147,7 +142,7 @@ class Fetcher:
     def _smallest(self, url: str, max_bytes: int, clock: Deadline) -> bytes:
         """Get a smaller form of a photograph if one is wanted and known, else what is at `url` itself."""
         if self._settings.renditions:
-            from birdlite.http.renditions import smaller
+            from birdlite.http.wikimedia import smaller
 
             rendition = smaller(url)
             if rendition is not None:
@@ -161,7 +156,7 @@ class Fetcher:
 
     def _pursue(self, url: str, max_bytes: int, clock: Deadline) -> bytes:
         """Ask, follow redirects and ask again until there is an answer or a final failure."""
-        target = self._address(url)
+        target = self._mirrored(address(url))
         failures = redirects = 0
         while True:
             try:
@@ -177,19 +172,16 @@ class Fetcher:
                 raise PictureError("http_status", f"more than {self._settings.max_redirects} redirects")
             target = self._follow(target, answer)
 
-    def _address(self, url: str) -> Address:
-        """Find the address at which `url` is asked for: its own, or one under the mirror."""
-        target = address(url)
-        return target if self._mirror is None else address(rewrite(str(target), self._mirror))
+    def _mirrored(self, target: Address) -> Address:
+        return target if self._mirror is None else under_mirror(target, self._mirror)
 
     def _follow(self, target: Address, location: str) -> Address:
         """Find where a redirect from `target` leads. A relative one is relative to `target`, mirror or not."""
         try:
-            following = self._address(join(target, location))
+            following = self._mirrored(join(target, location))
         except PictureError as error:
-            raise PictureError(
-                error.kind, f"redirected by {target.host} to a URL that cannot be fetched: {error}"
-            ) from error
+            words = f"redirected by {target.host} to a URL that cannot be fetched: {error}"
+            raise PictureError(error.kind, words) from error
         if target.scheme == "https" and following.scheme == "http":
             raise PictureError("blocked", f"redirected by {target.host} from https to http, which is not secure")
         log.debug("redirect", url=target.shown, to=following.shown)
@@ -203,18 +195,21 @@ class Fetcher:
         clock.excuse(time.monotonic() - queued)  # a long queue is our own politeness, not the server's delay
         try:
             clock.doing = f"waiting for {host}"
-            response = self._send(target, Timeouts(clock, self._settings.connect_timeout, self._settings.read_timeout))
-            try:
+            timeouts = Timeouts(clock, self._settings.connect_timeout, self._settings.read_timeout)
+            with closing(self._send(target, timeouts)) as response:
                 clock.doing = f"receiving from {host}"
-                return self._judge(response, target, max_bytes, clock)
-            finally:
-                response.close()
+                return self._judge(response, target, max_bytes)
         finally:
             self.hosts.leave(host)
 
-    def _send(self, target: Address, timeouts: Timeouts) -> Response:
-        """Send a request and wait for the head of its answer."""
-        early = self._send_early(target, timeouts) if self._client is None and self._proxies is None else None
+    def _send(self, target: Address, timeouts: Timeouts) -> httpx.Response:
+        """Send a request and wait for the head of its answer.
+
+        The first is sent before httpx is imported: the import then happens while the server answers.
+        """
+        early = None
+        if self._client is None and self._proxies is None:
+            early = self._network.send_early(target, self._settings.user_agent, timeouts)
         try:
             client = self._opened()
         except BaseException:
@@ -223,30 +218,28 @@ class Fetcher:
             raise
         return client.get(target, timeouts, early)
 
-    def _send_early(self, target: Address, timeouts: Timeouts) -> Early:
-        """Send a request before httpx is imported: the import then happens while the server answers."""
-        fields = request_fields(target, self._settings.user_agent)
-        return self._network.send_early(target, request_bytes(target, fields), timeouts)
-
-    def _judge(self, response: Response, target: Address, max_bytes: int, clock: Deadline) -> bytes | str:
+    def _judge(self, response: httpx.Response, target: Address, max_bytes: int) -> bytes | str:
         """Decide what an answer means: give the body or the Location of a redirect, or raise."""
-        status = response.status
+        status = response.status_code
         if 200 <= status < 300:
-            return read_body(response, max_bytes, clock)
+            return read_body(response, max_bytes)
         said = f"{phrase(status)} from {target.host}"
-        location = response.headers.get("Location")
+        location: str | None = response.headers.get("Location")
         asked = retry_after(response.headers.get("Retry-After"))
         try:
-            finish(response, clock)
+            finish(response)
         except TransientError as failure:  # the status is the answer; the rest was read only to keep the connection
             log.debug("unfinished answer", url=target.shown, reason=str(failure))
         if status in _REDIRECTS:
             if location:
                 return location
             raise PictureError("http_status", f"{said}, without a Location")
-        advice = thumbnail_advice(target.host, target.path) if status == 429 else None
-        if advice is not None:
-            raise PictureError("http_status", f"{said}: {advice}")
+        if status == 429:
+            from birdlite.http.wikimedia import thumbnail_advice
+
+            advice = thumbnail_advice(target.host, target.path)
+            if advice is not None:
+                raise PictureError("http_status", f"{said}: {advice}")
         if may_pass(status):
             raise TransientError("http_status", said, asked)
         raise PictureError("http_status", said)
@@ -258,19 +251,11 @@ class Fetcher:
             raise PictureError(kind, f"{failure}{tries}") from failure
         asked = failure.retry_after or 0.0
         if asked > MAX_RETRY_AFTER_S:
-            raise PictureError(
-                kind, f"{failure}{tries}; it asks to wait {asked:.0f} s, longer than {MAX_RETRY_AFTER_S:.0f} s"
-            ) from failure
-        pause = max(asked, backoff(failures, self._chance or _random, self._settings.backoff))
+            words = f"it asks to wait {asked:.0f} s, longer than {MAX_RETRY_AFTER_S:.0f} s"
+            raise PictureError(kind, f"{failure}{tries}; {words}") from failure
+        pause = max(asked, backoff(failures, self._settings.backoff))
         if pause >= clock.left():
             raise PictureError(kind, f"{failure}{tries}; no time is left to try again after {pause:.1f} s") from failure
         log.debug("retry", url=target.shown, reason=str(failure), failures=failures, wait_s=round(pause, 3))
         clock.doing = f"pausing after: {failure}"
-        (self._wait or clock.wait)(pause)
-        clock.left()
-
-
-def _random() -> float:
-    import random  # only a failure needs it
-
-    return random.random()  # noqa: S311 - spreads load, guards nothing
+        clock.wait(pause)

@@ -3,19 +3,36 @@
 The first requests of a run go out before httpx is imported, with sockets and ssl alone (`Network.send_early`): the
 import takes as long as a server takes to answer, and so it happens while the answers are on their way. `client` then
 reads each answer from the connection on which its request was sent.
+
+Two waits cannot be interrupted and have timeouts of their own: resolving a name and making a connection.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from birdlite.errors import PictureError, one_line
 from birdlite.http.address import Address
-from birdlite.http.sockets import Stream, Timeouts, connect
-from birdlite.http.tls import Trust, secure
+from birdlite.http.sockets import Stream, Tcp, Timeouts, Tls, TransientError, reason
 from birdlite.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
-    from birdlite.http.sockets import Permit
+    import ssl
+    from ipaddress import IPv4Address, IPv6Address
+
+    Permit = Callable[[IPv4Address | IPv6Address], None]
+    """Raises a `PictureError` for an address that must not be connected to."""
+
+_LONGEST_LABEL, _LONGEST_NAME = 63, 253  # RFC 1035: characters between two dots, and in all
+_NO_SUCH_HOST = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+
+_Place = tuple[int, int, int, tuple[str, int]]  # family, type, protocol, address as `socket.connect` takes it
+Fields = list[tuple[str, str]]
 
 
 class Early(NamedTuple):
@@ -30,34 +47,144 @@ class Network:
 
     def __init__(self, permit: Permit | None = None) -> None:
         self._permit = permit
-        self._trust = Trust()
+        self._lock = threading.Lock()  # around the context
+        self._context: ssl.SSLContext | None = None
 
     def connect(self, host: str, port: int, timeouts: Timeouts) -> Stream:
-        """Connect to a host, without TLS. Raises what `sockets.connect` raises."""
-        return connect(host, port, timeouts, self._permit)
+        """Connect to a host without TLS. Its addresses are tried in turn, all of them within the deadline.
 
-    def prepare_tls(self) -> None:
-        """Begin to read the certificates, for a connection that will need them."""
-        self._trust.prepare()
-
-    def secure(self, stream: Stream, host: str, timeouts: Timeouts) -> Stream:
-        """Begin TLS with a host over a stream that leads to it. Raises what `tls.secure` raises."""
-        return secure(stream, host, self._trust, timeouts)
-
-    def send_early(self, target: Address, request: bytes, timeouts: Timeouts) -> Early:
-        """Connect to a host itself, without a proxy, and send a request.
+        `permit` is called with every address of the host before the first is tried. The name is resolved once: the
+        addresses that were checked are the ones that are connected to.
 
         Raises:
-            PictureError: out of time, cancelled, not permitted, not reachable; see `connect` and `secure`.
+            PictureError: `not_found` if the name does not resolve; out of time, cancelled; what `permit` raises; or a
+                `TransientError`.
         """
+        places = _resolve(host, port)
+        if self._permit is not None:
+            from ipaddress import ip_address  # only a guarded run needs it
+
+            for *_, place in places:
+                self._permit(ip_address(place[0]))
+        failure = TransientError("network", f"no connection to {one_line(host)}: it has no address")
+        for family, kind, protocol, place in places:
+            connected = socket.socket(family, kind, protocol)
+            try:
+                connected.settimeout(min(timeouts.connect, timeouts.deadline.left()))
+                connected.connect(place)
+                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return Tcp(host, connected)
+            except TimeoutError:
+                failure = TransientError("timeout", f"no connection to {host} in time")
+            except OSError as error:
+                failure = TransientError("network", f"no connection to {host}: {reason(error)}")
+            except PictureError:
+                connected.close()
+                raise
+            connected.close()
+        raise failure
+
+    def prepare_tls(self) -> None:
+        """Begin to read the certificates, for a connection that will need them.
+
+        Importing `ssl` and reading them takes as long as a server across a sea takes to answer. So a thread does it
+        while the connection is being made.
+        """
+        if self._context is None:
+            threading.Thread(target=self._prepare, name="birdlite-trust", daemon=True).start()
+
+    def secure(self, stream: Stream, host: str, timeouts: Timeouts) -> Stream:
+        """Begin TLS with a host over a stream that leads to it. The stream is closed if that fails.
+
+        Raises:
+            PictureError: the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read; see `Tls.handshake`.
+        """
+        try:
+            secured = Tls(stream, host, self._trust())
+            secured.handshake(timeouts)
+        except BaseException:
+            stream.close()
+            raise
+        return secured
+
+    def send_early(self, target: Address, user_agent: str, timeouts: Timeouts) -> Early:
+        """Connect to a host itself, without a proxy, and send a request. Raises as `connect` and `secure` do."""
         if target.scheme == "https":
             self.prepare_tls()
         stream = self.connect(target.host, target.port, timeouts)
         if target.scheme == "https":
             stream = self.secure(stream, target.host, timeouts)
+        fields = [f"{name}: {value}" for name, value in request_fields(target, user_agent)]
+        request = "\r\n".join([f"GET {target.target} HTTP/1.1", *fields, "", ""]).encode("ascii")
         try:
             stream.send(request, timeouts)
         except BaseException:
             stream.close()
             raise
         return Early(stream, request)
+
+    def _prepare(self) -> None:
+        with contextlib.suppress(PictureError):  # whoever needs them asks again and gets the error
+            self._trust()
+
+    def _trust(self) -> ssl.SSLContext:
+        """Give the context for TLS connections. The certificates are read once, for the first https URL."""
+        with self._lock:
+            if self._context is None:
+                try:
+                    self._context = _read_certificates()
+                except OSError as error:
+                    raise PictureError("network", f"cannot read the trusted certificates: {error}") from error
+            return self._context
+
+
+def _read_certificates() -> ssl.SSLContext:
+    import ssl
+
+    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    if not file and not folder:
+        import certifi
+
+        file = certifi.where()
+    context = ssl.create_default_context(cafile=file or None, capath=folder or None)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def request_fields(target: Address, user_agent: str) -> Fields:
+    """Give the header fields of a request for `target`.
+
+    Nothing compressed is asked for: pictures and models do not shrink, and what is not compressed cannot swell.
+    """
+    fields = [("Host", target.netloc), ("User-Agent", user_agent), ("Accept", "*/*"), ("Accept-Encoding", "identity")]
+    return fields + authorization("Authorization", target)
+
+
+def authorization(name: str, place: Address) -> Fields:
+    """Make the header field with the user name and password of an address, if it has them."""
+    if not place.userinfo:
+        return []
+    from base64 import b64encode
+    from urllib.parse import unquote_to_bytes
+
+    user, _, password = place.userinfo.partition(":")
+    words = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
+    return [(name, f"Basic {b64encode(words).decode('ascii')}")]
+
+
+def _resolve(host: str, port: int) -> list[_Place]:
+    """Find the addresses of a host."""
+    labels = host.removesuffix(".").split(".")
+    if len(host) > _LONGEST_NAME or not all(0 < len(label) <= _LONGEST_LABEL for label in labels):
+        raise PictureError("not_found", f"{one_line(host)} is not a valid host name")
+    try:
+        # As bytes: for text, Python would import its codec for international names, and this one is ASCII.
+        found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        if error.errno in _NO_SUCH_HOST:
+            raise PictureError("not_found", f"cannot resolve {host} (no network?)") from error
+        raise TransientError("network", f"cannot resolve {host} at the moment: {error.strerror}") from error
+    except OSError as error:
+        raise TransientError("network", f"no connection to {host}: {reason(error)}") from error
+    places = ((family, kind, protocol, place) for family, kind, protocol, _, place in found)
+    return list(dict.fromkeys(places))  # type: ignore[arg-type]  # places of internet sockets: (host, port, …)

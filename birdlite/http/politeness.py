@@ -1,4 +1,4 @@
-"""How birdlite behaves towards other people's servers: its User-Agent, and how many requests one host gets at once.
+"""How birdlite treats other people's servers: its User-Agent, its requests at one host at once, its further tries.
 
 The numbers follow https://wikitech.wikimedia.org/wiki/Robot_policy, the strictest published policy among the hosts that
 serve pictures of birds: at most 2 connections at once, and a User-Agent that names the tool and a contact. A library's
@@ -9,25 +9,32 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
 from birdlite.deadline import POLL_S
 from birdlite.errors import UsageError
-from birdlite.settings import PER_HOST, PER_NAMED_HOST, WIKIMEDIA, PerHost, host_key
+from birdlite.settings import PER_HOST, PER_NAMED_HOST, PerHost, host_key
 
-_WIKIMEDIA_WIDTHS = (20, 40, 60, 120, 250, 330, 500, 960, 1280, 1920, 3840)  # px
+BACKOFF_CAP_S = 5.0
+"""Ceiling of every later wait. Longer waits leave no time for another try within the deadline of a picture (30 s)."""
+
+MAX_RETRY_AFTER_S = 10.0
+"""The longest wait that a server may ask for. After a longer one the picture fails; the next run asks again."""
+
+_PASSING_4XX = frozenset({408, 425, 429})
+_LASTING_5XX = frozenset({501, 505, 506, 508, 510, 511})  # "never in this way", says RFC 9110 and the registry of codes
 
 
-def check_user_agent(text: str) -> str:
-    """Give `text` back if it can stand in a header.
+def check_user_agent(text: str) -> None:
+    """Check that `text` can stand in a header.
 
     Raises:
         UsageError: it is empty, or holds control characters or characters beyond ASCII.
     """
     if not re.fullmatch(r"[!-~]([ -~]*[!-~])?", text):
         raise UsageError(f"--user-agent {text!a}: a User-Agent is printable ASCII, and not empty")
-    return text
 
 
 def parse_per_host(values: Iterable[str]) -> PerHost:
@@ -52,27 +59,13 @@ def parse_per_host(values: Iterable[str]) -> PerHost:
     return PerHost(general, named)
 
 
-def thumbnail_advice(host: str, path: str) -> str | None:
-    """Say what is wrong with a URL of a Wikimedia thumbnail whose width is not served; None for all other URLs.
-
-    Such a request is answered 429 without Retry-After. Asking again does not help.
-    """
-    match = re.search(r"/thumb/.*/(?:[a-z0-9]+-)*(\d{1,6})px-[^/]*$", path)
-    if host_key(host) != WIKIMEDIA or match is None or int(match[1]) in _WIKIMEDIA_WIDTHS:
-        return None
-    return f"thumbnails are served {', '.join(map(str, _WIKIMEDIA_WIDTHS))} px wide, not {match[1]}"
-
-
-DEFAULT_LIMITS = PerHost()
-
-
 class HostLimits:
     """Limits the requests under way at one host. The others wait and get their turns in the order in which they came.
 
     Only hosts with a request under way are remembered, so that a list of a million hosts costs no memory.
     """
 
-    def __init__(self, limits: PerHost = DEFAULT_LIMITS) -> None:
+    def __init__(self, limits: PerHost) -> None:
         self._limits = limits
         self._lock = threading.Lock()
         self._hosts: dict[str, _Host] = {}
@@ -107,22 +100,10 @@ class HostLimits:
         with self._lock:
             self._pass_on(host_key(host))
 
-    def under_way(self, host: str) -> int:
-        """Count the requests under way at `host`."""
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Count the requests under way and those that wait, by host."""
         with self._lock:
-            entry = self._hosts.get(host_key(host))
-            return 0 if entry is None else entry.under_way
-
-    def waiting(self, host: str) -> int:
-        """Count the requests that wait for their turn at `host`."""
-        with self._lock:
-            entry = self._hosts.get(host_key(host))
-            return 0 if entry is None else len(entry.queue)
-
-    def __len__(self) -> int:
-        """Count the hosts that are remembered."""
-        with self._lock:
-            return len(self._hosts)
+            return {key: (entry.under_way, len(entry.queue)) for key, entry in self._hosts.items()}
 
     def _pass_on(self, key: str) -> None:
         """Pass a turn at `key` on. The lock is held."""
@@ -136,10 +117,58 @@ class HostLimits:
 
 
 class _Host:
-    """How many requests are under way at one host, and an event for each that waits. Turns are passed on in order."""
-
-    __slots__ = ("queue", "under_way")
+    """The requests at one host."""
 
     def __init__(self) -> None:
         self.under_way = 0
-        self.queue: deque[threading.Event] = deque()
+        self.queue: deque[threading.Event] = deque()  # one for each request that waits; set when its turn has come
+
+
+def phrase(status: int) -> str:
+    """Name a status, as in `404 Not Found`, in standard words: a server's own may be anything."""
+    from http import HTTPStatus  # only a failure needs it
+
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def may_pass(status: int) -> bool:
+    """Tell whether the same request may get another answer later: 408, 425, 429, and most 5xx.
+
+    The exceptions are 501, 505, 506, 508, 510 and 511. So the content networks' own (520 to 530) may pass.
+    """
+    return status in _PASSING_4XX or (500 <= status < 600 and status not in _LASTING_5XX)
+
+
+def backoff(failures: int, base: float) -> float:
+    """Draw the seconds to wait after so many failures (from 1), below a ceiling that doubles each time.
+
+    "Full jitter": any moment up to the ceiling, so that clients that failed together do not return together.
+    """
+    import random  # only a failure needs it
+
+    ceiling = min(BACKOFF_CAP_S, base * 2.0 ** min(failures - 1, 30))
+    return random.random() * ceiling  # noqa: S311 - spreads load, guards nothing
+
+
+def retry_after(value: str | None) -> float | None:
+    """Read the seconds that a Retry-After header asks for (RFC 9110, 10.2.3), a number or a date; None otherwise.
+
+    A date in the past asks for 0.
+    """
+    if value is None:
+        return None
+    value = value.strip()
+    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value, re.ASCII):  # fractions are not in the standard, but they are sent
+        return float(value)
+    from email.utils import mktime_tz, parsedate_tz
+
+    parts = parsedate_tz(value)
+    if parts is None:
+        return None
+    try:
+        return max(0.0, mktime_tz(parts) - time.time())
+    except (ValueError, OverflowError):  # the 40th of January, the year 99999
+        return None

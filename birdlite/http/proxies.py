@@ -5,6 +5,7 @@ The standard library reads the variables. It is imported only if there are any: 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -54,15 +55,8 @@ def _in_no_proxy_network(host: str) -> bool:
     """True if `host` is an address in a network of no_proxy, such as 127.0.0.0/8: urllib does not know these."""
     from ipaddress import ip_address, ip_network
 
-    networks = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(",")
-    try:
-        found = ip_address(host)
-    except ValueError:  # a name: which network it is in is for the proxy to know
-        return False
-    for network in networks:
-        try:
-            if "/" in network and found in ip_network(network.strip(), strict=False):
+    for network in (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(","):
+        with contextlib.suppress(ValueError):  # of a name, only the proxy knows the network; or this is not a network
+            if "/" in network and ip_address(host) in ip_network(network.strip(), strict=False):
                 return True
-        except ValueError:
-            continue
     return False

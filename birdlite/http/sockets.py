@@ -1,38 +1,39 @@
-"""TCP connections to hosts, within deadlines. `network` opens them, `tls` encrypts them, `client` speaks HTTP on them.
+"""Connections to hosts, encrypted or not, within deadlines. `network` opens them, `client` speaks HTTP on them.
 
 A wait asks the `Deadline` of its fetch and lasts at most a tenth of a second at a time. So a server that sends one byte
-every nine seconds delays no fetch beyond its deadline, and an interrupted run drops all its connections at once. Two
-waits cannot be interrupted and have timeouts of their own: resolving a name and making a connection.
+every nine seconds delays no fetch beyond its deadline, and an interrupted run drops all its connections at once.
 
 Errors are `PictureError`s that name the host; a `TransientError` where another try may help.
 """
 
 from __future__ import annotations
 
-import errno
 import select
 import socket
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from birdlite.deadline import POLL_S, Deadline
-from birdlite.errors import PictureError
-from birdlite.http.retry import TransientError
+from birdlite.errors import PictureError, one_line
 from birdlite.namedtuple import NamedTuple
+from birdlite.results import FailureKind
 
 if TYPE_CHECKING:
-    from ipaddress import IPv4Address, IPv6Address
+    import ssl
 
-    Permit = Callable[[IPv4Address | IPv6Address], None]
-    """Raises a `PictureError` for an address that must not be connected to."""
+_PIECE = 64 * 1024  # bytes received or decrypted at once
 
-_PIECE = 64 * 1024  # bytes received at once
-_SHOWN = 160  # characters of a name or of a library's message: either may be a server's garbage
-_LONGEST_LABEL, _LONGEST_NAME = 63, 253  # RFC 1035: characters between two dots, and in all
-_NO_SUCH_HOST = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+T = TypeVar("T")
 
-_Place = tuple[int, int, int, tuple[str, int]]  # family, type, protocol, address as `socket.connect` takes it
+
+class TransientError(PictureError):
+    """A failure that may not happen again. It is the final one when no try is left."""
+
+    def __init__(self, kind: FailureKind, message: str, retry_after: float | None = None) -> None:
+        super().__init__(kind, message)
+        self.retry_after = retry_after  # s that the server asks to wait; None if it does not say
 
 
 class Timeouts(NamedTuple):
@@ -43,10 +44,12 @@ class Timeouts(NamedTuple):
     read: float  # without a byte from the server
 
 
-class Stream(Protocol):
-    """A connection to a host, encrypted or not."""
+class Tcp:
+    """A connection that is not encrypted."""
 
-    host: str
+    def __init__(self, host: str, connected: socket.socket) -> None:
+        self.host = host
+        self._socket = connected
 
     def send(self, data: bytes, timeouts: Timeouts) -> None:
         """Send all of `data`.
@@ -54,36 +57,16 @@ class Stream(Protocol):
         Raises:
             PictureError: out of time, cancelled, or a `TransientError`.
         """
-
-    def receive(self, timeouts: Timeouts) -> bytes:
-        """Wait for bytes and return some; b"" at the end of the connection. Raises as `send` does."""
-
-    def is_readable(self) -> bool:
-        """True if unread data or the end of the connection is pending."""
-
-    def close(self) -> None:
-        """Close the connection."""
-
-
-class Tcp:
-    """A connection that is not encrypted. Made by `connect`."""
-
-    def __init__(self, host: str, connected: socket.socket) -> None:
-        self.host = host
-        self._socket = connected
-
-    def send(self, data: bytes, timeouts: Timeouts) -> None:
-        """See `Stream`."""
         self._socket.settimeout(min(timeouts.deadline.left(), timeouts.read))
         try:
             self._socket.sendall(data)
         except TimeoutError:
             raise TransientError("timeout", f"{self.host} has stopped receiving") from None
         except OSError as error:
-            raise broken(self.host, error) from error
+            raise _broken(self.host, error) from error
 
     def receive(self, timeouts: Timeouts) -> bytes:
-        """See `Stream`."""
+        """Wait for bytes and return some; b"" at the end of the connection. Raises as `send` does."""
         until = time.monotonic() + timeouts.read
         while True:
             self._socket.settimeout(min(timeouts.deadline.left(), max(0.001, until - time.monotonic()), POLL_S))
@@ -93,10 +76,10 @@ class Tcp:
                 if time.monotonic() >= until:
                     raise TransientError("timeout", f"{self.host} has stopped sending") from None
             except OSError as error:
-                raise broken(self.host, error) from error
+                raise _broken(self.host, error) from error
 
     def is_readable(self) -> bool:
-        """See `Stream`. Leaves the socket's timeout alone: another thread may be about to use it."""
+        """True if unread data or the end of the connection is pending. Another thread may use the socket meanwhile."""
         poll = select.poll()
         try:
             poll.register(self._socket, select.POLLIN)
@@ -105,81 +88,94 @@ class Tcp:
         return bool(poll.poll(0))
 
     def close(self) -> None:
-        """See `Stream`."""
+        """Close the connection."""
         self._socket.close()
 
 
-def connect(host: str, port: int, timeouts: Timeouts, permit: Permit | None = None) -> Tcp:
-    """Try the host's addresses in turn, all of them within the deadline.
+class Tls:
+    """TLS over another connection, with the methods of `Tcp`.
 
-    `permit` is called with every address of the host before the first is tried, and may raise. The name is resolved
-    once: the addresses that were checked are the ones that are connected to.
-
-    Raises:
-        PictureError: `not_found` if the name does not resolve; out of time, cancelled; what `permit` raises; or a
-            `TransientError`.
+    The other one may be encrypted itself, for an https host behind an https proxy. `SSLSocket` could not do that.
     """
-    places = _resolve(host, port)
-    if permit is not None:
-        _check(places, permit)
-    failure = TransientError("network", f"no connection to {brief(host)}: it has no address")
-    for family, kind, protocol, place in places:
-        connected = socket.socket(family, kind, protocol)
+
+    def __init__(self, below: Stream, host: str, context: ssl.SSLContext) -> None:
+        import ssl
+
+        self.host = host
+        self._below = below
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._in, self._out, server_hostname=host)
+        self._ssl = ssl
+
+    def handshake(self, timeouts: Timeouts) -> None:
+        """Agree on keys and check the host's certificate.
+
+        Raises:
+            PictureError: `network` if the certificate is not trusted; out of time, cancelled; or a `TransientError`.
+        """
         try:
-            connected.settimeout(min(timeouts.connect, timeouts.deadline.left()))
-            connected.connect(place)
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except TimeoutError:
-            failure = TransientError("timeout", f"no connection to {host} in time")
+            self._until_done(self._tls.do_handshake, timeouts)
+        except self._ssl.SSLCertVerificationError as error:
+            words = f"the certificate of {self.host} is not trusted: {error.verify_message}"
+            raise PictureError("network", words) from error
         except OSError as error:
-            failure = TransientError("network", f"no connection to {host}: {reason(error)}")
-        except PictureError:
-            connected.close()
-            raise
-        else:
-            return Tcp(host, connected)
-        connected.close()
-    raise failure
+            raise TransientError("network", f"no connection to {self.host}: {reason(error)}") from error
+
+    def send(self, data: bytes, timeouts: Timeouts) -> None:
+        """Encrypt and send all of `data`."""
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._until_done(partial(self._tls.write, rest), timeouts) :]
+        except OSError as error:
+            raise _broken(self.host, error) from error
+
+    def receive(self, timeouts: Timeouts) -> bytes:
+        """Wait for bytes and return some, decrypted; b"" at the end of the connection."""
+        try:
+            return self._until_done(partial(self._tls.read, _PIECE), timeouts)
+        except (self._ssl.SSLZeroReturnError, self._ssl.SSLEOFError):
+            return b""
+        except OSError as error:
+            raise _broken(self.host, error) from error
+
+    def is_readable(self) -> bool:
+        """True if unread data or the end of the connection is pending."""
+        return bool(self._tls.pending() or self._in.pending) or self._below.is_readable()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._below.close()
+
+    def _until_done(self, step: Callable[[], T], timeouts: Timeouts) -> T:
+        """Repeat a step until TLS has the bytes that it needs, and send what TLS wants to send."""
+        while True:
+            try:
+                done = step()
+            except self._ssl.SSLWantReadError:
+                self._flush(timeouts)
+                data = self._below.receive(timeouts)
+                if data:
+                    self._in.write(data)
+                else:
+                    self._in.write_eof()
+            else:
+                self._flush(timeouts)
+                return done
+
+    def _flush(self, timeouts: Timeouts) -> None:
+        if self._out.pending:
+            self._below.send(self._out.read(), timeouts)
 
 
-def _resolve(host: str, port: int) -> list[_Place]:
-    """Find the addresses of a host."""
-    labels = host.removesuffix(".").split(".")
-    if len(host) > _LONGEST_NAME or not all(0 < len(label) <= _LONGEST_LABEL for label in labels):
-        raise PictureError("not_found", f"{brief(host)} is not a valid host name")
-    try:
-        # As bytes: for text, Python would import its codec for international names, and this one is ASCII.
-        found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        if error.errno in _NO_SUCH_HOST:
-            raise PictureError("not_found", f"cannot resolve {host} (no network?)") from error
-        raise TransientError("network", f"cannot resolve {host} at the moment: {error.strerror}") from error
-    except OSError as error:
-        raise TransientError("network", f"no connection to {host}: {reason(error)}") from error
-    places = ((family, kind, protocol, place) for family, kind, protocol, _, place in found)
-    return list(dict.fromkeys(places))  # type: ignore[arg-type]  # places of internet sockets: (host, port, …)
-
-
-def _check(places: list[_Place], permit: Permit) -> None:
-    from ipaddress import ip_address  # only a guarded run needs it
-
-    for *_, place in places:
-        permit(ip_address(place[0]))
-
-
-def broken(host: str, error: OSError) -> TransientError:
-    """Make the failure of a connection that worked until now."""
-    return TransientError("network", f"the connection to {host} broke: {reason(error)}")
+Stream = Tcp | Tls
 
 
 def reason(error: OSError) -> str:
     """Describe an error in the system's own words, or else the library's."""
-    if error.errno in errno.errorcode and error.strerror:
-        return error.strerror
-    return brief(str(error) or type(error).__name__)
+    return one_line(error.strerror or error)
 
 
-def brief(text: str) -> str:
-    """Cut `text` to one short line of printable characters."""
-    text = "".join(c if c.isprintable() else " " for c in text)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+def _broken(host: str, error: OSError) -> TransientError:
+    """Make the failure of a connection that worked until now."""
+    return TransientError("network", f"the connection to {host} broke: {reason(error)}")

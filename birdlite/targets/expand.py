@@ -253,7 +253,7 @@ def _location(url: str, scheme: str) -> str:
         raise ValueError("no such port")
     if not tail.startswith("/"):
         tail = "/" + tail
-    from birdlite.http.quoting import quote
+    from birdlite.http.address import quote
 
     try:
         return f"{scheme}://{quote(user)}{at}{place}{quote(tail)}"

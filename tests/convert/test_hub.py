@@ -137,7 +137,7 @@ def test_an_archive_may_be_somewhere_else_by_now(origin: Origin, fetcher: Fetche
 def test_a_module_may_take_longer_than_a_picture(origin: Origin, tmp_path: Path, place: str) -> None:
     origin.serve(where(KAGGLE), pack(lay_out(tmp_path / "module")))
     fetcher = Fetcher(SETTINGS._replace(mirror=origin.base, timeout=1e-9))
-    with pytest.raises(PictureError, match="not here within"):
+    with pytest.raises(PictureError, match="timed out after"):
         fetcher.get(KAGGLE)
 
     assert open_source(DEFAULT_HANDLE, fetcher, place) == place
@@ -173,7 +173,7 @@ def test_what_is_called_off_is_not_tried_elsewhere(origin: Origin, place: str) -
     cancel = threading.Event()
     cancel.set()
 
-    with pytest.raises(ModelUnavailable, match=f"^{DEFAULT_HANDLE}: called off before it was here$"):
+    with pytest.raises(ModelUnavailable, match=f"^{DEFAULT_HANDLE}: cancelled before it was complete$"):
         open_source(DEFAULT_HANDLE, Fetcher(SETTINGS._replace(mirror=origin.base), cancel), place)
 
 

@@ -15,7 +15,6 @@ from birdlite.errors import PictureError
 from birdlite.http.address import address
 from birdlite.http.client import Client
 from birdlite.http.network import Early, Network
-from birdlite.http.request import request_bytes, request_fields
 from birdlite.http.sockets import Timeouts
 from tests.fetching import BODY
 from tests.origin import Origin
@@ -56,14 +55,13 @@ def patient(seconds: float = 20.0) -> Timeouts:
 
 
 def sent(network: Network, url: str, user_agent: str = AGENT) -> Early:
-    target = address(url)
-    return network.send_early(target, request_bytes(target, request_fields(target, user_agent)), patient())
+    return network.send_early(address(url), user_agent, patient())
 
 
 def body_of(client: Client, url: str, early: Early | None = None) -> bytes:
     response = client.get(address(url), patient(), early)
     try:
-        return b"".join(response.parts())
+        return b"".join(response.iter_raw())
     finally:
         response.close()
 

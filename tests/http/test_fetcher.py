@@ -13,7 +13,7 @@ import pytest
 from birdlite import log
 from birdlite.http.fetcher import Fetcher, FetchSettings
 from birdlite.settings import USER_AGENT
-from tests.fetching import BODY, SETTINGS, failure_of, fetchers
+from tests.fetching import BODY, SETTINGS, failure_of, fetchers, note_pauses
 from tests.origin import Origin
 
 
@@ -172,9 +172,12 @@ def test_without_retries_there_is_one_try(origin: Origin, make: Callable[..., Fe
     assert origin.hits("/a") == 1
 
 
-def test_pauses_are_drawn_below_a_ceiling_that_doubles(origin: Origin, make: Callable[..., Fetcher]) -> None:
-    pauses: list[float] = []
-    fetcher = make(FetchSettings(backoff=0.2), wait=pauses.append, chance=lambda: 0.5)
+def test_pauses_are_drawn_below_a_ceiling_that_doubles(
+    origin: Origin, make: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("random.random", lambda: 0.5)
+    pauses = note_pauses(monkeypatch)
+    fetcher = make(FetchSettings(backoff=0.2))
     origin.serve("/a", BODY)
     fetcher.get(origin.fail("/a", [503, 429, 500]))
     assert pauses == pytest.approx([0.1, 0.2, 0.4])
@@ -184,28 +187,32 @@ def test_pauses_are_drawn_below_a_ceiling_that_doubles(origin: Origin, make: Cal
 def test_a_server_that_says_when_to_come_back_is_obeyed(
     origin: Origin, make: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch, by_date: bool
 ) -> None:
-    monkeypatch.setattr("birdlite.http.retry.retry_after.__defaults__", (lambda: 1_700_000_000.0,))
-    pauses: list[float] = []
+    monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)
+    pauses = note_pauses(monkeypatch)
     origin.serve("/a", BODY)
     when = formatdate(1_700_000_007, usegmt=True) if by_date else "7"
     origin.fail("/a", [429], headers={"Retry-After": when})
-    assert make(wait=pauses.append).get(origin.url("/a")) == BODY
+    assert make().get(origin.url("/a")) == BODY
     assert pauses == [7.0]
 
 
-def test_a_server_that_asks_for_too_long_is_left_alone(origin: Origin, make: Callable[..., Fetcher]) -> None:
-    pauses: list[float] = []
+def test_a_server_that_asks_for_too_long_is_left_alone(
+    origin: Origin, make: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = note_pauses(monkeypatch)
     origin.serve("/a", b"", status=429, headers={"Retry-After": "120"})
-    failure = failure_of(make(wait=pauses.append), origin.url("/a"))
+    failure = failure_of(make(), origin.url("/a"))
     assert failure.kind == "http_status"
     assert str(failure) == "429 Too Many Requests from 127.0.0.1; it asks to wait 120 s, longer than 10 s"
     assert (pauses, origin.hits("/a")) == ([], 1)
 
 
-def test_a_pause_that_the_deadline_does_not_allow_is_not_begun(origin: Origin, make: Callable[..., Fetcher]) -> None:
-    pauses: list[float] = []
+def test_a_pause_that_the_deadline_does_not_allow_is_not_begun(
+    origin: Origin, make: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = note_pauses(monkeypatch)
     origin.serve("/a", b"", status=503, headers={"Retry-After": "9"})
-    failure = failure_of(make(wait=pauses.append), origin.url("/a"), timeout=5.0)
+    failure = failure_of(make(), origin.url("/a"), timeout=5.0)
     assert failure.kind == "http_status"
     assert "no time is left to try again after 9.0 s" in str(failure)
     assert (pauses, origin.hits("/a")) == ([], 1)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from birdlite.deadline import Deadline
 from birdlite.http.fetcher import Fetcher, FetchSettings, PerHost
 from tests.fetching import BODY, SETTINGS, failure_of, fetchers, until
 from tests.origin import PATIENCE, Exchange, Origin, message
@@ -32,11 +33,11 @@ def test_a_host_gets_as_many_requests_at_once_as_its_limit_and_no_more(
     with ThreadPoolExecutor(12) as pool:
         bodies = [pool.submit(fetcher.get, origin.url(f"/a?{number}")) for number in range(12)]
         origin.wait_for(3)
-        until(lambda: fetcher.hosts.waiting("127.0.0.1") == 9)
+        until(lambda: fetcher.hosts.counts() == {"127.0.0.1": (3, 9)})
         release.set()
         assert [body.result(PATIENCE) for body in bodies] == [BODY] * 12
     assert origin.peak() == 3
-    assert len(fetcher.hosts) == 0
+    assert fetcher.hosts.counts() == {}
 
 
 def test_a_named_host_has_its_own_limit(origin: Origin, make: Callable[..., Fetcher]) -> None:
@@ -45,21 +46,24 @@ def test_a_named_host_has_its_own_limit(origin: Origin, make: Callable[..., Fetc
     with ThreadPoolExecutor(8) as pool:
         bodies = [pool.submit(fetcher.get, origin.url("/a")) for _ in range(8)]
         origin.wait_for(2)
-        until(lambda: fetcher.hosts.waiting("127.0.0.1") == 6)
+        until(lambda: fetcher.hosts.counts() == {"127.0.0.1": (2, 6)})
         release.set()
         assert [body.result(PATIENCE) for body in bodies] == [BODY] * 8
     assert (origin.peak(), origin.connections()) == (2, 2)
 
 
-def test_a_pause_keeps_nobody_else_from_the_host(origin: Origin, make: Callable[..., Fetcher]) -> None:
+def test_a_pause_keeps_nobody_else_from_the_host(
+    origin: Origin, make: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
     origin.serve("/a", BODY)
     origin.serve("/b", b"meanwhile")
     meanwhile: list[bytes] = []
 
-    def wait(seconds: float) -> None:
+    def wait(clock: Deadline, seconds: float) -> None:
         meanwhile.append(alone.get(origin.url("/b")))  # would wait for ever if the pause kept the turn
 
-    alone = make(SETTINGS._replace(per_host=PerHost(1)), wait=wait)
+    monkeypatch.setattr(Deadline, "wait", wait)
+    alone = make(SETTINGS._replace(per_host=PerHost(1)))
     assert alone.get(origin.fail("/a", [503])) == BODY
     assert meanwhile == [b"meanwhile"]
 
@@ -76,7 +80,7 @@ def test_waiting_for_a_turn_does_not_count_towards_the_deadline(
         slow = pool.submit(failure_of, fetcher, origin.url("/slow"), timeout=100)
         origin.wait_for(1)
         queued = pool.submit(fetcher.get, origin.url("/next"), timeout=50)
-        while not fetcher.hosts.waiting("127.0.0.1"):
+        while fetcher.hosts.counts() != {"127.0.0.1": (1, 1)}:
             pass
         passed[0] = 1000.0  # the first runs out of time; the second has waited far longer than its own 50 s
 
@@ -114,9 +118,12 @@ def test_the_last_fetch_to_be_called_off_closes_the_connections(origin: Origin, 
 
 
 @pytest.mark.parametrize("by", ["cancel", "close"])
-def test_a_pause_can_be_called_off(origin: Origin, make: Callable[..., Fetcher], by: str) -> None:
+def test_a_pause_can_be_called_off(
+    origin: Origin, make: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
     cancel = threading.Event()
-    fetcher = make(FetchSettings(backoff=5.0), cancel, chance=lambda: 0.99)
+    monkeypatch.setattr("random.random", lambda: 0.99)
+    fetcher = make(FetchSettings(backoff=5.0), cancel)
 
     def answer(exchange: Exchange) -> None:
         exchange.finish(message(503, {}, b""))

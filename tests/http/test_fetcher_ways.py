@@ -56,7 +56,7 @@ def test_each_hop_of_a_redirect_goes_through_the_mirror(origin: Origin, make: Ca
 def test_no_certificates_are_read_for_an_http_mirror(
     origin: Origin, make: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("birdlite.http.tls._read_certificates", lambda: pytest.fail("certificates were read"))
+    monkeypatch.setattr("birdlite.http.network._read_certificates", lambda: pytest.fail("certificates were read"))
     origin.serve("/a.example/b", BODY)
     assert make(SETTINGS._replace(mirror=origin.base)).get("https://a.example/b") == BODY
 

@@ -11,7 +11,7 @@ from pytest_httpx import HTTPXMock
 
 from birdlite.http import client
 from birdlite.http.fetcher import Fetcher
-from tests.fetching import BODY, SETTINGS, failure_of, fetchers
+from tests.fetching import BODY, SETTINGS, failure_of, fetchers, note_pauses
 
 URL = "https://a.example/b.jpg"
 
@@ -40,7 +40,7 @@ def make(httpx_mock: HTTPXMock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
         (httpx.ConnectError("refused"), "network", "no answer from a.example: refused"),
         (httpx.ReadError("reset"), "network", "no answer from a.example: reset"),
         (httpx.UnsupportedProtocol("odd"), "network", "no answer from a.example: odd"),
-        (httpx.RemoteProtocolError("odd\n\x1b"), "network", "invalid or incomplete answer from a.example: odd  "),
+        (httpx.RemoteProtocolError("odd\n\x1b"), "network", "invalid or incomplete answer from a.example: odd"),
         (httpx.LocalProtocolError("odd"), "network", "invalid or incomplete answer from a.example: odd"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
@@ -70,14 +70,14 @@ def test_a_proxy_that_refuses_is_not_asked_again(
 
 
 def test_faults_and_refusals_count_as_tries_of_the_same_picture(
-    httpx_mock: HTTPXMock, make: Callable[..., Fetcher]
+    httpx_mock: HTTPXMock, make: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pauses: list[float] = []
+    pauses = note_pauses(monkeypatch)
     httpx_mock.add_exception(httpx.ReadError("reset"))
     httpx_mock.add_response(503, headers={"Retry-After": "7"})
     httpx_mock.add_response(content=BODY)
 
-    assert make(SETTINGS, wait=pauses.append).get(URL) == BODY
+    assert make(SETTINGS).get(URL) == BODY
 
     assert pauses == [0.0, 7.0]
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 
 from birdlite.errors import PictureError, UsageError
-from birdlite.http.mirror import check_mirror, rewrite
+from birdlite.http.address import address, mirror_address, under_mirror
 
 BASE = "http://mirror.example:8080/sub"
+
+
+def moved(url: str, base: str = BASE) -> str:
+    return str(under_mirror(address(url), mirror_address(base)))
 
 
 @pytest.mark.parametrize(
@@ -36,17 +40,17 @@ BASE = "http://mirror.example:8080/sub"
     ],
 )
 def test_an_address_moves_under_the_mirror(url: str, path: str) -> None:
-    assert rewrite(url, BASE) == BASE + path
+    assert moved(url) == BASE + path
 
 
 @pytest.mark.parametrize("url", [BASE + "/a.example/b?q", "HTTP://MIRROR.example:8080/sub/a.example/b?q"])
 def test_an_address_under_the_mirror_stays_there(url: str) -> None:
-    assert rewrite(url, BASE) == BASE + "/a.example/b?q"
+    assert moved(url) == BASE + "/a.example/b?q"
 
 
 def test_a_redirect_within_the_mirror_keeps_the_mirrors_password() -> None:
-    base = check_mirror("https://me:secret@store.example/birds/")
-    assert rewrite("https://store.example/birds/a.example/b", base) == base + "/a.example/b"
+    base = "https://me:secret@store.example/birds"
+    assert moved("https://store.example/birds/a.example/b", base) == f"{base}/a.example/b"
 
 
 @pytest.mark.parametrize(
@@ -54,22 +58,22 @@ def test_a_redirect_within_the_mirror_keeps_the_mirrors_password() -> None:
 )
 def test_nothing_slips_past_the_mirror(url: str) -> None:
     with pytest.raises(PictureError) as failure:
-        rewrite(url, BASE)
+        moved(url)
     assert failure.value.kind == "unsupported"
 
 
 @pytest.mark.parametrize(
     ("given", "base"),
     [
-        ("http://mirror.example", "http://mirror.example"),
-        ("http://mirror.example/", "http://mirror.example"),
-        ("HTTPS://Mirror.Example:443/Sub//", "https://mirror.example/Sub"),
-        (" http://127.0.0.1:9/x ", "http://127.0.0.1:9/x"),
-        ("https://me:Secret@store.example/", "https://me:Secret@store.example"),
+        ("http://mirror.example", "http://mirror.example/"),
+        ("http://mirror.example/", "http://mirror.example/"),
+        ("HTTPS://Mirror.Example:443/Sub//", "https://mirror.example/Sub/"),
+        (" http://127.0.0.1:9/x ", "http://127.0.0.1:9/x/"),
+        ("https://me:Secret@store.example/", "https://me:Secret@store.example/"),
     ],
 )
 def test_a_mirror_is_given_in_many_ways(given: str, base: str) -> None:
-    assert check_mirror(given) == base
+    assert str(mirror_address(given)) == base
 
 
 @pytest.mark.parametrize(
@@ -78,11 +82,11 @@ def test_a_mirror_is_given_in_many_ways(given: str, base: str) -> None:
 )
 def test_what_cannot_be_a_mirror_is_refused(given: str) -> None:
     with pytest.raises(UsageError, match="--mirror"):
-        check_mirror(given)
+        mirror_address(given)
 
 
 def test_a_refused_mirror_does_not_show_its_password() -> None:
     with pytest.raises(UsageError) as refusal:
-        check_mirror("https://me:secret@m.example/?q\n")
+        mirror_address("https://me:secret@m.example/?q\n")
     assert "secret" not in str(refusal.value)
     assert "\n" not in str(refusal.value)

@@ -54,7 +54,7 @@ def test_a_server_that_drips_cannot_hold_a_fetch_beyond_its_deadline(
     failure = failure_of(fetcher, origin.drip("/a", start, b"x"), timeout=0.2)
     assert time.monotonic() - began < SETTINGS.read_timeout / 2
     assert failure.kind == "timeout"
-    assert str(failure).startswith("not here within 0.2 s: ")
+    assert str(failure).startswith("timed out after 0.2 s: ")
     assert origin.hits("/a") == 1
 
 

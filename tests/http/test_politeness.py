@@ -1,21 +1,31 @@
-"""Who birdlite says it is, and how much it asks of one host at once."""
+"""Who birdlite says it is, how much it asks of one host at once, and when it asks again."""
 
 from __future__ import annotations
 
 import functools
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
 
 import pytest
 
 from birdlite import __version__
 from birdlite.errors import PictureError, UsageError
-from birdlite.http.politeness import HostLimits, check_user_agent, parse_per_host, thumbnail_advice
+from birdlite.http.politeness import (
+    BACKOFF_CAP_S,
+    HostLimits,
+    backoff,
+    check_user_agent,
+    may_pass,
+    parse_per_host,
+    retry_after,
+)
 from birdlite.settings import USER_AGENT, WIKIMEDIA, PerHost
 from tests.fetching import until
 from tests.origin import PATIENCE
 
 HOST = "a.example"
+NOW = 1_700_000_000.0  # s since 1970
 
 
 def plenty() -> float:
@@ -24,13 +34,13 @@ def plenty() -> float:
 
 
 def queue_is(limits: HostLimits, length: int) -> bool:
-    return limits.waiting(HOST) == length
+    return limits.counts()[HOST] == (1, length)
 
 
 def test_the_user_agent_names_the_tool_its_version_and_a_contact() -> None:
     assert USER_AGENT.startswith(f"birdlite/{__version__} (")
     assert "contact: https://" in USER_AGENT
-    assert check_user_agent(USER_AGENT) == USER_AGENT
+    check_user_agent(USER_AGENT)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +79,7 @@ def test_a_limit_that_makes_no_sense_is_refused(value: str) -> None:
 def test_a_host_with_dots_and_capitals_is_the_same_host() -> None:
     limits = HostLimits(PerHost(1))
     limits.enter("A.Example", plenty)
-    assert limits.under_way("a.example.") == 1
+    assert limits.counts() == {"a.example": (1, 0)}
 
 
 def test_the_limit_is_reached_and_never_passed() -> None:
@@ -81,7 +91,7 @@ def test_the_limit_is_reached_and_never_passed() -> None:
         limits.enter(HOST, plenty)
         try:
             three.wait(PATIENCE)  # breaks unless three are in at once
-            seen.append(limits.under_way(HOST))
+            seen.append(limits.counts()[HOST][0])
         finally:
             limits.leave(HOST)
 
@@ -95,7 +105,7 @@ def test_hosts_do_not_wait_for_each_other() -> None:
     limits = HostLimits(PerHost(1))
     limits.enter("a.example", plenty)
     limits.enter("b.example", plenty)
-    assert (limits.under_way("a.example"), limits.under_way("b.example")) == (1, 1)
+    assert limits.counts() == {"a.example": (1, 0), "b.example": (1, 0)}
 
 
 def test_turns_come_in_the_order_of_arrival() -> None:
@@ -130,9 +140,9 @@ def test_who_gives_up_waiting_leaves_the_queue() -> None:
 
     with pytest.raises(PictureError, match="no longer"):
         limits.enter(HOST, left)
-    assert limits.waiting(HOST) == 0
+    assert limits.counts() == {HOST: (1, 0)}
     limits.leave(HOST)
-    assert limits.under_way(HOST) == 0
+    assert limits.counts() == {}
 
 
 def test_a_turn_that_comes_as_its_owner_gives_up_goes_to_the_next() -> None:
@@ -143,38 +153,72 @@ def test_a_turn_that_comes_as_its_owner_gives_up_goes_to_the_next() -> None:
     def left() -> float:
         if next(asked):
             limits.leave(HOST)  # the turn is handed to this very waiter...
-            raise PictureError("cancelled", "called off")  # ...who has just stopped waiting
+            raise PictureError("cancelled", "no longer wanted")  # ...who has just stopped waiting
         return plenty()
 
-    with pytest.raises(PictureError, match="called off"):
+    with pytest.raises(PictureError, match="no longer wanted"):
         limits.enter(HOST, left)
     limits.enter(HOST, plenty)  # would wait for ever if the turn had been lost
-    assert limits.under_way(HOST) == 1
+    assert limits.counts() == {HOST: (1, 0)}
 
 
 def test_hosts_that_nobody_visits_are_forgotten() -> None:
-    limits = HostLimits()
+    limits = HostLimits(PerHost())
     for number in range(1000):
         limits.enter(f"{number}.example", plenty)
         limits.leave(f"{number}.example")
-    assert len(limits) == 0
+    assert limits.counts() == {}
 
 
-@pytest.mark.parametrize("name", ["640px-Bird.jpg", "lossy-page1-640px-Bird.tif.jpg", "640px-Bird_(a).png"])
-def test_a_wikimedia_thumbnail_of_a_width_that_is_not_served_is_explained(name: str) -> None:
-    advice = thumbnail_advice(WIKIMEDIA, f"/wikipedia/commons/thumb/8/81/Bird.jpg/{name}")
-    assert advice is not None
-    assert "960" in advice
-    assert advice.endswith("not 640")
+# Further tries
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 520, 522, 529])
+def test_what_may_pass_is_worth_another_try(status: int) -> None:
+    assert may_pass(status)
+
+
+@pytest.mark.parametrize("status", [200, 301, 400, 401, 403, 404, 410, 416, 451, 501, 505, 511, 600])
+def test_what_will_not_change_is_not(status: int) -> None:
+    assert not may_pass(status)
+
+
+@pytest.mark.parametrize(("setbacks", "ceiling"), [(1, 0.2), (2, 0.4), (3, 0.8), (4, 1.6), (6, 5.0), (5000, 5.0)])
+def test_the_ceiling_of_the_wait_doubles_up_to_a_cap(
+    setbacks: int, ceiling: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("random.random", lambda: 1.0)
+    assert backoff(setbacks, base=0.2) == pytest.approx(min(ceiling, BACKOFF_CAP_S))
+
+
+def test_the_wait_is_drawn_from_the_whole_range_below_the_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    draws = iter([0.0, 0.5])
+    monkeypatch.setattr("random.random", lambda: next(draws))
+    assert backoff(2, base=0.2) == 0.0
+    assert backoff(2, base=0.2) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(
-    ("host", "path"),
+    ("value", "seconds"),
     [
-        (WIKIMEDIA, "/wikipedia/commons/thumb/8/81/Bird.jpg/960px-Bird.jpg"),
-        (WIKIMEDIA, "/wikipedia/commons/8/81/640px-Bird.jpg"),
-        ("a.example", "/wikipedia/commons/thumb/8/81/Bird.jpg/640px-Bird.jpg"),
+        ("0", 0.0),
+        ("7", 7.0),
+        (" 120 ", 120.0),
+        ("1.5", 1.5),
+        (formatdate(NOW + 90, usegmt=True), 90.0),
+        (formatdate(NOW - 90, usegmt=True), 0.0),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", 0.0),  # the obsolete form that RFC 9110 still allows
     ],
 )
-def test_nothing_is_said_about_other_pictures(host: str, path: str) -> None:
-    assert thumbnail_advice(host, path) is None
+def test_a_server_says_when_to_come_back_in_seconds_or_by_date(
+    value: str, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: NOW)
+    assert retry_after(value) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "value", [None, "", "soon", "-1", "1e9", "9999999999", "٣", "inf", "nan", "Mon, 99 Foo 2023 99:99:99 GMT"]
+)
+def test_what_is_neither_is_ignored(value: str | None) -> None:
+    assert retry_after(value) is None

@@ -1,4 +1,4 @@
-"""Smaller forms of photographs: asked for only if wanted, and the original whenever there is none."""
+"""Thumbnails: asked for only if wanted, else or if there is none the original; and widths that are not served."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from birdlite.cli import main
 from birdlite.http.fetcher import Fetcher
-from birdlite.http.renditions import smaller
+from birdlite.http.wikimedia import smaller, thumbnail_advice
+from birdlite.settings import WIKIMEDIA
 from tests.fetching import BODY, SETTINGS, failure_of, fetchers
 from tests.origin import Origin
 
@@ -87,3 +88,23 @@ def test_a_rendition_that_is_too_large_is_a_failure_like_any_other(
 def test_exact_wants_originals(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["classify", "--renditions", "--resize", "exact", str(tmp_path)]) == 2
     assert "--resize exact samples the original" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["640px-Bird.jpg", "lossy-page1-640px-Bird.tif.jpg", "640px-Bird_(a).png"])
+def test_a_wikimedia_thumbnail_of_a_width_that_is_not_served_is_explained(name: str) -> None:
+    advice = thumbnail_advice(WIKIMEDIA, f"/wikipedia/commons/thumb/8/81/Bird.jpg/{name}")
+    assert advice is not None
+    assert "960" in advice
+    assert advice.endswith("not 640")
+
+
+@pytest.mark.parametrize(
+    ("host", "path"),
+    [
+        (WIKIMEDIA, "/wikipedia/commons/thumb/8/81/Bird.jpg/960px-Bird.jpg"),
+        (WIKIMEDIA, "/wikipedia/commons/8/81/640px-Bird.jpg"),
+        ("a.example", "/wikipedia/commons/thumb/8/81/Bird.jpg/640px-Bird.jpg"),
+    ],
+)
+def test_nothing_is_said_about_other_pictures(host: str, path: str) -> None:
+    assert thumbnail_advice(host, path) is None

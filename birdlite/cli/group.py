@@ -8,17 +8,14 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 
 import click
 from click.shell_completion import CompletionItem, shell_complete
 
 from birdlite._version import __version__
-from birdlite.cli.declare import SETTINGS
+from birdlite.cli.declare import COMPLETE_VARIABLE, PROGRAM, SETTINGS, Argument, did_you_mean
 from birdlite.cli.exit_codes import EXIT_USAGE
-from birdlite.cli.shell import COMPLETE_VARIABLE, PROGRAM
-from birdlite.cli.suggestion import did_you_mean
 from birdlite.errors import OutputError, UsageError
 
 COMMANDS = {
@@ -96,7 +93,8 @@ def parse(arguments: list[str]) -> Callable[[float], int]:
             run: Callable[[float], int] = group.invoke(context)
             return run
     except click.exceptions.Exit as done:  # --help and --version
-        return partial(_nothing_more, done.exit_code)
+        code = done.exit_code
+        return lambda started: code
     except click.ClickException as error:
         raise UsageError(_one_line(error)) from None
     except BrokenPipeError:
@@ -109,14 +107,13 @@ def _bare(group: Commands) -> Callable[[float], int]:
     """`birdlite` alone: a completion script asks for words, or somebody needs help."""
     instruction = os.environ.get(COMPLETE_VARIABLE)
     if instruction:
-        return partial(_nothing_more, shell_complete(group, {}, PROGRAM, COMPLETE_VARIABLE, instruction))
+        from birdlite.cli import completion  # noqa: F401 - it adapts click's completion
+
+        code = shell_complete(group, {}, PROGRAM, COMPLETE_VARIABLE, instruction)
+        return lambda started: code
     with group.make_context(PROGRAM, [], resilient_parsing=True) as context:
         click.echo(group.get_help(context), err=True)
-    return partial(_nothing_more, EXIT_USAGE)
-
-
-def _nothing_more(code: int, started: float) -> int:
-    return code
+    return lambda started: EXIT_USAGE
 
 
 def _not_a_command(word: str, *, more: bool) -> str:
@@ -132,6 +129,8 @@ def _one_line(error: click.ClickException) -> str:
     place = PROGRAM if context is None else context.command_path
     if isinstance(error, click.NoSuchOption):
         message = _no_option(error.option_name, context)
+    elif isinstance(error, click.MissingParameter) and isinstance(error.param, Argument):
+        message = f"{error.param.title} is missing: {error.param.explanation}"
     elif type(error) is click.BadParameter and error.param is not None:
         message = f"{_given(error.param, context)}{error.message}"
     else:
@@ -140,9 +139,9 @@ def _one_line(error: click.ClickException) -> str:
 
 
 def _no_option(name: str, context: click.Context | None) -> str:
-    from birdlite.cli.table import OPTION_NAMES
+    from birdlite.cli.table import OPTIONS, SHORT
 
-    if context is None or (context.parent is None and name in OPTION_NAMES):
+    if context is None or (context.parent is None and (name in OPTIONS or name in SHORT)):
         return f"{name} must stand behind a command: {PROGRAM} classify {name} …"
     params = context.command.get_params(context)
     options = [option for param in params for option in (*param.opts, *param.secondary_opts)]

@@ -7,17 +7,17 @@ import sys
 from types import SimpleNamespace
 
 from birdlite import log
+from birdlite.cli.console import open_console
 from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_OK
-from birdlite.cli.make_settings import fetch_settings, open_console
-from birdlite.cli.options import FILE, MODEL, cache_options, log_options, network_options
-from birdlite.cli.values import choice
+from birdlite.cli.options import CACHE_DIR, FILE, MESSAGES, MODEL, NETWORK
+from birdlite.cli.values import choice, classifier_settings
 from birdlite.errors import InvalidModel, ModelUnavailable, UsageError
 from birdlite.models import bundle, catalog
 from birdlite.models.cache import default_cache_dir, entry_folder, remove
 from birdlite.models.card import Card
 from birdlite.run.classifier import Classifier
-from birdlite.settings import DEFAULT_MODEL, Settings
+from birdlite.settings import DEFAULT_MODEL
 
 ACTIONS = {
     "fetch": "download a model into the cache, or make it there, unless it is there already",
@@ -38,83 +38,79 @@ def main(values: SimpleNamespace, started: float) -> int:
     if values.action == "list":
         if values.name is not None:
             raise UsageError("birdlite model list takes no NAME; use birdlite model show NAME")
-        return _list(values.cache_dir)
+        _list(values.cache_dir)
+        return EXIT_OK
     if values.action != "verify" and (values.against is not None or values.pictures):
         raise UsageError("--against and --pictures are options of birdlite model verify")
     values.name = values.name or DEFAULT_MODEL
     actions = {"fetch": _fetch, "show": _show, "verify": _verify, "path": _path, "remove": _remove}
-    return actions[values.action](values)
+    actions[values.action](values)
+    return EXIT_OK
 
 
 def command() -> Command:
     """Declare the command."""
-    group = "Check against another model (verify)"
     return Command(
         "model",
         main,
-        [
-            Argument("action", metavar="ACTION", type=Value(choice, *ACTIONS), help=", ".join(ACTIONS) + "."),
+        "Look after models, in the cache and in folders.",
+        "\b\nActions:\n" + "\n".join(f"  {action:<8}{does}" for action, does in ACTIONS.items()),
+        arguments=[
+            Argument("action", "ACTION", ", ".join(ACTIONS) + ".", type=Value(choice, *ACTIONS)),
             Argument(
                 "name",
-                required=False,
-                metavar="[NAME]",
+                "[NAME]",
+                f"A model; show and verify also take a model folder. Without one: {DEFAULT_MODEL}.",
                 type=MODEL,
-                help=f"A model; show and verify also take a model folder. Without one: {DEFAULT_MODEL}.",
             ),
-            Option(
-                "--against",
-                metavar="MODEL",
-                type=MODEL,
-                group=group,
-                help="Also compare the answers with those of MODEL, from which the model was made.",
-            ),
-            Option(
-                "--pictures",
-                multiple=True,
-                metavar="PATH",
-                type=FILE,
-                group=group,
-                show_default="the five samples (birds models) or the demo's drawings",
-                help="Compare on these pictures: files or folders. May be repeated.",
-            ),
-            *cache_options(may_go_without=False),
-            *network_options(),
-            *log_options(),
         ],
-        help="Look after models, in the cache and in folders.",
-        epilog="\b\nActions:\n" + "\n".join(f"  {action:<8}{does}" for action, does in ACTIONS.items()),
+        options={
+            "Check against another model (verify)": [
+                Option(
+                    "--against MODEL",
+                    "Also compare the answers with those of MODEL, from which the model was made.",
+                    type=MODEL,
+                ),
+                Option(
+                    "--pictures PATH",
+                    "Compare on these pictures: files or folders. May be repeated.",
+                    type=FILE,
+                    multiple=True,
+                    shown="the five samples (birds models) or the demo's drawings",
+                ),
+            ],
+            "Cache": [CACHE_DIR],
+            **NETWORK,
+            **MESSAGES,
+        },
     )
 
 
-def _fetch(values: SimpleNamespace) -> int:
+def _fetch(values: SimpleNamespace) -> None:
     catalog.find(values.name)  # a folder or file is nothing to fetch
-    settings = Settings(model=values.name, cache_dir=values.cache_dir, fetch=fetch_settings(values))
-    with Classifier(settings) as classifier:
+    with Classifier(classifier_settings(values)._replace(model=values.name)) as classifier:
         folder = classifier.model.folder
     _say(f"{values.name}: in {folder}")
-    return EXIT_OK
 
 
-def _list(cache_dir: str) -> int:
+def _list(cache_dir: str) -> None:
     for name, entry in catalog.CATALOG.items():
         if not entry.public:
             continue
         total = sum(fact.bytes for fact in entry.card.files.values())
         state = "not in the cache" if _problems(cache_dir, entry) else "in the cache"
         _say(f"{name}  {total / 1e6:.1f} MB  {entry.card.licence}  {state}\n  {entry.description}")
-    return EXIT_OK
 
 
-def _show(values: SimpleNamespace) -> int:
+def _show(values: SimpleNamespace) -> None:
     _say(bundle.card_to_json(_card(values.name)).rstrip("\n"))
-    return EXIT_OK
 
 
 def _card(name: str) -> Card:
     return bundle.read_card(name) if os.path.isdir(name) else catalog.find(name).card
 
 
-def _verify(values: SimpleNamespace) -> int:
+def _verify(values: SimpleNamespace) -> None:
     if os.path.isdir(values.name):
         card = bundle.read_card(values.name)
         problems = bundle.faults_in(values.name, card)
@@ -129,7 +125,6 @@ def _verify(values: SimpleNamespace) -> int:
         raise ModelUnavailable(f"{values.name} is damaged or incomplete; {remedy}")
     if values.against is not None:
         _compare(values)
-    return EXIT_OK
 
 
 def _compare(values: SimpleNamespace) -> None:
@@ -140,7 +135,7 @@ def _compare(values: SimpleNamespace) -> None:
     from birdlite.convert.module import Reading, is_module, open_module
     from birdlite.convert.pictures import choose
 
-    settings = Settings(cache_dir=values.cache_dir, fetch=fetch_settings(values))
+    settings = classifier_settings(values)
     with Classifier(settings._replace(model=values.name)) as one:
         result = one.model
     pictures = choose(values.pictures, result.card.side, settings.fetch, birds=catalog.is_birds(result.card))
@@ -167,19 +162,17 @@ def _fetching(name: str) -> str:
     return "birdlite model fetch" + ("" if name == DEFAULT_MODEL else f" {name}")
 
 
-def _path(values: SimpleNamespace) -> int:
+def _path(values: SimpleNamespace) -> None:
     entry = catalog.find(values.name)
     if _problems(values.cache_dir, entry):
         raise ModelUnavailable(f"{values.name} is not in the cache {values.cache_dir}; run `{_fetching(values.name)}`")
     _say(entry_folder(values.cache_dir, values.name))
-    return EXIT_OK
 
 
-def _remove(values: SimpleNamespace) -> int:
+def _remove(values: SimpleNamespace) -> None:
     catalog.find(values.name)
     gone = remove(values.cache_dir, values.name)
     log.info(f"{values.name} {'removed from' if gone else 'was not in'} {values.cache_dir}")
-    return EXIT_OK
 
 
 def _say(text: str) -> None:

@@ -1,221 +1,243 @@
-"""The options that several commands share, as click declares them. `make_settings` is about their values."""
+"""The options of `birdlite classify`, most of which other commands share, as click declares them.
+
+`table` is made from them, for the plain command lines that are read without click: run
+`python -m scripts.make_cli_table` after a change.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
-from birdlite.cli.declare import Option, Value
-from birdlite.cli.values import SIZE_UNITS, seconds, size, whole
+from birdlite.cli.declare import Argument, Command, Main, Option, Value
+from birdlite.cli.values import SIZE_UNITS, fraction, seconds, shard, size, whole
 from birdlite.models.catalog import CATALOG
-from birdlite.settings import DEFAULT_MAX_PIXELS, DEFAULTS, PER_HOST, PER_NAMED_HOST, EngineChoice
+from birdlite.settings import (
+    DEFAULT_MAX_PIXELS,
+    DEFAULT_MODEL,
+    DEFAULT_TOP,
+    DEFAULTS,
+    PER_HOST,
+    PER_NAMED_HOST,
+    EngineChoice,
+    Resize,
+)
 
-FILE = Value(complete="file")
-FOLDER = Value(complete="dir")
-NETWORK = "Network"
 
-
-def model_names() -> Iterable[str]:
-    """The models of the catalogue, for completion."""
+def _model_names() -> Iterable[str]:
     return (name for name, entry in CATALOG.items() if entry.public)
 
 
-MODEL = Value(complete="file", words=model_names)
+def _seconds(name: str, help: str, default: float) -> Option:  # noqa: A002
+    return Option(f"{name} SECONDS", help, type=Value(seconds), default=f"{default:g}")
 
 
-def timing_option(group: str) -> Option:
-    """Whether to say where the time went."""
-    return Option(
-        "--timing/--no-timing",
-        default=None,
-        group=group,
-        show_default="with text only",
-        help="Say where the time went. --no-timing (BIRDLITE_NO_TIMING=1) also leaves times out of the records.",
-    )
+def _size(name: str, help: str, default: int) -> Option:  # noqa: A002
+    """An option for a size, whose default --help shows as users write it: 64M."""
+    unit, factor = next((unit, factor) for unit, factor in reversed(SIZE_UNITS.items()) if default % factor == 0)
+    text = f"{default // factor}{'k' if unit == 'k' else unit.upper()}"
+    return Option(f"{name} SIZE", f"{help} SIZE may end in k, M or G.", type=Value(size), default=text)
 
 
-def labels_option(group: str) -> Option:
-    """The labels of a model that has none of its own."""
-    return Option(
-        "--labels",
-        type=FILE,
-        metavar="FILE",
-        group=group,
-        help="Label map (a csv with the columns id and name) of a single model file.",
-    )
+FILE = Value(complete="file")
+FOLDER = Value(complete="dir")
+MODEL = Value(complete="file", words=_model_names)
+RESIZE = get_args(Resize)
 
+Options = Mapping[str, Sequence[Option]]
+"""Options by their headings in --help."""
 
-def running_options(group: str) -> list[Option]:
-    """How a model is run on pictures."""
-    return [
+TIMING = Option(
+    "--timing/--no-timing",
+    "Say where the time went. --no-timing (BIRDLITE_NO_TIMING=1) also leaves times out of the records.",
+    shown="with text only",
+)
+LABELS = Option("--labels FILE", "Label map (a csv with the columns id and name) of a single model file.", type=FILE)
+SCRATCH = Option(
+    "--scratch DIR",
+    "Make outputs for object storage in DIR before they are uploaded. --resume finds unfinished ones there.",
+    type=FOLDER,
+    shown="a private folder in TMPDIR",
+)
+CACHE_DIR = Option("--cache-dir DIR", "Keep models in DIR.", type=FOLDER, shown="the user's cache directory")
+CACHE: Options = {
+    "Cache": [CACHE_DIR, Option("--no-cache", "Keep the model in memory only. Read no cache and write none.")]
+}
+RUNNING = [
+    Option(
+        "--engine",
+        "Runtime for the model. auto takes the fastest one installed that reads the model's format.",
+        choices=get_args(EngineChoice),
+        default="auto",
+    ),
+    Option(
+        "--threads N",
+        "Decode and classify N pictures at once. 0 means one for each available processor.",
+        name="workers",
+        type=Value(whole, 0, 1024),
+        default=0,
+    ),
+    _size("--max-pixels", "Refuse pictures with more pixels than SIZE.", DEFAULT_MAX_PIXELS),
+]
+TIMEOUTS = [
+    _seconds("--timeout", "Give up a picture after SECONDS, retries included.", DEFAULTS.timeout),
+    _seconds("--connect-timeout", "Give up a connection that is not made within SECONDS.", DEFAULTS.connect_timeout),
+    _seconds("--read-timeout", "Give up a connection that sends nothing for SECONDS.", DEFAULTS.read_timeout),
+    Option(
+        "--retries N",
+        "Try up to N more times after status 408, 425, 429 or 5xx, or a broken connection.",
+        type=Value(whole, 0, 20),
+        default=DEFAULTS.retries,
+    ),
+]
+NETWORK: Options = {
+    "Network": [
+        Option("--offline", "Never use the network."),
         Option(
-            "--engine",
-            choices=get_args(EngineChoice),
-            default="auto",
-            group=group,
-            help="Runtime for the model. auto takes the fastest one installed that reads the model's format.",
+            "--renditions", "Download a smaller version of a photograph if its host has one (Wikimedia: 960 px wide)."
+        ),
+        Option("--mirror URL", "Download https://HOST/PATH from URL/HOST/PATH instead."),
+        Option(
+            "--downloads N", "Download up to N pictures at once.", type=Value(whole, 1, 256), default=DEFAULTS.downloads
         ),
         Option(
-            "--threads",
-            metavar="N",
-            type=Value(whole, 0, 1024),
-            default=0,
-            group=group,
-            help="Decode and classify N pictures at once. 0 means one for each available processor.",
-        ),
-        Option(
-            "--max-pixels",
-            metavar="SIZE",
-            type=Value(size),
-            default=size_text(DEFAULT_MAX_PIXELS),
-            group=group,
-            help="Refuse pictures with more pixels than SIZE. SIZE may end in k, M or G.",
-        ),
-    ]
-
-
-def cache_options(*, may_go_without: bool = True) -> list[Option]:
-    """Where models are kept, and whether at all."""
-    folder = Option(
-        "--cache-dir",
-        metavar="DIR",
-        type=FOLDER,
-        group="Cache",
-        show_default="the user's cache directory",
-        help="Keep models in DIR.",
-    )
-    without = Option(
-        "--no-cache",
-        is_flag=True,
-        group="Cache",
-        help="Keep the model in memory only. Read no cache and write none.",
-    )
-    return [folder, without] if may_go_without else [folder]
-
-
-def network_options() -> list[Option]:
-    """How bytes come from the network."""
-    hosts = ", ".join(f"{host}={limit}" for host, limit in PER_NAMED_HOST.items())
-    return [
-        Option("--offline", is_flag=True, group=NETWORK, help="Never use the network."),
-        Option(
-            "--renditions",
-            is_flag=True,
-            group=NETWORK,
-            help="Download a smaller version of a photograph if its host has one (Wikimedia: 960 px wide).",
-        ),
-        Option("--mirror", metavar="URL", group=NETWORK, help="Download https://HOST/PATH from URL/HOST/PATH instead."),
-        Option(
-            "--downloads",
-            metavar="N",
-            type=Value(whole, 1, 256),
-            default=DEFAULTS.downloads,
-            group=NETWORK,
-            help="Download up to N pictures at once.",
-        ),
-        Option(
-            "--per-host",
+            "--per-host [HOST=]N",
+            "Open up to N connections at once to any one host, or to HOST. May be repeated.",
             multiple=True,
-            metavar="[HOST=]N",
-            show_default=f"{PER_HOST}, {hosts}",
-            group=NETWORK,
-            help="Open up to N connections at once to any one host, or to HOST. May be repeated.",
+            shown=", ".join([str(PER_HOST), *(f"{host}={limit}" for host, limit in PER_NAMED_HOST.items())]),
         ),
-        *timeout_options(NETWORK),
+        *TIMEOUTS,
         Option(
-            "--max-redirects",
-            metavar="N",
-            type=Value(whole, 0, 20),
-            default=DEFAULTS.max_redirects,
-            group=NETWORK,
-            help="Follow up to N redirects.",
+            "--max-redirects N", "Follow up to N redirects.", type=Value(whole, 0, 20), default=DEFAULTS.max_redirects
         ),
+        _size("--max-bytes", "Refuse pictures of more than SIZE bytes.", DEFAULTS.max_bytes),
         Option(
-            "--max-bytes",
-            metavar="SIZE",
-            type=Value(size),
-            default=size_text(DEFAULTS.max_bytes),
-            group=NETWORK,
-            help="Refuse pictures of more than SIZE bytes. SIZE may end in k, M or G.",
-        ),
-        Option(
-            "--user-agent",
-            metavar="TEXT",
-            show_default="birdlite, its version and its address",
-            group=NETWORK,
-            help="Name that birdlite gives to servers. Add how to reach you if you download a lot.",
+            "--user-agent TEXT",
+            "Name that birdlite gives to servers. Add how to reach you if you download a lot.",
+            shown="birdlite, its version and its address",
         ),
     ]
-
-
-def timeout_options(group: str) -> list[Option]:
-    """How long the network may take."""
-    return [
-        Option(
-            "--timeout",
-            metavar="SECONDS",
-            type=Value(seconds),
-            default=f"{DEFAULTS.timeout:g}",
-            group=group,
-            help="Give up a picture after SECONDS, retries included.",
-        ),
-        Option(
-            "--connect-timeout",
-            metavar="SECONDS",
-            type=Value(seconds),
-            default=f"{DEFAULTS.connect_timeout:g}",
-            group=group,
-            help="Give up a connection that is not made within SECONDS.",
-        ),
-        Option(
-            "--read-timeout",
-            metavar="SECONDS",
-            type=Value(seconds),
-            default=f"{DEFAULTS.read_timeout:g}",
-            group=group,
-            help="Give up a connection that sends nothing for SECONDS.",
-        ),
-        Option(
-            "--retries",
-            metavar="N",
-            type=Value(whole, 0, 20),
-            default=DEFAULTS.retries,
-            group=group,
-            help="Try up to N more times after status 408, 425, 429 or 5xx, or a broken connection.",
-        ),
-    ]
-
-
-def scratch_option(group: str) -> Option:
-    """Where an output is before it is in object storage."""
-    return Option(
-        "--scratch",
-        metavar="DIR",
-        type=FOLDER,
-        group=group,
-        show_default="a private folder in TMPDIR",
-        help="Make outputs for object storage in DIR before they are uploaded. --resume finds unfinished ones there.",
-    )
-
-
-def log_options() -> list[Option]:
-    """What is said on standard error."""
-    return [
-        Option("-v", "--verbose", is_flag=True, group="Messages", help="Also report each retry, cache hit and choice."),
-        Option("-q", "--quiet", is_flag=True, group="Messages", help="Report errors only."),
+}
+MESSAGES: Options = {
+    "Messages": [
+        Option("-v, --verbose", "Also report each retry, cache hit and choice."),
+        Option("-q, --quiet", "Report errors only."),
         Option(
             "--log-format",
+            "Format of messages on standard error. json suits containers.",
             choices=("text", "json"),
             default="text",
-            group="Messages",
-            help="Format of messages on standard error. json suits containers.",
         ),
     ]
+}
+
+_TARGETS = [
+    Option(
+        "--from LIST",
+        "Read more targets from the file LIST (txt, csv or jsonl). May be repeated.",
+        name="lists",
+        type=FILE,
+        multiple=True,
+    ),
+    Option("--samples", "Classify the five sample photographs of the birds V1 model, from the Internet."),
+]
+_ANSWERS = [
+    Option("--top N", "Give up to N candidates for each picture.", type=Value(whole, 1, 1000), default=DEFAULT_TOP),
+    Option(
+        "--min-score X",
+        "Leave out candidates that score below X, which is between 0 and 1.",
+        type=Value(fraction),
+        default="0",
+    ),
+    Option(
+        "--names",
+        "Names to show in text. The other formats have both.",
+        choices=("scientific", "common", "both"),
+        default="both",
+    ),
+    Option(
+        "--format",
+        "Format of the results.",
+        choices=("text", "json", "jsonl", "csv"),
+        shown="from the suffix of --output, else text",
+    ),
+    Option("-o, --output FILE", "Write the results to FILE instead of standard output.", type=FILE),
+    Option(
+        "--report FILE",
+        "Also write an HTML page to FILE: species, failures, pictures, and where the time went.",
+        type=FILE,
+    ),
+    Option("--unordered", "Give each result as soon as it is ready, not in the order of the targets."),
+    Option("--allow-failures", "Exit with 0 even if targets failed. Their records say why."),
+    TIMING,
+]
+_BATCHES = [
+    Option(
+        "--shard I/N",
+        "Classify only part I, from 0, of N equal parts of the targets. {shard} in --output and --report becomes I.",
+        type=Value(shard),
+        shown="JOB_COMPLETION_INDEX/BIRDLITE_SHARDS if they are set",
+    ),
+    Option("--resume", "Continue an --output (jsonl) that an earlier run left unfinished."),
+    Option("--retry-failed", "With --resume: try the targets again that failed before."),
+    Option(
+        "--since-output PATH",
+        "Skip targets that the same model has answered in PATH: results of an earlier run, a folder of *.jsonl, or"
+        " a glob. May be repeated.",
+        type=FILE,
+        multiple=True,
+    ),
+    SCRATCH,
+]
+_MODEL = [
+    Option(
+        "--model MODEL",
+        "Model to use: a name (see `birdlite model list`), a model folder, or a .tflite or .onnx file.",
+        type=MODEL,
+        default=DEFAULT_MODEL,
+    ),
+    LABELS,
+    Option(
+        "--resize",
+        "How a picture is made square: crop takes the middle, squash the whole picture, exact the whole picture"
+        " sampled as for the published scores.",
+        choices=RESIZE,
+        default="crop",
+    ),
+    *RUNNING,
+]
+
+EPILOG = """\
+Targets, lists and outputs may be in object storage (extra `cloud`): s3://BUCKET/KEY, gs://BUCKET/KEY or
+az://CONTAINER/KEY. A folder there ends with a slash. The usual variables of each store give the credentials.
+
+An option on the command line wins over its variable. An empty variable counts as unset.
+
+Exit codes: 0 all classified, 1 some targets failed, 2 wrong usage, 3 nothing could run, 130 or 143 interrupted.
+"""
 
 
-def size_text(number: int) -> str:
-    """A size as short as users write it: 64M."""
-    for unit, factor in reversed(SIZE_UNITS.items()):
-        if number % factor == 0:
-            return f"{number // factor}{unit.upper() if unit != 'k' else unit}"
-    raise AssertionError(number)  # 1 divides every number
+def classify(main: Main) -> Command:
+    """The command `classify`, which `main` runs."""
+    targets = Argument(
+        "targets",
+        "[TARGET]...",
+        "What to classify: a URL, a file, a folder, a glob in quotes, or - for a list on standard input.",
+        type=FILE,
+    )
+    return Command(
+        "classify",
+        main,
+        "Name the birds in pictures: print the best candidates for each picture, with their scores.",
+        EPILOG,
+        arguments=[targets],
+        options={
+            "What to classify": _TARGETS,
+            "Answers": _ANSWERS,
+            "Batches": _BATCHES,
+            "Model": _MODEL,
+            **CACHE,
+            **NETWORK,
+            **MESSAGES,
+        },
+    )

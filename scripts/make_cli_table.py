@@ -17,13 +17,12 @@ from unittest.mock import patch
 import click
 
 from birdlite.cli.declare import Command, Option, Value
-from birdlite.cli.environment import WITHOUT_OPTION
 from birdlite.cli.group import birdlite
 
 TABLE = Path(__file__).parents[1] / "birdlite" / "cli" / "table.py"
 
 HEAD = '''\
-"""The options as plain data: those of `classify`, and the variables of all commands.
+"""The options as plain data: those of `classify`, and the names of all others.
 
 Made from the declarations by `python -m scripts.make_cli_table`. Do not edit it; a test fails if it is not up to date.
 """
@@ -55,25 +54,21 @@ def options_of(command: Command) -> list[Option]:
 def table() -> str:
     """The text of the module."""
     every = commands()
-    options = options_of(every["classify"])
+    options = {option.opts[-1]: option for option in options_of(every["classify"])}
     defaults = defaults_of(every["classify"])
-    opposites = [(option.secondary_opts[0], (option.name, option.opposite)) for option in options if option.opposite]
-    variables = {name for command in every.values() for option in options_of(command) for name in _variables(option)}
-    names = sorted((name, option.name) for option in options for name in option.opts)
+    others = {option.opts[-1] for command in every.values() for option in options_of(command)} - set(options)
+    short = [(option.opts[0], name) for name, option in options.items() if len(option.opts) > 1]
+    opposites = [(option.secondary_opts[0], name) for name, option in options.items() if option.opposite]
     return HEAD + "\n\n".join(
         [
-            _mapping("OPTION_NAMES: dict[str, str]", names, "The value that each option sets."),
-            _mapping(
-                "OPPOSITES: dict[str, tuple[str, str]]",
-                opposites,
-                "The value that each `--no-…` sets to False, and the variable that does the same.",
-            ),
             _mapping(
                 "OPTIONS: dict[str, tuple[str, str, tuple[object, ...], object]]",
-                [(option.name, _row(option, defaults[option.name])) for option in options],
-                "For each value: its kind, its variable, the function of `values` with its arguments, the default.",
+                [(name, _row(option, defaults[option.name])) for name, option in options.items()],
+                "The name of each option's value, its kind, the function of `values` with its arguments, the default.",
             ),
-            _set("VARIABLES", variables | WITHOUT_OPTION, "The variables that birdlite reads, whatever the command."),
+            _mapping("SHORT", short, "Options in one letter."),
+            _mapping("OPPOSITES", opposites, "What sets a switch to False."),
+            _tuple("OTHERS", sorted(others), "The options of all other commands."),
         ]
     )
 
@@ -91,15 +86,10 @@ def defaults_of(command: Command) -> dict[str, object]:
         return command.make_context(command.name, []).params
 
 
-def _variables(option: Option) -> list[str]:
-    assert isinstance(option.envvar, str)
-    return [option.envvar, option.opposite] if option.opposite else [option.envvar]
-
-
 def _row(option: Option, default: object) -> tuple[object, ...]:
     reading = option.type
     read = (reading.name, *reading.arguments) if isinstance(reading, Value) else ("truth",)
-    return (kind_of(option), option.envvar, read, default)
+    return (option.name, kind_of(option), read, default)
 
 
 def _mapping(name: str, entries: Iterable[tuple[str, object]], meaning: str) -> str:
@@ -107,9 +97,9 @@ def _mapping(name: str, entries: Iterable[tuple[str, object]], meaning: str) -> 
     return f'{name} = {{\n{lines}}}\n"""{meaning}"""\n'
 
 
-def _set(name: str, entries: set[str], meaning: str) -> str:
-    lines = "".join(f"        {_literal(entry)},\n" for entry in sorted(entries))
-    return f'{name} = frozenset(\n    {{\n{lines}    }}\n)\n"""{meaning}"""\n'
+def _tuple(name: str, entries: Iterable[str], meaning: str) -> str:
+    lines = "".join(f"    {_literal(entry)},\n" for entry in entries)
+    return f'{name} = (\n{lines})\n"""{meaning}"""\n'
 
 
 def _literal(value: object) -> str:

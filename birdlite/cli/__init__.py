@@ -11,13 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import NoReturn
 
-from birdlite.cli.exit_codes import (
-    EXIT_BROKEN_PIPE,
-    EXIT_CANNOT_RUN,
-    EXIT_FAILURES,
-    EXIT_OK,
-    EXIT_USAGE,
-)
+from birdlite.cli.exit_codes import EXIT_BROKEN_PIPE, EXIT_CANNOT_RUN, EXIT_FAILURES, EXIT_OK, EXIT_USAGE
 
 __all__ = ["EXIT_CANNOT_RUN", "EXIT_FAILURES", "EXIT_OK", "EXIT_USAGE", "main", "program"]
 
@@ -127,9 +121,10 @@ def _fail(error: object, code: int) -> int:
     from birdlite import log
 
     if not log.has_sink():  # the options for messages have not been read yet
-        from birdlite.cli.console import Console
+        from birdlite.cli.console import Console, warn_about_unknown_variables
 
         Console()
+        warn_about_unknown_variables()
     log.error(str(error))
     return code
 

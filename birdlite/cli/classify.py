@@ -9,12 +9,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from birdlite.cli.make_settings import fetch_settings, open_console
-from birdlite.cli.run_command import drive
+from birdlite.cli.console import drive, open_console
+from birdlite.cli.values import classifier_settings
 from birdlite.errors import UsageError
 from birdlite.run.options import RunOptions
 from birdlite.run.runner import Runner
-from birdlite.settings import Settings
 from birdlite.storage.store import Storage
 from birdlite.targets.expand import SAMPLES, expand
 from birdlite.timing import Timeline, clock, process_start
@@ -33,7 +32,9 @@ def main(values: SimpleNamespace, started: float) -> int:
     timeline = Timeline(process_start())
     timeline.add("interpreter start-up", timeline.origin, started)
     console = open_console(values)
-    settings = _settings(values)
+    if values.renditions and values.resize == "exact":
+        raise UsageError("--resize exact samples the original, which --renditions does not fetch")
+    settings = classifier_settings(values)._replace(ordered=not values.unordered)
     storage = Storage(settings.fetch, scratch=values.scratch)
     options = RunOptions(
         output=values.output,
@@ -58,28 +59,9 @@ def main(values: SimpleNamespace, started: float) -> int:
 
 def command() -> Command:
     """Declare the command. This imports click, and a plain command line does not come here."""
-    from birdlite.cli.classify_options import declare
+    from birdlite.cli import options
 
-    return declare(main)
-
-
-def _settings(values: SimpleNamespace) -> Settings:
-    if values.renditions and values.resize == "exact":
-        raise UsageError("--resize exact samples the original, which --renditions does not fetch")
-    return Settings(
-        model=values.model,
-        labels=values.labels,
-        engine=values.engine,
-        resize=values.resize,
-        top=values.top,
-        min_score=values.min_score,
-        workers=values.threads,
-        max_pixels=values.max_pixels,
-        ordered=not values.unordered,
-        cache_dir=values.cache_dir,
-        no_cache=values.no_cache,
-        fetch=fetch_settings(values),
-    )
+    return options.classify(main)
 
 
 def _shard(values: SimpleNamespace) -> Shard | None:

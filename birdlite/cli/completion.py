@@ -1,13 +1,24 @@
-"""`birdlite completion SHELL`: the script that completes commands, options and values in a shell. It is click's own."""
+"""`birdlite completion SHELL`: the script that completes commands, options and values in a shell.
+
+Scripts and completion are click's own. The classes here add what click lacks for `--option=value`.
+"""
 
 from __future__ import annotations
 
 import sys
 from types import SimpleNamespace
 
-from birdlite.cli.declare import Argument, Command, Value
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+    add_completion_class,
+)
+
+from birdlite.cli.declare import COMPLETE_VARIABLE, PROGRAM, Argument, Command, Value
 from birdlite.cli.exit_codes import EXIT_OK
-from birdlite.cli.shell import COMPLETE_VARIABLE, PROGRAM, SHELLS
 from birdlite.cli.values import choice
 
 EPILOG = """\
@@ -16,6 +27,46 @@ bash: put this line into ~/.bashrc:              eval "$(birdlite completion bas
 zsh:  put this line into ~/.zshrc, after compinit: eval "$(birdlite completion zsh)"
 fish: put this line into ~/.config/fish/config.fish: birdlite completion fish | source
 """
+
+
+@add_completion_class
+class Bash(BashComplete):
+    """Bash splits `--resize=cr` at the `=`, into three words. The `=` in the middle is dropped."""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """The words before the incomplete one, and that one."""
+        words, incomplete = super().get_completion_args()
+        return (words[:-1] if words[-1:] == ["="] else words), incomplete
+
+
+class _WholeWord(ShellComplete):
+    """Shells that put what is offered in the place of all of `--resize=cr`."""
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
+        """What is offered: values with their option."""
+        items = super().get_completions(args, incomplete)
+        option, equals, _ = incomplete.partition("=")
+        if equals and option.startswith("--"):
+            for item in items:
+                item.value = f"{option}={item.value}" if item.type == "plain" else item.value
+        return items
+
+
+@add_completion_class
+class Zsh(_WholeWord, ZshComplete):
+    """For files, zsh itself must set the option aside."""
+
+    source_template = ZshComplete.source_template.replace(
+        "local -a response\n", "local -a response\n    compset -P '--*='\n"
+    )
+
+
+@add_completion_class
+class Fish(_WholeWord, FishComplete):
+    """Fish needs nothing else."""
+
+
+SHELLS: dict[str, type[ShellComplete]] = {"bash": Bash, "zsh": Zsh, "fish": Fish}
 
 
 def main(values: SimpleNamespace, started: float) -> int:
@@ -30,7 +81,8 @@ def command() -> Command:
     return Command(
         "completion",
         main,
-        [Argument("shell", metavar="SHELL", type=Value(choice, *SHELLS), help="bash, zsh or fish.")],
-        help="Print the script that completes commands, options, values and files of birdlite in a shell.",
-        epilog=EPILOG,
+        "Print the script that completes commands, options, values and files of birdlite in a shell.",
+        EPILOG,
+        arguments=[Argument("shell", "SHELL", "bash, zsh or fish.", type=Value(choice, *SHELLS))],
+        options={},
     )

@@ -1,22 +1,71 @@
-"""Standard error: log lines and the progress line, which must not tear each other. Results never go here."""
+"""What a person sees of a command while it works, and how a person stops it. Results never go here.
+
+Log lines and the progress line share standard error and must not tear each other. The first Ctrl-C or SIGTERM stops a
+run in good order, the second one stops it at once. `drive` does all of this for `classify` and `demo`.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Literal
 
 from birdlite import log
-from birdlite.results import Progress
+from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
+from birdlite.cli.values import PREFIX, variable
 from birdlite.timing import clock
 from birdlite.writers.base import printable
+
+if TYPE_CHECKING:
+    from types import FrameType, SimpleNamespace
+
+    from birdlite.results import Progress
+    from birdlite.run.runner import Runner, RunReport
+    from birdlite.targets.target import BadTarget, Target
 
 LogFormat = Literal["text", "json"]
 
 PROGRESS_AFTER = 0.5  # s: a shorter run needs no progress line
 PROGRESS_EVERY = 0.1  # s
 CLEAR_LINE = "\r\x1b[K"
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+WITHOUT_OPTION = frozenset({"BIRDLITE_SHARDS", "BIRDLITE_TRACEBACK"})
+"""Variables that birdlite reads although no option is called like them."""
+
+OF_KUBERNETES = ("_SERVICE_HOST", "_SERVICE_PORT", "_PORT")
+"""Kubernetes sets such variables in every pod: BIRDLITE_SERVICE_HOST, if a Service is called birdlite."""
+
+
+def open_console(values: SimpleNamespace) -> Console:
+    """Standard error as the message options want it. The first messages are about misspelt variables."""
+    threshold = log.ERROR if values.quiet else log.DEBUG if values.verbose else log.INFO
+    console = Console(values.log_format, threshold=threshold)
+    warn_about_unknown_variables()
+    return console
+
+
+def known_variables() -> set[str]:
+    """All variables that birdlite reads, whatever the command."""
+    from birdlite.cli.table import OPPOSITES, OPTIONS, OTHERS
+
+    return {variable(option) for option in (*OPTIONS, *OPPOSITES, *OTHERS)} | WITHOUT_OPTION
+
+
+def warn_about_unknown_variables() -> None:
+    """Warn about each `BIRDLITE_…` that no command reads, and name the one that was probably meant."""
+    names = [name for name in os.environ if name.startswith(PREFIX)]
+    known = known_variables() if names else set()
+    for name in names:
+        if name not in known and not any(ending in name for ending in OF_KUBERNETES):
+            from birdlite.cli.declare import did_you_mean
+
+            hint = did_you_mean(name, sorted(known), prefix=PREFIX)
+            log.warning(f"{name} is set, but birdlite does not read it{hint}")
 
 
 class Console:
@@ -96,3 +145,98 @@ def _write(text: str) -> None:
         sys.stderr.flush()
     except (OSError, ValueError):
         log.to(None)  # standard error is closed, so messages can go nowhere
+
+
+class Interruption:
+    """Within `with`, a signal calls `stop` instead of raising KeyboardInterrupt somewhere in the middle of a line."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._before: list[signal.Handlers | Callable[[int, FrameType | None], object] | int | None] = []
+        self.signal: int | None = None
+
+    @property
+    def exit_code(self) -> int | None:
+        """128 + the signal's number, as shells have it (130, 143), or None if none came."""
+        return None if self.signal is None else 128 + self.signal
+
+    def __enter__(self) -> Interruption:
+        self._before = [signal.signal(number, self._handle) for number in SIGNALS]
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in zip(SIGNALS, self._before, strict=True):
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.signal is not None:
+            os._exit(128 + number)
+        self.signal = number
+        self._stop()
+
+
+def drive(
+    runner: Runner,
+    targets: Iterable[Target | BadTarget],
+    console: Console,
+    *,
+    table: bool,
+    allow_failures: bool = False,
+) -> int:
+    """Run it and give the exit code. `table`: print where the time went as a table.
+
+    Raises:
+        BirdliteError: nothing could run, or the results cannot be written.
+        BrokenPipeError: the reader of standard output has gone away.
+    """
+
+    def show(progress: Progress) -> None:
+        console.progress(progress, clock() - runner.timeline.origin)
+
+    with Interruption(runner.cancel) as interruption:
+        try:
+            report = runner.run(targets, None if _is_on_screen(runner) else show)
+        finally:
+            console.clear()
+        if not console.quiet:
+            _say_how_it_went(runner, report, table=table)
+        if interruption.exit_code is not None:
+            log.warning(f"interrupted; {report.summary.targets} results were written")
+            return interruption.exit_code
+    return EXIT_FAILURES if report.failed and not allow_failures else EXIT_OK
+
+
+def _is_on_screen(runner: Runner) -> bool:
+    """Whether results scroll by on a terminal, which is progress enough."""
+    return runner.options.output is None and sys.stdout is not None and sys.stdout.isatty()
+
+
+def _say_how_it_went(runner: Runner, report: RunReport, *, table: bool) -> None:
+    """The end of a run on standard error: what was classified, what failed, where the results are, and the time."""
+    from birdlite.writers.breakdown import breakdown_line, breakdown_text, failed_text
+
+    summary, where = report.summary, _where(report)
+    if report.already and not summary.targets:
+        return  # the output was complete, and the log says so
+    if table:
+        from birdlite.writers.terminal import look
+
+        sys.stderr.write(
+            f"\n{summary.ok} of {summary.targets} classified{failed_text(report.failures)} in {summary.wall_ms:.0f} ms"
+            f" from process start ({summary.images_per_second:.1f} a second){where}\n\n"
+            f"{breakdown_text(report.breakdown, look(sys.stderr))}"
+        )
+        sys.stderr.flush()
+    elif runner.options.format == "text" and runner.options.times:
+        log.info(f"{breakdown_line(summary, report.failures, report.breakdown)}{where}")
+    else:
+        log.info(f"{summary.ok} of {summary.targets} classified{failed_text(report.failures)}{where}")
+
+
+def _where(report: RunReport) -> str:
+    """Where the results are, unless on standard output or not complete."""
+    if report.summary.interrupted:
+        return ""
+    already = f", {report.already} by earlier starts" if report.already else ""
+    output = "" if report.output is None else f"{already}; written to {report.output}"
+    return output if report.page is None else f"{output}; page in {report.page}"

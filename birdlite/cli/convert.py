@@ -6,11 +6,11 @@ import sys
 from types import SimpleNamespace
 
 from birdlite import log
+from birdlite.cli.console import open_console
 from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_CANNOT_RUN, EXIT_OK
-from birdlite.cli.make_settings import fetch_settings, open_console
 from birdlite.cli.options import FILE, FOLDER, MODEL, cache_options, log_options, network_options
-from birdlite.cli.values import pair
+from birdlite.cli.values import classifier_settings, pair
 from birdlite.convert import from_tflite
 from birdlite.convert.bundle_writer import check_place, write_bundle
 from birdlite.convert.compare import spell
@@ -23,7 +23,6 @@ from birdlite.errors import UsageError
 from birdlite.models.bundle import MODEL_FILES
 from birdlite.models.catalog import is_birds
 from birdlite.run.classifier import Classifier
-from birdlite.settings import Settings
 
 EPILOG = """\
 A SavedModel needs the extra `convert`, which is TensorFlow (pip install 'birdlite[convert]'). A .tflite needs the extra
@@ -59,7 +58,7 @@ def _from_module(values: SimpleNamespace) -> Conversion:
     from birdlite.convert.from_module import check, convert_module
 
     check(values.to, values.quantize, calibrated=bool(values.calibrate))
-    settings = _settings(values)
+    settings = classifier_settings(values)
     reading = Reading(values.tags, values.signature, values.input_range or WHOLE_RANGE, values.labels)
     module = open_module(values.source, reading, settings)
     representative = calibration(values.calibrate, module.side, settings.fetch) if values.calibrate else None
@@ -79,7 +78,7 @@ def _from_tflite(values: SimpleNamespace) -> Conversion:
         from_tflite.check()
     elif values.quantize != "int8":
         raise UsageError(f"{values.source} is not a SavedModel: --to tflite needs --quantize int8 for it")
-    settings = _settings(values)._replace(model=values.source, labels=values.labels)
+    settings = classifier_settings(values)._replace(model=values.source)
     with Classifier(settings) as classifier:
         model = classifier.model
     if values.calibrate:
@@ -89,107 +88,79 @@ def _from_tflite(values: SimpleNamespace) -> Conversion:
     return requantise(model, pictures) if values.to == "tflite" else convert_tflite(model, values.quantize, pictures)
 
 
-def _settings(values: SimpleNamespace) -> Settings:
-    return Settings(cache_dir=values.cache_dir, no_cache=values.no_cache, fetch=fetch_settings(values))
-
-
 def command() -> Command:
     """Declare the command."""
-    source = Argument(
-        "source",
-        required=False,
-        default=DEFAULT_HANDLE,
-        metavar="[SOURCE]",
-        type=MODEL,
-        help="A TensorFlow Hub handle or URL, a .tar.gz or folder of a SavedModel, a .tflite file, a model folder, or a"
-        f" model's name. Without one: {DEFAULT_HANDLE}.",
-    )
     return Command(
         "convert",
         main,
-        [source, *_conversion_options(), *_source_options(), *cache_options(), *network_options(), *log_options()],
-        help="Convert a model to ONNX or TensorFlow Lite and check that both give the same answers.",
-        epilog=EPILOG,
+        "Convert a model to ONNX or TensorFlow Lite and check that both give the same answers.",
+        EPILOG,
+        arguments=[
+            Argument(
+                "source",
+                "[SOURCE]",
+                "A TensorFlow Hub handle or URL, a .tar.gz or folder of a SavedModel, a .tflite file, a model folder,"
+                f" or a model's name. Without one: {DEFAULT_HANDLE}.",
+                type=MODEL,
+                default=DEFAULT_HANDLE,
+            )
+        ],
+        options={
+            "Conversion": _conversion_options(),
+            "Source": _source_options(),
+            **cache_options(),
+            **network_options(),
+            **log_options(),
+        },
     )
 
 
 def _conversion_options() -> list[Option]:
-    group = "Conversion"
     return [
-        Option("--to", choices=("onnx", "tflite"), default="onnx", group=group, help="Format to convert to."),
+        Option("--to", "Format to convert to.", choices=("onnx", "tflite"), default="onnx"),
         Option(
             "--quantize",
+            "Numbers in the result: none keeps 32-bit floats, float16 halves the weights, int8 uses 8 bits everywhere.",
             choices=("none", "float16", "int8"),
             default="none",
-            group=group,
-            help="Numbers in the result: none keeps 32-bit floats, float16 halves the weights, int8 uses 8 bits"
-            " everywhere.",
         ),
         Option(
-            "--calibrate",
-            multiple=True,
-            metavar="PATH",
+            "--calibrate PATH",
+            "For int8: find the ranges of values with these pictures (files, folders, lists) if the source does not"
+            " state them. May be repeated.",
             type=FILE,
-            group=group,
-            help="For int8: find the ranges of values with these pictures (files, folders, lists) if the source does"
-            " not state them. May be repeated.",
-        ),
-        Option(
-            "-o",
-            "--output",
-            metavar="DIR",
-            type=FOLDER,
-            group=group,
-            help="Write the model folder DIR. Always needed.",
-        ),
-        Option(
-            "--pictures",
             multiple=True,
-            metavar="PATH",
+        ),
+        Option("-o, --output DIR", "Write the model folder DIR. Always needed.", type=FOLDER),
+        Option(
+            "--pictures PATH",
+            "Compare source and result on these pictures. May be repeated.",
             type=FILE,
-            group=group,
-            show_default="those of --calibrate, else the five samples (birds models) or the demo's drawings",
-            help="Compare source and result on these pictures. May be repeated.",
+            multiple=True,
+            shown="those of --calibrate, else the five samples (birds models) or the demo's drawings",
         ),
         Option(
             "--force",
-            is_flag=True,
-            group=group,
-            help="Write the result even if it differs too much from the source, and replace a model that is there.",
+            "Write the result even if it differs too much from the source, and replace a model that is there.",
         ),
     ]
 
 
 def _source_options() -> list[Option]:
-    group = "Source"
     return [
         Option(
-            "--labels",
-            metavar="FILE",
-            type=FILE,
-            group=group,
-            help="Label map (a csv with the columns id and name) of a source without labels.",
+            "--labels FILE", "Label map (a csv with the columns id and name) of a source without labels.", type=FILE
         ),
         Option(
-            "--tags",
-            metavar="TAGS",
-            group=group,
-            show_default="the only ones there are",
-            help="Tags of the graph in a SavedModel, with commas between them. '' means no tags.",
+            "--tags TAGS",
+            "Tags of the graph in a SavedModel, with commas between them. '' means no tags.",
+            shown="the only ones there are",
         ),
+        Option("--signature NAME", "Signature of a SavedModel.", shown="default"),
         Option(
-            "--signature",
-            metavar="NAME",
-            group=group,
-            show_default="default",
-            help="Signature of a SavedModel.",
-        ),
-        Option(
-            "--input-range",
-            metavar="BLACK,WHITE",
+            "--input-range BLACK,WHITE",
+            "Numbers for black and white that a SavedModel of floats expects, such as --input-range=-1,1.",
             type=Value(pair),
-            group=group,
-            show_default="0,1",
-            help="Numbers for black and white that a SavedModel of floats expects, such as --input-range=-1,1.",
+            shown="0,1",
         ),
     ]

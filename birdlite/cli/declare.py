@@ -19,9 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from click.shell_completion import CompletionItem
 
-from birdlite.cli.environment import variable
-from birdlite.cli.suggestion import did_you_mean
-from birdlite.cli.values import choice, text, truth
+from birdlite.cli.values import choice, text, truth, variable
 
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]
@@ -31,9 +29,22 @@ else:
 Main = Callable[[SimpleNamespace, float], int]
 """Runs a command: takes its values and when Python code began to run, in s on `timing.clock`; gives the exit code."""
 
+PROGRAM = "birdlite"
+COMPLETE_VARIABLE = "_BIRDLITE_COMPLETE"  # completion scripts set it to what they want
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
 OTHER = "Other"  # the heading of --help and --version
+
+
+def did_you_mean(word: str, words: Iterable[str], *, prefix: str = "") -> str:
+    """A clause that names the nearest of `words`, or nothing if none is near. Swapped letters are nearest of all.
+
+    `prefix` is what all of them begin with. It does not make them near.
+    """
+    from difflib import get_close_matches
+
+    word, known = word.removeprefix(prefix), [one.removeprefix(prefix) for one in words]
+    close = [one for one in known if sorted(one) == sorted(word)] or get_close_matches(word, known, 1)
+    return f"; did you mean {prefix}{close[0]}?" if close else ""
 
 
 class Value(ParamType):
@@ -73,22 +84,56 @@ class Value(ParamType):
         return files + [CompletionItem(word) for word in self._words() if word.startswith(incomplete)]
 
 
-class Option(click.Option):
-    """An option under a heading of --help, with its environment variable."""
+class Truth(click.types.BoolParamType):
+    """Whether a flag is set. Only a variable gives it as text."""
 
-    def __init__(self, *names: str, group: str, help: str, **more: Any) -> None:  # noqa: A002 - click's own word
-        """Take click's own arguments; `choices` stands for a `Value` and the words of its metavar."""
-        long, _, opposite = names[-1 if names[-1].startswith("-") else -2].partition("/")
-        choices = more.pop("choices", None)
-        if choices is not None:
-            more |= {"type": Value(choice, *choices), "metavar": "|".join(choices)}
-        elif not more.get("is_flag") and not opposite:
-            more.setdefault("type", Value())
-        more.setdefault("show_default", True)
-        super().__init__(list(names), help=help, envvar=variable(long), show_envvar=True, **more)
-        self.group = group
-        default = more.get("default") if more["show_default"] is True else more["show_default"]
-        self.default_text = "" if default is None else str(default)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
+        """Read 1 or 0 and their like."""
+        try:
+            return truth(value) if isinstance(value, str) else bool(value)
+        except ValueError as error:
+            self.fail(f"{value}: {error}", param, ctx)
+
+
+class Option(click.Option):
+    """An option with its environment variable. `Command` puts it under a heading of --help."""
+
+    group = OTHER
+
+    def __init__(
+        self,
+        spelling: str,
+        help: str,  # noqa: A002 - click's own word
+        *,
+        name: str | None = None,
+        type: Value | None = None,  # noqa: A002
+        choices: Sequence[str] = (),
+        default: object = None,
+        shown: str | None = None,
+        multiple: bool = False,
+    ) -> None:
+        """Take it as --help writes it: `-o, --output FILE`. Without a word for a value, and `choices`, it is a flag.
+
+        `choices` are the words that it takes. `shown` is what --help gives as the default, if not `default` itself.
+        """
+        names = [word.rstrip(",") for word in spelling.split() if word.startswith("-")]
+        metavar = "|".join(choices) or spelling.partition(names[-1])[2].strip()
+        long, _, opposite = names[-1].partition("/")
+        if not metavar and not opposite:
+            default = False
+        super().__init__(
+            names if name is None else [*names, name],
+            help=help,
+            envvar=variable(long),
+            show_envvar=True,
+            is_flag=not metavar,
+            type=(Value(choice, *choices) if choices else type or Value()) if metavar else Truth(),
+            metavar=metavar or None,
+            default=default,
+            show_default=shown or True,
+            multiple=multiple,
+        )
+        self.default_text = shown or ("" if default is None or not metavar else str(default))
         self.opposite = variable(opposite) if opposite else None
 
     def set_by_opposite(self, environment: Mapping[str, str]) -> bool:
@@ -98,20 +143,26 @@ class Option(click.Option):
             click.UsageError: the variable is neither 1 nor 0.
         """
         value = environment.get(self.opposite) if self.opposite is not None else None
-        if not value:
-            return False
         try:
-            return truth(value)
+            return truth(value) if value else False
         except ValueError as error:
             raise click.UsageError(f"{self.opposite}={value}: {error}") from None
 
 
 class Argument(click.Argument):
-    """An argument that --help explains."""
+    """An argument that --help explains. Its metavar says how often it may stand: `[NAME]`, `PART...`."""
 
-    def __init__(self, name: str, *, metavar: str, help: str, **more: Any) -> None:  # noqa: A002
-        super().__init__([name], metavar=metavar, **more)
-        self.group = "Arguments"
+    group = "Arguments"
+
+    def __init__(self, name: str, metavar: str, help: str, *, type: Value, default: str | None = None) -> None:  # noqa: A002
+        super().__init__(
+            [name],
+            metavar=metavar,
+            type=type,
+            required=not metavar.startswith("["),
+            nargs=-1 if metavar.endswith("...") else 1,
+            **({} if default is None else {"default": default}),
+        )
         self.title = metavar.strip("[].")
         self.explanation = help
 
@@ -127,13 +178,18 @@ class Command(click.Command):
         self,
         name: str,
         main: Main,
-        params: Sequence[click.Parameter],
-        *,
         help: str,  # noqa: A002
         epilog: str = "",
+        *,
+        arguments: Sequence[Argument] = (),
+        options: Mapping[str, Sequence[Option]],
     ) -> None:
-        settings = dict(SETTINGS)
-        super().__init__(name, settings, callback=main, params=list(params), help=help, epilog=epilog)
+        """`options` are listed by their headings in --help."""
+        for heading, under in options.items():
+            for option in under:
+                option.group = heading
+        params = [*arguments, *(option for under in options.values() for option in under)]
+        super().__init__(name, dict(SETTINGS), callback=main, params=params, help=help, epilog=epilog)
         self._main = main
 
     def make_context(
@@ -157,7 +213,7 @@ class Command(click.Command):
         """Give the words as click reads them: `-o=FILE` as two. An option is not the value of the one before it."""
         params = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
         options = {name for param in params for name in (*param.opts, *param.secondary_opts)}
-        with_value = {name for param in params if not param.is_flag for name in param.opts}
+        with_value = {name: param for param in params if not param.is_flag for name in param.opts}
         words = iter(args)
         for word in words:
             if word[:2] in with_value and word[2:3] == "=":
@@ -166,7 +222,12 @@ class Command(click.Command):
             yield word
             if word == "--":
                 break
-            if word in with_value and (value := next(words, None)) is not None:
+            if word in with_value:
+                value = next(words, None)
+                if ctx.resilient_parsing and value is None:
+                    break
+                if value is None:
+                    raise click.UsageError(f"{word} needs a value: {with_value[word].metavar}", ctx)
                 if value in options and not ctx.resilient_parsing:
                     raise click.UsageError(f"{word} needs a value, and {value} is an option", ctx)
                 yield value

@@ -6,10 +6,9 @@ import sys
 import tempfile
 from types import SimpleNamespace
 
+from birdlite.cli.console import drive, open_console
 from birdlite.cli.declare import Command, Option
-from birdlite.cli.make_settings import open_console
 from birdlite.cli.options import log_options, timing_option
-from birdlite.cli.run_command import drive
 from birdlite.demo import DemoServer, picture_urls
 from birdlite.models.catalog import DEMO_MODEL
 from birdlite.run.options import RunOptions
@@ -54,21 +53,11 @@ def main(values: SimpleNamespace, started: float) -> int:
 
 def command() -> Command:
     """Declare the command."""
-    group = "Answers"
+    formats = Option("--format", "Format of the results.", choices=("text", "json", "jsonl", "csv"), default="text")
     return Command(
         "demo",
         main,
-        [
-            Option(
-                "--format",
-                choices=("text", "json", "jsonl", "csv"),
-                default="text",
-                group=group,
-                help="Format of the results.",
-            ),
-            timing_option(group),
-            *log_options(),
-        ],
-        help="Download a model and pictures of invented birds from a server in this process, and classify them. It is"
-        " the code that classifies real birds, and it needs no network.",
+        "Download a model and pictures of invented birds from a server in this process, and classify them. It is the"
+        " code that classifies real birds, and it needs no network.",
+        options={"Answers": [formats, timing_option()], **log_options()},
     )

@@ -6,30 +6,28 @@ import os
 import sys
 from contextlib import ExitStack
 from types import SimpleNamespace
-from typing import get_args
 
 from birdlite import log
-from birdlite.cli.console import Console
+from birdlite.cli.console import Console, Interruption, open_console
 from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
-from birdlite.cli.interruption import Interruption
-from birdlite.cli.make_settings import fetch_settings, open_console
 from birdlite.cli.options import (
     FILE,
     MODEL,
+    RESIZE,
     cache_options,
     labels_option,
     log_options,
     network_options,
     running_options,
 )
-from birdlite.cli.values import whole
+from birdlite.cli.values import classifier_settings, whole
 from birdlite.evaluate import TOP, check, measure, open_source
 from birdlite.evaluate.labelled import Source
 from birdlite.evaluate.report import Evaluation, as_json, as_text
 from birdlite.results import Progress, Result
 from birdlite.run.classifier import Classifier
-from birdlite.settings import DEFAULT_MODEL, Resize, Settings
+from birdlite.settings import DEFAULT_MODEL, Settings
 from birdlite.timing import clock
 from birdlite.writers.output import open_output
 from birdlite.writers.terminal import look
@@ -121,59 +119,57 @@ def _evaluate(
 
 def command() -> Command:
     """Declare the command."""
-    source = Argument(
-        "source",
-        metavar="SOURCE",
-        type=FILE,
-        help="A folder with a folder for each species, or a csv with the column label and one of url, path or target.",
-    )
     return Command(
         "evaluate",
         main,
-        [source, *_model_options(), *_answer_options(), *cache_options(), *network_options(), *log_options()],
-        help="Measure models on labelled pictures: how often the best candidates are right, and how far scores can be"
+        "Measure models on labelled pictures: how often the best candidates are right, and how far scores can be"
         " trusted.",
-        epilog=EPILOG,
+        EPILOG,
+        arguments=[
+            Argument(
+                "source",
+                "SOURCE",
+                "A folder with a folder for each species, or a csv with the column label and one of url, path or"
+                " target.",
+                type=FILE,
+            )
+        ],
+        options={
+            "Models": _model_options(),
+            "Answers": [
+                Option(
+                    "--top-confusions N",
+                    "List the N most frequent confusions.",
+                    type=Value(whole, 0, 1_000_000),
+                    default=DEFAULT_CONFUSIONS,
+                ),
+                Option("--format", "Format of the figures.", choices=("text", "json"), default="text"),
+            ],
+            **cache_options(),
+            **network_options(),
+            **log_options(),
+        },
     )
 
 
-def _answer_options() -> list[Option]:
-    group = "Answers"
-    return [
-        Option(
-            "--top-confusions",
-            metavar="N",
-            type=Value(whole, 0, 1_000_000),
-            default=DEFAULT_CONFUSIONS,
-            group=group,
-            help="List the N most frequent confusions.",
-        ),
-        Option("--format", choices=("text", "json"), default="text", group=group, help="Format of the figures."),
-    ]
-
-
 def _model_options() -> list[Option]:
-    group = "Models"
     return [
         Option(
-            "--model",
-            multiple=True,
-            metavar="MODEL",
+            "--model MODEL",
+            "Model to measure: a name, a model folder, or a model file. May be repeated.",
             type=MODEL,
-            group=group,
-            show_default=DEFAULT_MODEL,
-            help="Model to measure: a name, a model folder, or a model file. May be repeated.",
+            multiple=True,
+            shown=DEFAULT_MODEL,
         ),
-        labels_option(group),
+        labels_option(),
         Option(
             "--resize",
+            "How a picture is made square. May be repeated: each way is measured with each model.",
+            choices=RESIZE,
             multiple=True,
-            choices=get_args(Resize),
-            group=group,
-            show_default=Settings().resize,
-            help="How a picture is made square. May be repeated: each way is measured with each model.",
+            shown=Settings().resize,
         ),
-        *running_options(group),
+        *running_options(),
     ]
 
 
@@ -185,19 +181,13 @@ def _combinations(values: SimpleNamespace) -> list[Settings]:
     """
     models = list(dict.fromkeys(values.model)) or [DEFAULT_MODEL]
     ways = list(dict.fromkeys(values.resize)) or [Settings().resize]
-    fetch = fetch_settings(values)
+    settings = classifier_settings(values)
     return [
-        Settings(
+        settings._replace(
             model=model,
             labels=values.labels if len(models) == 1 or os.path.isfile(model) else None,
-            engine=values.engine,
             resize=way,
             top=TOP,
-            workers=values.threads,
-            max_pixels=values.max_pixels,
-            cache_dir=values.cache_dir,
-            no_cache=values.no_cache,
-            fetch=fetch,
         )
         for model in models
         for way in ways

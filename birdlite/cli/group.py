@@ -15,10 +15,8 @@ import click
 from click.shell_completion import CompletionItem, shell_complete
 
 from birdlite._version import __version__
-from birdlite.cli.declare import SETTINGS
+from birdlite.cli.declare import COMPLETE_VARIABLE, PROGRAM, SETTINGS, did_you_mean
 from birdlite.cli.exit_codes import EXIT_USAGE
-from birdlite.cli.shell import COMPLETE_VARIABLE, PROGRAM
-from birdlite.cli.suggestion import did_you_mean
 from birdlite.errors import OutputError, UsageError
 
 COMMANDS = {
@@ -109,6 +107,8 @@ def _bare(group: Commands) -> Callable[[float], int]:
     """`birdlite` alone: a completion script asks for words, or somebody needs help."""
     instruction = os.environ.get(COMPLETE_VARIABLE)
     if instruction:
+        from birdlite.cli import completion  # noqa: F401 - it adapts click's completion
+
         return partial(_nothing_more, shell_complete(group, {}, PROGRAM, COMPLETE_VARIABLE, instruction))
     with group.make_context(PROGRAM, [], resilient_parsing=True) as context:
         click.echo(group.get_help(context), err=True)
@@ -140,9 +140,9 @@ def _one_line(error: click.ClickException) -> str:
 
 
 def _no_option(name: str, context: click.Context | None) -> str:
-    from birdlite.cli.table import OPTION_NAMES
+    from birdlite.cli.table import OPTIONS, SHORT
 
-    if context is None or (context.parent is None and name in OPTION_NAMES):
+    if context is None or (context.parent is None and (name in OPTIONS or name in SHORT)):
         return f"{name} must stand behind a command: {PROGRAM} classify {name} …"
     params = context.command.get_params(context)
     options = [option for param in params for option in (*param.opts, *param.secondary_opts)]

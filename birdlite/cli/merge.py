@@ -7,11 +7,11 @@ from types import SimpleNamespace
 from birdlite import log
 from birdlite.batch.files import result_of
 from birdlite.batch.merge import Parts, merged, open_parts
+from birdlite.cli.console import open_console
 from birdlite.cli.declare import Argument, Command, Option
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
-from birdlite.cli.make_settings import open_console, timeout_settings
 from birdlite.cli.options import FILE, log_options, scratch_option, timeout_options
-from birdlite.cli.part_paths import part_paths
+from birdlite.cli.values import fetch_settings, part_paths
 from birdlite.errors import UsageError
 from birdlite.results import RunSummary
 from birdlite.run.options import guess_format
@@ -36,8 +36,8 @@ def main(values: SimpleNamespace, started: float) -> int:
     if values.keep_header and format_ != "jsonl":
         raise UsageError("--keep-header needs --format jsonl")
     open_console(values)
-    storage = Storage(timeout_settings(values), scratch=values.scratch)
-    parts = open_parts(part_paths(values.parts, values.output, storage), storage)
+    storage = Storage(fetch_settings(values), scratch=values.scratch)
+    parts = open_parts(part_paths(values, storage), storage)
     with open_output(values.output, format_, whole=True, storage=storage) as output:
         if format_ in ("csv", "html"):
             choices = WriterOptions(
@@ -71,47 +71,37 @@ def _facts(parts: Parts) -> RunFacts:
 
 def command() -> Command:
     """Declare the command."""
-    group = "Output"
     return Command(
         "merge",
         main,
-        [
+        "Put the parts of one run together, in the order of its list.",
+        EPILOG,
+        arguments=[
             Argument(
                 "parts",
-                nargs=-1,
-                required=True,
-                metavar="PART...",
+                "PART...",
+                "A file that `birdlite classify` made with --shard or --resume, a folder of them (*.jsonl), or a glob.",
                 type=FILE,
-                help="A file that `birdlite classify` made with --shard or --resume, a folder of them (*.jsonl), or a"
-                " glob.",
-            ),
-            Option(
-                "-o",
-                "--output",
-                metavar="FILE",
-                type=FILE,
-                group=group,
-                help="Write to FILE instead of standard output.",
-            ),
-            Option(
-                "--format",
-                choices=("jsonl", "csv", "html"),
-                group=group,
-                show_default="from the suffix of --output, else jsonl",
-                help="Format of the output.",
-            ),
-            Option(
-                "--keep-header",
-                is_flag=True,
-                group=group,
-                help="Begin with the run's header, which --since-output of classify and another merge need.",
-            ),
-            scratch_option(group),
-            *timeout_options("Object storage"),
-            *log_options(),
+            )
         ],
-        help="Put the parts of one run together, in the order of its list.",
-        epilog=EPILOG,
+        options={
+            "Output": [
+                Option("-o, --output FILE", "Write to FILE instead of standard output.", type=FILE),
+                Option(
+                    "--format",
+                    "Format of the output.",
+                    choices=("jsonl", "csv", "html"),
+                    shown="from the suffix of --output, else jsonl",
+                ),
+                Option(
+                    "--keep-header",
+                    "Begin with the run's header, which --since-output of classify and another merge need.",
+                ),
+                scratch_option(),
+            ],
+            "Object storage": timeout_options(),
+            **log_options(),
+        },
     )
 
 

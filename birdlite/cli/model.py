@@ -7,17 +7,17 @@ import sys
 from types import SimpleNamespace
 
 from birdlite import log
+from birdlite.cli.console import open_console
 from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_OK
-from birdlite.cli.make_settings import fetch_settings, open_console
-from birdlite.cli.options import FILE, MODEL, cache_options, log_options, network_options
-from birdlite.cli.values import choice
+from birdlite.cli.options import FILE, MODEL, cache_dir_option, log_options, network_options
+from birdlite.cli.values import choice, classifier_settings
 from birdlite.errors import InvalidModel, ModelUnavailable, UsageError
 from birdlite.models import bundle, catalog
 from birdlite.models.cache import default_cache_dir, entry_folder, remove
 from birdlite.models.card import Card
 from birdlite.run.classifier import Classifier
-from birdlite.settings import DEFAULT_MODEL, Settings
+from birdlite.settings import DEFAULT_MODEL
 
 ACTIONS = {
     "fetch": "download a model into the cache, or make it there, unless it is there already",
@@ -48,48 +48,45 @@ def main(values: SimpleNamespace, started: float) -> int:
 
 def command() -> Command:
     """Declare the command."""
-    group = "Check against another model (verify)"
     return Command(
         "model",
         main,
-        [
-            Argument("action", metavar="ACTION", type=Value(choice, *ACTIONS), help=", ".join(ACTIONS) + "."),
+        "Look after models, in the cache and in folders.",
+        "\b\nActions:\n" + "\n".join(f"  {action:<8}{does}" for action, does in ACTIONS.items()),
+        arguments=[
+            Argument("action", "ACTION", ", ".join(ACTIONS) + ".", type=Value(choice, *ACTIONS)),
             Argument(
                 "name",
-                required=False,
-                metavar="[NAME]",
+                "[NAME]",
+                f"A model; show and verify also take a model folder. Without one: {DEFAULT_MODEL}.",
                 type=MODEL,
-                help=f"A model; show and verify also take a model folder. Without one: {DEFAULT_MODEL}.",
             ),
-            Option(
-                "--against",
-                metavar="MODEL",
-                type=MODEL,
-                group=group,
-                help="Also compare the answers with those of MODEL, from which the model was made.",
-            ),
-            Option(
-                "--pictures",
-                multiple=True,
-                metavar="PATH",
-                type=FILE,
-                group=group,
-                show_default="the five samples (birds models) or the demo's drawings",
-                help="Compare on these pictures: files or folders. May be repeated.",
-            ),
-            *cache_options(may_go_without=False),
-            *network_options(),
-            *log_options(),
         ],
-        help="Look after models, in the cache and in folders.",
-        epilog="\b\nActions:\n" + "\n".join(f"  {action:<8}{does}" for action, does in ACTIONS.items()),
+        options={
+            "Check against another model (verify)": [
+                Option(
+                    "--against MODEL",
+                    "Also compare the answers with those of MODEL, from which the model was made.",
+                    type=MODEL,
+                ),
+                Option(
+                    "--pictures PATH",
+                    "Compare on these pictures: files or folders. May be repeated.",
+                    type=FILE,
+                    multiple=True,
+                    shown="the five samples (birds models) or the demo's drawings",
+                ),
+            ],
+            "Cache": [cache_dir_option()],
+            **network_options(),
+            **log_options(),
+        },
     )
 
 
 def _fetch(values: SimpleNamespace) -> int:
     catalog.find(values.name)  # a folder or file is nothing to fetch
-    settings = Settings(model=values.name, cache_dir=values.cache_dir, fetch=fetch_settings(values))
-    with Classifier(settings) as classifier:
+    with Classifier(classifier_settings(values)._replace(model=values.name)) as classifier:
         folder = classifier.model.folder
     _say(f"{values.name}: in {folder}")
     return EXIT_OK
@@ -140,7 +137,7 @@ def _compare(values: SimpleNamespace) -> None:
     from birdlite.convert.module import Reading, is_module, open_module
     from birdlite.convert.pictures import choose
 
-    settings = Settings(cache_dir=values.cache_dir, fetch=fetch_settings(values))
+    settings = classifier_settings(values)
     with Classifier(settings._replace(model=values.name)) as one:
         result = one.model
     pictures = choose(values.pictures, result.card.side, settings.fetch, birds=catalog.is_birds(result.card))

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from birdlite.cli import values
-from birdlite.cli.table import OPPOSITES, OPTION_NAMES, OPTIONS
+from birdlite.cli.table import OPPOSITES, OPTIONS, SHORT
 from birdlite.errors import UsageError
 
 
@@ -25,14 +25,12 @@ def read(argv: Sequence[str], environment: Mapping[str, str]) -> SimpleNamespace
     """The values of `classify`, or None if the command line or a variable is not a plain one."""
     try:
         given = _from_words(argv)
-        return SimpleNamespace(
-            **{
-                name: given[name] if name in given else _from_environment(name, environment)
-                for name in ("targets", *OPTIONS)
-            }
-        )
+        for option, (name, *_) in OPTIONS.items():
+            if name not in given:
+                given[name] = _from_environment(option, environment)
     except (_NotPlain, ValueError, UsageError):
         return None
+    return SimpleNamespace(**given)
 
 
 def _from_words(argv: Sequence[str]) -> dict[str, Any]:
@@ -44,9 +42,9 @@ def _from_words(argv: Sequence[str]) -> dict[str, Any]:
         if not word.startswith("-") or word == "-":
             targets.append(word)
         elif word in OPPOSITES:
-            given[OPPOSITES[word][0]] = False
+            given[OPTIONS[OPPOSITES[word]][0]] = False
         else:
-            _take_option(given, word, words)
+            _take_option(given, SHORT.get(word, word), words)
     given["targets"] = tuple(targets)
     return given
 
@@ -54,10 +52,9 @@ def _from_words(argv: Sequence[str]) -> dict[str, Any]:
 def _take_option(given: dict[str, Any], word: str, words: Iterator[str]) -> None:
     """Take an option, with its value from the same word or the next one."""
     option, equals, value = word.partition("=")
-    name = OPTION_NAMES.get(option)
-    if name is None or (equals and not option.startswith("--")):
+    if option not in OPTIONS:
         raise _NotPlain
-    kind, _, reading, _ = OPTIONS[name]
+    name, kind, reading, _ = OPTIONS[option]
     if kind in ("flag", "switch"):
         if equals:
             raise _NotPlain
@@ -73,17 +70,16 @@ def _take_option(given: dict[str, Any], word: str, words: Iterator[str]) -> None
         given[name] = _convert(value, reading)
 
 
-def _from_environment(name: str, environment: Mapping[str, str]) -> object:
+def _from_environment(option: str, environment: Mapping[str, str]) -> object:
     """What a variable gives, else the default. An empty one counts as unset."""
-    kind, variable, reading, default = OPTIONS[name]
-    text = environment.get(variable)
+    _, kind, reading, default = OPTIONS[option]
+    text = environment.get(values.variable(option))
     if kind == "values":
         return tuple(_convert(part, reading) for part in text.split(",")) if text else default
     if text:
         return _convert(text, reading)
-    if kind == "switch":
-        opposite = next(variable for option, variable in OPPOSITES.values() if option == name)
-        if values.truth(environment.get(opposite) or "0"):
+    for opposite, switched in OPPOSITES.items():
+        if switched == option and values.truth(environment.get(values.variable(opposite)) or "0"):
             return False
     return default
 

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 from birdlite import log
 from birdlite.batch.files import read_records, result_of
+from birdlite.cli.console import open_console
 from birdlite.cli.declare import Argument, Command, Option
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
-from birdlite.cli.make_settings import open_console, timeout_settings
 from birdlite.cli.options import FILE, log_options, scratch_option, timeout_options
-from birdlite.cli.part_paths import part_paths
+from birdlite.cli.values import fetch_settings, part_paths
 from birdlite.errors import PartsError
 from birdlite.results import RunSummary
 from birdlite.run.report_file import facts_of_outputs, folder_of
@@ -30,8 +30,8 @@ written.
 def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
     open_console(values)
-    storage = Storage(timeout_settings(values), scratch=values.scratch)
-    paths = list(part_paths(values.parts, values.output, storage))
+    storage = Storage(fetch_settings(values), scratch=values.scratch)
+    paths = list(part_paths(values, storage))
     if not paths:
         raise PartsError("there are no results to report on")
     model, told = facts_of_outputs([read_records(path, storage)[0] for path in paths])
@@ -51,32 +51,26 @@ def main(values: SimpleNamespace, started: float) -> int:
 
 def command() -> Command:
     """Declare the command."""
-    group = "Output"
     return Command(
         "report",
         main,
-        [
+        "Make an HTML page from the results of earlier runs: species, failures and pictures.",
+        EPILOG,
+        arguments=[
             Argument(
                 "parts",
-                nargs=-1,
-                required=True,
-                metavar="PART...",
+                "PART...",
+                "Results (jsonl) that `birdlite classify` or `birdlite merge` wrote: a file, a folder of them, a glob,"
+                " or the same in object storage.",
                 type=FILE,
-                help="Results (jsonl) that `birdlite classify` or `birdlite merge` wrote: a file, a folder of them, a"
-                " glob, or the same in object storage.",
-            ),
-            Option(
-                "-o",
-                "--output",
-                metavar="FILE",
-                type=FILE,
-                group=group,
-                help="Write the page to FILE instead of standard output.",
-            ),
-            scratch_option(group),
-            *timeout_options("Object storage"),
-            *log_options(),
+            )
         ],
-        help="Make an HTML page from the results of earlier runs: species, failures and pictures.",
-        epilog=EPILOG,
+        options={
+            "Output": [
+                Option("-o, --output FILE", "Write the page to FILE instead of standard output.", type=FILE),
+                scratch_option(),
+            ],
+            "Object storage": timeout_options(),
+            **log_options(),
+        },
     )

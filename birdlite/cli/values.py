@@ -1,21 +1,29 @@
-"""What the values of options look like in text: one function for each kind of value.
+"""What the words and values of a command line mean, without click: text to values, and values to settings.
 
-Each takes the text and gives the value, or raises ValueError or UsageError with a reason that fits behind the text, as
-in "--top 0: must be between 1 and 1000". Both readers of command lines call these functions: click, through
-`declare.Value`, and `plain_line`, by the names that stand in `table`.
+The first functions read one kind of value each. They take the text and give the value, or raise ValueError or
+UsageError with a reason that fits behind the text, as in "--top 0: must be between 1 and 1000". Both readers of command
+lines call them: click, through `declare.Value`, and `plain_line`, by the names that stand in `table`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from birdlite.settings import DEFAULTS, FetchSettings, Settings
 
 if TYPE_CHECKING:
+    from types import SimpleNamespace
+
     from birdlite.batch.shard import Shard
+    from birdlite.storage.store import Storage
 
 SIZE_UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
-TRUE_WORDS = ("1", "true", "yes", "on")
-FALSE_WORDS = ("0", "false", "no", "off")
+TRUE_WORDS = ("1", "true", "t", "yes", "y", "on")
+FALSE_WORDS = ("0", "false", "f", "no", "n", "off")
 LONGEST_SECONDS = 86400
+PREFIX = "BIRDLITE_"
 
 
 def text(text: str) -> str:
@@ -98,3 +106,54 @@ def _number(text: str) -> float:
     if number != number:
         raise ValueError("not a number")
     return number
+
+
+def variable(option: str) -> str:
+    """The environment variable of an option: BIRDLITE_MAX_BYTES of --max-bytes."""
+    return PREFIX + option.lstrip("-").replace("-", "_").upper()
+
+
+def classifier_settings(values: SimpleNamespace) -> Settings:
+    """The settings that the values give. What the command has no option for keeps its default.
+
+    Raises:
+        UsageError: --per-host makes no sense.
+    """
+    return Settings(**_given(values, Settings._fields), fetch=fetch_settings(values))
+
+
+def fetch_settings(values: SimpleNamespace) -> FetchSettings:
+    """The network settings that the values give. What the command has no option for keeps its default.
+
+    Raises:
+        UsageError: --per-host makes no sense.
+    """
+    given = _given(values, FetchSettings._fields)
+    if given.get("per_host"):
+        from birdlite.http.politeness import parse_per_host
+
+        given["per_host"] = parse_per_host(given["per_host"])
+    else:
+        given["per_host"] = DEFAULTS.per_host
+    return FetchSettings(**given)
+
+
+def _given(values: SimpleNamespace, fields: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in vars(values).items() if name in fields and value is not None}
+
+
+def part_paths(values: SimpleNamespace, storage: Storage) -> Iterator[str]:
+    """The outputs that the PART arguments of `merge` and `report` name, in order, without the --output itself.
+
+    Raises:
+        UsageError: one does not exist, or is the output.
+        StorageError: object storage refuses or cannot be reached.
+    """
+    from birdlite.batch.files import outputs_at, same
+    from birdlite.errors import UsageError
+
+    output: str | None = values.output
+    for place in values.parts:
+        if output is not None and same(place, output) and not os.path.isdir(place):
+            raise UsageError(f"{place} is both a PART and the --output")
+        yield from (path for path in outputs_at(place, storage) if output is None or not same(path, output))

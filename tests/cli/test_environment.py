@@ -40,13 +40,18 @@ def test_an_unknown_variable_is_warned_about(run: Run, name: str, hint: str, mon
     assert run("classify", "-q", PICTURES[0])[::2] == (0, "")
 
 
-def test_the_warning_comes_before_the_error_that_explains_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "error"), [((), "nothing to classify"), (("--tpo", "3"), "no option --tpo; did you mean --top?")]
+)
+def test_the_warning_comes_before_the_error_that_explains_it(
+    run: Run, arguments: tuple[str, ...], error: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("BIRDLITE_FORM", "list.txt")
 
-    first, second = run("classify")[2].splitlines()
+    first, second = run("classify", *arguments)[2].splitlines()
 
     assert first.endswith("did you mean BIRDLITE_FROM?")
-    assert "nothing to classify" in second
+    assert error in second
 
 
 def test_the_warning_has_the_format_of_other_messages(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

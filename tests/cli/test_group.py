@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from birdlite.cli.console import known_variables
 from birdlite.cli.declare import Command, Option
 from birdlite.cli.group import COMMANDS
-from birdlite.cli.table import VARIABLES
 from tests.command_line import Run
 
 
@@ -25,7 +25,7 @@ def test_every_command_explains_its_options_their_variables_and_defaults(name: s
     assert f"Usage:birdlite{name}" in shown
     for option in command.params:
         if isinstance(option, Option):
-            assert option.envvar in VARIABLES
+            assert option.envvar in known_variables()
             assert f"envvar:{option.envvar}" in shown
             assert "".join(option.default_text.split()) in shown
             assert option.help is not None
@@ -54,6 +54,10 @@ def test_help_is_a_command_too(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
+        (
+            ["classify", "a.jpg", "--format"],
+            "--format needs a value: text|json|jsonl|csv (see birdlite classify --help)",
+        ),
         (["clasify", "a.jpg"], "no command 'clasify'; did you mean classify? (see birdlite --help)"),
         (["xyz"], "no command 'xyz' (see birdlite --help)"),
         (["classify", "--tpo", "5"], "no option --tpo; did you mean --top? (see birdlite classify --help)"),
@@ -68,7 +72,7 @@ def test_help_is_a_command_too(run: Run) -> None:
             "--format jsn: not one of text, json, jsonl, csv; did you mean json? (see birdlite classify --help)",
         ),
         (["model", "fech"], "did you mean fetch? (see birdlite model --help)"),
-        (["classify", "-o"], "Option '-o' requires an argument (see birdlite classify --help)"),
+        (["classify", "-o"], "-o needs a value: FILE (see birdlite classify --help)"),
         (
             ["classify", "--output", "--format", "json"],
             "--output needs a value, and --format is an option (see birdlite classify --help)",

@@ -9,6 +9,176 @@ figures are medians. The time of a whole process, from its start, is what `class
 
 from __future__ import annotations
 
-from birdlite.bench.measure import Figures, Inference, measure
+from collections.abc import Iterator, Sequence
+from statistics import median
+from typing import NamedTuple
+
+from birdlite import local_file
+from birdlite.bench.environment import Environment, peak_memory_bytes, this_environment
+from birdlite.errors import PictureError, UsageError
+from birdlite.images import picture
+from birdlite.run.classifier import Classifier
+from birdlite.settings import Settings
+from birdlite.targets import BadTarget, Target
+from birdlite.targets.expand import expand
+from birdlite.timing import clock
 
 __all__ = ["Figures", "Inference", "measure"]
+
+MAX_PICTURES = 10_000
+"""Pictures of a whole run: more would say no more."""
+
+DECODED = 32
+"""Pictures that are decoded one by one in each round."""
+
+RUNS = 5
+"""Pictures in a row that one figure of inference is the mean of."""
+
+
+class Inference(NamedTuple):
+    """One picture after the other through one engine."""
+
+    threads: int  # in the engine, that work on one picture
+    ms: float  # for a picture
+
+
+class Figures(NamedTuple):
+    """What was measured. Times are medians."""
+
+    machine: Environment  # its name in JSON
+    model: str
+    sha256: str
+    engine: str
+    resize: str
+    pictures: int
+    bytes: int  # of all pictures
+    rounds: int
+    load_ms: float  # an engine of one thread
+    first_inference_ms: float  # of a new engine
+    inference: list[Inference]
+    decode_ms: float  # for a picture
+    images_per_second: float  # of a whole run, from files
+    workers: int  # of that run, each with an engine of one thread
+    peak_memory_bytes: int  # of this process until the end
+
+
+def measure(settings: Settings, paths: Sequence[str], *, rounds: int) -> Figures:
+    """Measure on the pictures that `paths` name: files, folders and globs.
+
+    Raises:
+        UsageError: one of them is no picture, or not a file.
+        ModelError: there is no model.
+        EngineError: no runtime can run it.
+    """
+    targets = _files(paths)
+    sizes = [len(_read(target, settings)) for target in targets]
+    with Classifier(settings) as classifier:
+        loads: list[float] = []
+        firsts: list[float] = []
+        infers: dict[int, list[float]] = {threads: [] for threads in _doubling(settings.threads)}
+        decodes: list[float] = []
+        walls: list[float] = []
+        _whole_run(classifier, targets)  # makes the engines, and finds out which picture cannot be read
+        pixels = _decode(targets[0], settings, classifier.model.card.side)[0]
+        for _ in range(rounds):
+            load, first = _load(classifier, pixels)
+            loads.append(load)
+            firsts.append(first)
+            for threads, times in infers.items():
+                times.append(_infer(classifier, pixels, threads))
+            shown = targets[:DECODED]
+            decodes.append(
+                sum(_decode(target, settings, classifier.model.card.side)[1] for target in shown) / len(shown)
+            )
+            walls.append(_whole_run(classifier, targets))
+        return Figures(
+            machine=this_environment(),
+            model=classifier.model.card.name,
+            sha256=classifier.model.sha256,
+            engine=classifier.engine_name,
+            resize=settings.resize,
+            pictures=len(targets),
+            bytes=sum(sizes),
+            rounds=rounds,
+            load_ms=median(loads) * 1e3,
+            first_inference_ms=median(firsts) * 1e3,
+            inference=[Inference(threads, median(times) * 1e3) for threads, times in infers.items()],
+            decode_ms=median(decodes) * 1e3,
+            images_per_second=len(targets) / median(walls),
+            workers=settings.threads,
+            peak_memory_bytes=peak_memory_bytes(),
+        )
+
+
+def _files(paths: Sequence[str]) -> list[Target]:
+    targets: list[Target] = []
+    for target in expand(paths):
+        if isinstance(target, BadTarget):
+            raise UsageError(target.failure.message)
+        if target.kind != "file":
+            raise UsageError(f"{target.name}: a server's speed is not measured here; name files")
+        if len(targets) == MAX_PICTURES:
+            raise UsageError(f"more than {MAX_PICTURES:,} pictures; fewer tell as much")
+        targets.append(target)
+    return targets
+
+
+def _read(target: Target, settings: Settings) -> bytes:
+    try:
+        return local_file.read(target.location, settings.fetch.max_bytes)
+    except PictureError as error:
+        raise UsageError(f"{target.name}: {error}") from None
+
+
+def _decode(target: Target, settings: Settings, side: int) -> tuple[bytes, float]:
+    """The pixels of a picture, and the seconds that they took once its bytes were there."""
+    data = _read(target, settings)
+    began = clock()
+    try:
+        pixels = picture.decode(data, resize=settings.resize, side=side, max_pixels=settings.max_pixels).pixels
+    except PictureError as error:
+        raise UsageError(f"{target.name}: {error}") from None
+    return pixels, clock() - began
+
+
+def _load(classifier: Classifier, pixels: bytes) -> tuple[float, float]:
+    """Seconds to load an engine, and for its first picture."""
+    began = clock()
+    engine = classifier.new_engine()
+    loaded = clock()
+    try:
+        engine.run(pixels)
+        return loaded - began, clock() - loaded
+    finally:
+        engine.close()
+
+
+def _infer(classifier: Classifier, pixels: bytes, threads: int) -> float:
+    """Seconds for a picture in an engine that is warm."""
+    engine = classifier.new_engine(threads=threads)
+    try:
+        engine.run(pixels)
+        began = clock()
+        for _ in range(RUNS):
+            engine.run(pixels)
+        return (clock() - began) / RUNS
+    finally:
+        engine.close()
+
+
+def _whole_run(classifier: Classifier, targets: Sequence[Target]) -> float:
+    """Seconds to classify all pictures."""
+    began = clock()
+    for result in classifier.stream(targets):
+        if result.failure is not None:
+            raise UsageError(result.failure.message)
+    return clock() - began
+
+
+def _doubling(most: int) -> Iterator[int]:
+    """1, 2, 4 and so on, and `most` itself."""
+    threads = 1
+    while threads < most:
+        yield threads
+        threads *= 2
+    yield most

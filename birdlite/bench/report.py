@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from birdlite.bench.measure import Figures
+from birdlite.bench import Figures
 from birdlite.writers.terminal import BOLD, Terminal
 
 _MIB = 1 << 20

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from birdlite.results import Progress
     from birdlite.run.runner import Runner, RunReport
-    from birdlite.targets.target import BadTarget, Target
+    from birdlite.targets import BadTarget, Target
 
 LogFormat = Literal["text", "json"]
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import ExitStack
 from types import SimpleNamespace
 
 from birdlite import log
-from birdlite.cli.console import Console, Interruption, open_console
+from birdlite.cli.console import Interruption, open_console
 from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.options import (
@@ -22,11 +20,9 @@ from birdlite.cli.options import (
     running_options,
 )
 from birdlite.cli.values import classifier_settings, whole
-from birdlite.evaluate import TOP, check, measure, open_source
-from birdlite.evaluate.labelled import Source
-from birdlite.evaluate.report import Evaluation, as_json, as_text
+from birdlite.evaluate import Comparison, combinations, open_source
+from birdlite.evaluate.report import as_json, as_text
 from birdlite.results import Progress, Result
-from birdlite.run.classifier import Classifier
 from birdlite.settings import DEFAULT_MODEL, Settings
 from birdlite.timing import clock
 from birdlite.writers.output import open_output
@@ -45,76 +41,38 @@ interrupted.
 
 def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
-    combinations = _combinations(values)
+    several = combinations(
+        classifier_settings(values), values.model or [DEFAULT_MODEL], values.resize or [Settings().resize]
+    )
     console = open_console(values)
-    source = open_source(values.source)
-    evaluations, exit_code = _evaluate_all(combinations, source, values.top_confusions, console)
+    evaluations = []
+
+    def each(settings: Settings, progress: Progress, result: Result) -> None:
+        if result.failure is not None and result.failure.kind != "cancelled":
+            which = {"model": settings.model, "resize": settings.resize} if len(several) > 1 else {}
+            log.warning(result.failure.message, **which)
+        console.progress(progress, clock() - began)
+
+    with Comparison(several, open_source(values.source)) as comparison:
+        comparison.check()
+        with Interruption(comparison.cancel) as interruption:
+            began = clock()
+            for evaluation in comparison.run(each):
+                console.clear()
+                evaluations.append(evaluation)
+                began = clock()
+            console.clear()
+    stopped = interruption.exit_code
     with open_output(None, values.format) as output:
         if values.format == "json":
-            output.stream.write(as_json(values.source, evaluations, interrupted=exit_code is not None))
+            text = as_json(values.source, evaluations, values.top_confusions, interrupted=stopped is not None)
+            output.stream.write(text)
         elif evaluations:
-            output.stream.write(as_text(evaluations, look(sys.stdout)))
-    if exit_code is not None:
-        log.warning(f"interrupted; {len(evaluations)} of {len(combinations)} evaluations were finished and written")
-        return exit_code
-    return EXIT_FAILURES if any(one.figures.failed for one in evaluations) else EXIT_OK
-
-
-def _evaluate_all(
-    combinations: list[Settings], source: Source, confusions: int, console: Console
-) -> tuple[list[Evaluation], int | None]:
-    """Measure one combination after the other. A signal ends that; it gives the exit code then."""
-    evaluations: list[Evaluation] = []
-    with ExitStack() as stack:
-        classifiers = [stack.enter_context(Classifier(settings)) for settings in combinations]
-        checked: set[str] = set()
-        for settings, classifier in zip(combinations, classifiers, strict=True):
-            if settings.model not in checked:  # a label that one of them does not know is told before any is measured
-                checked.add(settings.model)
-                check(classifier, source)
-        for settings, classifier in zip(combinations, classifiers, strict=True):
-            with classifier:  # its engines are not kept until the last combination is done
-                measured, exit_code = _evaluate(
-                    classifier, settings, source, confusions, console, alone=len(combinations) == 1
-                )
-            if exit_code is not None:
-                return evaluations, exit_code
-            evaluations.append(measured)
-    return evaluations, None
-
-
-def _evaluate(
-    classifier: Classifier, settings: Settings, source: Source, confusions: int, console: Console, *, alone: bool
-) -> tuple[Evaluation, int | None]:
-    """Measure one combination. Also gives the exit code if a signal came: the figures are then of a part only."""
-    began = clock()
-    done = failed = 0
-
-    def each(result: Result) -> None:
-        nonlocal done, failed
-        done += 1
-        if result.failure is not None and result.failure.kind != "cancelled":
-            failed += 1
-            which = {} if alone else {"model": settings.model, "resize": settings.resize}
-            log.warning(result.failure.message, **which)
-        console.progress(Progress(done, failed, classifier.total), clock() - began)
-
-    with Interruption(classifier.cancel) as interruption:
-        tally = measure(classifier, source, each)
-        console.clear()
-        model = classifier.model
-        measured = Evaluation(
-            model=settings.model,
-            resize=settings.resize,
-            card_name=model.card.name,
-            sha256=model.sha256,
-            engine=classifier.engine_name,
-            labels=model.labels,
-            figures=tally.figures(),
-            confusions=tally.confusions(confusions),
-            calibration=tally.calibration(),
-        )
-        return measured, interruption.exit_code
+            output.stream.write(as_text(evaluations, values.top_confusions, look(sys.stdout)))
+    if stopped is not None:
+        log.warning(f"interrupted; {len(evaluations)} of {len(several)} evaluations were finished and written")
+        return stopped
+    return EXIT_FAILURES if any(one.tally.failed for one in evaluations) else EXIT_OK
 
 
 def command() -> Command:
@@ -170,25 +128,4 @@ def _model_options() -> list[Option]:
             shown=Settings().resize,
         ),
         *running_options(),
-    ]
-
-
-def _combinations(values: SimpleNamespace) -> list[Settings]:
-    """Every model with every way to resize, each once, in the order given.
-
-    Raises:
-        UsageError: an option makes no sense.
-    """
-    models = list(dict.fromkeys(values.model)) or [DEFAULT_MODEL]
-    ways = list(dict.fromkeys(values.resize)) or [Settings().resize]
-    settings = classifier_settings(values)
-    return [
-        settings._replace(
-            model=model,
-            labels=values.labels if len(models) == 1 or os.path.isfile(model) else None,
-            resize=way,
-            top=TOP,
-        )
-        for model in models
-        for way in ways
     ]

@@ -1,6 +1,6 @@
 """How often, and how surely, a model is right: counters over labelled results, and the figures that they make.
 
-Only counters are kept, so memory grows with the species that are confused, not with the pictures. Called by `measure`.
+Only counters are kept, so memory grows with the species that are confused, not with the pictures.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Tally:
     """Counts results as they come."""
 
     def __init__(self) -> None:
-        self._failed = 0
+        self.failed = 0  # pictures that have no predictions
         self._in_top = 0
         self._pictures = [0] * BINS
         self._right = [0] * BINS
@@ -71,18 +71,18 @@ class Tally:
 
     def add_failed(self) -> None:
         """Count a picture that has no predictions."""
-        self._failed += 1
+        self.failed += 1
 
     def figures(self) -> Figures:
         """The rates."""
         n = sum(self._pictures)
         if n == 0:
-            return Figures(self._failed, self._failed, None, None, None, None, None)
+            return Figures(self.failed, self.failed, None, None, None, None, None)
         top1 = sum(self._right) / n
         gaps = (abs(right - score) for right, score in zip(self._right, self._scores, strict=True))
         return Figures(
-            pictures=n + self._failed,
-            failed=self._failed,
+            pictures=n + self.failed,
+            failed=self.failed,
             top1=top1,
             top3=self._in_top / n,
             top1_standard_error=math.sqrt(top1 * (1 - top1) / n),

@@ -1,4 +1,4 @@
-"""Pictures with the species that they show: a folder of folders named by species, or a CSV file. Called by `measure`.
+"""Pictures with the species that they show: a folder of folders named by species, or a CSV file.
 
     folder   each subfolder is a label, and all pictures in and below it have it; pictures beside the subfolders have no
              label and are left out, with a warning, and so are subfolders without pictures

@@ -6,10 +6,8 @@ In the JSON, rates and scores are in [0, 1]; the table shows rates in per cent a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from birdlite.evaluate.accuracy import Bin, Confusion, Figures
-from birdlite.models.labels import Labels
+from birdlite.evaluate import Evaluation
 from birdlite.writers.record import to_json
 from birdlite.writers.terminal import BOLD, Terminal, columns, pad
 
@@ -21,51 +19,37 @@ NOTHING = "-"  # for a rate of no pictures
 _HEADER = ("model", "resize", "pictures", "failed", "top-1 %", "± points", "top-3 %", "mean score", "calibration error")
 
 
-class Evaluation(NamedTuple):
-    """One model with one way to resize, measured."""
-
-    model: str  # as the user named it: a name, folder or file
-    resize: str
-    card_name: str
-    sha256: str
-    engine: str
-    labels: Labels
-    figures: Figures
-    confusions: list[Confusion]
-    calibration: list[Bin]
-
-
-def as_json(source: str, evaluations: Sequence[Evaluation], *, interrupted: bool) -> str:
-    """One document, with a line for each evaluation."""
-    records = ",\n".join(to_json(_record(one)) for one in evaluations)
+def as_json(source: str, evaluations: Sequence[Evaluation], confusions: int, *, interrupted: bool) -> str:
+    """One document, with a line for each evaluation and up to that many confusions in each."""
+    records = ",\n".join(to_json(_record(one, confusions)) for one in evaluations)
     return f'{{"source": {to_json(source)},\n"evaluations": [\n{records}\n],\n"interrupted": {to_json(interrupted)}}}\n'
 
 
-def as_text(evaluations: Sequence[Evaluation], terminal: Terminal) -> str:
-    """The table, then for each evaluation its confusions and the calibration of its scores."""
+def as_text(evaluations: Sequence[Evaluation], confusions: int, terminal: Terminal) -> str:
+    """The table, then for each evaluation up to that many confusions, and the calibration of its scores."""
     parts = [_summary(evaluations, terminal)]
     for one in evaluations:
-        heading = terminal.text(f"{one.model}, {one.resize}")
-        parts.append(terminal.paint(heading, BOLD) + "\n" + _confusions(one, terminal) + "\n" + _calibration(one))
+        heading = terminal.paint(terminal.text(f"{one.settings.model}, {one.settings.resize}"), BOLD)
+        parts.append(f"{heading}\n{_confusions(one, confusions, terminal)}\n{_calibration(one)}")
     return "\n".join(parts)
 
 
-def _record(one: Evaluation) -> dict[str, object]:
-    record: dict[str, object] = {
-        "model": {"given": one.model, "name": one.card_name, "sha256": one.sha256, "engine": one.engine},
-        "resize": one.resize,
+def _record(one: Evaluation, confusions: int) -> dict[str, object]:
+    given, tally = one.settings, one.tally
+    return {
+        "model": {"given": given.model, "name": one.card_name, "sha256": one.sha256, "engine": one.engine},
+        "resize": given.resize,
+        **_rounded(tally.figures()._asdict()),
+        "confusions": [
+            {"true": _species(one, pair.true), "predicted": _species(one, pair.predicted), "count": pair.pictures}
+            for pair in tally.confusions(confusions)
+        ],
+        "calibration": [_rounded(row._asdict()) for row in tally.calibration()],
     }
-    record.update((key, _rounded(value)) for key, value in one.figures._asdict().items())
-    record["confusions"] = [
-        {"true": _species(one, pair.true), "predicted": _species(one, pair.predicted), "count": pair.pictures}
-        for pair in one.confusions
-    ]
-    record["calibration"] = [{key: _rounded(value) for key, value in row._asdict().items()} for row in one.calibration]
-    return record
 
 
-def _rounded(value: float | None) -> float | None:
-    return round(value, 6) if isinstance(value, float) else value
+def _rounded(values: dict[str, float | None]) -> dict[str, float | None]:
+    return {key: round(value, 6) if isinstance(value, float) else value for key, value in values.items()}
 
 
 def _species(one: Evaluation, key: int) -> dict[str, object]:
@@ -73,7 +57,7 @@ def _species(one: Evaluation, key: int) -> dict[str, object]:
 
 
 def _summary(evaluations: Sequence[Evaluation], terminal: Terminal) -> str:
-    names = [terminal.text(one.model) for one in evaluations]
+    names = [terminal.text(one.settings.model) for one in evaluations]
     rows = [_HEADER if terminal.can_show("±") else tuple(cell.replace("±", "+-") for cell in _HEADER)]
     rows += [(name, *_cells(one)) for name, one in zip(names, evaluations, strict=True)]
     if terminal.width is not None:
@@ -85,9 +69,9 @@ def _summary(evaluations: Sequence[Evaluation], terminal: Terminal) -> str:
 
 
 def _cells(one: Evaluation) -> tuple[str, ...]:
-    figures = one.figures
+    figures = one.tally.figures()
     return (
-        one.resize,
+        one.settings.resize,
         str(figures.pictures),
         str(figures.failed),
         _percent(figures.top1),
@@ -98,8 +82,9 @@ def _cells(one: Evaluation) -> tuple[str, ...]:
     )
 
 
-def _confusions(one: Evaluation, terminal: Terminal) -> str:
-    if not one.confusions:
+def _confusions(one: Evaluation, most: int, terminal: Terminal) -> str:
+    confusions = one.tally.confusions(most)
+    if not confusions:
         return f"{INDENT}no confusions\n"
 
     def name(key: int) -> str:
@@ -107,13 +92,13 @@ def _confusions(one: Evaluation, terminal: Terminal) -> str:
         return terminal.text(f"{one.labels.names[key]} ({common})" if common else one.labels.names[key])
 
     rows = [("count", "true", "predicted")]
-    rows += [(str(pair.pictures), name(pair.true), name(pair.predicted)) for pair in one.confusions]
+    rows += [(str(pair.pictures), name(pair.true), name(pair.predicted)) for pair in confusions]
     return "".join(f"{INDENT}{line}\n" for line in _aligned(rows, "><<"))
 
 
 def _calibration(one: Evaluation) -> str:
     rows = [("score", "pictures", "mean score", "accuracy %")]
-    for row in one.calibration:
+    for row in one.tally.calibration():
         if row.pictures:
             span = f"{row.low:.1f}-{row.high:.1f}"
             rows.append((span, str(row.pictures), _three_digits(row.mean_score), _percent(row.accuracy)))

@@ -1,4 +1,4 @@
-"""Which species of a model a label means. Called by `measure`.
+"""Which species of a model a label means. Called by `Comparison`.
 
 A label is the scientific or the common name, in any case, with spaces, underscores or hyphens between its words:
 folders are seldom called as a label map spells it.

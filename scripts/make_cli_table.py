@@ -66,8 +66,8 @@ def table() -> str:
                 [(name, _row(option, defaults[option.name])) for name, option in options.items()],
                 "The name of each option's value, its kind, the function of `values` with its arguments, the default.",
             ),
-            _mapping("SHORT", short, "Options in one letter."),
-            _mapping("OPPOSITES", opposites, "What sets a switch to False."),
+            _line("SHORT", short, "Options in one letter."),
+            _line("OPPOSITES", opposites, "What sets a switch to False."),
             _tuple("OTHERS", sorted(others), "The options of all other commands."),
         ]
     )
@@ -95,6 +95,11 @@ def _row(option: Option, default: object) -> tuple[object, ...]:
 def _mapping(name: str, entries: Iterable[tuple[str, object]], meaning: str) -> str:
     lines = "".join(f"    {_literal(key)}: {_literal(value)},\n" for key, value in entries)
     return f'{name} = {{\n{lines}}}\n"""{meaning}"""\n'
+
+
+def _line(name: str, entries: Iterable[tuple[str, str]], meaning: str) -> str:
+    inside = ", ".join(f"{_literal(key)}: {_literal(value)}" for key, value in entries)
+    return f'{name} = {{{inside}}}\n"""{meaning}"""\n'
 
 
 def _tuple(name: str, entries: Iterable[str], meaning: str) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import click
 
-from birdlite.cli.declare import Argument, Command, Option
+from birdlite.cli.declare import Command, Option
 from birdlite.cli.group import birdlite
-from scripts.make_cli_table import commands, options_of
+from scripts.make_cli_table import commands
 
 PAGE = Path(__file__).parents[1] / "docs" / "options.md"
 
@@ -60,13 +60,12 @@ def _section(name: str, command: Command, listed: dict[tuple[str, str], str]) ->
     context = click.Context(command, info_name=f"{birdlite().name} {name}")
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     parts = [f"## {name}", f"`{usage}`", command.help or ""]
-    arguments = [param for param in command.params if isinstance(param, Argument)]
-    if arguments:
-        parts.append(_table(("argument", "meaning"), ((f"`{one.title}`", _cell(one.explanation)) for one in arguments)))
-    groups: dict[str, list[Option]] = {}
-    for option in options_of(command):
-        groups.setdefault(option.group, []).append(option)
-    for group, options in groups.items():
+    if command.arguments:
+        rows = _table(
+            ("argument", "meaning"), ((f"`{one.title}`", _cell(one.explanation)) for one in command.arguments)
+        )
+        parts.append(rows)
+    for group, options in command.options.items():
         rows = _table(("option", "variable", "default", "meaning"), map(_row, options))
         first = listed.setdefault((group, rows), name)
         parts.append(f"**{group}**" if first == name else f"**{group}**: as for [{first}](#{first}).")

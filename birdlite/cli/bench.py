@@ -11,14 +11,14 @@ from birdlite.cli.console import open_console
 from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_OK
 from birdlite.cli.options import (
+    CACHE,
     FILE,
+    LABELS,
+    MESSAGES,
     MODEL,
+    NETWORK,
     RESIZE,
-    cache_options,
-    labels_option,
-    log_options,
-    network_options,
-    running_options,
+    RUNNING,
 )
 from birdlite.cli.values import classifier_settings, whole
 from birdlite.demo import PICTURES_FOLDER
@@ -67,16 +67,16 @@ def command() -> Command:
                     type=MODEL,
                     default=DEFAULT_MODEL,
                 ),
-                labels_option(),
+                LABELS,
                 Option("--resize", "How a picture is made square.", choices=RESIZE, default=Settings().resize),
                 Option(
                     "--rounds N", "Measure everything N times.", type=Value(whole, 1, 10_000), default=DEFAULT_ROUNDS
                 ),
-                *running_options(),
+                *RUNNING,
                 Option("--format", "Format of the figures.", choices=("text", "json"), default="text"),
             ],
-            **cache_options(),
-            **network_options(),
-            **log_options(),
+            **CACHE,
+            **NETWORK,
+            **MESSAGES,
         },
     )

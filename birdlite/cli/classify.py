@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from birdlite.cli.console import drive, open_console
-from birdlite.cli.values import classifier_settings
+from birdlite.cli.values import classifier_settings, fields_of
 from birdlite.errors import UsageError
 from birdlite.run.options import RunOptions
 from birdlite.run.runner import Runner
@@ -36,17 +36,8 @@ def main(values: SimpleNamespace, started: float) -> int:
         raise UsageError("--resize exact samples the original, which --renditions does not fetch")
     settings = classifier_settings(values)._replace(ordered=not values.unordered)
     storage = Storage(settings.fetch, scratch=values.scratch)
-    options = RunOptions(
-        output=values.output,
-        format=values.format,
-        names=values.names,
-        times=values.timing is not False,
-        report=values.report,
-        shard=_shard(values),
-        resume=values.resume,
-        retry_failed=values.retry_failed,
-        since_output=values.since_output,
-    )
+    options = RunOptions(**fields_of(values, RunOptions._fields))
+    options = options._replace(times=values.timing is not False, shard=_shard(values))
     runner = Runner(settings, options, timeline=timeline, storage=storage)
     if not (values.targets or values.lists or values.samples):
         raise UsageError("nothing to classify: give URLs, files or folders, --from LIST, or --samples")

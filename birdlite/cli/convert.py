@@ -9,7 +9,7 @@ from birdlite import log
 from birdlite.cli.console import open_console
 from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_CANNOT_RUN, EXIT_OK
-from birdlite.cli.options import FILE, FOLDER, MODEL, cache_options, log_options, network_options
+from birdlite.cli.options import CACHE, FILE, FOLDER, MESSAGES, MODEL, NETWORK
 from birdlite.cli.values import classifier_settings, pair
 from birdlite.convert import from_tflite
 from birdlite.convert.bundle_writer import check_place, write_bundle
@@ -108,9 +108,9 @@ def command() -> Command:
         options={
             "Conversion": _conversion_options(),
             "Source": _source_options(),
-            **cache_options(),
-            **network_options(),
-            **log_options(),
+            **CACHE,
+            **NETWORK,
+            **MESSAGES,
         },
     )
 

@@ -32,7 +32,6 @@ Main = Callable[[SimpleNamespace, float], int]
 PROGRAM = "birdlite"
 COMPLETE_VARIABLE = "_BIRDLITE_COMPLETE"  # completion scripts set it to what they want
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-OTHER = "Other"  # the heading of --help and --version
 
 
 def did_you_mean(word: str, words: Iterable[str], *, prefix: str = "") -> str:
@@ -96,9 +95,7 @@ class Truth(click.types.BoolParamType):
 
 
 class Option(click.Option):
-    """An option with its environment variable. `Command` puts it under a heading of --help."""
-
-    group = OTHER
+    """An option with its environment variable."""
 
     def __init__(
         self,
@@ -136,23 +133,24 @@ class Option(click.Option):
         self.default_text = shown or ("" if default is None or not metavar else str(default))
         self.opposite = variable(opposite) if opposite else None
 
-    def set_by_opposite(self, environment: Mapping[str, str]) -> bool:
-        """True if `BIRDLITE_NO_…` switches the option off.
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        """What the variable gives. That of the opposite counts where the option's own is not set.
 
         Raises:
-            click.UsageError: the variable is neither 1 nor 0.
+            click.UsageError: the variable of the opposite is neither 1 nor 0.
         """
-        value = environment.get(self.opposite) if self.opposite is not None else None
+        value = super().value_from_envvar(ctx)
+        opposite = os.environ.get(self.opposite) if self.opposite else None
+        if value is not None or not opposite or ctx.resilient_parsing:
+            return value
         try:
-            return truth(value) if value else False
+            return False if truth(opposite) else None
         except ValueError as error:
-            raise click.UsageError(f"{self.opposite}={value}: {error}") from None
+            raise click.UsageError(f"{self.opposite}={opposite}: {error}") from None
 
 
 class Argument(click.Argument):
     """An argument that --help explains. Its metavar says how often it may stand: `[NAME]`, `PART...`."""
-
-    group = "Arguments"
 
     def __init__(self, name: str, metavar: str, help: str, *, type: Value, default: str | None = None) -> None:  # noqa: A002
         super().__init__(
@@ -185,21 +183,11 @@ class Command(click.Command):
         options: Mapping[str, Sequence[Option]],
     ) -> None:
         """`options` are listed by their headings in --help."""
-        for heading, under in options.items():
-            for option in under:
-                option.group = heading
         params = [*arguments, *(option for under in options.values() for option in under)]
         super().__init__(name, dict(SETTINGS), callback=main, params=params, help=help, epilog=epilog)
+        self.arguments = arguments
+        self.options = options
         self._main = main
-
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> click.Context:
-        """Parse. A switch that its opposite variable turns off is off by default."""
-        if not extra.get("resilient_parsing"):  # completion
-            switches = [param for param in self.params if isinstance(param, Option) and param.opposite]
-            extra["default_map"] = {param.name: False for param in switches if param.set_by_opposite(os.environ)}
-        return super().make_context(info_name, args, parent, **extra)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, unless an option lacks its value."""
@@ -239,11 +227,8 @@ class Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write arguments and options under their headings."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
-            if record is not None:
-                sections.setdefault(getattr(param, "group", OTHER), []).append(record)
-        for title, records in sections.items():
-            with formatter.section(title):
-                formatter.write_dl(records)
+        sections = {"Arguments": self.arguments, **self.options, "Other": [self.get_help_option(ctx)]}
+        for heading, params in sections.items():
+            if params:
+                with formatter.section(heading):
+                    formatter.write_dl([record for param in params if param and (record := param.get_help_record(ctx))])

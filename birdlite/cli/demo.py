@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 from birdlite.cli.console import drive, open_console
 from birdlite.cli.declare import Command, Option
-from birdlite.cli.options import log_options, timing_option
+from birdlite.cli.options import MESSAGES, TIMING
 from birdlite.demo import DemoServer, picture_urls
 from birdlite.models.catalog import DEMO_MODEL
 from birdlite.run.options import RunOptions
@@ -59,5 +59,5 @@ def command() -> Command:
         main,
         "Download a model and pictures of invented birds from a server in this process, and classify them. It is the"
         " code that classifies real birds, and it needs no network.",
-        options={"Answers": [formats, timing_option()], **log_options()},
+        options={"Answers": [formats, TIMING], **MESSAGES},
     )

@@ -10,14 +10,14 @@ from birdlite.cli.console import Interruption, open_console
 from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.options import (
+    CACHE,
     FILE,
+    LABELS,
+    MESSAGES,
     MODEL,
+    NETWORK,
     RESIZE,
-    cache_options,
-    labels_option,
-    log_options,
-    network_options,
-    running_options,
+    RUNNING,
 )
 from birdlite.cli.values import classifier_settings, whole
 from birdlite.evaluate import Comparison, combinations, open_source
@@ -103,9 +103,9 @@ def command() -> Command:
                 ),
                 Option("--format", "Format of the figures.", choices=("text", "json"), default="text"),
             ],
-            **cache_options(),
-            **network_options(),
-            **log_options(),
+            **CACHE,
+            **NETWORK,
+            **MESSAGES,
         },
     )
 
@@ -119,7 +119,7 @@ def _model_options() -> list[Option]:
             multiple=True,
             shown=DEFAULT_MODEL,
         ),
-        labels_option(),
+        LABELS,
         Option(
             "--resize",
             "How a picture is made square. May be repeated: each way is measured with each model.",
@@ -127,5 +127,5 @@ def _model_options() -> list[Option]:
             multiple=True,
             shown=Settings().resize,
         ),
-        *running_options(),
+        *RUNNING,
     ]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 
 import click
@@ -94,7 +93,8 @@ def parse(arguments: list[str]) -> Callable[[float], int]:
             run: Callable[[float], int] = group.invoke(context)
             return run
     except click.exceptions.Exit as done:  # --help and --version
-        return partial(_nothing_more, done.exit_code)
+        code = done.exit_code
+        return lambda started: code
     except click.ClickException as error:
         raise UsageError(_one_line(error)) from None
     except BrokenPipeError:
@@ -109,14 +109,11 @@ def _bare(group: Commands) -> Callable[[float], int]:
     if instruction:
         from birdlite.cli import completion  # noqa: F401 - it adapts click's completion
 
-        return partial(_nothing_more, shell_complete(group, {}, PROGRAM, COMPLETE_VARIABLE, instruction))
+        code = shell_complete(group, {}, PROGRAM, COMPLETE_VARIABLE, instruction)
+        return lambda started: code
     with group.make_context(PROGRAM, [], resilient_parsing=True) as context:
         click.echo(group.get_help(context), err=True)
-    return partial(_nothing_more, EXIT_USAGE)
-
-
-def _nothing_more(code: int, started: float) -> int:
-    return code
+    return lambda started: EXIT_USAGE
 
 
 def _not_a_command(word: str, *, more: bool) -> str:

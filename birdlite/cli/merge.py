@@ -10,7 +10,7 @@ from birdlite.batch.merge import Parts, merged, open_parts
 from birdlite.cli.console import open_console
 from birdlite.cli.declare import Argument, Command, Option
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
-from birdlite.cli.options import FILE, log_options, scratch_option, timeout_options
+from birdlite.cli.options import FILE, MESSAGES, SCRATCH, TIMEOUTS
 from birdlite.cli.values import fetch_settings, part_paths
 from birdlite.errors import UsageError
 from birdlite.results import RunSummary
@@ -97,10 +97,10 @@ def command() -> Command:
                     "--keep-header",
                     "Begin with the run's header, which --since-output of classify and another merge need.",
                 ),
-                scratch_option(),
+                SCRATCH,
             ],
-            "Object storage": timeout_options(),
-            **log_options(),
+            "Object storage": TIMEOUTS,
+            **MESSAGES,
         },
     )
 

@@ -10,7 +10,7 @@ from birdlite import log
 from birdlite.cli.console import open_console
 from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_OK
-from birdlite.cli.options import FILE, MODEL, cache_dir_option, log_options, network_options
+from birdlite.cli.options import CACHE_DIR, FILE, MESSAGES, MODEL, NETWORK
 from birdlite.cli.values import choice, classifier_settings
 from birdlite.errors import InvalidModel, ModelUnavailable, UsageError
 from birdlite.models import bundle, catalog
@@ -77,9 +77,9 @@ def command() -> Command:
                     shown="the five samples (birds models) or the demo's drawings",
                 ),
             ],
-            "Cache": [cache_dir_option()],
-            **network_options(),
-            **log_options(),
+            "Cache": [CACHE_DIR],
+            **NETWORK,
+            **MESSAGES,
         },
     )
 

@@ -9,7 +9,7 @@ from birdlite.batch.files import read_records, result_of
 from birdlite.cli.console import open_console
 from birdlite.cli.declare import Argument, Command, Option
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
-from birdlite.cli.options import FILE, log_options, scratch_option, timeout_options
+from birdlite.cli.options import FILE, MESSAGES, SCRATCH, TIMEOUTS
 from birdlite.cli.values import fetch_settings, part_paths
 from birdlite.errors import PartsError
 from birdlite.results import RunSummary
@@ -68,9 +68,9 @@ def command() -> Command:
         options={
             "Output": [
                 Option("-o, --output FILE", "Write the page to FILE instead of standard output.", type=FILE),
-                scratch_option(),
+                SCRATCH,
             ],
-            "Object storage": timeout_options(),
-            **log_options(),
+            "Object storage": TIMEOUTS,
+            **MESSAGES,
         },
     )

@@ -49,17 +49,11 @@ OPTIONS: dict[str, tuple[str, str, tuple[object, ...], object]] = {
 """The name of each option's value, its kind, the function of `values` with its arguments, the default."""
 
 
-SHORT = {
-    "-o": "--output",
-    "-v": "--verbose",
-    "-q": "--quiet",
-}
+SHORT = {"-o": "--output", "-v": "--verbose", "-q": "--quiet"}
 """Options in one letter."""
 
 
-OPPOSITES = {
-    "--no-timing": "--timing",
-}
+OPPOSITES = {"--no-timing": "--timing"}
 """What sets a switch to False."""
 
 

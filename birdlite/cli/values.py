@@ -119,7 +119,7 @@ def classifier_settings(values: SimpleNamespace) -> Settings:
     Raises:
         UsageError: --per-host makes no sense.
     """
-    return Settings(**_given(values, Settings._fields), fetch=fetch_settings(values))
+    return Settings(**fields_of(values, Settings._fields), fetch=fetch_settings(values))
 
 
 def fetch_settings(values: SimpleNamespace) -> FetchSettings:
@@ -128,7 +128,7 @@ def fetch_settings(values: SimpleNamespace) -> FetchSettings:
     Raises:
         UsageError: --per-host makes no sense.
     """
-    given = _given(values, FetchSettings._fields)
+    given = fields_of(values, FetchSettings._fields)
     if given.get("per_host"):
         from birdlite.http.politeness import parse_per_host
 
@@ -138,7 +138,8 @@ def fetch_settings(values: SimpleNamespace) -> FetchSettings:
     return FetchSettings(**given)
 
 
-def _given(values: SimpleNamespace, fields: Sequence[str]) -> dict[str, Any]:
+def fields_of(values: SimpleNamespace, fields: Sequence[str]) -> dict[str, Any]:
+    """Those of `fields` that have a value: options are named as the settings that they make."""
     return {name: value for name, value in vars(values).items() if name in fields and value is not None}
 
 

@@ -9,8 +9,9 @@ figures are medians. The time of a whole process, from its start, is what `class
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from statistics import median
+from collections.abc import Sequence
+from contextlib import closing
+from statistics import mean, median
 from typing import NamedTuple
 
 from birdlite import local_file
@@ -79,17 +80,15 @@ def measure(settings: Settings, paths: Sequence[str], *, rounds: int) -> Figures
         decodes: list[float] = []
         walls: list[float] = []
         _whole_run(classifier, targets)  # makes the engines, and finds out which picture cannot be read
-        pixels = _decode(targets[0], settings, classifier.model.card.side)[0]
+        side, shown = classifier.model.card.side, targets[:DECODED]
+        pixels = _decode(targets[0], settings, side)[0]
         for _ in range(rounds):
             load, first = _load(classifier, pixels)
             loads.append(load)
             firsts.append(first)
             for threads, times in infers.items():
                 times.append(_infer(classifier, pixels, threads))
-            shown = targets[:DECODED]
-            decodes.append(
-                sum(_decode(target, settings, classifier.model.card.side)[1] for target in shown) / len(shown)
-            )
+            decodes.append(mean(_decode(target, settings, side)[1] for target in shown))
             walls.append(_whole_run(classifier, targets))
         return Figures(
             machine=this_environment(),
@@ -144,26 +143,20 @@ def _decode(target: Target, settings: Settings, side: int) -> tuple[bytes, float
 def _load(classifier: Classifier, pixels: bytes) -> tuple[float, float]:
     """Seconds to load an engine, and for its first picture."""
     began = clock()
-    engine = classifier.new_engine()
-    loaded = clock()
-    try:
+    with closing(classifier.new_engine()) as engine:
+        loaded = clock()
         engine.run(pixels)
         return loaded - began, clock() - loaded
-    finally:
-        engine.close()
 
 
 def _infer(classifier: Classifier, pixels: bytes, threads: int) -> float:
     """Seconds for a picture in an engine that is warm."""
-    engine = classifier.new_engine(threads=threads)
-    try:
+    with closing(classifier.new_engine(threads=threads)) as engine:
         engine.run(pixels)
         began = clock()
         for _ in range(RUNS):
             engine.run(pixels)
         return (clock() - began) / RUNS
-    finally:
-        engine.close()
 
 
 def _whole_run(classifier: Classifier, targets: Sequence[Target]) -> float:
@@ -175,10 +168,6 @@ def _whole_run(classifier: Classifier, targets: Sequence[Target]) -> float:
     return clock() - began
 
 
-def _doubling(most: int) -> Iterator[int]:
+def _doubling(most: int) -> list[int]:
     """1, 2, 4 and so on, and `most` itself."""
-    threads = 1
-    while threads < most:
-        yield threads
-        threads *= 2
-    yield most
+    return sorted({min(1 << power, most) for power in range(most.bit_length() + 1)})

@@ -24,9 +24,9 @@ def as_text(figures: Figures, terminal: Terminal) -> str:
     rows = [
         ("load", f"{figures.load_ms:.1f} ms"),
         ("first inference", f"{figures.first_inference_ms:.2f} ms"),
-        *((f"inference, {_threads(one.threads)}", f"{one.ms:.2f} ms") for one in figures.inference),
+        *((f"inference, {_count(one.threads, 'thread')}", f"{one.ms:.2f} ms") for one in figures.inference),
         ("decode", f"{figures.decode_ms:.2f} ms a picture"),
-        ("whole run", f"{figures.images_per_second:.0f} pictures a second, {_workers(figures.workers)}"),
+        ("whole run", f"{figures.images_per_second:.0f} pictures a second, {_count(figures.workers, 'worker')}"),
         ("peak memory", f"{figures.peak_memory_bytes / _MIB:.0f} MiB"),
     ]
     width = max(len(name) for name, _ in rows)
@@ -50,9 +50,5 @@ def _rounded(record: dict[str, object]) -> dict[str, object]:
     return {key: round(value, 3) if isinstance(value, float) else value for key, value in record.items()}
 
 
-def _threads(count: int) -> str:
-    return "1 thread" if count == 1 else f"{count} threads"
-
-
-def _workers(count: int) -> str:
-    return "1 worker" if count == 1 else f"{count} workers"
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

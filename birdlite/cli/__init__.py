@@ -6,6 +6,7 @@ plain command line of `classify` is read by `plain_line`, every other one by cli
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -43,8 +44,6 @@ def program() -> NoReturn:
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):  # broken, closed or missing: the ordinary exit reports it
         sys.exit(code)
-    import os
-
     os._exit(code)  # commands have closed their files and joined their threads
 
 
@@ -67,8 +66,6 @@ def _end_at_sigterm_as_first_process() -> None:
     The kernel drops signals that PID 1 has no handler for, so the container would only stop after its grace period.
     Commands that have something to finish replace this handler by their own.
     """
-    import os
-
     if os.getpid() == 1:
         import signal
 
@@ -101,8 +98,6 @@ def _guarded(arguments: list[str], started: float) -> int:
 
 def _run(arguments: list[str], started: float) -> int:
     if arguments[:1] == ["classify"]:
-        import os
-
         from birdlite.cli import plain_line
 
         values = plain_line.read(arguments[1:], os.environ)
@@ -123,15 +118,13 @@ def _fail(error: object, code: int) -> int:
     if not log.has_sink():  # the options for messages have not been read yet
         from birdlite.cli.console import Console, warn_about_unknown_variables
 
-        Console()
+        Console("json" if os.environ.get("BIRDLITE_LOG_FORMAT") == "json" else "text")
         warn_about_unknown_variables()
     log.error(str(error))
     return code
 
 
 def _show_traceback_if_asked(error: BaseException) -> None:
-    import os
-
     if os.environ.get("BIRDLITE_TRACEBACK"):
         import traceback
 
@@ -140,6 +133,4 @@ def _show_traceback_if_asked(error: BaseException) -> None:
 
 def _abandon_stdout() -> None:
     """Redirect standard output to nowhere, or the interpreter complains about the pipe when it flushes at exit."""
-    import os
-
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

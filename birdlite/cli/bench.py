@@ -10,16 +10,7 @@ from birdlite.bench.report import as_json, as_text
 from birdlite.cli.console import open_console
 from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_OK
-from birdlite.cli.options import (
-    CACHE,
-    FILE,
-    LABELS,
-    MESSAGES,
-    MODEL,
-    NETWORK,
-    RESIZE,
-    RUNNING,
-)
+from birdlite.cli.options import CACHE, FILE, LABELS, MESSAGES, MODEL, NETWORK, RESIZE, RUNNING
 from birdlite.cli.values import classifier_settings, whole
 from birdlite.demo import PICTURES_FOLDER
 from birdlite.settings import DEFAULT_MODEL, Settings

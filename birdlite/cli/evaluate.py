@@ -9,16 +9,7 @@ from birdlite import log
 from birdlite.cli.console import Interruption, open_console
 from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
-from birdlite.cli.options import (
-    CACHE,
-    FILE,
-    LABELS,
-    MESSAGES,
-    MODEL,
-    NETWORK,
-    RESIZE,
-    RUNNING,
-)
+from birdlite.cli.options import CACHE, FILE, LABELS, MESSAGES, MODEL, NETWORK, RESIZE, RUNNING
 from birdlite.cli.values import classifier_settings, whole
 from birdlite.evaluate import Comparison, combinations, open_source
 from birdlite.evaluate.report import as_json, as_text

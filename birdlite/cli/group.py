@@ -14,7 +14,7 @@ import click
 from click.shell_completion import CompletionItem, shell_complete
 
 from birdlite._version import __version__
-from birdlite.cli.declare import COMPLETE_VARIABLE, PROGRAM, SETTINGS, did_you_mean
+from birdlite.cli.declare import COMPLETE_VARIABLE, PROGRAM, SETTINGS, Argument, did_you_mean
 from birdlite.cli.exit_codes import EXIT_USAGE
 from birdlite.errors import OutputError, UsageError
 
@@ -129,6 +129,8 @@ def _one_line(error: click.ClickException) -> str:
     place = PROGRAM if context is None else context.command_path
     if isinstance(error, click.NoSuchOption):
         message = _no_option(error.option_name, context)
+    elif isinstance(error, click.MissingParameter) and isinstance(error.param, Argument):
+        message = f"{error.param.title} is missing: {error.param.explanation}"
     elif type(error) is click.BadParameter and error.param is not None:
         message = f"{_given(error.param, context)}{error.message}"
     else:

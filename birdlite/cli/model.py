@@ -38,12 +38,14 @@ def main(values: SimpleNamespace, started: float) -> int:
     if values.action == "list":
         if values.name is not None:
             raise UsageError("birdlite model list takes no NAME; use birdlite model show NAME")
-        return _list(values.cache_dir)
+        _list(values.cache_dir)
+        return EXIT_OK
     if values.action != "verify" and (values.against is not None or values.pictures):
         raise UsageError("--against and --pictures are options of birdlite model verify")
     values.name = values.name or DEFAULT_MODEL
     actions = {"fetch": _fetch, "show": _show, "verify": _verify, "path": _path, "remove": _remove}
-    return actions[values.action](values)
+    actions[values.action](values)
+    return EXIT_OK
 
 
 def command() -> Command:
@@ -84,34 +86,31 @@ def command() -> Command:
     )
 
 
-def _fetch(values: SimpleNamespace) -> int:
+def _fetch(values: SimpleNamespace) -> None:
     catalog.find(values.name)  # a folder or file is nothing to fetch
     with Classifier(classifier_settings(values)._replace(model=values.name)) as classifier:
         folder = classifier.model.folder
     _say(f"{values.name}: in {folder}")
-    return EXIT_OK
 
 
-def _list(cache_dir: str) -> int:
+def _list(cache_dir: str) -> None:
     for name, entry in catalog.CATALOG.items():
         if not entry.public:
             continue
         total = sum(fact.bytes for fact in entry.card.files.values())
         state = "not in the cache" if _problems(cache_dir, entry) else "in the cache"
         _say(f"{name}  {total / 1e6:.1f} MB  {entry.card.licence}  {state}\n  {entry.description}")
-    return EXIT_OK
 
 
-def _show(values: SimpleNamespace) -> int:
+def _show(values: SimpleNamespace) -> None:
     _say(bundle.card_to_json(_card(values.name)).rstrip("\n"))
-    return EXIT_OK
 
 
 def _card(name: str) -> Card:
     return bundle.read_card(name) if os.path.isdir(name) else catalog.find(name).card
 
 
-def _verify(values: SimpleNamespace) -> int:
+def _verify(values: SimpleNamespace) -> None:
     if os.path.isdir(values.name):
         card = bundle.read_card(values.name)
         problems = bundle.faults_in(values.name, card)
@@ -126,7 +125,6 @@ def _verify(values: SimpleNamespace) -> int:
         raise ModelUnavailable(f"{values.name} is damaged or incomplete; {remedy}")
     if values.against is not None:
         _compare(values)
-    return EXIT_OK
 
 
 def _compare(values: SimpleNamespace) -> None:
@@ -164,19 +162,17 @@ def _fetching(name: str) -> str:
     return "birdlite model fetch" + ("" if name == DEFAULT_MODEL else f" {name}")
 
 
-def _path(values: SimpleNamespace) -> int:
+def _path(values: SimpleNamespace) -> None:
     entry = catalog.find(values.name)
     if _problems(values.cache_dir, entry):
         raise ModelUnavailable(f"{values.name} is not in the cache {values.cache_dir}; run `{_fetching(values.name)}`")
     _say(entry_folder(values.cache_dir, values.name))
-    return EXIT_OK
 
 
-def _remove(values: SimpleNamespace) -> int:
+def _remove(values: SimpleNamespace) -> None:
     catalog.find(values.name)
     gone = remove(values.cache_dir, values.name)
     log.info(f"{values.name} {'removed from' if gone else 'was not in'} {values.cache_dir}")
-    return EXIT_OK
 
 
 def _say(text: str) -> None:

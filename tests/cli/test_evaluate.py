@@ -258,7 +258,7 @@ def test_a_label_that_only_the_last_model_does_not_know_is_told_before_the_first
     [
         (["empty"], 2, "no pictures in folders named by species"),
         (["nowhere"], 2, "no such file or folder"),
-        ([], 2, "Missing argument 'SOURCE'"),
+        ([], 2, "SOURCE is missing: A folder with a folder for each species"),
         (["album", "--resize", "stretch"], 2, "--resize stretch: not one of crop, squash, exact"),
         (["album", "--model", "nobody"], 3, "no model 'nobody'"),
         (["album", "--no-cache", "--offline"], 3, DEMO_MODEL),

@@ -71,6 +71,7 @@ def test_help_is_a_command_too(run: Run) -> None:
             ["classify", "--format", "jsn"],
             "--format jsn: not one of text, json, jsonl, csv; did you mean json? (see birdlite classify --help)",
         ),
+        (["completion"], "SHELL is missing: bash, zsh or fish (see birdlite completion --help)"),
         (["model", "fech"], "did you mean fetch? (see birdlite model --help)"),
         (["classify", "-o"], "-o needs a value: FILE (see birdlite classify --help)"),
         (

@@ -208,7 +208,7 @@ def test_many_missing_shards_are_counted(run: Run, parts: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ([], "Missing argument 'PART...'"),
+        ([], "PART is missing: A file"),
         (["no/such.jsonl"], "no/such.jsonl: no such file or folder"),
         (["parts", "-o", "merged.json"], "merge writes jsonl, csv or html"),
         (["parts", "--format", "text"], "--format text: not one of jsonl, csv, html"),

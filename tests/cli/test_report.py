@@ -490,7 +490,7 @@ def test_a_record_that_is_not_birdlites_is_one_line_and_no_page(
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [
-        ([], 2, "Missing argument 'PART...'"),
+        ([], 2, "PART is missing: Results (jsonl)"),
         (["no/such.jsonl"], 2, "no/such.jsonl: no such file or folder"),
         (["empty"], 3, "there are no results to report on"),
         (["parts/0.jsonl", "-o", "parts/0.jsonl"], 2, "parts/0.jsonl is both a PART and the --output"),

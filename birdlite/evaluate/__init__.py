@@ -1,9 +1,10 @@
 """How good models are on pictures whose species are known. `birdlite evaluate` calls it, and so can any program.
 
     source = open_source("album/")  # a folder for each species, or a CSV file of path and label
-    with Comparison(combinations(Settings(), ["birds-v1-lite"], ["crop", "squash"]), source) as comparison:
-        for evaluation in comparison.run():
-            print(evaluation.settings.resize, evaluation.tally.figures().top1)
+    with Classifier(Settings(resize="squash")) as classifier:
+        print(measure(classifier, source).figures().top1)
+
+`Comparison` measures several models and ways to resize, one after the other.
 
 The pictures go through the same pipeline as in `classify`. A picture that cannot be read says nothing about the model:
 it is counted apart and is excluded from all rates.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import NamedTuple
 
 from birdlite.evaluate.accuracy import TOP, Tally
@@ -25,9 +27,37 @@ from birdlite.run.classifier import Classifier
 from birdlite.settings import Resize, Settings
 from birdlite.targets import BadTarget, Target
 
-__all__ = ["TOP", "Comparison", "Evaluation", "combinations", "open_source"]
+__all__ = ["TOP", "Comparison", "Evaluation", "combinations", "measure", "open_source"]
 
-Each = Callable[[Settings, Progress, Result], None]
+
+def measure(classifier: Classifier, source: Source, each: Callable[[Progress, Result], None] | None = None) -> Tally:
+    """Classify every picture of `source` and count. `classifier` gives at least `TOP` predictions, of any score.
+
+    `each` is called with every result in turn, for messages and progress. A `classifier` that was cancelled gives what
+    was counted until then, with the pictures under way among the failed ones.
+
+    Raises:
+        UsageError: the model does not know a label, or the source cannot be read.
+        ModelError: there is no model.
+        EngineError: no runtime can run it.
+    """
+    species, tally = _species(classifier), Tally()
+    truth: dict[int, int] = {}  # by index, of the pictures on their way: as many as the pipeline lets ahead
+
+    def targets() -> Iterator[Target | BadTarget]:
+        for picture in source.pictures():
+            truth[picture.target.index] = species.find(picture.label)
+            yield picture.target
+
+    for done, result in enumerate(classifier.stream(targets()), start=1):
+        true = truth.pop(result.index)
+        if result.ok:
+            tally.add(true, result.predictions)
+        else:
+            tally.add_failed()
+        if each is not None:
+            each(Progress(done, tally.failed, classifier.total), result)
+    return tally
 
 
 class Evaluation(NamedTuple):
@@ -42,7 +72,10 @@ class Evaluation(NamedTuple):
 
 
 def combinations(settings: Settings, models: Iterable[str], ways: Iterable[Resize]) -> list[Settings]:
-    """Every model with every way to resize, each once, in the order given. Only files take `settings.labels` then."""
+    """Every model with every way to resize, each once, in the order given.
+
+    `settings.labels` are for the only model, or for those that are files.
+    """
     models, ways = list(dict.fromkeys(models)), list(dict.fromkeys(ways))
     return [
         settings._replace(
@@ -76,17 +109,11 @@ class Comparison:
         for classifier in {settings.model: classifier for settings, classifier in self._classifiers}.values():
             _species(classifier).check(self._source.labels())
 
-    def run(self, each: Each | None = None) -> Iterator[Evaluation]:
-        """Yield the evaluations. `each` is called with every result in turn, for messages and progress.
-
-        Raises:
-            UsageError: a model does not know a label, or the source cannot be read.
-            ModelError: there is no model.
-            EngineError: no runtime can run it.
-        """
+    def run(self, each: Callable[[Settings, Progress, Result], None] | None = None) -> Iterator[Evaluation]:
+        """Yield the evaluations. `measure` says what `each` is for, and what is raised."""
         for settings, classifier in self._classifiers:
             with classifier:  # its engines are not kept until the last combination is done
-                tally = self._measure(settings, classifier, each)
+                tally = measure(classifier, self._source, each and partial(each, settings))
                 if self._cancelled:
                     return
                 model = classifier.model
@@ -97,27 +124,6 @@ class Comparison:
         self._cancelled = True
         for _, classifier in self._classifiers:
             classifier.cancel()
-
-    def _measure(self, settings: Settings, classifier: Classifier, each: Each | None) -> Tally:
-        species, tally = _species(classifier), Tally()
-        truth: dict[int, int] = {}  # by index, of the pictures on their way: as many as the pipeline lets ahead
-
-        def targets() -> Iterator[Target | BadTarget]:
-            for picture in self._source.pictures():
-                truth[picture.target.index] = species.find(picture.label)
-                yield picture.target
-
-        failed = 0
-        for done, result in enumerate(classifier.stream(targets()), start=1):
-            true = truth.pop(result.index)
-            if result.ok:
-                tally.add(true, result.predictions)
-            else:
-                failed += 1
-                tally.add_failed()
-            if each is not None:
-                each(settings, Progress(done, failed, classifier.total), result)
-        return tally
 
     def __enter__(self) -> Comparison:
         return self

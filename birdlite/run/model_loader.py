@@ -1,7 +1,4 @@
-"""Which model a run uses and what runs it: `--model` and `--engine`, turned into a verified model and its engines.
-
-`Classifier` makes one; the engine pool asks it.
-"""
+"""Turns `--model` and `--engine` into a verified model and its engines. `Classifier` makes one for the engine pool."""
 
 from __future__ import annotations
 
@@ -25,10 +22,10 @@ class ModelLoader:
     """Opens the model that the settings name, and loads engines on it."""
 
     def __init__(self, settings: Settings, remote: Remote, timeline: Timeline) -> None:
-        """Nothing is opened yet; `remote` is where missing model files come from.
+        """Nothing is opened yet. `remote` downloads missing model files.
 
         Raises:
-            UsageError: the settings' label map and model do not go together.
+            UsageError: the settings' label map and model do not fit together.
         """
         check_labels(settings.model, settings.labels)
         self._settings = settings
@@ -47,7 +44,11 @@ class ModelLoader:
         return None if self._entry is None else self._entry.card.side
 
     def preload(self) -> None:
-        """Import the engine's runtime before the model is open, where it is known which one that will be."""
+        """Import the engine's runtime before the model is open, if it is known which one.
+
+        Raises:
+            EngineMissing: it is not installed.
+        """
         if self._entry is not None and self._settings.engine == "auto":
             with self._timeline.span("imports"):
                 engines.preload(self._entry.card.format)
@@ -55,8 +56,8 @@ class ModelLoader:
     def open(self) -> Model:
         """The model, verified.
 
-        A folder that happens to be called like a catalogue entry is meant only when written as a path,
-        `./birds-v1-lite`: the content of the current folder must not change what a command does.
+        A folder with the name of a catalogue model must be written as a path, `./birds-v1-lite`: the content of the
+        current folder must not change what a command does.
 
         Raises:
             ModelError: there is no such model, it cannot be downloaded, or it is damaged.
@@ -123,17 +124,14 @@ class ModelLoader:
 
 
 def check_labels(name: str, labels: str | None) -> None:
-    """Check that label map and model go together, before anything is opened.
+    """Check that label map and model fit together, before anything is opened.
 
     Raises:
         UsageError: `labels` is missing for a bare file, or given for a model that has its own.
     """
-    if name in catalog.CATALOG:
-        has_its_own = True
-    elif os.path.exists(name):
-        has_its_own = os.path.isdir(name)
-    else:
+    if name not in catalog.CATALOG and not os.path.exists(name):
         return  # `open` says what is wrong with it
+    has_its_own = name in catalog.CATALOG or os.path.isdir(name)
     if has_its_own and labels is not None:
         raise UsageError(f"{name} brings its own labels; --labels is for bare model files")
     if not has_its_own and labels is None:

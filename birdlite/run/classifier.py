@@ -65,7 +65,7 @@ class Classifier:
         Raises:
             ModelError: it does not exist, cannot be downloaded, or is damaged.
         """
-        return self._engines.model
+        return self._loader.model
 
     @property
     def engine_name(self) -> str:
@@ -79,7 +79,7 @@ class Classifier:
             ModelError: the model cannot be opened.
             EngineError: no runtime can run it.
         """
-        return self._loader.load(self.model, threads)
+        return self._loader.load(threads)
 
     def classify(self, target: str | os.PathLike[str]) -> Result:
         """The answer for one URL or file. A failure of the picture is a value in the result.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 from birdlite import engines, log
 from birdlite.engines.contract import Engine
@@ -37,6 +38,8 @@ class ModelLoader:
             )
         self._store = Store(cache_dir, remote, offline=settings.fetch.offline, timeline=timeline)
         self._entry = catalog.CATALOG.get(settings.model)
+        self._opening = threading.Lock()
+        self._model: Model | None = None
 
     @property
     def side(self) -> int | None:
@@ -53,8 +56,20 @@ class ModelLoader:
             with self._timeline.span("imports"):
                 engines.preload(self._entry.card.format)
 
+    @property
+    def model(self) -> Model:
+        """The model, verified. The first thread that asks opens it, and the others wait.
+
+        Raises:
+            ModelError: as for `open`. The next call tries again.
+        """
+        with self._opening:
+            if self._model is None:
+                self._model = self.open()
+            return self._model
+
     def open(self) -> Model:
-        """The model, verified.
+        """Open and verify the model.
 
         A folder with the name of a catalogue model must be written as a path, `./birds-v1-lite`: the content of the
         current folder must not change what a command does.
@@ -73,12 +88,14 @@ class ModelLoader:
             raise UnknownModel(f"{name}: no such model file or folder")
         return self._store.open(catalog.find(name))
 
-    def load(self, model: Model, threads: int = 1) -> Engine:
-        """An engine on `model`; `threads` work on one picture.
+    def load(self, threads: int = 1) -> Engine:
+        """An engine on the model; `threads` work on one picture.
 
         Raises:
+            ModelError: the model cannot be opened.
             EngineError: no runtime can run it.
         """
+        model = self.model
         with self._timeline.span("imports"):
             engines.preload(model.card.format, self._settings.engine)
         with self._timeline.span("model load"):

@@ -1,4 +1,4 @@
-"""How long one URL may take in all, and whether it is still wanted. Made by `fetch`, asked by all that wait for it."""
+"""How long one URL may take in all. The fetcher makes one for each URL; everything that waits checks it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import time
 from birdlite.errors import PictureError
 
 POLL_S = 0.1
-"""How often a wait looks up. Interrupted runs end within a second, and ten looks a second cost nothing."""
+"""How often a wait checks for a stop: an interrupted run ends within a second, and ten checks a second cost nothing."""
 
 
 class Deadline:
-    """When one fetch is given up, retries and pauses included, and the events that cancel it before."""
+    """When one fetch ends, retries and pauses included, and the events that cancel it before."""
 
     def __init__(self, seconds: float, stops: tuple[threading.Event, ...]) -> None:
-        """Start now. Any of the `stops` (there is at least one) that is set cancels the fetch."""
+        """Start now. The fetch is cancelled when any of the `stops` (there is at least one) is set."""
         self._seconds = seconds
         self._at = time.monotonic() + seconds
         self._stops = stops
@@ -39,11 +39,11 @@ class Deadline:
         return left
 
     def excuse(self, seconds: float) -> None:
-        """Put the end off, for time that was spent on our own account and not on the server's."""
+        """Extend the time, for a wait that the server did not cause."""
         self._at += seconds
 
     def wait(self, seconds: float) -> None:
-        """Sleep for so long. Raises as `left` does when the fetch is cancelled or out of time first."""
+        """Sleep for so long. If the fetch is cancelled or out of time first, raise what `left` raises."""
         until = time.monotonic() + seconds
         while (rest := until - time.monotonic()) > 0:
             self._stops[0].wait(min(rest, self.left(), POLL_S))

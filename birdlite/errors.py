@@ -1,9 +1,9 @@
 """All errors that birdlite raises, and what they mean for the user.
 
     BirdliteError
-    ├── UsageError              exit 2: an option or an argument makes no sense
+    ├── UsageError              exit 2: an option or an argument is wrong
     ├── ModelError              exit 3: there is no model to classify with
-    │   ├── UnknownModel            the name is in no catalogue and is no path
+    │   ├── UnknownModel            neither in the catalogue nor a path
     │   ├── ModelUnavailable        not in the cache, and no source could give it
     │   └── InvalidModel            its checksum, card, tensors or labels do not fit
     ├── EngineError             exit 3: there is no runtime that can run the model
@@ -14,7 +14,7 @@
     ├── StorageMissing          exit 3: the client for object storage is not installed; the message names the extra
     └── PictureError            one target failed; the run goes on, and the caller gets a `Failure` of the same kind
 
-Messages are one line, say what was being done to what, and where there is a remedy, name it.
+Messages are one line: what happened, to which input, and what to do.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class BirdliteError(Exception):
 
 
 class UsageError(BirdliteError):
-    """An option or an argument makes no sense, alone or beside the others."""
+    """An option or an argument is wrong, or contradicts another."""
 
 
 class ModelError(BirdliteError):
@@ -47,7 +47,7 @@ class ModelError(BirdliteError):
 
 
 class UnknownModel(ModelError):
-    """The name is in no catalogue, and is not a file or folder."""
+    """The name is neither in the catalogue nor a file or folder."""
 
 
 class ModelUnavailable(ModelError):
@@ -88,7 +88,7 @@ class StorageMissing(BirdliteError):
 
 
 class PictureError(BirdliteError):
-    """One target has no answer. Raised by `fetch`, `targets` and `picture`, caught by the pipeline."""
+    """One target has no answer. Raised by `http`, `storage`, `local_file` and `images`, caught by the pipeline."""
 
     def __init__(self, kind: FailureKind, message: str) -> None:
         super().__init__(message)

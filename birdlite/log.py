@@ -1,8 +1,8 @@
-"""What birdlite says while it works: a line an event, with fields. Every room calls it, the CLI decides where lines go.
+"""What birdlite says while it works: a line an event, with fields. Every module may call it.
 
 A Python program gets these lines through the standard `logging`, logger `birdlite`. Importing `logging` costs 4 ms, so
-that is done for lines somebody can have asked for: a program that configured logging has imported it before.
-The CLI calls `to` instead and needs no `logging` at all.
+lines below a warning go there only if the program has imported it, as one that configures logging has. The CLI calls
+`to` instead and needs no `logging` at all.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ def to(sink: Sink | None, threshold: int = INFO) -> None:
 
 
 def debug(message: str, **fields: object) -> None:
-    """What only somebody who looks for a fault wants: every retry, cache hit, choice of engine."""
+    """Detail for finding a fault: every retry, cache hit, choice of engine."""
     _say(DEBUG, message, fields)
 
 
 def info(message: str, **fields: object) -> None:
-    """What a user is glad to know once: a model was fetched, a damaged file was replaced."""
+    """What a user wants to know: a model was fetched, a damaged file was replaced."""
     _say(INFO, message, fields)
 
 
 def warning(message: str, **fields: object) -> None:
-    """What a user should know because it costs them something: no cache, a slow engine."""
+    """What costs the user something: no cache, a slow engine."""
     _say(WARNING, message, fields)
 
 
@@ -46,7 +46,7 @@ def error(message: str, **fields: object) -> None:
 
 
 def has_sink() -> bool:
-    """Whether lines go to somebody who asked for them with `to`."""
+    """Whether `to` has set a sink."""
     return _sink is not None
 
 

@@ -1,8 +1,8 @@
-"""`NamedTuple` for the rooms on the way of a cold start: what `typing.NamedTuple` makes, in a third of the time.
+"""`NamedTuple` for modules that a cold start imports: what `typing.NamedTuple` makes, in a third of the time.
 
-typing compiles the text of every annotation to see whether it could be a type. Forty classes of a run are 4 to 10 ms of
-it, and mypy has looked already. So at run time the class statement goes to `collections.namedtuple` directly. To mypy
-and to readers nothing changes: fields, defaults, methods, docstring and annotations are as ever.
+typing compiles the text of every annotation to check that it could be a type. That takes 4 to 10 ms for the forty
+classes of a run, and mypy has checked already. So at run time `collections.namedtuple` makes the class directly. For
+mypy and readers nothing changes: fields, defaults, methods, docstring and annotations stay the same.
 """
 
 from __future__ import annotations
@@ -35,4 +35,4 @@ else:
             return made
 
     class NamedTuple(metaclass=_Maker):
-        """The base to name in a class statement. No class has it as a base afterwards; they are plain tuples."""
+        """The base to name in a class statement. The class made is a plain tuple, without this base."""

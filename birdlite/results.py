@@ -62,7 +62,7 @@ class Times(NamedTuple):
 class Result(NamedTuple):
     """What became of one target: predictions, best first, or a failure; never both, never neither."""
 
-    index: int  # type: ignore[assignment]  # position among the targets, from 0; hides tuple.index, which nobody misses
+    index: int  # type: ignore[assignment]  # position among the targets, from 0; hides tuple.index
     target: str
     outcome: tuple[Prediction, ...] | Failure
     image: ImageInfo | None = None

@@ -1,4 +1,4 @@
-"""Everything a run can be told, in plain values. The command line fills them from its options, Python users by keyword.
+"""All settings of a run, in plain values. The command line fills them from its options, Python users by keyword.
 
 `Settings` is for a `Classifier`; its `fetch` is for everything that goes over the network. All defaults are here, each
 with its reason.
@@ -71,12 +71,12 @@ class PerHost(NamedTuple):
     named: Mapping[str, int] = PER_NAMED_HOST  # by host name, as `host_key` spells it
 
     def limit(self, host: str) -> int:
-        """Give the limit of `host`."""
+        """The limit of `host`."""
         return self.named.get(host_key(host), self.general)
 
 
 def host_key(host: str) -> str:
-    """Normalise a host name for counting: lower case, without a dot at the end."""
+    """The host name in the form that limits are counted by: lower case, without a dot at the end."""
     return host.lower().rstrip(".")
 
 

@@ -40,8 +40,6 @@ class CLibrary:
             with Caught():
                 loaded = _Loaded(self._library, model, handles)
             return loaded.tensor("Input"), loaded.tensor("Output")
-        except _Refused as refusal:
-            raise EngineError(str(refusal)) from None
         finally:
             handles.close()
 
@@ -59,10 +57,9 @@ class CLibrary:
                 return LitertEngine(loaded, card.side, output)
         except BaseException as error:
             handles.close()
-            if not isinstance(error, _Refused):
-                raise
-            reason = f" ({caught.error})" if caught.error else ""
-            raise EngineError(f"{error}{reason}") from None
+            if isinstance(error, EngineError) and caught.error:
+                raise EngineError(f"{error} ({caught.error})") from None
+            raise
 
 
 class LitertEngine:
@@ -82,10 +79,7 @@ class LitertEngine:
         """See `Engine.run`."""
         if self._loaded.handles.closed:
             raise EngineError("this engine was closed")
-        try:
-            return [self._run_one(picture) for picture in contract.pictures(pixels, n, self._side)]
-        except _Refused as refusal:
-            raise EngineError(str(refusal)) from None
+        return [self._run_one(picture) for picture in contract.pictures(pixels, n, self._side)]
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -99,16 +93,9 @@ class LitertEngine:
         return [self._scores[byte] for byte in self._output.read(self._classes)]
 
 
-class _Refused(Exception):
-    """A call gave a status other than 0."""
-
-    def __init__(self, status: int, doing: str) -> None:
-        super().__init__(f"LiteRT could not {doing}: {c.STATUS_NAMES.get(status, f'status {status}')}")
-
-
 def _check(status: int, doing: str) -> None:
     if status:
-        raise _Refused(status, doing)
+        raise EngineError(f"LiteRT could not {doing}: {c.STATUS_NAMES.get(status, f'status {status}')}")
 
 
 class _Handles:
@@ -162,7 +149,7 @@ class _Loaded:
         handles.add(self._environment, library.LiteRtDestroyEnvironment)
         self._model = ctypes.c_void_p()
         # LiteRT verifies every offset in the file before it follows one, so cut or overwritten files end here. What it
-        # does not see is a whole file that describes an impossible network: one turned bit in 5,000 of a tiny model
+        # does not see is a complete file that describes an impossible network: one turned bit in 5,000 of a tiny model
         # makes XNNPACK crash. Only a checksum helps against that, and a bare model file has none.
         if library.LiteRtCreateModelFromBuffer(self._environment, handles.pin(model), size, byref(self._model)):
             raise InvalidModel("not a TensorFlow Lite model, or a damaged one")

@@ -1,9 +1,8 @@
-"""What C code prints on its `stderr`, caught for the length of a call. The LiteRT engines load models inside it.
+"""Catches what C code prints on its `stderr` during a call. The LiteRT engines load models inside it.
 
 LiteRT's XNNPACK delegate prints "INFO: Created TensorFlow Lite XNNPACK delegate for CPU." once a process, errors in a
-model are printed too, and no option silences either. Redirecting descriptor 2 would also swallow what Python's threads
-and child processes print meanwhile. The C variable `stderr` is another matter: it names the stream that C code prints
-to, so it is pointed at a stream in memory while the call runs, and back.
+model are printed too, and no option silences either. Redirecting descriptor 2 would also catch what Python's threads
+and child processes print meanwhile. So the C variable `stderr` points at a stream in memory while the call runs.
 
 Only glibc is known to read that variable at every print and to let it be written (in musl it is constant).
 Elsewhere nothing is caught, and the line stays visible.
@@ -29,8 +28,8 @@ _stream: _MemoryStream | None = None
 class Caught:
     """`with Caught() as caught:` runs the block with `stderr` caught; `caught.text` holds the output afterwards.
 
-    Blocks may run at the same time in several threads; each then has the output of all. Lines caught are told at
-    debug level.
+    Blocks may run at the same time in several threads; each then has the output of all. The lines are logged at debug
+    level.
     """
 
     def __init__(self) -> None:
@@ -71,7 +70,7 @@ class Caught:
 
 
 class _MemoryStream:
-    """A C stream in memory and the variable that it takes the place of.
+    """A C stream in memory, and the variable `stderr`.
 
     Made once and never closed: C code of another thread may still hold the stream when `stderr` points back.
     """

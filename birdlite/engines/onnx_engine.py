@@ -21,7 +21,7 @@ _AT_ONCE = 4
 _SEVERITY_FATAL = 4  # all else that ONNX Runtime would print comes as an exception too, or is a matter of taste
 _NO_MODEL = ("INVALID_PROTOBUF", "No graph was found in the protobuf", "Missing opset in the model")
 _INVALID = ("InvalidGraph", "InvalidArgument", "UnicodeDecodeError")
-# An operation that nobody registered makes an invalid graph for ONNX Runtime; to us the runtime is too small.
+# ONNX Runtime calls a graph with an operation that it does not have invalid; for us the runtime lacks something.
 _UNKNOWN_OPERATION = ("No Op registered for", "No opset import for domain")
 
 # `[ONNXRuntimeError] : 1 : FAIL : /its/sources/model.cc:245 onnxruntime::Model::Model(...) `, before what it has to say
@@ -33,9 +33,8 @@ _PREAMBLE = re.compile(
 def runtime() -> Any:
     """The package `onnxruntime`.
 
-    NumPy goes first: onnxruntime's own import enters it by an inner module, and where another thread (decoding for
-    `--resize exact`) is just importing it from its front door, each waits for the other, and Python lets one of them
-    have half a NumPy.
+    NumPy is imported first: onnxruntime imports an inner module of it. If another thread (decoding for
+    `--resize exact`) imports NumPy at that moment, each waits for the other, and one gets an unfinished NumPy.
 
     Raises:
         EngineMissing: it is not installed.

@@ -1,7 +1,7 @@
-"""Which models exist, where their bytes can be had, and what those bytes must be.
+"""The models that birdlite knows: their cards with checksums, and the addresses of their files.
 
-The store downloads or makes what stands here, the CLI lists it. Sources are tried in the order given; every byte is
-checked against the sha256, so it does not matter which of them answers.
+The store downloads or makes them, the CLI lists them. Sources are tried in the order given; every byte is checked
+against the sha256, so it does not matter which of them answers.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from birdlite.namedtuple import NamedTuple
 DEMO_MODEL = "birdlite-demo"
 
 BIRDS_PAGE = "https://tfhub.dev/google/aiy/vision/classifier/birds_V1/1"
-"""Where the float model is published that the Lite deployment was made from."""
+"""The page of the float model that the Lite deployment was made from."""
 
 
 class Source(NamedTuple):
-    """One place to get a file from."""
+    """An address of a file."""
 
     url: str
     member: str | None = None  # the file's name inside the .tar.gz that the URL gives, or None for the plain file
@@ -30,8 +30,8 @@ class Entry(NamedTuple):
     card: Card
     description: str
     sources: dict[str, tuple[Source, ...]]
-    public: bool = True  # to be had on the Internet, so worth listing
-    made_from: Entry | None = None  # instead of sources: the model that it is made int8 from, which has the same labels
+    public: bool = True  # on the Internet, so worth listing
+    made_from: Entry | None = None  # the model that this int8 one is made from, instead of `sources`
 
 
 # Published by Google as the Lite deployment of google/aiy/vision/classifier/birds_V1: Apache-2.0.
@@ -131,7 +131,7 @@ def find(name: str) -> Entry:
     """The entry of that name.
 
     Raises:
-        UnknownModel: there is none; the message lists those there are.
+        UnknownModel: there is no such entry; the message lists the public ones.
     """
     try:
         return CATALOG[name]

@@ -1,1 +1,1 @@
-"""From targets to results, for the command line and Python alike: classifier, pipeline, workers, engines, ranking."""
+"""From targets to written results, for the command line and Python alike."""

@@ -46,10 +46,10 @@ class Classifier:
         timeline: Timeline | None = None,
         storage: Storage | None = None,
     ) -> None:
-        """`timeline` is where the time is noted; `storage` has buckets that the caller has open already.
+        """`timeline` collects the time spans; `storage` has buckets that the caller has opened already.
 
         Raises:
-            UsageError: the settings make no sense.
+            UsageError: the settings are invalid or contradict each other.
         """
         self._settings = settings or Settings()
         self._timeline = timeline or Timeline()
@@ -63,9 +63,9 @@ class Classifier:
         """The model, opened if it is not yet.
 
         Raises:
-            ModelError: there is no such model, it cannot be downloaded, or it is damaged.
+            ModelError: it does not exist, cannot be downloaded, or is damaged.
         """
-        return self._engines.model
+        return self._loader.model
 
     @property
     def engine_name(self) -> str:
@@ -76,16 +76,16 @@ class Classifier:
         """Another engine on the model, as a worker has one; `threads` work on one picture. The caller closes it.
 
         Raises:
-            ModelError: there is no model.
+            ModelError: the model cannot be opened.
             EngineError: no runtime can run it.
         """
-        return self._loader.load(self.model, threads)
+        return self._loader.load(threads)
 
     def classify(self, target: str | os.PathLike[str]) -> Result:
         """The answer for one URL or file. A failure of the picture is a value in the result.
 
         Raises:
-            ModelError: there is no model to classify with.
+            ModelError: the model cannot be opened.
             EngineError: no runtime can run it.
         """
         (result,) = self.stream([single(os.fspath(target))])
@@ -95,7 +95,7 @@ class Classifier:
         """Answers for URLs, files, folders and globs, as they come; `targets` is read lazily.
 
         Raises:
-            ModelError: there is no model to classify with.
+            ModelError: the model cannot be opened.
             EngineError: no runtime can run it.
         """
         names = (os.fspath(target) for target in targets)

@@ -1,7 +1,7 @@
-"""The engines of a run: the model is opened once, each worker gets its own engine, and the next run uses them again.
+"""The engines of a run: each worker gets its own, and the next run uses them again.
 
-A worker calls `begin`, and decodes its first picture while a thread loads its engine. It ends with `give_back`. The
-first thread that needs the model opens it, and the others wait.
+A worker begins with a `Loading`: it decodes its first picture while a thread loads its engine. At its end it gives the
+engine back.
 """
 
 from __future__ import annotations
@@ -15,49 +15,18 @@ from birdlite.run.model_loader import ModelLoader
 
 
 class EnginePool:
-    """Engines on one model, made when they are first needed."""
+    """Engines on the model of `loader`, made when they are first needed."""
 
     def __init__(self, loader: ModelLoader) -> None:
-        self._loader = loader
-        self._opening = threading.Lock()
-        self._lock = threading.Lock()  # for the idle engines only: `close` must not wait for a download
-        self._model: Model | None = None
+        self.loader = loader
+        self.engine_name = ""  # which engine runs; empty before the first one is made
+        self._lock = threading.Lock()
         self._idle: list[Engine] = []
-        self._name = ""
-
-    @property
-    def model(self) -> Model:
-        """The model, opened by the first thread that asks.
-
-        Raises:
-            ModelError: it cannot be opened. The next call tries again.
-        """
-        with self._opening:
-            if self._model is None:
-                self._model = self._loader.open()
-            return self._model
 
     @property
     def early_side(self) -> int | None:
         """The model's side in px while there is no engine yet, if it is known: pictures can be decoded meanwhile."""
-        return None if self._name else self._loader.side
-
-    @property
-    def engine_name(self) -> str:
-        """Which engine runs; empty before the first one is made."""
-        return self._name
-
-    def preload(self) -> None:
-        """Import the engine's runtime before the model is open, if it is known which one.
-
-        Raises:
-            EngineMissing: it is not installed.
-        """
-        self._loader.preload()
-
-    def begin(self, failed: Callable[[BaseException], None]) -> Loading:
-        """Begin to load an engine for the calling thread alone. `failed` gets the error if that fails."""
-        return Loading(self, failed)
+        return None if self.engine_name else self.loader.side
 
     def take(self) -> Engine:
         """An engine for the calling thread alone, now.
@@ -66,12 +35,11 @@ class EnginePool:
             ModelError: the model cannot be opened.
             EngineError: no runtime can run it.
         """
-        model = self.model
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        engine = self._loader.load(model)
-        self._name = engine.name
+        engine = self.loader.load()
+        self.engine_name = engine.name
         return engine
 
     def give_back(self, engine: Engine) -> None:
@@ -87,9 +55,10 @@ class EnginePool:
 
 
 class Loading:
-    """A model and an engine that a thread is loading; each property waits for its part. Made by `EnginePool.begin`."""
+    """A model and an engine of the pool that a thread is loading; each property waits for its part."""
 
     def __init__(self, pool: EnginePool, failed: Callable[[BaseException], None]) -> None:
+        """Begin to load. `failed` gets the error if that fails."""
         self._pool = pool
         self._failed = failed
         self._opened = threading.Event()
@@ -133,7 +102,7 @@ class Loading:
 
     def _load(self) -> None:
         try:
-            self._model = self._pool.model
+            self._model = self._pool.loader.model
             self._opened.set()
             self._engine = self._pool.take()
         except BaseException as error:  # noqa: BLE001 - `failed` passes it to a thread that raises it
@@ -144,4 +113,4 @@ class Loading:
 
 
 class NoEngine(Exception):
-    """The engine could not be loaded. The pool has passed the error to `failed`."""
+    """The engine could not be loaded. `failed` has got the error."""

@@ -1,11 +1,9 @@
-"""Which model a run uses and what runs it: `--model` and `--engine`, turned into a verified model and its engines.
-
-`Classifier` makes one; the engine pool asks it.
-"""
+"""Turns `--model` and `--engine` into a verified model and its engines. `Classifier` makes one for the engine pool."""
 
 from __future__ import annotations
 
 import os
+import threading
 
 from birdlite import engines, log
 from birdlite.engines.contract import Engine
@@ -25,10 +23,10 @@ class ModelLoader:
     """Opens the model that the settings name, and loads engines on it."""
 
     def __init__(self, settings: Settings, remote: Remote, timeline: Timeline) -> None:
-        """Nothing is opened yet; `remote` is where missing model files come from.
+        """Nothing is opened yet. `remote` downloads missing model files.
 
         Raises:
-            UsageError: the settings' label map and model do not go together.
+            UsageError: the settings' label map and model do not fit together.
         """
         check_labels(settings.model, settings.labels)
         self._settings = settings
@@ -40,6 +38,8 @@ class ModelLoader:
             )
         self._store = Store(cache_dir, remote, offline=settings.fetch.offline, timeline=timeline)
         self._entry = catalog.CATALOG.get(settings.model)
+        self._opening = threading.Lock()
+        self._model: Model | None = None
 
     @property
     def side(self) -> int | None:
@@ -47,16 +47,32 @@ class ModelLoader:
         return None if self._entry is None else self._entry.card.side
 
     def preload(self) -> None:
-        """Import the engine's runtime before the model is open, where it is known which one that will be."""
+        """Import the engine's runtime before the model is open, if it is known which one.
+
+        Raises:
+            EngineMissing: it is not installed.
+        """
         if self._entry is not None and self._settings.engine == "auto":
             with self._timeline.span("imports"):
                 engines.preload(self._entry.card.format)
 
-    def open(self) -> Model:
-        """The model, verified.
+    @property
+    def model(self) -> Model:
+        """The model, verified. The first thread that asks opens it, and the others wait.
 
-        A folder that happens to be called like a catalogue entry is meant only when written as a path,
-        `./birds-v1-lite`: the content of the current folder must not change what a command does.
+        Raises:
+            ModelError: as for `open`. The next call tries again.
+        """
+        with self._opening:
+            if self._model is None:
+                self._model = self.open()
+            return self._model
+
+    def open(self) -> Model:
+        """Open and verify the model.
+
+        A folder with the name of a catalogue model must be written as a path, `./birds-v1-lite`: the content of the
+        current folder must not change what a command does.
 
         Raises:
             ModelError: there is no such model, it cannot be downloaded, or it is damaged.
@@ -72,12 +88,14 @@ class ModelLoader:
             raise UnknownModel(f"{name}: no such model file or folder")
         return self._store.open(catalog.find(name))
 
-    def load(self, model: Model, threads: int = 1) -> Engine:
-        """An engine on `model`; `threads` work on one picture.
+    def load(self, threads: int = 1) -> Engine:
+        """An engine on the model; `threads` work on one picture.
 
         Raises:
+            ModelError: the model cannot be opened.
             EngineError: no runtime can run it.
         """
+        model = self.model
         with self._timeline.span("imports"):
             engines.preload(model.card.format, self._settings.engine)
         with self._timeline.span("model load"):
@@ -123,17 +141,14 @@ class ModelLoader:
 
 
 def check_labels(name: str, labels: str | None) -> None:
-    """Check that label map and model go together, before anything is opened.
+    """Check that label map and model fit together, before anything is opened.
 
     Raises:
         UsageError: `labels` is missing for a bare file, or given for a model that has its own.
     """
-    if name in catalog.CATALOG:
-        has_its_own = True
-    elif os.path.exists(name):
-        has_its_own = os.path.isdir(name)
-    else:
+    if name not in catalog.CATALOG and not os.path.exists(name):
         return  # `open` says what is wrong with it
+    has_its_own = name in catalog.CATALOG or os.path.isdir(name)
     if has_its_own and labels is not None:
         raise UsageError(f"{name} brings its own labels; --labels is for bare model files")
     if not has_its_own and labels is None:

@@ -1,4 +1,4 @@
-"""What a run is told beside its `Settings`: where results go, and which of the targets are its own."""
+"""Options of a run beside its `Settings`: where the results go, and which targets it takes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUFFIXES |= {"html": "html", "htm": "html"}
 
 
 class RunOptions(NamedTuple):
-    """What becomes of the results, and which targets a run takes."""
+    """Where the results go, and which targets a run takes."""
 
     output: str | None = None  # a file or storage URL; `{shard}` in it is the shard's index; None: standard output
     format: Format | None = None  # None: by the suffix of `output`, else text
@@ -26,14 +26,14 @@ class RunOptions(NamedTuple):
     shard: Shard | None = None  # None: all targets
     resume: bool = False  # go on with an unfinished `output`
     retry_failed: bool = False  # with `resume`: try failures again
-    since_output: tuple[str, ...] = ()  # outputs whose answers are not made again
+    since_output: tuple[str, ...] = ()  # outputs of earlier runs, whose targets are left out
 
 
 def settled(options: RunOptions) -> RunOptions:
     """The options checked, with the format decided and `{shard}` replaced by the shard's index.
 
     Raises:
-        UsageError: they make no sense together.
+        UsageError: they contradict each other.
     """
     if options.retry_failed and not options.resume:
         raise UsageError("--retry-failed goes with --resume")
@@ -61,5 +61,5 @@ def _named(option: str, path: str | None, shard: Shard | None) -> str | None:
 
 
 def guess_format(output: str | None) -> Format:
-    """The format that the suffix of an output file means; text if it means none."""
+    """The format for the suffix of an output file; text for an unknown one."""
     return SUFFIXES.get((output or "").rpartition(".")[2].lower(), "text")

@@ -190,7 +190,7 @@ class Pipeline:
     # 3. A worker
 
     def _classify(self, jobs: Iterator[Job]) -> None:
-        loading = self._engines.begin(lambda error: self._inbox.put(_Fatal(error)))
+        loading = Loading(self._engines, lambda error: self._inbox.put(_Fatal(error)))
         try:
             for job in jobs:
                 self._attempt(job, lambda job: self._answer(job, loading))
@@ -294,7 +294,7 @@ class Pipeline:
         with self._timeline.span("imports"):
             picture.preload()
         self._decoder_ready.set()
-        self._engines.preload()
+        self._engines.loader.preload()
 
     def _leftovers(self, waiting: dict[int, Result]) -> Iterator[Result]:
         """After `cancel`: what is finished or under way, in the order of the targets."""

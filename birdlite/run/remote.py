@@ -1,7 +1,7 @@
-"""Bytes that are not on this machine: pictures and model files by URL, pictures and lists in object storage.
+"""Reads what is not on this machine: pictures and model files by URL, pictures and lists in object storage.
 
-`Classifier` has one. The pipeline asks it for pictures, the model store for the files of a model. A client is imported
-when something needs it first: a run on local files imports none.
+`Classifier` makes one. The pipeline reads pictures with it, the model store the files of a model. A client is imported
+when it is first needed, so a run on local files imports none.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ class Remote:
         """`storage` has buckets that the caller has opened already.
 
         Raises:
-            UsageError: a setting makes no sense, such as the mirror.
+            UsageError: a setting is invalid, such as the mirror.
         """
         self._settings = settings
         self._timeline = timeline
         self._given_storage = storage
         self._cancelled = threading.Event()
-        self._lock = threading.Lock()  # around the three below
+        self._lock = threading.Lock()  # for the three below
         self._fetcher: Fetcher | None = None
         self._closed = False
-        self._connected: set[str] = set()  # the clients that are ready
+        self._connected: set[str] = set()  # `http` and `storage`, if ready
         if settings != DEFAULTS:
             with timeline.span("imports"):
-                self._make_fetcher()  # a setting that makes no sense is an error before anything runs
+                self._make_fetcher()  # an invalid setting is an error before anything runs
 
     @property
     def storage(self) -> Storage:

@@ -19,7 +19,7 @@ from birdlite.run.options import RunOptions, settled
 from birdlite.settings import Settings
 from birdlite.targets import BadTarget, Target
 from birdlite.timing import Breakdown, Timeline
-from birdlite.writers import ModelFacts, RunFacts, Writer, WriterOptions, open_writer
+from birdlite.writers import ModelFacts, ReportFacts, RunFacts, Writer, WriterOptions, open_writer
 from birdlite.writers.output import open_output
 
 if TYPE_CHECKING:
@@ -96,46 +96,46 @@ class Runner:
             return self._run(targets, page)
 
     def _run(self, targets: Iterable[Target | BadTarget], page: ReportFile | None) -> RunReport:
-        selection, options = self._selection, self.options
+        selection, options, format_ = self._selection, self.options, self.options.format or "text"
+        part = None if selection is None else selection.part
         with Classifier(self._settings, timeline=self.timeline, storage=self._storage) as classifier:
             self._classifier = classifier
             if selection is not None:
                 targets = selection.of(targets, classifier, self._settings, options)
-            if selection is not None and selection.part is not None:
-                with selection.part as part:
-                    facts, breakdown = self._drive(targets, part, page)
+            if part is not None:
+                with part:
+                    facts, breakdown = self._write_results(targets, classifier, part, page)
                 failed, already = part.failed, part.already
             else:
-                with open_output(options.output, self.options.format or "text", storage=self._storage) as output:
+                with open_output(options.output, format_, storage=self._storage) as output:
                     with self.timeline.span("imports"):
-                        writer = open_writer(self.options.format or "text", output.stream, self._writer_options())
-                    facts, breakdown = self._drive(targets, writer, page)
+                        writer = open_writer(format_, output.stream, self._writer_options())
+                    facts, breakdown = self._write_results(targets, classifier, writer, page)
                     output.interrupted = facts.summary.interrupted
                 failed, already = facts.summary.failed, 0
-            if page is not None:  # the results are written: if the page cannot be, they stay
+            if page is not None:  # the results are written: they stay if the page cannot be written
                 page.finish(self._with_page_facts(facts, page))
         return RunReport(facts.summary, self._failures, breakdown, failed, already, options.output, options.report)
 
-    def _drive(
-        self, targets: Iterable[Target | BadTarget], writer: Writer, page: ReportFile | None
+    def _write_results(
+        self, targets: Iterable[Target | BadTarget], classifier: Classifier, writer: Writer, page: ReportFile | None
     ) -> tuple[RunFacts, Breakdown]:
-        """Write a result for each target, and the facts of the run."""
-        classifier, timeline = self._classifier, self.timeline
-        assert classifier is not None  # noqa: S101 - made by `_run`
+        """Write a result for each target, then the facts of the run."""
         results = classifier.stream(targets)
-        if self._cancelled:  # before there was a pipeline to tell
+        if self._cancelled:  # `cancel` came before there was a pipeline
             classifier.cancel()
         for result in results:
             self._count(result)
-            with timeline.span("output", result.index):
+            with self.timeline.span("output", result.index):
                 writer.write(result)
                 if page is not None:
                     page.write(result)
             if self._on_progress is not None:
                 failed = sum(self._failures.values())
                 self._on_progress(Progress(self._ok + failed, failed, classifier.total))
-        breakdown = timeline.breakdown()
-        facts = RunFacts(self._summary(breakdown), self._model_facts(), breakdown if self.options.times else None)
+        breakdown = self.timeline.breakdown()
+        times = breakdown if self.options.times else None
+        facts = RunFacts(self._summary(breakdown), self._model_facts(classifier), times)
         writer.finish(facts)
         return facts, breakdown
 
@@ -153,26 +153,25 @@ class Runner:
     def _writer_options(self) -> WriterOptions:
         return WriterOptions(self.options.names, self.options.times, self._settings.min_score)
 
-    def _model_facts(self) -> ModelFacts | None:
-        classifier = self._classifier
-        if classifier is None or not classifier.engine_name:
-            return None  # interrupted before there was one
+    def _model_facts(self, classifier: Classifier) -> ModelFacts | None:
+        """What the run used; None if it was interrupted before there was an engine."""
+        if not classifier.engine_name:
+            return None
         model = classifier.model
         return ModelFacts(model.card.name, model.sha256, classifier.engine_name, self._settings.threads)
 
     def _with_page_facts(self, facts: RunFacts, page: ReportFile) -> RunFacts:
         """Add what only the page says."""
-        from birdlite.writers import ReportFacts
-
         selection = self._selection
         more: list[tuple[str, str]] = [("resize", self._settings.resize)]
         notes: list[str] = []
         if selection is not None and selection.shard.count > 1:
             more.append(("shard", f"{selection.shard.index}/{selection.shard.count}"))
-        if selection is not None and selection.part is not None and selection.part.already:
+        part = None if selection is None else selection.part
+        if part is not None and part.already:
             notes.append(
-                f"The run was resumed, and the {selection.part.already:,} records of earlier starts are not on this"
-                f" page. birdlite report {selection.part.path} makes one of all."
+                f"The run was resumed, and the {part.already:,} records of earlier starts are not on this page. "
+                f"birdlite report {part.path} makes one of all."
             )
         trace, names = self.timeline.trace, page.names
         return facts._replace(report=ReportFacts(facts=tuple(more), notes=tuple(notes), trace=trace, names=names))

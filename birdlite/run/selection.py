@@ -1,7 +1,7 @@
-"""The targets of a list that are this run's own, between `targets` and the pipeline: its shard, without what is done.
+"""Selects the targets of a run from a list: those of its shard, without those that are done already.
 
-Every machine reads the whole list, lazily, and keeps nothing of it. A target carries its position in the whole list,
-and so does its record: the records of all shards fit together.
+Every machine reads the whole list, lazily, and keeps nothing of it. A target and its record have the position in the
+whole list, so the records of all shards fit together.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Selection:
-    """What one run takes of a list. `of` runs in the pipeline's feeder."""
+    """Which targets of a list a run takes. `of` runs in the pipeline's feeder."""
 
     def __init__(
         self,
@@ -38,9 +38,9 @@ class Selection:
         part: Part | None = None,
         storage: Storage | None = None,
     ) -> None:
-        """Take `shard`, without what the outputs at `since` have; `part` keeps the results, if they are to be kept.
+        """Take `shard` without the targets in the outputs `since`, some of which may be in `storage`.
 
-        `storage` is where some of `since` may be.
+        `part` is the output, if it can be resumed.
         """
         self.shard = shard
         self.part = part
@@ -50,7 +50,7 @@ class Selection:
     def of(
         self, whole: Iterable[Target | BadTarget], classifier: Classifier, settings: Settings, options: RunOptions
     ) -> Iterator[Target | BadTarget]:
-        """The run's own targets. Settings and options stand in the header of a part.
+        """The targets of this run. Settings and options go into the header of a part.
 
         Raises:
             BirdliteError: while iterating: the part cannot be begun, or the list is not the one it was begun with.
@@ -82,10 +82,10 @@ class Selection:
 
 
 def select(options: RunOptions, storage: Storage | None) -> Selection:
-    """The selection that settled options make.
+    """The selection for settled options.
 
     Raises:
-        UsageError: the run is to be resumed, and its output cannot be.
+        UsageError: `--resume` is given, and the output cannot be resumed.
     """
     part = None
     if options.output is not None and options.format == "jsonl" and _is_file(options.output):
@@ -102,7 +102,7 @@ def select(options: RunOptions, storage: Storage | None) -> Selection:
 
 
 def run_of(model: Model, settings: Settings, options: RunOptions) -> Run:
-    """What decides the records of a run, for the header of its part."""
+    """Everything that the records of a run depend on, for the header of its part."""
     labels = "\n".join(f"{name}\t{common or ''}" for name, common in zip(*model.labels, strict=True))
     shard = options.shard or WHOLE
     return Run(

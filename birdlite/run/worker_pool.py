@@ -1,4 +1,4 @@
-"""Threads that share one queue and are started only as work comes. The pipeline has two: downloaders and workers."""
+"""Threads that share a queue and start as work comes. The pipeline has two pools: downloaders and workers."""
 
 from __future__ import annotations
 

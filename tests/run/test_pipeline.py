@@ -269,7 +269,7 @@ def scripted(
         def open(self) -> Model:
             return Model(find(DEMO_MODEL).card, b"", Labels(("a", "b"), (None, None)), None)
 
-        def load(self, model: Model, threads: int = 1) -> ScriptedEngine:
+        def load(self, threads: int = 1) -> ScriptedEngine:
             load()
             return ScriptedEngine(step)
 

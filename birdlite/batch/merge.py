@@ -125,9 +125,5 @@ def _check_none_missing(found: dict[int, tuple[str, Header, Totals]], shards: in
 
 def _sum(ordered: list[tuple[str, Header, Totals]]) -> Totals:
     every = [totals for _, _, totals in ordered]
-    return every[0]._replace(
-        mine=sum(one.mine for one in every),
-        left_out=sum(one.left_out for one in every),
-        ok=sum(one.ok for one in every),
-        failed=sum(one.failed for one in every),
-    )
+    added = {name: sum(getattr(one, name) for one in every) for name in ("mine", "left_out", "ok", "failed")}
+    return every[0]._replace(**added)

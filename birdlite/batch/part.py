@@ -85,7 +85,8 @@ class Part:
                 before = journal.resume() if self._resume else None
                 if before is None:
                     if not self._resume and os.stat(self._partial).st_size:
-                        log.info(f"{self._partial}: left by an earlier run; starting again (--resume continues it)")
+                        left = "left by an earlier run; starting again (--resume would continue it)"
+                        log.info(f"{self._partial}: {left}")
                     journal.begin(header)
                 else:
                     self._refuse_another(before.run, run, self._partial)

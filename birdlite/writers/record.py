@@ -30,13 +30,9 @@ def record(result: Result, *, times: bool) -> dict[str, object]:
 
 
 def _prediction(prediction: Prediction) -> dict[str, object]:
-    return {
-        "rank": prediction.rank,
-        "id": prediction.id,
-        "name": prediction.name,
-        "common_name": prediction.common_name,
-        "score": score(prediction.score),
-    }
+    found = prediction._asdict()
+    found["score"] = score(found.pop("score"))  # the last field
+    return found
 
 
 def score(value: float) -> float:

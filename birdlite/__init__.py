@@ -56,10 +56,9 @@ if TYPE_CHECKING:
         UnknownModel,
         UsageError,
     )
-    from birdlite.results import Failure, ImageInfo, Prediction, Result, RunSummary, Times
+    from birdlite.results import Failure, ImageInfo, Prediction, Progress, Result, RunSummary, Times
     from birdlite.run.classifier import Classifier
     from birdlite.run.options import RunOptions
-    from birdlite.run.progress import Progress
     from birdlite.run.runner import Runner, RunReport
     from birdlite.settings import FetchSettings, Settings
     from birdlite.targets.expand import expand
@@ -68,14 +67,13 @@ _MODULES = {
     "__version__": "_version",
     "Classifier": "run.classifier",
     "FetchSettings": "settings",
-    "Progress": "run.progress",
     "RunOptions": "run.options",
     "RunReport": "run.runner",
     "Runner": "run.runner",
     "Settings": "settings",
     "Shard": "batch.shard",
     "expand": "targets.expand",
-    **dict.fromkeys(("Failure", "ImageInfo", "Prediction", "Result", "RunSummary", "Times"), "results"),
+    **dict.fromkeys(("Failure", "ImageInfo", "Prediction", "Progress", "Result", "RunSummary", "Times"), "results"),
 }
 
 

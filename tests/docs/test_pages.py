@@ -13,6 +13,7 @@ from scripts import make_cli_table
 from tests.doc_pages import DECISIONS, PAGES, ROOT, blocks, prose
 
 LINES, COLUMNS = 180, 120
+WITHOUT_OPTION = {"BIRDLITE_SHARDS", "BIRDLITE_TRACEBACK"}
 FOREIGN = {"--build-arg", "--extra", "--force", "--update"}  # options of other programs in the text of a page
 
 
@@ -75,3 +76,10 @@ def test_every_option_and_variable_that_a_page_names_exists(page: Path) -> None:
 
     assert named - known - FOREIGN == set()
     assert variables - known_variables() - {"BIRDLITE_"} == set()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=page_id)
+def test_every_python_file_that_a_page_names_exists(page: Path) -> None:
+    named = set(re.findall(r"`([a-z_0-9/]+\.py)`", prose(page)))
+
+    assert {name for name in named if not any((ROOT / at / name).exists() for at in ("", "birdlite"))} == set()

@@ -193,7 +193,7 @@ def test_another_range_of_the_input_makes_another_network(run: Run, module: Path
     [
         (["module"], 2, "gives 5 scores: name the label map that belongs to it with --labels"),
         (["module", "--labels", "few.csv"], 3, "few.csv: label map: 4 labels for a model with 5 outputs"),
-        (["module", "--labels", "absent.csv"], 3, "absent.csv: No such file"),
+        (["module", "--labels", "absent.csv"], 3, "absent.csv: no such file"),
         (["module", "--labels", "labels.csv", "--signature", "serve"], 3, "there are: default, image_classifier"),
         (
             ["module", "--labels", "labels.csv", "--tags", "serve"],

@@ -59,7 +59,14 @@ def test_the_warning_has_the_format_of_other_messages(run: Run, monkeypatch: pyt
     monkeypatch.setenv("BIRDLITE_LOG_FORMAT", "json")
 
     assert json.loads(run("classify", PICTURES[0])[2].splitlines()[0])["level"] == "warning"
-    assert [json.loads(line)["level"] for line in run("classify", "--tpo")[2].splitlines()] == ["warning", "error"]
+
+
+def test_an_error_before_the_options_are_read_has_the_format_of_the_variable(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BIRDLITE_LOG_FORMAT", "json")
+
+    assert json.loads(run("classify", "--tpo")[2])["level"] == "error"
 
 
 @pytest.mark.parametrize(

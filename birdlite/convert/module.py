@@ -13,9 +13,8 @@ from typing import NamedTuple
 from birdlite import log
 from birdlite.convert import hub
 from birdlite.convert.conversion import Subject
-from birdlite.convert.graph import Graph, WithoutRounding, published, without_rounding
+from birdlite.convert.graph import Graph, WithoutRounding, published, scores_of, without_rounding
 from birdlite.convert.saved_model import frozen, read
-from birdlite.convert.tensorflow_engine import TensorFlowEngine
 from birdlite.convert.tensorflow_package import require
 from birdlite.errors import UsageError
 from birdlite.http.fetcher import Fetcher
@@ -82,7 +81,7 @@ def open_module(source: str, reading: Reading, settings: Settings) -> Module:
         whole, added = published(graph.definition, graph.input, graph.output, saved.side, reading.input_range)
         if added:
             log.info("it gives logits; a softmax makes them probabilities")
-        classes = saved.classes or _count_classes(whole)
+        classes = saved.classes or len(scores_of(whole, bytes(saved.side**2 * 3)))
         labels, birds = _labels(source, reading.labels, classes, _store(settings, fetcher))
     finally:
         fetcher.close()
@@ -93,16 +92,6 @@ def open_module(source: str, reading: Reading, settings: Settings) -> Module:
         log.warning(f"this saved_model.pb is not the known one of birds_V1/1; its sha256 is {saved.sha256}")
     subject = Subject(_name(source, birds), labels, *_origin(source, birds), saved.sha256)
     return Module(subject, birds, whole, plain)
-
-
-def _count_classes(graph: Graph) -> int:
-    """The number of scores for a black picture, for a signature that does not say."""
-    engine = TensorFlowEngine(graph)
-    try:
-        (scores,) = engine.run(bytes(graph.side**2 * 3))
-    finally:
-        engine.close()
-    return len(scores)
 
 
 def _store(settings: Settings, fetcher: Fetcher) -> Store:

@@ -1,6 +1,7 @@
 """An ONNX graph under construction: its nodes, its constants, its names, and the pairs of Q and DQ that make it int8.
 
-`tflite_to_onnx` writes through this. Each method gives back the name of the value that it adds.
+`tflite_to_onnx` writes through this. Each method gives back the name of the value that it adds. `add_weights` adds
+those of a `.tflite` model, dequantised to floats or as whole numbers.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from birdlite.errors import EngineMissing, InvalidModel
+from birdlite.tflite.graph import GraphTensor
+from birdlite.tflite.schema import ELSEWHERE, SIGN, Grid
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,3 +156,74 @@ def real_values(
         shape[axis] = -1
     steps = stored.astype(np.float64) - np.reshape(np.asarray(zero_point, np.float64), shape)
     return np.asarray(steps * np.reshape(np.asarray(scale, np.float64), shape), np.float32)
+
+
+def array_of(tensor: GraphTensor) -> np.ndarray[Any, Any]:
+    """A constant as it is stored, read-only.
+
+    Raises:
+        InvalidModel: it is no constant.
+    """
+    import numpy as np
+
+    return np.frombuffer(tensor.constant(), tensor.dtype).reshape(tensor.shape)
+
+
+def add_weights(
+    onnx: OnnxGraph,
+    place: str,
+    weights: GraphTensor,
+    bias: GraphTensor | None,
+    grid: Grid | None,
+    *,
+    axis: int,
+    permutation: tuple[int, ...],
+    integers: bool,
+) -> list[str]:
+    """Add the weights, their dimensions in the order of `permutation`, and the bias if there is one; gives their names.
+
+    `grid` is that of the operator's input, None if it is of floats. `axis` is the one of `weights` along which the
+    results lie, and with them the scales if there are several. The names begin with `place`.
+
+    Raises:
+        InvalidModel: they are not constant, do not fit, or are floats and should be `integers`.
+    """
+    import numpy as np
+
+    stored, name, results = array_of(weights).transpose(permutation), f"{place}_weights", weights.shape[axis]
+    if weights.dtype == "float32" and not integers:
+        return [onnx.constant(name, stored, "float32"), *_add_bias(onnx, place, bias, results, None, integers)]
+    quantization = weights.quantization
+    if quantization is None or grid is None:
+        raise InvalidModel(f"its weights, {weights.dtype}, or what they are for are not quantised{ELSEWHERE}")
+    one = len(quantization.scales) == 1
+    if not one and quantization.axis != axis:
+        raise InvalidModel(f"its weights have a scale for each index along {quantization.axis} instead of {axis}")
+    scale, zero_point = (quantization.scales[0], quantization.zero_points[0]) if one else quantization[:2]
+    axis = permutation.index(axis)
+    if integers:
+        shift = SIGN if weights.dtype == "uint8" else 0
+        array = onnx.constant(name, stored.astype("int16") - shift, "int8")
+        added = onnx.dequantized(array, scale, np.subtract(zero_point, shift), "int8", axis=axis)
+    else:
+        added = onnx.constant(name, real_values(stored, scale, zero_point, axis), "float32")
+    return [added, *_add_bias(onnx, place, bias, results, np.multiply(grid.scale, scale), integers)]
+
+
+def _add_bias(
+    onnx: OnnxGraph, place: str, bias: GraphTensor | None, results: int, scale: ArrayLike | None, integers: bool
+) -> list[str]:
+    """Add the bias. Its scale is input's times weights', whatever the file says, as for runtimes; None for floats."""
+    import numpy as np
+
+    if bias is None:
+        return []
+    wanted = "float32" if scale is None else "int32"
+    if bias.dtype != wanted or bias.shape != (results,):
+        raise InvalidModel(f"its bias is {bias.dtype} {list(bias.shape)} instead of {wanted} [{results}]")
+    stored, name = array_of(bias), f"{place}_bias"
+    if scale is None:
+        return [onnx.constant(name, stored, "float32")]
+    if integers:
+        return [onnx.dequantized(onnx.constant(name, stored, "int32"), scale, np.zeros(np.shape(scale)), "int32")]
+    return [onnx.constant(name, real_values(stored, scale, 0, 0), "float32")]

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from birdlite.convert.float16 import FEWEST, halved
+from birdlite.convert.onnx_forms import FEWEST, halved, optimised
 from birdlite.convert.onnx_graph import OnnxGraph
-from birdlite.convert.optimised import optimised
 from birdlite.errors import InvalidModel
 from tests.onnx_networks import SIDE, Array, Network, by_onnxruntime, noise, optimised_kinds
 

@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 
 from birdlite import log
+from birdlite.convert.onnx_forms import quantized, unrounded
 from birdlite.convert.onnx_graph import OnnxGraph
-from birdlite.convert.static_quantization import quantized
-from birdlite.convert.unrounded import unrounded
-from birdlite.errors import UsageError
 from tests.onnx_networks import SIDE, Network, apart, classifier, noise, optimised_kinds
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
@@ -29,28 +27,22 @@ def floats() -> bytes:
 
 
 def test_the_result_answers_nearly_as_its_source(floats: bytes) -> None:
-    result, _ = quantized(floats, PICTURES)
+    result = quantized(floats, PICTURES)
 
     assert apart(result, floats) < 0.005  # measured: 0.002
 
 
 def test_its_ranges_are_those_of_the_pictures(floats: bytes) -> None:
     # Without light there is nothing to measure, and everything else saturates.
-    result, _ = quantized(floats, [bytes(SIDE * SIDE * 3)])
+    result = quantized(floats, [bytes(SIDE * SIDE * 3)])
 
     assert apart(result, floats) > 0.01  # measured: 0.015
 
 
 def test_without_its_rounding_the_result_is_nearly_its_source(floats: bytes) -> None:
-    result, _ = quantized(floats, PICTURES)
+    result = quantized(floats, PICTURES)
 
     assert apart(unrounded(result), floats) < 0.01
-
-
-def test_it_says_how_many_pictures_it_took(floats: bytes) -> None:
-    _, count = quantized(floats, iter(PICTURES[:5]))
-
-    assert count == 5
 
 
 def test_pictures_are_taken_one_at_a_time(floats: bytes) -> None:
@@ -76,20 +68,15 @@ def test_pictures_are_taken_one_at_a_time(floats: bytes) -> None:
     assert most <= 3
 
 
-def test_without_pictures_the_error_says_so(floats: bytes) -> None:
-    with pytest.raises(UsageError, match="there are no pictures to calibrate on"):
-        quantized(floats, [])
-
-
 def test_the_contract_stays_as_it_was(floats: bytes) -> None:
-    before, after = (onnx.load_from_string(model).graph for model in (floats, quantized(floats, PICTURES[:2])[0]))
+    before, after = (onnx.load_from_string(model).graph for model in (floats, quantized(floats, PICTURES[:2])))
 
     for ends, same in ((before.input, after.input), (before.output, after.output)):
         assert [(end.name, end.type) for end in ends] == [(end.name, end.type) for end in same]
 
 
 def test_activations_are_uint8_and_weights_int8_with_a_scale_for_each_channel(floats: bytes) -> None:
-    graph = onnx.load_from_string(quantized(floats, PICTURES[:2])[0]).graph
+    graph = onnx.load_from_string(quantized(floats, PICTURES[:2])).graph
     constants = {c.name: onnx.numpy_helper.to_array(c) for c in graph.initializer}
     zero_points = {node.op_type: set[tuple[str, int]]() for node in graph.node if "Linear" in node.op_type}
     for node in graph.node:
@@ -102,7 +89,7 @@ def test_activations_are_uint8_and_weights_int8_with_a_scale_for_each_channel(fl
 
 
 def test_the_beginning_and_the_scores_stay_floats_and_all_between_them_does_not(floats: bytes, tmp_path: Path) -> None:
-    kinds = optimised_kinds(quantized(floats, PICTURES)[0], tmp_path)
+    kinds = optimised_kinds(quantized(floats, PICTURES), tmp_path)
 
     first = kinds.index("QuantizeLinear")
     assert [kind for kind in kinds[:first] if "Conv" in kind] == ["Conv"]
@@ -127,7 +114,7 @@ def test_a_normalisation_is_folded_into_its_convolution_before_that_is_rounded(t
     network.row(8)
     model = network.classify(8)
 
-    result, _ = quantized(model, PICTURES)
+    result = quantized(model, PICTURES)
 
     kinds = optimised_kinds(result, tmp_path)
     assert "QLinearConv" in kinds
@@ -141,7 +128,7 @@ def test_a_network_without_a_convolution_is_quantised_too(tmp_path: Path) -> Non
     network.row(3)
     model = network.classify(3)
 
-    result, _ = quantized(model, PICTURES)
+    result = quantized(model, PICTURES)
 
     assert "QGemm" in optimised_kinds(result, tmp_path)
     assert apart(result, model) < 0.05

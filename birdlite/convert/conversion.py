@@ -60,6 +60,7 @@ def bundle(
     files: dict[str, ModelBytes] = {MODEL_FILES[format_]: data, LABELS_FILE: _label_map(subject.labels)}
     if any(subject.labels.common):
         files[NAMES_FILE] = _name_list(subject.labels)
+    made_of = {"source_sha256": subject.sha256} | ({"source_format": subject.format} if subject.format else {})
     card = Card(
         name=f"{subject.name}-{format_}" + ("" if quantize == "none" else f"-{quantize}"),
         format=format_,
@@ -69,7 +70,7 @@ def bundle(
         source=subject.source,
         licence=subject.licence,
         quantization=quantize,
-        made_with={"birdlite": __version__, **_versions(packages), **_made_of(subject)},
+        made_with={"birdlite": __version__, **_versions(packages), **made_of},
     )
     return card, files
 
@@ -112,11 +113,6 @@ def _label_map(labels: Labels) -> bytes:
 def _name_list(labels: Labels) -> bytes:
     lines = (f"{name} ({common})" if common else name for name, common in zip(labels.names, labels.common, strict=True))
     return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _made_of(subject: Subject) -> dict[str, str]:
-    made_of = {"source_sha256": subject.sha256}
-    return made_of if subject.format is None else {**made_of, "source_format": subject.format}
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:

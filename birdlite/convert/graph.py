@@ -64,7 +64,7 @@ def published(source: Any, input_: str, output: str, side: int, input_range: tup
             (scores,) = v1.import_graph_def(
                 source, input_map={input_: pictures}, return_elements=[output], name="source"
             )
-            logits = not _are_probabilities(scores)
+            logits = _maker_of(scores)[0].type not in _GIVE_PROBABILITIES
             tensorflow.identity(tensorflow.nn.softmax(scores) if logits else scores, name=PROBABILITIES)
             definition = _without_order(whole.as_graph_def())
             definition = v1.graph_util.extract_sub_graph(definition, [PROBABILITIES])
@@ -97,13 +97,6 @@ def _scaled(tensorflow: Any, pixels: Any, black: float, white: float) -> Any:
     return value + np.float32(black) if black else value
 
 
-def _are_probabilities(scores: Any) -> bool:
-    operation = scores.op
-    while operation.type in _HARMLESS:
-        operation = operation.inputs[0].op
-    return operation.type in _GIVE_PROBABILITIES
-
-
 def without_rounding(graph: Graph) -> WithoutRounding:
     """Take the FakeQuants out of a graph: those of weights are computed, those of activations become Identities.
 
@@ -125,7 +118,7 @@ def without_rounding(graph: Graph) -> WithoutRounding:
                 if tensor.op.name not in moving and tensor.dtype.is_numpy_compatible
             ]
             values = dict(zip(fixed, session.run(fixed), strict=True)) if fixed else {}
-            ranges = _ranges(moving, values, _of_scores(whole.get_tensor_by_name(OUTPUT).op))
+            ranges = _ranges(moving, values, _maker_of(whole.get_tensor_by_name(OUTPUT))[1])
     except (ValueError, TypeError, tensorflow.errors.OpError) as error:
         raise InvalidModel(f"TensorFlow cannot compute the constants of the graph: {reason(error)}") from None
     count = sum(node.op in _FAKE_QUANTS for node in graph.definition.node)
@@ -146,17 +139,20 @@ def _moving(start: Any) -> dict[str, Any]:
     return found
 
 
-def _of_scores(operation: Any) -> set[str]:
-    """The operations that only change the form of the scores, by name. Rounding there is a way to store them."""
-    found = set()
+def _maker_of(scores: Any) -> tuple[Any, set[str]]:
+    """The operation that computes scores, and the names of those behind it, which only change their form."""
+    operation, behind = scores.op, set()
     while operation.type in _HARMLESS:
-        found.add(operation.name)
+        behind.add(operation.name)
         operation = operation.inputs[0].op
-    return found
+    return operation, behind
 
 
 def _ranges(moving: dict[str, Any], values: dict[str, Any], scores: set[str]) -> dict[str, tuple[float, float]]:
-    """The range of each FakeQuant of activations that an int8 result can round to, by the name of the node."""
+    """The range of each FakeQuant of activations that an int8 result can round to, by the name of the node.
+
+    Those of `scores` are only a way to store them.
+    """
     found = {}
     for name, operation in moving.items():
         if operation.type not in _FAKE_QUANTS or name in scores or operation.inputs[0].op.type == "Softmax":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from birdlite.errors import EngineMissing, InvalidModel
+from birdlite.errors import EngineMissing, InvalidModel, one_line
 from birdlite.tflite.graph import GraphTensor
 from birdlite.tflite.schema import ELSEWHERE, SIGN, Grid
 
@@ -112,7 +112,6 @@ class OnnxGraph:
         Raises:
             InvalidModel: it contradicts itself; its source did.
         """
-        import onnx
         from onnx import TensorProto, helper
 
         self._rename(result, PROBABILITIES)
@@ -131,11 +130,7 @@ class OnnxGraph:
             producer_name="birdlite",
             producer_version=producer_version,
         )
-        try:
-            onnx.checker.check_model(model, full_check=True)
-        except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-            raise InvalidModel(f"the ONNX model contradicts itself: {' '.join(str(error).split())[:300]}") from None
-        return bytes(model.SerializeToString())
+        return checked(model, "the ONNX model contradicts itself")
 
     def _rename(self, old: str, new: str) -> None:
         for node in self._nodes:
@@ -143,6 +138,21 @@ class OnnxGraph:
                 for place, name in enumerate(names):
                     if name == old:
                         names[place] = new
+
+
+def checked(model: Any, problem: str) -> bytes:
+    """A ModelProto as bytes, after ONNX has checked it.
+
+    Raises:
+        InvalidModel: it is invalid; the message begins with `problem`.
+    """
+    import onnx
+
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise InvalidModel(f"{problem}: {one_line(error)}") from None
+    return bytes(model.SerializeToString())
 
 
 def real_values(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from typing import NamedTuple
 
 from birdlite import engines, log
 from birdlite.convert import tensorflow_package, tflite_to_onnx
@@ -35,13 +34,10 @@ from birdlite.models.bundle import Model
 from birdlite.models.card import ModelFormat
 from birdlite.tflite.requantize import tflite_to_int8
 
-
-class Made(NamedTuple):
-    """A result, and what its proof needs."""
-
-    data: bytes
-    smooth: bytes | None  # of int8: the same network in ONNX without the rounding of its activations, where possible
-    packages: tuple[str, ...]  # that made it
+_MADE_WITH = {
+    "onnx": ("tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy"),
+    "tflite": ("tensorflow", "numpy"),
+}
 
 
 def check_onnx() -> None:
@@ -78,8 +74,8 @@ def convert_module(
         EngineMissing: a package that converts or runs the result is not installed.
     """
     log.info(f"converting {module.subject.name} to {to} ({spell(quantize)})")
-    make = _tflite if to == "tflite" else _onnx
-    data, smooth, packages = make(module, quantize, calibration)
+    data, smooth = (_tflite if to == "tflite" else _onnx)(module, quantize, calibration)
+    packages = _MADE_WITH[to]
     made = bundle(module.subject, data, to, quantize, packages)
     log.info(f"comparing on {len(pictures)} pictures")
     with closing(engines.load(data, made[0])) as result:
@@ -96,31 +92,31 @@ def convert_module(
     return concluded(made, (distance, AS_PUBLISHED[quantize]), (float_distance, narrow[quantize]))
 
 
-def _tflite(module: Module, quantize: Quantize, calibration: Calibration | None) -> Made:
-    packages = ("tensorflow", "numpy")
+def _tflite(module: Module, quantize: Quantize, calibration: Calibration | None) -> tuple[bytes, bytes | None]:
+    """A result. Of int8, also the same network in ONNX without the rounding of its activations, where possible."""
     if quantize != "int8":
-        return Made(to_tflite(module.plain.floats, quantize), None, packages)
+        return to_tflite(module.plain.floats, quantize), None
     data = to_tflite(module.plain.floats, quantize, _views(calibration))
     try:
-        return Made(data, tflite_to_onnx.tflite_to_onnx(data, quantize="none"), packages)
+        return data, tflite_to_onnx.tflite_to_onnx(data, quantize="none")
     except InvalidModel as unknown:
         log.info(f"the bounds of the proof are wide, because it cannot be compared without its rounding ({unknown})")
-        return Made(data, None, packages)
+        return data, None
 
 
-def _onnx(module: Module, quantize: Quantize, calibration: Calibration | None) -> Made:
-    packages = ("tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy")
+def _onnx(module: Module, quantize: Quantize, calibration: Calibration | None) -> tuple[bytes, bytes | None]:
+    """The same as ONNX."""
     plain = module.plain
     if quantize != "int8":
         small = optimised(to_onnx(plain.floats))
-        return Made(halved(small) if quantize == "float16" else small, None, packages)
+        return halved(small) if quantize == "float16" else small, None
     if plain.ranged is not None:
         log.info("int8 takes the ranges that the source was trained with; no picture is needed to calibrate on")
         data = with_trained_ranges(to_onnx(plain.ranged))
     else:
         views = _views(calibration)
         data = quantized(to_onnx(plain.floats), views)
-    return Made(optimised(data), unrounded(data), packages)
+    return optimised(data), unrounded(data)
 
 
 def _views(calibration: Calibration | None) -> list[bytes]:

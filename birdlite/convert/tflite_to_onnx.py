@@ -29,7 +29,6 @@ from birdlite.tflite.schema import (
     NOWHERE,
     RELU,
     SIGN,
-    Grid,
     limits_in_floats,
     limits_in_integers,
     window_of,
@@ -72,7 +71,7 @@ class _Conversion(Walk[str]):
         self._onnx = OnnxGraph(self._side())
 
     def run(self, version: str) -> bytes:
-        scale, zero_point = self._grid_of(self._source.input) or (1.0, 0)
+        scale, zero_point = self._tensors[self._source.input].grid() or (1.0, 0)
         self._values[self._source.input] = self._onnx.pixels(scale, zero_point)
         self._run_operators()
         shape = self._tensors[self._source.output].shape
@@ -98,9 +97,6 @@ class _Conversion(Walk[str]):
             raise InvalidModel(f"reads {list(shape)}; only [1, height, width, channels] can be converted")
         return shape[1], shape[2], shape[3]
 
-    def _grid_of(self, index: int) -> Grid | None:
-        return self._tensors[index].grid()
-
     # What an operator gives
 
     def _expect(self, operator: Operator, shape: tuple[int, ...]) -> None:
@@ -113,7 +109,7 @@ class _Conversion(Walk[str]):
 
         `fused` is None for operators whose results cannot leave the range of their inputs.
         """
-        grid = self._grid_of(output)
+        grid = self._tensors[output].grid()
         limits = NOWHERE
         if fused is not None:
             limits = limits_in_integers(fused, grid) if self._integers else limits_in_floats(fused, grid)
@@ -244,7 +240,7 @@ class _Conversion(Walk[str]):
         if array.shape[:1] != (1,):
             raise InvalidModel(f"tensor {index} has a value for each of {array.shape[0]} pictures")
         array = array.transpose(_TO_PLANES) if rank == 4 else array
-        name, grid = f"{self._place}_{index}", self._grid_of(index)
+        name, grid = f"{self._place}_{index}", self._tensors[index].grid()
         if grid is None:
             return self._onnx.constant(name, array, "float32")
         stored = array.astype("int16") + SIGN * (tensor.dtype == "int8")
@@ -284,7 +280,7 @@ class _Conversion(Walk[str]):
         """QUANTIZE and DEQUANTIZE: another way to store the same real values."""
         source, output = self._input(operator), operator.outputs[0]
         self._expect(operator, self._tensors[source].shape)
-        if self._grid_of(source) == self._grid_of(output):
+        if self._tensors[source].grid() == self._tensors[output].grid():
             return self._value(source)
         return self._done(self._value(source), output)
 
@@ -297,7 +293,7 @@ class _Conversion(Walk[str]):
             self._place,
             weights,
             self._tensors[bias] if bias >= 0 else None,
-            self._grid_of(self._input(operator)),
+            self._tensors[self._input(operator)].grid(),
             axis=axis,
             permutation=permutation,
             integers=self._integers,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from birdlite import engines
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
+
+WHITE = 255  # the highest pixel
+
+_HALF = 0.501  # of a step of the grid: a zero point is a whole number, so the line may be off by half a step
+_CLOSE = 1e-5  # how exactly the values lie on the line, as a part of the largest: they are rounded to 32 bits
 
 
 def to_tflite(graph: Graph, quantize: Quantize, pictures: Sequence[bytes] = ()) -> bytes:
@@ -46,26 +51,24 @@ def to_tflite(graph: Graph, quantize: Quantize, pictures: Sequence[bytes] = ()) 
     line = None
     if quantize == "int8":
         line = plain_input(graph)
-        _check_finite(graph, pictures[0])
+        # Ranges that are not finite crash TensorFlow's quantiser and the whole process.
+        if not all(map(math.isfinite, scores_of(graph, pictures[0]))):
+            raise InvalidModel("the network gives scores that are not finite")
     try:
         with quiet():
             converter = _converter(tensorflow, graph, line)
-            if line is not None:
-                _ask_for_int8(tensorflow, converter, lambda: _representative(pictures, line, graph.side))
-            elif quantize == "float16":
+            if quantize != "none":
                 converter.optimizations = [tensorflow.lite.Optimize.DEFAULT]
+            if line is not None:
+                converter.representative_dataset = lambda: _representative(pictures, line, graph.side)
+                converter.inference_input_type = converter.inference_output_type = tensorflow.uint8
+            elif quantize == "float16":
                 converter.target_spec.supported_types = [tensorflow.float16]
             model = bytes(converter.convert())
     except (ConverterError, ValueError, RuntimeError, tensorflow.errors.OpError) as error:
         raise InvalidModel(f"the graph cannot become TensorFlow Lite: {_reason(error)}") from None
     _check(model, line, graph.side)
     return model
-
-
-def _check_finite(graph: Graph, picture: bytes) -> None:
-    """Refuse a network that gives no finite scores. Such ranges crash TensorFlow's quantiser and the whole process."""
-    if not all(map(math.isfinite, scores_of(graph, picture))):
-        raise InvalidModel("the network gives scores that are not finite")
 
 
 def _converter(tensorflow: Any, graph: Graph, line: Line | None) -> Any:
@@ -81,12 +84,6 @@ def _converter(tensorflow: Any, graph: Graph, line: Line | None) -> Any:
     holder.function = v1.wrap_function(scores, [tensorflow.TensorSpec(shape, dtype, "pixels")])
     # Without a module that holds its functions, the converter takes a deprecated way.
     return tensorflow.lite.TFLiteConverter.from_concrete_functions([holder.function], holder)
-
-
-def _ask_for_int8(tensorflow: Any, converter: Any, representative: Callable[[], Iterator[list[Any]]]) -> None:
-    converter.optimizations = [tensorflow.lite.Optimize.DEFAULT]
-    converter.representative_dataset = representative
-    converter.inference_input_type = converter.inference_output_type = tensorflow.uint8
 
 
 def _representative(pictures: Sequence[bytes], line: Line, side: int) -> Iterator[list[Any]]:
@@ -114,12 +111,6 @@ def _check(model: bytes, line: Line | None, side: int) -> None:
 def _reason(error: Exception) -> str:
     missing = re.search(r"^Custom ops: (.+)$", str(error), re.MULTILINE)
     return f"it has no operation {missing[1]}" if missing else reason(error)
-
-
-WHITE = 255  # the highest pixel
-
-_HALF = 0.501  # of a step of the grid: a zero point is a whole number, so the line may be off by half a step
-_CLOSE = 1e-5  # how exactly the values lie on the line, as a part of the largest: they are rounded to 32 bits
 
 
 class Line(NamedTuple):

@@ -268,7 +268,7 @@ class _Reader:
         options = operator.table(schema.Operator.OPTIONS)
         if options is None or operator.number(schema.Operator.OPTIONS_TYPE, "B") != known.number:
             raise ValueError(f"{name} without {known.name}")
-        return {field: options.number(*option) for field, option in known.fields.items()}
+        return {name: options.number(field, code, default) for field, (name, code, default) in enumerate(known.fields)}
 
 
 def _quantization(stored: Table, index: int, shape: tuple[int, ...], dtype: str) -> Quantization:

@@ -88,10 +88,6 @@ class _Conversion(Walk[int]):
         tensor = self._source.tensors[index]
         return self._add(_signed(tensor)._replace(name=f"{tensor.name}_int8"))
 
-    def _whole_numbers(self, name: str, numbers: tuple[int, ...]) -> int:
-        data = memoryview(struct.pack(f"<{len(numbers)}i", *numbers))
-        return self._add(GraphTensor((len(numbers),), "int32", None, data, name))
-
     # What an operator is given
 
     def _integers(self, operator: Operator, number: int = 0) -> int:
@@ -128,16 +124,12 @@ class _Conversion(Walk[int]):
         channels = list(channels_of(weights, axis))
         inputs = [value, self._add(joined(weights, axis, channels))]
         if bias >= 0:
-            (scale,) = self._quantization(value).scales
-            inputs.append(self._add(rescaled_bias(self._source.tensors[bias], scale, channels)))
+            grid = self._tensors[value].grid()
+            assert grid is not None  # noqa: S101 - every int8 tensor here was made by `_signed`
+            inputs.append(self._add(rescaled_bias(self._source.tensors[bias], grid.scale, channels)))
         self._channels += len(channels)
         self._exact += sum(channel.factor == 1 for channel in channels)
         return self._operator(operator.name, inputs, self._activation(operator.outputs[0]), operator.options)
-
-    def _quantization(self, value: int) -> Quantization:
-        quantization = self._tensors[value].quantization
-        assert quantization is not None  # noqa: S101 - every int8 tensor here was made by `_signed`
-        return quantization
 
     def _convolution(self, operator: Operator) -> int:
         rank = len(self._source.tensors[self._input(operator, 1)].shape)
@@ -178,7 +170,8 @@ class _Conversion(Walk[int]):
         before, after = self._tensors[value].shape, self._tensors[output].shape
         if before[:1] != after[:1] or math.prod(before) != math.prod(after):
             raise InvalidModel(f"{list(before)} to {list(after)}")
-        shape = self._whole_numbers(f"{self._tensors[output].name}_shape", (-1, *after[1:]))
+        name, data = f"{self._tensors[output].name}_shape", struct.pack(f"<{len(after)}i", -1, *after[1:])
+        shape = self._add(GraphTensor((len(after),), "int32", None, memoryview(data), name))
         return self._operator("RESHAPE", [value, shape], output)
 
     def _softmax(self, operator: Operator) -> int:

@@ -154,7 +154,7 @@ LEADS_TO: dict[str, dict[int, Kind]] = {
 class Option(NamedTuple):
     """A field of an operator's options."""
 
-    field: int
+    name: str
     code: str  # of `struct`
     default: float = 0
 
@@ -164,56 +164,30 @@ class Options(NamedTuple):
 
     name: str
     number: int  # in the union of all
-    fields: dict[str, Option]
+    fields: tuple[Option, ...] = ()  # in the order of their numbers, from 0
 
 
-_SAID = {"Padding": Option(0, "b"), "StrideW": Option(1, "i"), "StrideH": Option(2, "i")}
-_POOL = Options(
-    "Pool2DOptions",
-    5,
-    {
-        **_SAID,
-        "FilterWidth": Option(3, "i"),
-        "FilterHeight": Option(4, "i"),
-        "FusedActivationFunction": Option(5, "b"),
-    },
-)
+_WINDOW = (Option("Padding", "b"), Option("StrideW", "i"), Option("StrideH", "i"))
+_DILATION = (Option("DilationWFactor", "i", 1), Option("DilationHFactor", "i", 1))
+_ACTIVATION = Option("FusedActivationFunction", "b")
+_POOL = Options("Pool2DOptions", 5, (*_WINDOW, Option("FilterWidth", "i"), Option("FilterHeight", "i"), _ACTIVATION))
 
 OPTIONS: dict[str, Options] = {
-    "CONV_2D": Options(
-        "Conv2DOptions",
-        1,
-        {
-            **_SAID,
-            "FusedActivationFunction": Option(3, "b"),
-            "DilationWFactor": Option(4, "i", 1),
-            "DilationHFactor": Option(5, "i", 1),
-        },
-    ),
+    "CONV_2D": Options("Conv2DOptions", 1, (*_WINDOW, _ACTIVATION, *_DILATION)),
     "DEPTHWISE_CONV_2D": Options(
-        "DepthwiseConv2DOptions",
-        2,
-        {
-            **_SAID,
-            "DepthMultiplier": Option(3, "i"),
-            "FusedActivationFunction": Option(4, "b"),
-            "DilationWFactor": Option(5, "i", 1),
-            "DilationHFactor": Option(6, "i", 1),
-        },
+        "DepthwiseConv2DOptions", 2, (*_WINDOW, Option("DepthMultiplier", "i"), _ACTIVATION, *_DILATION)
     ),
     "AVERAGE_POOL_2D": _POOL,
     "MAX_POOL_2D": _POOL,
-    "FULLY_CONNECTED": Options(
-        "FullyConnectedOptions", 8, {"FusedActivationFunction": Option(0, "b"), "WeightsFormat": Option(1, "b")}
-    ),
-    "SOFTMAX": Options("SoftmaxOptions", 9, {"Beta": Option(0, "f")}),
-    "ADD": Options("AddOptions", 11, {"FusedActivationFunction": Option(0, "b")}),
-    "MUL": Options("MulOptions", 21, {"FusedActivationFunction": Option(0, "b")}),
-    "RESHAPE": Options("ReshapeOptions", 17, {}),
-    "PAD": Options("PadOptions", 22, {}),
-    "MEAN": Options("ReducerOptions", 27, {"KeepDims": Option(0, "?")}),
-    "DEQUANTIZE": Options("DequantizeOptions", 38, {}),
-    "QUANTIZE": Options("QuantizeOptions", 89, {}),
+    "FULLY_CONNECTED": Options("FullyConnectedOptions", 8, (_ACTIVATION, Option("WeightsFormat", "b"))),
+    "SOFTMAX": Options("SoftmaxOptions", 9, (Option("Beta", "f"),)),
+    "ADD": Options("AddOptions", 11, (_ACTIVATION,)),
+    "MUL": Options("MulOptions", 21, (_ACTIVATION,)),
+    "RESHAPE": Options("ReshapeOptions", 17),
+    "PAD": Options("PadOptions", 22),
+    "MEAN": Options("ReducerOptions", 27, (Option("KeepDims", "?"),)),
+    "DEQUANTIZE": Options("DequantizeOptions", 38),
+    "QUANTIZE": Options("QuantizeOptions", 89),
 }
 """By operator: the fields that matter to image classifiers."""
 

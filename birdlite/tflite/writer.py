@@ -128,7 +128,7 @@ def _operator(operator: Operator, code: int) -> Fields:
     known = schema.OPTIONS.get(operator.name)
     if known is not None:
         options: Fields = {
-            option.field: Number(option.code, operator.options[name]) for name, option in known.fields.items()
+            field: Number(option.code, operator.options[option.name]) for field, option in enumerate(known.fields)
         }
         fields[schema.Operator.OPTIONS_TYPE] = Number("B", known.number)
         fields[schema.Operator.OPTIONS] = options

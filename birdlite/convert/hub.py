@@ -46,6 +46,18 @@ _KAGGLE_PAGE = re.compile(
 _KAGGLE_WORDS = re.compile(r"/(?:frameworks|variations|versions)(?=/)")  # in the pages' newer addresses
 _SECRETS = re.compile(r"(?<=://)[^/?#]*@|[?#].*")  # of a URL: a password; a query, which may be a signature
 
+UNPACKED_MAX_BYTES = 1 << 30
+"""Size limit of the unpacked archive, against decompression bombs: 70 times the birds model."""
+
+MAX_MEMBERS = 10_000
+MAX_NAME = 512
+"""Longest path of a member: an eighth of Linux's limit, so that the folder's own path fits before it."""
+
+_TAR, _TAR_AT = b"ustar", 257  # a magic number, and where it stands
+_BLOCK = 512
+_CHUNK = 1 << 16
+_DEPTH = 3  # folders around a module in an archive
+
 
 def addresses_of(source: str) -> tuple[str, ...] | None:
     """The URLs of a module's archive, best first; None if `source` is neither a Hub handle nor a URL."""
@@ -140,19 +152,6 @@ def _fetch(source: str, addresses: tuple[str, ...], fetcher: Fetcher) -> bytes:
     raise ModelUnavailable(
         f"{source} could not be downloaded: {'; '.join(reasons)}; you can also name its .tar.gz or folder"
     )
-
-
-UNPACKED_MAX_BYTES = 1 << 30
-"""Size limit of the unpacked archive, against decompression bombs: 70 times the birds model."""
-
-MAX_MEMBERS = 10_000
-MAX_NAME = 512
-"""Longest path of a member: an eighth of Linux's limit, so that the folder's own path fits before it."""
-
-_TAR, _TAR_AT = b"ustar", 257  # a magic number, and where it stands
-_BLOCK = 512
-_CHUNK = 1 << 16
-_DEPTH = 3  # folders around a module in an archive
 
 
 class _Member(NamedTuple):

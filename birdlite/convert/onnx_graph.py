@@ -83,6 +83,24 @@ class OnnxGraph:
         per_axis = {"axis": axis} if np.ndim(scale) else {}
         return self.node("DequantizeLinear", [stored, *grid], f"{stored}_real", **per_axis)
 
+    def real_constant(
+        self,
+        name: str,
+        stored: ArrayLike,
+        scale: ArrayLike,
+        zero_point: ArrayLike,
+        dtype: str,
+        *,
+        axis: int,
+        integers: bool,
+    ) -> str:
+        """Add what stored whole numbers stand for: them and their grid if `integers`, else floats."""
+        import numpy as np
+
+        if integers:
+            return self.dequantized(self.constant(name, stored, dtype), scale, zero_point, dtype, axis=axis)
+        return self.constant(name, _real_values(np.asarray(stored), scale, zero_point, axis), "float32")
+
     def rounded(self, real: str, scale: float, zero_point: int) -> str:
         """Put real values on a grid of 256 and saturate at its ends. onnxruntime makes integer kernels of it.
 
@@ -155,7 +173,7 @@ def checked(model: Any, problem: str) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def real_values(
+def _real_values(
     stored: np.ndarray[Any, Any], scale: ArrayLike, zero_point: ArrayLike, axis: int
 ) -> np.ndarray[Any, Any]:
     """Constants as float32, rounded once. Scale and zero point are numbers, or one for each along `axis`."""
@@ -210,13 +228,16 @@ def add_weights(
     if not one and quantization.axis != axis:
         raise InvalidModel(f"its weights have a scale for each index along {quantization.axis} instead of {axis}")
     scale, zero_point = (quantization.scales[0], quantization.zero_points[0]) if one else quantization[:2]
-    axis = permutation.index(axis)
-    if integers:
-        shift = SIGN if weights.dtype == "uint8" else 0
-        array = onnx.constant(name, stored.astype("int16") - shift, "int8")
-        added = onnx.dequantized(array, scale, np.subtract(zero_point, shift), "int8", axis=axis)
-    else:
-        added = onnx.constant(name, real_values(stored, scale, zero_point, axis), "float32")
+    shift = SIGN if weights.dtype == "uint8" else 0
+    added = onnx.real_constant(
+        name,
+        stored.astype("int16") - shift,
+        scale,
+        np.subtract(zero_point, shift),
+        "int8",
+        axis=permutation.index(axis),
+        integers=integers,
+    )
     return [added, *_add_bias(onnx, place, bias, results, np.multiply(grid.scale, scale), integers)]
 
 
@@ -234,6 +255,5 @@ def _add_bias(
     stored, name = array_of(bias), f"{place}_bias"
     if scale is None:
         return [onnx.constant(name, stored, "float32")]
-    if integers:
-        return [onnx.dequantized(onnx.constant(name, stored, "int32"), scale, np.zeros(np.shape(scale)), "int32")]
-    return [onnx.constant(name, real_values(stored, scale, 0, 0), "float32")]
+    zeros = np.zeros(np.shape(scale))
+    return [onnx.real_constant(name, stored, scale, zeros, "int32", axis=0, integers=integers)]

@@ -40,6 +40,15 @@ _PLACES = re.compile(
     r"Could not translate MLIR to FlatBuffer\."
 )
 
+_DESCRIPTORS = (1, 2)  # standard output and standard error
+_LOGGERS = ("absl", "tensorflow", "tf2onnx")  # those of the packages that are called here
+
+MOST_TOLD = 256 * 1024
+"""Bytes of output that become lines, for each block. Some errors print the MLIR of a large model, which is more."""
+
+_one_at_a_time = threading.RLock()
+_inside = False
+
 
 def require(*packages: str) -> None:
     """Check that packages (`tensorflow`, `tf2onnx`) are installed, without importing them.
@@ -75,16 +84,6 @@ def reason(error: Exception) -> str:
         text = happened[1]
     lines = (_PLACES.sub("", line).strip() for line in text.splitlines())
     return one_line(next(filter(None, lines), type(error).__name__))
-
-
-_DESCRIPTORS = (1, 2)  # standard output and standard error
-_LOGGERS = ("absl", "tensorflow", "tf2onnx")  # those of the packages that are called here
-
-MOST_TOLD = 256 * 1024
-"""Bytes of output that become lines, for each block. Some errors print the MLIR of a large model, which is more."""
-
-_one_at_a_time = threading.RLock()
-_inside = False
 
 
 @contextmanager

@@ -20,7 +20,8 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
-from birdlite.convert.onnx_graph import OnnxGraph, add_weights, array_of, real_values, require
+from birdlite._version import __version__
+from birdlite.convert.onnx_graph import OnnxGraph, add_weights, array_of, require
 from birdlite.errors import InvalidModel
 from birdlite.tflite import graph
 from birdlite.tflite.graph import Operator, Walk
@@ -52,10 +53,8 @@ def tflite_to_onnx(model: bytes, *, quantize: Quantize) -> bytes:
         InvalidModel: the source is damaged, takes something else, or has an operator that is not known here.
         EngineMissing: a package is not installed. The message names what to install.
     """
-    from birdlite._version import __version__
-
     require(*PACKAGES)
-    return _Conversion(graph.read(model), quantize).run(__version__)
+    return _Conversion(graph.read(model), quantize).run()
 
 
 class _Conversion(Walk[str]):
@@ -70,14 +69,14 @@ class _Conversion(Walk[str]):
         self._integers = quantize == "int8"
         self._onnx = OnnxGraph(self._side())
 
-    def run(self, version: str) -> bytes:
+    def run(self) -> bytes:
         scale, zero_point = self._tensors[self._source.input].grid() or (1.0, 0)
         self._values[self._source.input] = self._onnx.pixels(scale, zero_point)
         self._run_operators()
         shape = self._tensors[self._source.output].shape
         if len(shape) != 2 or self._source.output not in self._values or not self._source.operators:
             raise InvalidModel(f"the model gives {list(shape)}; only [1, classes] can be converted")
-        return self._onnx.finish(self._values[self._source.output], shape[1], version)
+        return self._onnx.finish(self._values[self._source.output], shape[1], __version__)
 
     def _side(self) -> int:
         tensor = self._tensors[self._source.input]
@@ -244,9 +243,7 @@ class _Conversion(Walk[str]):
         if grid is None:
             return self._onnx.constant(name, array, "float32")
         stored = array.astype("int16") + SIGN * (tensor.dtype == "int8")
-        if self._integers:
-            return self._onnx.dequantized(self._onnx.constant(name, stored, "uint8"), *grid, "uint8")
-        return self._onnx.constant(name, real_values(stored, *grid, axis=0), "float32")
+        return self._onnx.real_constant(name, stored, *grid, "uint8", axis=0, integers=self._integers)
 
     def _pad(self, operator: Operator) -> str:
         source = self._input(operator)

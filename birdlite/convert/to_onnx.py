@@ -29,6 +29,17 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+_FARTHEST = 127  # of an int8 weight either way
+_MOST_STEPS = 256  # different values of weights that were rounded to 8 bits
+_ON_GRID = 0.05  # of a step: how exactly rounded weights lie on their grid, computed in 32-bit floats
+_MOST_BIAS = 2**30  # leaves half of an int32 to the sum of products
+
+# Operators whose results lie between the values that they read.
+_KEEP_GRID = {
+    *("AveragePool", "GlobalAveragePool", "MaxPool", "GlobalMaxPool", "ReduceMean"),
+    *("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"),
+}
+
 
 def to_onnx(graph: Graph) -> bytes:
     """Convert a graph to an ONNX ModelProto that takes `pixels` and gives `probabilities`.
@@ -59,18 +70,6 @@ def to_onnx(graph: Graph) -> bytes:
     if unknown:
         raise InvalidModel(f"tf2onnx does not know {', '.join(sorted(unknown))}")
     return checked(model, "tf2onnx made an invalid ONNX model")
-
-
-_FARTHEST = 127  # of an int8 weight either way
-_MOST_STEPS = 256  # different values of weights that were rounded to 8 bits
-_ON_GRID = 0.05  # of a step: how exactly rounded weights lie on their grid, computed in 32-bit floats
-_MOST_BIAS = 2**30  # leaves half of an int32 to the sum of products
-
-# Operators whose results lie between the values that they read.
-_KEEP_GRID = {
-    *("AveragePool", "GlobalAveragePool", "MaxPool", "GlobalMaxPool", "ReduceMean"),
-    *("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"),
-}
 
 
 def with_trained_ranges(model: bytes) -> bytes:

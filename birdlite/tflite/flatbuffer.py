@@ -174,8 +174,7 @@ Fields: TypeAlias = "Mapping[int, Field]"
 
 def write(fields: Fields, identifier: bytes) -> bytes:
     """The file whose root is that table. The same fields give the same bytes."""
-    writer = _Writer(identifier)
-    return writer.finish(fields)
+    return _Writer(identifier).finish(fields)
 
 
 class _Writer:

@@ -191,6 +191,7 @@ OPTIONS: dict[str, Options] = {
 }
 """By operator: the fields that matter to image classifiers."""
 
+# The rules that a file does not state
 
 ELSEWHERE = "; for other models than plain quantised ones: pip install 'birdlite[convert]', and tf2onnx"
 

@@ -19,9 +19,9 @@ from typing import TypeVar
 
 from birdlite import Classifier, FetchSettings, Settings, engines
 from birdlite.cli import main as birdlite
-from birdlite.convert.compare import compare
 from birdlite.convert.hub import DEFAULT_HANDLE
 from birdlite.convert.pictures import choose
+from birdlite.convert.proof import compare
 from birdlite.models.bundle import MODEL_FILES, Model
 from birdlite.timing import clock
 

@@ -10,8 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from birdlite.convert.captured_output import quiet
-from birdlite.convert.tensorflow_package import imported
+from birdlite.convert.tensorflow_package import imported, quiet
 
 SIDE, CLASSES = 16, 7
 

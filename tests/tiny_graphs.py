@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from birdlite.convert.captured_output import quiet
 from birdlite.convert.graph import INPUT as PIXELS
 from birdlite.convert.graph import OUTPUT as PROBABILITIES
 from birdlite.convert.graph import Graph, published
-from birdlite.convert.tensorflow_package import imported
+from birdlite.convert.tensorflow_package import imported, quiet
 
 SIDE, CLASSES = 16, 5
 INPUT, OUTPUT = "images:0", "prediction:0"

@@ -11,14 +11,12 @@ from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_CANNOT_RUN, EXIT_OK
 from birdlite.cli.options import CACHE, FILE, FOLDER, MESSAGES, MODEL, NETWORK
 from birdlite.cli.values import classifier_settings, pair
-from birdlite.convert import from_tflite
-from birdlite.convert.bundle_writer import check_place, write_bundle
-from birdlite.convert.compare import spell
-from birdlite.convert.conversion import Conversion
-from birdlite.convert.from_tflite import convert_tflite, requantise
+from birdlite.convert.conversion import Conversion, check_place, write_bundle
 from birdlite.convert.hub import DEFAULT_HANDLE
 from birdlite.convert.module import WHOLE_RANGE, Reading, is_module, open_module
 from birdlite.convert.pictures import COMPARED, calibration, choose
+from birdlite.convert.proof import spell
+from birdlite.convert.proven import check_module, check_onnx, convert_module, convert_tflite, requantise
 from birdlite.errors import UsageError
 from birdlite.models.bundle import MODEL_FILES
 from birdlite.models.catalog import is_birds
@@ -55,9 +53,7 @@ def main(values: SimpleNamespace, started: float) -> int:
 
 
 def _from_module(values: SimpleNamespace) -> Conversion:
-    from birdlite.convert.from_module import check, convert_module
-
-    check(values.to, values.quantize, calibrated=bool(values.calibrate))
+    check_module(values.to, values.quantize, calibrated=bool(values.calibrate))
     settings = classifier_settings(values)
     reading = Reading(values.tags, values.signature, values.input_range or WHOLE_RANGE, values.labels)
     module = open_module(values.source, reading, settings)
@@ -75,7 +71,7 @@ def _from_tflite(values: SimpleNamespace) -> Conversion:
             f"--tags, --signature and --input-range are for SavedModels only, and {values.source} is not one"
         )
     if values.to == "onnx":
-        from_tflite.check()
+        check_onnx()
     elif values.quantize != "int8":
         raise UsageError(f"{values.source} is not a SavedModel: --to tflite needs --quantize int8 for it")
     settings = classifier_settings(values)._replace(model=values.source)

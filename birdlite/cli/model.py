@@ -128,12 +128,10 @@ def _verify(values: SimpleNamespace) -> None:
 
 
 def _compare(values: SimpleNamespace) -> None:
-    from birdlite.convert.bounds import bounds_of
-    from birdlite.convert.compare import beyond, spell
-    from birdlite.convert.from_module import distance_to
-    from birdlite.convert.from_tflite import distance_between
     from birdlite.convert.module import Reading, is_module, open_module
     from birdlite.convert.pictures import choose
+    from birdlite.convert.proof import beyond, bounds_of, spell
+    from birdlite.convert.proven import distance_to
 
     settings = classifier_settings(values)
     with Classifier(settings._replace(model=values.name)) as one:
@@ -145,7 +143,7 @@ def _compare(values: SimpleNamespace) -> None:
         distance = distance_to(module, result, pictures)
     else:
         with Classifier(settings._replace(model=values.against)) as other:
-            distance = distance_between(other.model, result, pictures)
+            distance = distance_to(other.model, result, pictures)
     _say(f"against {values.against}, {spell(distance)}")
     bounds = bounds_of(result.card)
     problem = beyond(distance, bounds) if bounds else None

@@ -1,24 +1,26 @@
-"""The result of every conversion: a bundle that is not written yet, and the proof that it answers as its source does.
+"""The result of every conversion: a bundle, and the proof that it answers as its source does.
 
-`from_tflite` and `from_module` make the model file. Here it gets its card, its labels and its two distances: to the
-source as published, and to the same network without the source's rounding, which shows more.
+`proven` makes the model file. Here it gets its card, its labels and its two distances: to the source as published, and
+to the same network without the source's rounding, which shows more. The bundle is written whole or not at all: into a
+folder beside its place, which is renamed when it is complete.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from birdlite import engines
+from birdlite import atomic_file, engines
 from birdlite._version import __version__
-from birdlite.convert.compare import Bounds, Distance, beyond
-from birdlite.errors import InvalidModel
-from birdlite.models.bundle import LABELS_FILE, MODEL_FILES, NAMES_FILE
+from birdlite.convert.proof import Bounds, Distance, Quantize, beyond
+from birdlite.errors import InvalidModel, OutputError, UsageError
+from birdlite.local_file import reason
+from birdlite.models.bundle import CARD_FILE, LABELS_FILE, MODEL_FILES, NAMES_FILE, card_to_json
 from birdlite.models.card import Card, FileFact, ModelBytes, ModelFormat
 from birdlite.models.labels import Labels
-
-Quantize = Literal["none", "float16", "int8"]
 
 
 class Subject(NamedTuple):
@@ -58,6 +60,7 @@ def bundle(
     files: dict[str, ModelBytes] = {MODEL_FILES[format_]: data, LABELS_FILE: _label_map(subject.labels)}
     if any(subject.labels.common):
         files[NAMES_FILE] = _name_list(subject.labels)
+    made_of = {"source_sha256": subject.sha256} | ({"source_format": subject.format} if subject.format else {})
     card = Card(
         name=f"{subject.name}-{format_}" + ("" if quantize == "none" else f"-{quantize}"),
         format=format_,
@@ -67,7 +70,7 @@ def bundle(
         source=subject.source,
         licence=subject.licence,
         quantization=quantize,
-        made_with={"birdlite": __version__, **_versions(packages), **_made_of(subject)},
+        made_with={"birdlite": __version__, **_versions(packages), **made_of},
     )
     return card, files
 
@@ -112,14 +115,49 @@ def _name_list(labels: Labels) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _made_of(subject: Subject) -> dict[str, str]:
-    made_of = {"source_sha256": subject.sha256}
-    return made_of if subject.format is None else {**made_of, "source_format": subject.format}
-
-
 def _versions(packages: Sequence[str]) -> dict[str, str]:
     """The versions of packages by the names of their imports."""
     from importlib.metadata import packages_distributions, version
 
     distributions = packages_distributions()
     return {package: version(distributions[package][0]) for package in packages}
+
+
+def check_place(folder: str, *, replace: bool) -> None:
+    """Check before the work that a bundle can be written there.
+
+    Raises:
+        UsageError: something that is no bundle is there, or a bundle that must not be replaced.
+    """
+    if not os.path.lexists(folder):
+        return
+    if not os.path.isdir(folder) or (os.listdir(folder) and not os.path.exists(os.path.join(folder, CARD_FILE))):
+        raise UsageError(f"{folder} exists and is not a model bundle; it will not be touched")
+    if os.listdir(folder) and not replace:
+        raise UsageError(f"{folder} holds a model bundle already; --force replaces it")
+
+
+def write_bundle(folder: str, card: Card, files: Mapping[str, ModelBytes]) -> None:
+    """Write the card and `files`, which are those that the card lists.
+
+    Raises:
+        OutputError: the system refused. The folder is as it was before.
+    """
+    folder = os.path.abspath(folder)
+    partial = atomic_file.unfinished_name(folder)
+    try:
+        for left in atomic_file.leftovers(folder):
+            shutil.rmtree(left)
+        os.makedirs(partial)
+        try:
+            for name, data in files.items():
+                atomic_file.write(os.path.join(partial, name), data)
+            atomic_file.write(os.path.join(partial, CARD_FILE), card_to_json(card).encode())
+            if os.path.isdir(folder):
+                shutil.rmtree(folder)  # a folder cannot be renamed over one that is not empty
+            os.rename(partial, folder)
+        except OSError:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise OutputError(f"{folder}: the bundle cannot be written: {reason(error)}") from None

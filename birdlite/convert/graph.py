@@ -1,7 +1,7 @@
 """A classifier as a TensorFlow graph: it takes plain pixels, gives probabilities, and may be rid of its FakeQuants.
 
-`module` makes these graphs of a SavedModel; the converters and the reference of the proof (`to_onnx`, `to_tflite`,
-`tensorflow_engine`) take them. Every graph has the same two ends, `INPUT` and `OUTPUT`.
+`module` makes these graphs of a SavedModel, `to_onnx` and `to_tflite` convert them, and `TensorFlowEngine` runs them:
+it is the reference that a result is compared with. Every graph has the same two ends, `INPUT` and `OUTPUT`.
 
 A FakeQuant is the rounding of quantisation-aware training, done in floats. Left in a graph, it makes converters write
 files that are not smaller, or that nothing can load. So conversions start from one of two other forms of the network:
@@ -11,11 +11,13 @@ files that are not smaller, or that nothing can load. So conversions start from 
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from typing import Any, NamedTuple
 
-from birdlite.convert.captured_output import quiet
-from birdlite.convert.tensorflow_package import imported, reason
-from birdlite.errors import InvalidModel
+from birdlite.convert.tensorflow_package import imported, quiet, reason
+from birdlite.engines import contract
+from birdlite.engines.contract import Pixels
+from birdlite.errors import EngineError, InvalidModel
 
 INPUT, OUTPUT = "pixels:0", "probabilities:0"
 PIXELS, PROBABILITIES = "pixels", "probabilities"
@@ -62,7 +64,7 @@ def published(source: Any, input_: str, output: str, side: int, input_range: tup
             (scores,) = v1.import_graph_def(
                 source, input_map={input_: pictures}, return_elements=[output], name="source"
             )
-            logits = not _are_probabilities(scores)
+            logits = _maker_of(scores)[0].type not in _GIVE_PROBABILITIES
             tensorflow.identity(tensorflow.nn.softmax(scores) if logits else scores, name=PROBABILITIES)
             definition = _without_order(whole.as_graph_def())
             definition = v1.graph_util.extract_sub_graph(definition, [PROBABILITIES])
@@ -95,13 +97,6 @@ def _scaled(tensorflow: Any, pixels: Any, black: float, white: float) -> Any:
     return value + np.float32(black) if black else value
 
 
-def _are_probabilities(scores: Any) -> bool:
-    operation = scores.op
-    while operation.type in _HARMLESS:
-        operation = operation.inputs[0].op
-    return operation.type in _GIVE_PROBABILITIES
-
-
 def without_rounding(graph: Graph) -> WithoutRounding:
     """Take the FakeQuants out of a graph: those of weights are computed, those of activations become Identities.
 
@@ -123,7 +118,7 @@ def without_rounding(graph: Graph) -> WithoutRounding:
                 if tensor.op.name not in moving and tensor.dtype.is_numpy_compatible
             ]
             values = dict(zip(fixed, session.run(fixed), strict=True)) if fixed else {}
-            ranges = _ranges(moving, values, _of_scores(whole.get_tensor_by_name(OUTPUT).op))
+            ranges = _ranges(moving, values, _maker_of(whole.get_tensor_by_name(OUTPUT))[1])
     except (ValueError, TypeError, tensorflow.errors.OpError) as error:
         raise InvalidModel(f"TensorFlow cannot compute the constants of the graph: {reason(error)}") from None
     count = sum(node.op in _FAKE_QUANTS for node in graph.definition.node)
@@ -144,17 +139,20 @@ def _moving(start: Any) -> dict[str, Any]:
     return found
 
 
-def _of_scores(operation: Any) -> set[str]:
-    """The operations that only change the form of the scores, by name. Rounding there is a way to store them."""
-    found = set()
+def _maker_of(scores: Any) -> tuple[Any, set[str]]:
+    """The operation that computes scores, and the names of those behind it, which only change their form."""
+    operation, behind = scores.op, set()
     while operation.type in _HARMLESS:
-        found.add(operation.name)
+        behind.add(operation.name)
         operation = operation.inputs[0].op
-    return found
+    return operation, behind
 
 
 def _ranges(moving: dict[str, Any], values: dict[str, Any], scores: set[str]) -> dict[str, tuple[float, float]]:
-    """The range of each FakeQuant of activations that an int8 result can round to, by the name of the node."""
+    """The range of each FakeQuant of activations that an int8 result can round to, by the name of the node.
+
+    Those of `scores` are only a way to store them.
+    """
     found = {}
     for name, operation in moving.items():
         if operation.type not in _FAKE_QUANTS or name in scores or operation.inputs[0].op.type == "Softmax":
@@ -221,3 +219,63 @@ def _replace_fake_quant(node: Any, range_: tuple[float, float] | None) -> None:
     else:
         node.op = "FakeQuantWithMinMaxArgs"
         node.attr["min"].f, node.attr["max"].f = range_
+
+
+class TensorFlowEngine:
+    """Implements `Engine` for a graph. One thread does all the work, so scores do not depend on the number of cores."""
+
+    name = "tensorflow"
+
+    def __init__(self, graph: Graph) -> None:
+        """Make the graph ready to run.
+
+        Raises:
+            InvalidModel: TensorFlow does not accept it.
+            EngineMissing: TensorFlow is not installed.
+        """
+        self._side = graph.side
+        self._tensorflow = tensorflow = imported()
+        v1 = tensorflow.compat.v1
+        threads = v1.ConfigProto(
+            intra_op_parallelism_threads=1, inter_op_parallelism_threads=1, use_per_session_threads=True
+        )
+        try:
+            with quiet(), tensorflow.Graph().as_default() as whole:
+                v1.import_graph_def(graph.definition, name="")
+                self._session: Any = v1.Session(graph=whole, config=threads)
+                self._run = self._session.make_callable(OUTPUT, [INPUT])
+        except (ValueError, tensorflow.errors.OpError) as error:
+            raise InvalidModel(f"TensorFlow does not accept the graph: {reason(error)}") from None
+
+    def run(self, pixels: Pixels, n: int = 1) -> list[list[float]]:
+        """See `Engine.run`."""
+        if self._session is None:
+            raise EngineError("this engine was closed")
+        return [self._run_one(picture) for picture in contract.pictures(pixels, n, self._side)]
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        if self._session is not None:
+            with quiet():
+                self._session.close()
+            self._session = None
+
+    def _run_one(self, picture: memoryview) -> list[float]:
+        import numpy
+
+        data = numpy.frombuffer(picture, numpy.uint8).reshape(1, self._side, self._side, 3)
+        try:
+            with quiet():
+                found = self._run(data)
+        except (ValueError, self._tensorflow.errors.OpError) as error:
+            raise EngineError(f"TensorFlow could not run the graph: {reason(error)}") from None
+        if found.ndim != 2 or found.shape[0] != 1:
+            raise EngineError(f"the graph gives {list(found.shape)} for one picture instead of [1, classes]")
+        scores: list[float] = found[0].tolist()
+        return scores
+
+
+def scores_of(graph: Graph, picture: bytes) -> list[float]:
+    """The scores for one picture."""
+    with closing(TensorFlowEngine(graph)) as engine:
+        return engine.run(picture)[0]

@@ -13,9 +13,8 @@ from typing import NamedTuple
 from birdlite import log
 from birdlite.convert import hub
 from birdlite.convert.conversion import Subject
-from birdlite.convert.graph import Graph, WithoutRounding, published, without_rounding
+from birdlite.convert.graph import Graph, WithoutRounding, published, scores_of, without_rounding
 from birdlite.convert.saved_model import frozen, read
-from birdlite.convert.tensorflow_engine import TensorFlowEngine
 from birdlite.convert.tensorflow_package import require
 from birdlite.errors import UsageError
 from birdlite.http.fetcher import Fetcher
@@ -82,7 +81,7 @@ def open_module(source: str, reading: Reading, settings: Settings) -> Module:
         whole, added = published(graph.definition, graph.input, graph.output, saved.side, reading.input_range)
         if added:
             log.info("it gives logits; a softmax makes them probabilities")
-        classes = saved.classes or _count_classes(whole)
+        classes = saved.classes or len(scores_of(whole, bytes(saved.side**2 * 3)))
         labels, birds = _labels(source, reading.labels, classes, _store(settings, fetcher))
     finally:
         fetcher.close()
@@ -91,18 +90,11 @@ def open_module(source: str, reading: Reading, settings: Settings) -> Module:
         log.info(f"took the rounding of training out of it: {plain.fake_quants} FakeQuant nodes")
     if birds and saved.sha256 != hub.KNOWN_SHA256:
         log.warning(f"this saved_model.pb is not the known one of birds_V1/1; its sha256 is {saved.sha256}")
-    subject = Subject(_name(source, birds), labels, *_origin(source, birds), saved.sha256)
+    if birds:
+        subject = Subject("birds-v1", labels, BIRDS_PAGE, find(DEFAULT_MODEL).card.licence, saved.sha256)
+    else:
+        subject = Subject(_name(source), labels, hub.shown(source), "", saved.sha256)
     return Module(subject, birds, whole, plain)
-
-
-def _count_classes(graph: Graph) -> int:
-    """The number of scores for a black picture, for a signature that does not say."""
-    engine = TensorFlowEngine(graph)
-    try:
-        (scores,) = engine.run(bytes(graph.side**2 * 3))
-    finally:
-        engine.close()
-    return len(scores)
 
 
 def _store(settings: Settings, fetcher: Fetcher) -> Store:
@@ -121,17 +113,10 @@ def _labels(source: str, path: str | None, classes: int, store: Store) -> tuple[
     raise UsageError(f"{hub.shown(source)} gives {classes} scores: name the label map that belongs to it with --labels")
 
 
-def _name(source: str, birds: bool) -> str:
+def _name(source: str) -> str:
     """A name for what is made of it."""
-    if birds:
-        return "birds-v1"
     parts = [part for part in source.split("?")[0].replace(os.sep, "/").split("/") if part not in ("", ".", "..")]
     name = "-".join(parts[-2:]) if hub.addresses_of(source) else (parts or ["model"])[-1]
     for suffix in (".tar.gz", ".tgz", ".tar"):
         name = name.removesuffix(suffix)
     return name
-
-
-def _origin(source: str, birds: bool) -> tuple[str, str]:
-    """Source and licence for the card."""
-    return (BIRDS_PAGE, find(DEFAULT_MODEL).card.licence) if birds else (hub.shown(source), "")

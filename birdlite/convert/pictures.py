@@ -59,7 +59,7 @@ def calibration(paths: Sequence[str], side: int, settings: FetchSettings) -> Cal
     """The representative dataset that `paths` name.
 
     Raises:
-        UsageError: one of them is no picture.
+        UsageError: one of them is no picture, or there are none.
     """
     views: list[bytes] = []
     for name, data in islice(_named(paths, settings), CALIBRATED + 1):
@@ -68,6 +68,8 @@ def calibration(paths: Sequence[str], side: int, settings: FetchSettings) -> Cal
             break
         for pixels in (_decode(name, data, "crop", side), _decode(name, data, "squash", side)):
             views += pixels, _mirrored(pixels, side)
+    if not views:
+        raise UsageError("int8 takes ranges from pictures, and there are no pictures to calibrate on")
     return Calibration(len(views) // _VIEWS, views)
 
 

@@ -16,8 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from birdlite import local_file
-from birdlite.convert.captured_output import quiet
-from birdlite.convert.tensorflow_package import imported, reason
+from birdlite.convert.tensorflow_package import imported, quiet, reason
 from birdlite.errors import InvalidModel, PictureError
 
 MODEL_FILE = "saved_model.pb"

@@ -1,17 +1,34 @@
-"""TensorFlow and tf2onnx, imported when they are needed, and what they say went wrong in one line.
+"""TensorFlow and tf2onnx, imported when they are needed and kept quiet, and what they say went wrong in one line.
 
 Every module here that works with TensorFlow gets it from `imported`. TensorFlow takes 3 s and 500 MB to import. It
 comes with the extra `convert`.
+
+What TensorFlow prints becomes debug lines: every call of it stands in `with quiet()`. Its C++ code prints on
+descriptors 1 and 2, past Python's streams and partly past C's `stderr`. Its Python code prints, logs and warns. None of
+that helps the user: what matters comes as an exception. `-v` shows the lines.
+
+TensorFlow's own settings for this (TF_CPP_MIN_LOG_LEVEL, TF_ENABLE_ONEDNN_OPTS) are left to the user. They would have
+to be in `os.environ` before the import and stay there, they do not silence everything, and `-v` could not show the
+lines.
 """
 
 from __future__ import annotations
 
+import ctypes
+import logging
+import os
 import re
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import IO, Any
 
-from birdlite.convert.captured_output import quiet
+from birdlite import log
 from birdlite.errors import EngineMissing, one_line
 
 # "Graph execution error:" is followed by several lines of Python. What happened stands just before the node.
@@ -22,6 +39,15 @@ _PLACES = re.compile(
     r"\[\[.*?\]\]|\{\{.*?\}\}|\[Op:[^\]]*\]|<unknown>:\d+: error: (?:loc\(.*?\): )?|"
     r"Could not translate MLIR to FlatBuffer\."
 )
+
+_DESCRIPTORS = (1, 2)  # standard output and standard error
+_LOGGERS = ("absl", "tensorflow", "tf2onnx")  # those of the packages that are called here
+
+MOST_TOLD = 256 * 1024
+"""Bytes of output that become lines, for each block. Some errors print the MLIR of a large model, which is more."""
+
+_one_at_a_time = threading.RLock()
+_inside = False
 
 
 def require(*packages: str) -> None:
@@ -58,3 +84,102 @@ def reason(error: Exception) -> str:
         text = happened[1]
     lines = (_PLACES.sub("", line).strip() for line in text.splitlines())
     return one_line(next(filter(None, lines), type(error).__name__))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Run the block; what it prints, logs and warns becomes debug lines when it ends.
+
+    Both descriptors belong to the whole process. So what other threads print meanwhile becomes debug lines too, and
+    the output of a block that kills the process is lost. An inner block is part of the outer one; other threads wait.
+    """
+    global _inside
+    with _one_at_a_time:
+        if _inside:
+            yield
+            return
+        lines: list[str] = []
+        _inside = True
+        try:
+            with _caught(lines):
+                yield
+        finally:
+            _inside = False
+            for line in lines:
+                log.debug("TensorFlow printed a line", line=line)
+
+
+@contextmanager
+def _caught(lines: list[str]) -> Iterator[None]:
+    with ExitStack() as stack:
+        file = stack.enter_context(tempfile.TemporaryFile())
+        stack.callback(_read, file, lines)
+        for descriptor in _DESCRIPTORS:
+            stack.enter_context(_redirected(descriptor, file.fileno()))
+        stack.enter_context(_logs_caught(lines))
+        warned = stack.enter_context(warnings.catch_warnings(record=True))
+        warnings.simplefilter("always")
+        try:
+            yield
+        finally:
+            lines += [f"{warning.category.__name__}: {warning.message}" for warning in warned]
+
+
+def _read(file: IO[bytes], lines: list[str]) -> None:
+    file.seek(0)
+    lines += file.read(MOST_TOLD).decode("utf-8", "replace").splitlines()
+
+
+@contextmanager
+def _redirected(descriptor: int, to: int) -> Iterator[None]:
+    """Point a descriptor to another one; a closed descriptor stays closed."""
+    try:
+        saved = os.dup(descriptor)
+    except OSError:
+        yield
+        return
+    _flush()
+    os.dup2(to, descriptor)
+    try:
+        yield
+    finally:
+        _flush()
+        os.dup2(saved, descriptor)
+        os.close(saved)
+
+
+def _flush() -> None:
+    """Write out what Python and C have buffered."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            stream.flush()
+    ctypes.CDLL(None).fflush(None)
+
+
+@contextmanager
+def _logs_caught(lines: list[str]) -> Iterator[None]:
+    """Collect the lines of TensorFlow's loggers instead of letting their handlers print them."""
+    catcher = _Catcher(lines)
+    with ExitStack() as stack:
+        for name in _LOGGERS:
+            logger = logging.root.manager.loggerDict.get(name)
+            if not isinstance(logger, logging.Logger):
+                continue  # it does not exist yet; absl makes its own, of its own class
+            stack.callback(setattr, logger, "propagate", logger.propagate)
+            stack.callback(setattr, logger, "handlers", logger.handlers)
+            logger.propagate, logger.handlers = False, [catcher]
+        if not logging.root.handlers:  # else TensorFlow and absl would configure logging for the whole program
+            logging.root.addHandler(catcher)
+            stack.callback(logging.root.removeHandler, catcher)
+        yield
+
+
+class _Catcher(logging.Handler):
+    """A handler that collects the lines."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines += f"{record.levelname}: {record.getMessage()}".splitlines()

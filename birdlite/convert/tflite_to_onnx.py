@@ -1,6 +1,6 @@
 """A quantised `.tflite` classifier becomes ONNX, in floats or in whole numbers, without TensorFlow.
 
-`from_tflite` and the proof of `from_module` call it. It needs the packages `onnx` and `numpy`. Whatever the source is,
+`proven` calls it, also for its proofs. It needs the packages `onnx` and `numpy`. Whatever the source is,
 the result takes plain pixels and gives probabilities, for any number of pictures at once.
 
 Pictures are [1, height, width, channels] in TFLite and [N, channels, height, width] in ONNX: they are transposed once,
@@ -8,7 +8,7 @@ at the start, and every weight to fit. Everything else about a tensor, its shape
 it (`GraphTensor.shape`), and each operator checks that its output has the shape that follows from its inputs.
 
 `none`: weights are dequantised to 32-bit floats. What the source's 8-bit tensors cut off is cut off by an explicit Clip
-where it is an activation, see `tflite.rules`.
+where it is an activation, see `tflite.schema`.
 `int8`: every activation is put on the source's own grid by a pair of QuantizeLinear and DequantizeLinear, from which
 onnxruntime makes integer kernels. Activations are uint8 and weights int8, the pair that has the fastest kernels;
 int8 activations and uint8 weights are moved by 128, which changes no real value.
@@ -20,18 +20,16 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
-from birdlite.convert.onnx_graph import OnnxGraph, real_values, require
-from birdlite.convert.tflite_weights import add_weights, array_of
+from birdlite._version import __version__
+from birdlite.convert.onnx_graph import OnnxGraph, add_weights, array_of, require
 from birdlite.errors import InvalidModel
 from birdlite.tflite import graph
-from birdlite.tflite.graph import Operator
-from birdlite.tflite.rules import (
+from birdlite.tflite.graph import Operator, Walk
+from birdlite.tflite.schema import (
     ELSEWHERE,
     NOWHERE,
     RELU,
     SIGN,
-    Grid,
-    grid_of,
     limits_in_floats,
     limits_in_integers,
     window_of,
@@ -55,36 +53,30 @@ def tflite_to_onnx(model: bytes, *, quantize: Quantize) -> bytes:
         InvalidModel: the source is damaged, takes something else, or has an operator that is not known here.
         EngineMissing: a package is not installed. The message names what to install.
     """
-    from birdlite._version import __version__
-
     require(*PACKAGES)
-    return _Conversion(graph.read(model), quantize).run(__version__)
+    return _Conversion(graph.read(model), quantize).run()
 
 
-class _Conversion:
-    """One conversion under way. The methods named for operators give the name of their output in ONNX."""
+class _Conversion(Walk[str]):
+    """One conversion under way. The methods named for operators give the name of their output in ONNX.
+
+    Of a tensor of rank 4 that is the name of its planes.
+    """
 
     def __init__(self, graph: graph.Graph, quantize: Quantize) -> None:
+        super().__init__(graph, _OPERATORS, f"not known here{ELSEWHERE}")
         self._tensors = graph.tensors
-        self._source = graph
         self._integers = quantize == "int8"
-        self._values: dict[int, str] = {}  # by the index of the tensor; of rank 4, its planes
         self._onnx = OnnxGraph(self._side())
-        self._place = ""  # of the current operator, the beginning of the names that it makes
 
-    def run(self, version: str) -> bytes:
-        scale, zero_point = self._grid_of(self._source.input) or (1.0, 0)
+    def run(self) -> bytes:
+        scale, zero_point = self._tensors[self._source.input].grid() or (1.0, 0)
         self._values[self._source.input] = self._onnx.pixels(scale, zero_point)
-        for number, operator in enumerate(self._source.operators):
-            self._place = f"{number}_{operator.name.lower()}"
-            try:
-                self._convert(operator)
-            except InvalidModel as error:
-                raise InvalidModel(f"operator {number}, {operator.name}: {error}") from None
+        self._run_operators()
         shape = self._tensors[self._source.output].shape
         if len(shape) != 2 or self._source.output not in self._values or not self._source.operators:
             raise InvalidModel(f"the model gives {list(shape)}; only [1, classes] can be converted")
-        return self._onnx.finish(self._values[self._source.output], shape[1], version)
+        return self._onnx.finish(self._values[self._source.output], shape[1], __version__)
 
     def _side(self) -> int:
         tensor = self._tensors[self._source.input]
@@ -95,29 +87,7 @@ class _Conversion:
             raise InvalidModel(f"the model takes {list(shape)}; only [1, side, side, 3] can be converted")
         return shape[1]
 
-    def _convert(self, operator: Operator) -> None:
-        convert = _OPERATORS.get(operator.name)
-        if convert is None:
-            raise InvalidModel(f"not known here{ELSEWHERE}")
-        if len(operator.outputs) != 1:
-            raise InvalidModel(f"{len(operator.outputs)} outputs")
-        output = operator.outputs[0]
-        if output in self._values or self._tensors[output].data is not None:
-            raise InvalidModel(f"its output, tensor {output}, has a value already")
-        self._values[output] = convert(self, operator)
-
     # What an operator is given
-
-    def _input(self, operator: Operator, number: int = 0) -> int:
-        """The index of an input that must be there."""
-        if number >= len(operator.inputs) or operator.inputs[number] < 0:
-            raise InvalidModel(f"input {number} is missing")
-        return operator.inputs[number]
-
-    def _value(self, index: int) -> str:
-        if index not in self._values:
-            raise InvalidModel(f"reads tensor {index}, which no operator before it makes")
-        return self._values[index]
 
     def _picture(self, index: int) -> tuple[int, int, int]:
         """Height, width and channels of a value that must be a picture."""
@@ -125,9 +95,6 @@ class _Conversion:
         if len(shape) != 4 or shape[0] != 1 or 0 in shape:
             raise InvalidModel(f"reads {list(shape)}; only [1, height, width, channels] can be converted")
         return shape[1], shape[2], shape[3]
-
-    def _grid_of(self, index: int) -> Grid | None:
-        return grid_of(self._tensors[index])
 
     # What an operator gives
 
@@ -141,7 +108,7 @@ class _Conversion:
 
         `fused` is None for operators whose results cannot leave the range of their inputs.
         """
-        grid = self._grid_of(output)
+        grid = self._tensors[output].grid()
         limits = NOWHERE
         if fused is not None:
             limits = limits_in_integers(fused, grid) if self._integers else limits_in_floats(fused, grid)
@@ -272,13 +239,11 @@ class _Conversion:
         if array.shape[:1] != (1,):
             raise InvalidModel(f"tensor {index} has a value for each of {array.shape[0]} pictures")
         array = array.transpose(_TO_PLANES) if rank == 4 else array
-        name, grid = f"{self._place}_{index}", self._grid_of(index)
+        name, grid = f"{self._place}_{index}", self._tensors[index].grid()
         if grid is None:
             return self._onnx.constant(name, array, "float32")
         stored = array.astype("int16") + SIGN * (tensor.dtype == "int8")
-        if self._integers:
-            return self._onnx.dequantized(self._onnx.constant(name, stored, "uint8"), *grid, "uint8")
-        return self._onnx.constant(name, real_values(stored, *grid, axis=0), "float32")
+        return self._onnx.real_constant(name, stored, *grid, "uint8", axis=0, integers=self._integers)
 
     def _pad(self, operator: Operator) -> str:
         source = self._input(operator)
@@ -312,7 +277,7 @@ class _Conversion:
         """QUANTIZE and DEQUANTIZE: another way to store the same real values."""
         source, output = self._input(operator), operator.outputs[0]
         self._expect(operator, self._tensors[source].shape)
-        if self._grid_of(source) == self._grid_of(output):
+        if self._tensors[source].grid() == self._tensors[output].grid():
             return self._value(source)
         return self._done(self._value(source), output)
 
@@ -325,7 +290,7 @@ class _Conversion:
             self._place,
             weights,
             self._tensors[bias] if bias >= 0 else None,
-            self._grid_of(self._input(operator)),
+            self._tensors[self._input(operator)].grid(),
             axis=axis,
             permutation=permutation,
             integers=self._integers,

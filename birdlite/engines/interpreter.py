@@ -19,7 +19,7 @@ from birdlite.engines.native_stderr import Caught
 from birdlite.errors import EngineError, EngineMissing, InvalidModel, one_line
 from birdlite.models.card import Card, ModelBytes, Tensor
 from birdlite.settings import EngineChoice
-from birdlite.tflite import check
+from birdlite.tflite.flatbuffer import check_whole
 
 TFLITE_RUNTIME = "tflite-runtime"
 
@@ -163,7 +163,7 @@ class InterpreterEngine:
 
 
 def _open(runtime: PythonPackage, model: ModelBytes, threads: int) -> Any:
-    check.check_whole(memoryview(model))
+    check_whole(memoryview(model))
     try:
         return runtime.interpreter(model_content=bytes(model), num_threads=threads)
     except ValueError:

@@ -1,7 +1,7 @@
 """A size-limited reader for untrusted .tar.gz files.
 
 A megabyte of gzip can unpack to a gigabyte, and `tarfile` reads a member's long name or its list of holes whole. So
-`Packed` limits every read. The store reads one file of an archive with `member_of`; `convert.archive` unpacks a folder.
+`Packed` limits every read. The store reads one file of an archive with `member_of`; `convert.hub` unpacks a folder.
 """
 
 from __future__ import annotations

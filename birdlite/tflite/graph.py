@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from birdlite.errors import InvalidModel, one_line
 from birdlite.tflite import schema
 from birdlite.tflite.flatbuffer import Table, root
+from birdlite.tflite.schema import ELSEWHERE, SIGN, Grid
 
 # The official model has 175 tensors and 65 operators; a network ten times as deep is still far below.
 MOST_TENSORS = 16_384
@@ -84,6 +86,18 @@ class GraphTensor(NamedTuple):
         count, code = math.prod(self.shape), "i" if self.dtype == "int32" else "q"
         return [*struct.unpack(f"<{count}{code}", self.constant())]
 
+    def grid(self) -> Grid | None:
+        """The grid of an activation, an int8 moved to uint8; None for a tensor of floats.
+
+        Raises:
+            InvalidModel: it is stored in some other way.
+        """
+        if self.dtype == "float32":
+            return None
+        if self.quantization is None or len(self.quantization.scales) != 1:
+            raise InvalidModel(f"{self.dtype} {list(self.shape)} without one scale cannot be converted{ELSEWHERE}")
+        return Grid(self.quantization.scales[0], self.quantization.zero_points[0] + SIGN * (self.dtype == "int8"))
+
 
 class Operator(NamedTuple):
     """One step. Tensors are given by their index; an input of -1 is left out."""
@@ -117,6 +131,52 @@ def read(model: bytes) -> Graph:
         raise InvalidModel(f"the TFLite model is damaged: {type(error).__name__}: {one_line(error)}") from None
 
 
+Made = TypeVar("Made")
+
+
+class Walk(Generic[Made]):
+    """Goes through a graph's operators, for converters. A converter is a subclass with a method for each operator."""
+
+    def __init__(self, source: Graph, operators: Mapping[str, Callable[[Any, Operator], Made]], unknown: str) -> None:
+        """`operators` are the methods by name; they give what stands for the operator's output in the result."""
+        self._source = source
+        self._methods = operators
+        self._unknown = unknown  # what to say of any other operator
+        self._values: dict[int, Made] = {}  # what stands for a tensor of the source, by its index
+        self._place = ""  # of the current operator, for names
+
+    def _run_operators(self) -> None:
+        for number, operator in enumerate(self._source.operators):
+            self._place = f"{number}_{operator.name.lower()}"
+            try:
+                self._run(operator)
+            except InvalidModel as error:
+                raise InvalidModel(f"operator {number}, {operator.name}: {error}") from None
+
+    def _run(self, operator: Operator) -> None:
+        method = self._methods.get(operator.name)
+        if method is None:
+            raise InvalidModel(self._unknown)
+        if len(operator.outputs) != 1:
+            raise InvalidModel(f"{len(operator.outputs)} outputs")
+        (output,) = operator.outputs
+        if output in self._values or self._source.tensors[output].data is not None:
+            raise InvalidModel(f"its output, tensor {output}, has a value already")
+        self._values[output] = method(self, operator)
+
+    def _input(self, operator: Operator, number: int = 0) -> int:
+        """The index of an input that must be there."""
+        if number >= len(operator.inputs) or operator.inputs[number] < 0:
+            raise InvalidModel(f"input {number} is missing")
+        return operator.inputs[number]
+
+    def _value(self, index: int) -> Made:
+        """What stands for a tensor."""
+        if index not in self._values:
+            raise InvalidModel(f"reads tensor {index}, which no operator before it makes")
+        return self._values[index]
+
+
 class _Reader:
     """Follows the offsets of one file. Whatever is wrong with them raises one of `_DAMAGE`."""
 
@@ -143,8 +203,8 @@ class _Reader:
         ends = (graph.length(schema.Subgraph.INPUTS), graph.length(schema.Subgraph.OUTPUTS))
         if ends != (1, 1):
             raise ValueError(f"{ends[0]} inputs and {ends[1]} outputs; a classifier has one of each")
-        (input_,) = _indices(graph.whole_numbers(schema.Subgraph.INPUTS), len(tensors))
-        (output,) = _indices(graph.whole_numbers(schema.Subgraph.OUTPUTS), len(tensors))
+        (input_,) = _indices(graph.numbers(schema.Subgraph.INPUTS, "i"), len(tensors))
+        (output,) = _indices(graph.numbers(schema.Subgraph.OUTPUTS, "i"), len(tensors))
         return Graph(tensors, operators, input_, output)
 
     def _check_sharing(self, constants: int) -> None:
@@ -153,16 +213,16 @@ class _Reader:
             raise ValueError(f"{constants} bytes of constants in a file of {len(self._bytes)}")
 
     def _tensor(self, tensor: Table, index: int) -> GraphTensor:
-        number = tensor.whole(schema.Tensor.TYPE, "b")
+        number = tensor.number(schema.Tensor.TYPE, "b")
         dtype = schema.TENSOR_TYPES[number] if 0 <= number < len(schema.TENSOR_TYPES) else f"type {number}"
         _bounded(tensor.length(schema.Tensor.SHAPE), MOST_DIMENSIONS, f"dimensions of tensor {index}")
-        shape = tensor.whole_numbers(schema.Tensor.SHAPE)
+        shape = tensor.numbers(schema.Tensor.SHAPE, "i")
         if min(shape, default=1) < 0 or math.prod(shape) > MOST_ELEMENTS:
             raise ValueError(f"tensor {index} has the shape {list(shape)}")
         if tensor.table(schema.Tensor.SPARSITY) is not None:
             raise ValueError(f"tensor {index} is sparse, which no image classifier is")
         name = bytes(tensor.bytes(schema.Tensor.NAME)[:MOST_NAME]).decode("utf-8", "replace")
-        data = self._data(tensor.whole(schema.Tensor.BUFFER, "I"))
+        data = self._data(tensor.number(schema.Tensor.BUFFER, "I"))
         if data is not None and len(data) != math.prod(shape) * ITEM_BYTES.get(dtype, 0):
             raise ValueError(f"tensor {index}, {dtype} {list(shape)}, has {len(data)} bytes")
         stored = tensor.table(schema.Tensor.QUANTIZATION) if dtype in STORED_RANGES else None
@@ -176,7 +236,7 @@ class _Reader:
         if not 0 <= index < count:
             raise ValueError(f"buffer {index} of {count}")
         buffer = self._model.element(schema.Model.BUFFERS, index)
-        start, size = buffer.whole(schema.Buffer.OFFSET, "Q"), buffer.whole(schema.Buffer.SIZE, "Q")
+        start, size = buffer.number(schema.Buffer.OFFSET, "Q"), buffer.number(schema.Buffer.SIZE, "Q")
         if start > 1:
             if start + size > len(self._bytes):
                 raise ValueError(f"buffer {index} lies outside of the file")
@@ -185,10 +245,10 @@ class _Reader:
 
     def _operator(self, operator: Table, tensors: int) -> Operator:
         codes = self._model.length(schema.Model.OPERATOR_CODES)
-        index = _bounded(operator.whole(schema.Operator.CODE_INDEX, "I"), codes - 1, "code")
+        index = _bounded(operator.number(schema.Operator.CODE_INDEX, "I"), codes - 1, "code")
         code = self._model.element(schema.Model.OPERATOR_CODES, index)
         # In old files the number is in the older of two fields, in new ones in both, where it fits.
-        number = max(code.whole(schema.OperatorCode.OLD_CODE, "b"), code.whole(schema.OperatorCode.CODE, "i"))
+        number = max(code.number(schema.OperatorCode.OLD_CODE, "b"), code.number(schema.OperatorCode.CODE, "i"))
         name = schema.OPERATORS[number] if 0 <= number < len(schema.OPERATORS) else f"operator code {number}"
         if name == "CUSTOM":
             name += f" {_printable(bytes(code.bytes(schema.OperatorCode.CUSTOM_CODE)[:MOST_CHARACTERS]))}"
@@ -196,8 +256,8 @@ class _Reader:
         _bounded(operator.length(schema.Operator.OUTPUTS), MOST_ENDS, "outputs")
         return Operator(
             name,
-            _indices(operator.whole_numbers(schema.Operator.INPUTS), tensors, optional=True),
-            _indices(operator.whole_numbers(schema.Operator.OUTPUTS), tensors),
+            _indices(operator.numbers(schema.Operator.INPUTS, "i"), tensors, optional=True),
+            _indices(operator.numbers(schema.Operator.OUTPUTS, "i"), tensors),
             self._options(operator, name),
         )
 
@@ -206,18 +266,18 @@ class _Reader:
             return {}
         known = schema.OPTIONS[name]
         options = operator.table(schema.Operator.OPTIONS)
-        if options is None or operator.whole(schema.Operator.OPTIONS_TYPE, "B") != known.number:
+        if options is None or operator.number(schema.Operator.OPTIONS_TYPE, "B") != known.number:
             raise ValueError(f"{name} without {known.name}")
-        return {field: options.number(*option) for field, option in known.fields.items()}
+        return {name: options.number(field, code, default) for field, (name, code, default) in enumerate(known.fields)}
 
 
 def _quantization(stored: Table, index: int, shape: tuple[int, ...], dtype: str) -> Quantization:
-    axis = stored.whole(schema.Quantization.DIMENSION, "i")
+    axis = stored.number(schema.Quantization.DIMENSION, "i")
     lengths = (stored.length(schema.Quantization.SCALE), stored.length(schema.Quantization.ZERO_POINT))
     if lengths != (1, 1) and (not 0 <= axis < len(shape) or lengths != (shape[axis], shape[axis])):
         raise ValueError(f"tensor {index} of shape {list(shape)} has {lengths[0]} scales, {lengths[1]} zero points")
     scales = stored.numbers(schema.Quantization.SCALE, "f")
-    zero_points = stored.whole_numbers(schema.Quantization.ZERO_POINT, "q")
+    zero_points = stored.numbers(schema.Quantization.ZERO_POINT, "q")
     if not all(0 < scale < LARGEST_SCALE for scale in scales):
         raise ValueError(f"tensor {index} has a scale that is not above 0 and below {LARGEST_SCALE:g}")
     lowest, highest = STORED_RANGES[dtype]
@@ -232,12 +292,11 @@ def _bounded(number: int, most: int, what: str) -> int:
     return number
 
 
-def _indices(numbers: Any, tensors: int, *, optional: bool = False) -> tuple[int, ...]:
-    indices = tuple(int(number) for number in numbers)
-    for index in indices:
+def _indices(numbers: tuple[int, ...], tensors: int, *, optional: bool = False) -> tuple[int, ...]:
+    for index in numbers:
         if not (0 <= index < tensors or (optional and index == -1)):
             raise ValueError(f"tensor {index} of {tensors}")
-    return indices
+    return numbers
 
 
 def _printable(name: bytes) -> str:

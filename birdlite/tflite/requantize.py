@@ -1,6 +1,6 @@
 """A uint8 `.tflite` classifier becomes an int8 one, which runs about twice as fast, without TensorFlow or pictures.
 
-`convert.from_tflite` calls it, and `run.classifier` for models of the catalogue that are made on the user's machine. It
+`convert.proven` calls it, and `run.classifier` for models of the catalogue that are made on the user's machine. It
 needs only Python, and the same source gives the same bytes everywhere, so the catalogue can name their checksum.
 
 Old converters stored weights as uint8 with one scale and one zero point for all. XNNPACK has faster kernels for weights
@@ -13,26 +13,27 @@ without a zero point: int8, with a scale for each channel of the result. How eac
 - biases, which are sums of products of both: they keep their value, in steps of the new scale.
 
 Of the official model's 18,021 channels 75 are rounded anew; searching for better scales for these did not bring the
-answers nearer, because the rest is how such a network amplifies any difference (see `convert.unrounded`).
+answers nearer, because the rest is how such a network amplifies any difference (see `convert.onnx_forms.unrounded`).
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from birdlite.errors import InvalidModel
 from birdlite.tflite import graph
-from birdlite.tflite.graph import Graph, GraphTensor, Operator, Quantization
-from birdlite.tflite.int8_weights import channels_of, joined, rescaled_bias
-from birdlite.tflite.rules import SIGN
+from birdlite.tflite.graph import Graph, GraphTensor, Operator, Quantization, Walk
+from birdlite.tflite.schema import SIGN
 from birdlite.tflite.writer import write_graph
 
 DESCRIPTION = "re-quantised to int8 by birdlite"
 
 _FLIP = bytes(value ^ SIGN for value in range(256))  # a uint8 to the int8 that is 128 less, as a byte
+LARGEST = 127  # of an int8 weight either way: kernels count on a symmetric range
 _SCORES = Quantization((1 / 256,), (0,), 0)  # the only grid that the kernel of SOFTMAX gives
 
 
@@ -53,25 +54,20 @@ def tflite_to_int8(model: bytes) -> Requantised:
     return _Conversion(graph.read(model)).run()
 
 
-class _Conversion:
-    """One conversion under way. The methods named for operators add theirs and those of its constants."""
+class _Conversion(Walk[int]):
+    """One conversion under way. The methods named for operators add these and give the index of their output."""
 
     def __init__(self, source: Graph) -> None:
-        self._source = source
+        super().__init__(source, _OPERATORS, "not known here, so it cannot be made int8")
         self._tensors: list[GraphTensor] = []
         self._operators: list[Operator] = []
-        self._values: dict[int, int] = {}  # a tensor of the source -> that with the same real values here
         self._channels = self._exact = 0
 
     def run(self) -> Requantised:
         source = self._source
         pixels = self._add(source.tensors[source.input])
-        self._operator("QUANTIZE", [pixels], self._activation(source.input))
-        for number, operator in enumerate(source.operators):
-            try:
-                self._convert(operator)
-            except InvalidModel as error:
-                raise InvalidModel(f"operator {number}, {operator.name}: {error}") from None
+        self._values[source.input] = self._operator("QUANTIZE", [pixels], self._activation(source.input))
+        self._run_operators()
         if source.output not in self._values or source.output == source.input:
             raise InvalidModel("no operator gives the model's output")
         output = self._values[source.output]
@@ -80,17 +76,6 @@ class _Conversion:
             output = self._operator("QUANTIZE", [output], scores)
         graph = Graph(tuple(self._tensors), tuple(self._operators), pixels, output)
         return Requantised(write_graph(graph, DESCRIPTION), self._channels, self._exact)
-
-    def _convert(self, operator: Operator) -> None:
-        convert = _OPERATORS.get(operator.name)
-        if convert is None:
-            raise InvalidModel("not known here, so it cannot be made int8")
-        if len(operator.outputs) != 1:
-            raise InvalidModel(f"{len(operator.outputs)} outputs")
-        (output,) = operator.outputs
-        if output in self._values or self._source.tensors[output].data is not None:
-            raise InvalidModel(f"its output, tensor {output}, has a value already")
-        convert(self, operator)
 
     # Tensors
 
@@ -101,39 +86,27 @@ class _Conversion:
     def _activation(self, index: int) -> int:
         """A tensor of the source as int8; for this operator to fill."""
         tensor = self._source.tensors[index]
-        self._values[index] = self._add(_signed(tensor)._replace(name=f"{tensor.name}_int8"))
-        return self._values[index]
-
-    def _whole_numbers(self, name: str, numbers: tuple[int, ...]) -> int:
-        data = memoryview(struct.pack(f"<{len(numbers)}i", *numbers))
-        return self._add(GraphTensor((len(numbers),), "int32", None, data, name))
+        return self._add(_signed(tensor)._replace(name=f"{tensor.name}_int8"))
 
     # What an operator is given
 
-    def _index(self, operator: Operator, number: int) -> int:
-        if number >= len(operator.inputs) or operator.inputs[number] < 0:
-            raise InvalidModel(f"input {number} is missing")
-        return operator.inputs[number]
-
-    def _value(self, operator: Operator, number: int = 0) -> int:
-        """What an operator before it has made."""
-        index = self._index(operator, number)
-        if index not in self._values:
-            raise InvalidModel(f"reads tensor {index}, which no operator before it makes")
-        if self._tensors[self._values[index]].dtype != "int8":
+    def _integers(self, operator: Operator, number: int = 0) -> int:
+        """What an operator before it has made, as int8."""
+        value = self._value(self._input(operator, number))
+        if self._tensors[value].dtype != "int8":
             raise InvalidModel("reads floats, so it cannot be made int8")
-        return self._values[index]
+        return value
 
     def _operand(self, operator: Operator, number: int) -> int:
         """The same, or a constant."""
-        tensor = self._source.tensors[self._index(operator, number)]
+        tensor = self._source.tensors[self._input(operator, number)]
         if tensor.data is None:
-            return self._value(operator, number)
+            return self._integers(operator, number)
         return self._add(_signed(tensor)._replace(data=memoryview(bytes(tensor.data).translate(_FLIP))))
 
     def _constant(self, operator: Operator, number: int) -> int:
         """A constant that says how, as it is."""
-        tensor = self._source.tensors[self._index(operator, number)]
+        tensor = self._source.tensors[self._input(operator, number)]
         tensor.whole_numbers()
         return self._add(tensor)
 
@@ -143,81 +116,78 @@ class _Conversion:
 
     # Operators
 
-    def _weighted(self, operator: Operator, axis: int) -> None:
+    def _weighted(self, operator: Operator, axis: int) -> int:
         """CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED; the channels of the results lie along `axis`."""
-        value = self._value(operator)
-        weights = self._source.tensors[self._index(operator, 1)]
+        value = self._integers(operator)
+        weights = self._source.tensors[self._input(operator, 1)]
         bias = operator.inputs[2] if len(operator.inputs) > 2 else -1
         channels = list(channels_of(weights, axis))
         inputs = [value, self._add(joined(weights, axis, channels))]
         if bias >= 0:
-            (scale,) = self._quantization(value).scales
-            inputs.append(self._add(rescaled_bias(self._source.tensors[bias], scale, channels)))
+            grid = self._tensors[value].grid()
+            assert grid is not None  # noqa: S101 - every int8 tensor here was made by `_signed`
+            inputs.append(self._add(rescaled_bias(self._source.tensors[bias], grid.scale, channels)))
         self._channels += len(channels)
         self._exact += sum(channel.factor == 1 for channel in channels)
-        self._operator(operator.name, inputs, self._activation(operator.outputs[0]), operator.options)
+        return self._operator(operator.name, inputs, self._activation(operator.outputs[0]), operator.options)
 
-    def _quantization(self, value: int) -> Quantization:
-        quantization = self._tensors[value].quantization
-        assert quantization is not None  # noqa: S101 - every int8 tensor here was made by `_signed`
-        return quantization
-
-    def _convolution(self, operator: Operator) -> None:
-        rank = len(self._source.tensors[self._index(operator, 1)].shape)
-        if rank != 4 or len(self._source.tensors[self._index(operator, 0)].shape) != 4:
+    def _convolution(self, operator: Operator) -> int:
+        rank = len(self._source.tensors[self._input(operator, 1)].shape)
+        if rank != 4 or len(self._source.tensors[self._input(operator, 0)].shape) != 4:
             raise InvalidModel("weights or input of other than four dimensions")
-        self._weighted(operator, 0 if operator.name == "CONV_2D" else 3)
+        return self._weighted(operator, 0 if operator.name == "CONV_2D" else 3)
 
-    def _fully_connected(self, operator: Operator) -> None:
-        shape = self._source.tensors[self._index(operator, 1)].shape
+    def _fully_connected(self, operator: Operator) -> int:
+        shape = self._source.tensors[self._input(operator, 1)].shape
         if len(shape) != 2 or operator.options["WeightsFormat"] != 0:
             raise InvalidModel(f"weights {list(shape)} in the format {operator.options['WeightsFormat']}")
         if len(self._source.tensors[operator.outputs[0]].shape) != 2:
             raise InvalidModel("gives more than a row for each picture")
-        self._weighted(operator, 0)
+        return self._weighted(operator, 0)
 
-    def _arithmetic(self, operator: Operator) -> None:
+    def _arithmetic(self, operator: Operator) -> int:
         operands = [self._operand(operator, 0), self._operand(operator, 1)]
-        self._operator(operator.name, operands, self._activation(operator.outputs[0]), operator.options)
+        return self._operator(operator.name, operands, self._activation(operator.outputs[0]), operator.options)
 
-    def _plain(self, operator: Operator) -> None:
+    def _plain(self, operator: Operator) -> int:
         """Operators of one value, on which int8 changes nothing."""
-        value = self._value(operator)
-        self._operator(operator.name, [value], self._activation(operator.outputs[0]), operator.options)
+        value = self._integers(operator)
+        return self._operator(operator.name, [value], self._activation(operator.outputs[0]), operator.options)
 
-    def _pad(self, operator: Operator) -> None:
-        inputs = [self._value(operator), self._constant(operator, 1)]
-        self._operator("PAD", inputs, self._activation(operator.outputs[0]))
+    def _pad(self, operator: Operator) -> int:
+        inputs = [self._integers(operator), self._constant(operator, 1)]
+        return self._operator("PAD", inputs, self._activation(operator.outputs[0]))
 
-    def _mean(self, operator: Operator) -> None:
-        inputs = [self._value(operator), self._constant(operator, 1)]
+    def _mean(self, operator: Operator) -> int:
+        inputs = [self._integers(operator), self._constant(operator, 1)]
         output = self._activation(operator.outputs[0])
         keeps = len(self._tensors[output].shape) == len(self._tensors[inputs[0]].shape)
-        self._operator("MEAN", inputs, output, {"KeepDims": keeps})
+        return self._operator("MEAN", inputs, output, {"KeepDims": keeps})
 
-    def _reshape(self, operator: Operator) -> None:
+    def _reshape(self, operator: Operator) -> int:
         """RESHAPE and SQUEEZE. The first dimension is left open, for several pictures at once."""
-        value, output = self._value(operator), self._activation(operator.outputs[0])
+        value, output = self._integers(operator), self._activation(operator.outputs[0])
         before, after = self._tensors[value].shape, self._tensors[output].shape
         if before[:1] != after[:1] or math.prod(before) != math.prod(after):
             raise InvalidModel(f"{list(before)} to {list(after)}")
-        shape = self._whole_numbers(f"{self._tensors[output].name}_shape", (-1, *after[1:]))
-        self._operator("RESHAPE", [value, shape], output)
+        name, data = f"{self._tensors[output].name}_shape", struct.pack(f"<{len(after)}i", -1, *after[1:])
+        shape = self._add(GraphTensor((len(after),), "int32", None, memoryview(data), name))
+        return self._operator("RESHAPE", [value, shape], output)
 
-    def _softmax(self, operator: Operator) -> None:
+    def _softmax(self, operator: Operator) -> int:
         if self._source.tensors[operator.outputs[0]].quantization != _SCORES:
             raise InvalidModel("its scores are not in steps of 1/256 from 0")
-        self._plain(operator)
+        return self._plain(operator)
 
-    def _dequantize(self, operator: Operator) -> None:
+    def _dequantize(self, operator: Operator) -> int:
         """The scores of a model that gives floats."""
-        value, (output,) = self._value(operator), operator.outputs
+        value, (output,) = self._integers(operator), operator.outputs
         if self._source.tensors[output].dtype != "float32" or output != self._source.output:
             raise InvalidModel("is not the model's last, so it is not uint8 throughout")
-        self._values[output] = self._operator("DEQUANTIZE", [value], self._add(self._source.tensors[output]))
+        return self._operator("DEQUANTIZE", [value], self._add(self._source.tensors[output]))
 
 
-_OPERATORS: dict[str, Callable[[_Conversion, Operator], None]] = {
+_OPERATORS: dict[str, Callable[[_Conversion, Operator], int]] = {
     "ADD": _Conversion._arithmetic,
     "AVERAGE_POOL_2D": _Conversion._plain,
     "CONV_2D": _Conversion._convolution,
@@ -252,3 +222,89 @@ def _signed(tensor: GraphTensor) -> GraphTensor:
         )
     (zero_point,) = quantization.zero_points
     return tensor._replace(dtype="int8", quantization=quantization._replace(zero_points=(zero_point - SIGN,), axis=0))
+
+
+class Channel(NamedTuple):
+    """The weights for one channel of the results."""
+
+    weights: bytes  # int8
+    scale: float
+    factor: float  # by how much the scale grew: 1 for one that is as it was
+
+
+def channels_of(weights: GraphTensor, axis: int) -> Iterator[Channel]:
+    """The weights, channel by channel, along the first or the last axis.
+
+    Raises:
+        InvalidModel: they are no constant of uint8, or their scales lie along another axis.
+    """
+    stored, quantization = bytes(weights.constant()), weights.quantization
+    if weights.dtype == "int8":
+        raise InvalidModel("its weights are int8 already")
+    if weights.dtype != "uint8" or quantization is None:
+        raise InvalidModel(f"its weights are {weights.dtype}; only uint8 with a scale can be made int8")
+    if not stored:
+        raise InvalidModel("it has no weights")
+    one = len(quantization.scales) == 1
+    if not one and quantization.axis != axis:
+        raise InvalidModel(f"its weights have a scale for each index along {quantization.axis} instead of {axis}")
+    count = weights.shape[axis]
+    size = len(stored) // count
+    for number in range(count):
+        part = stored[number * size : (number + 1) * size] if axis == 0 else stored[number::count]
+        which = 0 if one else number
+        yield _channel(part, quantization.scales[which], quantization.zero_points[which])
+
+
+def _channel(stored: bytes, scale: float, zero_point: int) -> Channel:
+    largest = max(max(stored) - zero_point, zero_point - min(stored))
+    if largest <= LARGEST:
+        return Channel(stored.translate(_table(zero_point, LARGEST)), scale, 1)
+    coarser = _float32(scale * largest / LARGEST)
+    return Channel(stored.translate(_table(zero_point, largest)), coarser, coarser / scale)
+
+
+@cache
+def _table(zero_point: int, largest: int) -> bytes:
+    """What each stored byte becomes where `largest` is to become 127, as a byte; halves are rounded away from 0."""
+    new = (_rounded((stored - zero_point) * LARGEST, largest) for stored in range(256))
+    return bytes(max(-LARGEST, min(LARGEST, value)) & 0xFF for value in new)
+
+
+def _rounded(numerator: int, denominator: int) -> int:
+    size = (abs(numerator) * 2 + denominator) // (denominator * 2)
+    return size if numerator > 0 else -size
+
+
+def joined(weights: GraphTensor, axis: int, channels: Sequence[Channel]) -> GraphTensor:
+    """The tensor of these channels, with a scale for each."""
+    if axis == 0:
+        data = b"".join(channel.weights for channel in channels)
+    else:
+        whole = bytearray(len(weights.constant()))
+        for number, channel in enumerate(channels):
+            whole[number :: len(channels)] = channel.weights
+        data = bytes(whole)
+    quantization = Quantization(tuple(channel.scale for channel in channels), (0,) * len(channels), axis)
+    return weights._replace(dtype="int8", quantization=quantization, data=memoryview(data))
+
+
+def rescaled_bias(bias: GraphTensor, input_scale: float, channels: Sequence[Channel]) -> GraphTensor:
+    """The same real values. Runtimes ignore the bias's scale in the file and use that of input times weights.
+
+    Raises:
+        InvalidModel: it is no constant of int32, or does not fit.
+    """
+    if bias.dtype != "int32" or bias.shape != (len(channels),):
+        raise InvalidModel(f"its bias is {bias.dtype} {list(bias.shape)} instead of int32 [{len(channels)}]")
+    stored = bias.whole_numbers()
+    values = [round(value / channel.factor) for value, channel in zip(stored, channels, strict=True)]
+    scales = tuple(_float32(input_scale * channel.scale) for channel in channels)
+    data = memoryview(struct.pack(f"<{len(values)}i", *values))
+    return bias._replace(quantization=Quantization(scales, (0,) * len(scales), 0), data=data)
+
+
+def _float32(number: float) -> float:
+    """The nearest number that a file can hold."""
+    rounded: float = struct.unpack("<f", struct.pack("<f", number))[0]
+    return rounded

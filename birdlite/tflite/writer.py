@@ -38,13 +38,12 @@ _RELEASE_KEY, _RELEASE_BYTES = "min_runtime_version", 16  # as converters write 
 def write_graph(graph: Graph, description: str) -> bytes:
     """The file. The same graph gives the same bytes; every operator must be one that can be int8 here."""
     versions = [_version(graph, operator) for operator in graph.operators]
-    codes = list(dict.fromkeys((operator.name, version[0]) for operator, version in _pairs(graph, versions)))
+    used = [(operator.name, version) for operator, (version, _) in zip(graph.operators, versions, strict=True)]
+    codes = list(dict.fromkeys(used))
     buffers: list[Fields] = [{}]  # number 0 is the empty one
     tensors = [_tensor(tensor, buffers) for tensor in graph.tensors]
-    operators = [
-        _operator(operator, codes.index((operator.name, version[0]))) for operator, version in _pairs(graph, versions)
-    ]
-    release = max((version[1] for version in versions), key=_as_numbers, default="1.5.0")
+    operators = [_operator(operator, codes.index(code)) for operator, code in zip(graph.operators, used, strict=True)]
+    release = max((first for _, first in versions), key=_as_numbers, default="1.5.0")
     buffers.append({schema.Buffer.DATA: Data(release.encode().ljust(_RELEASE_BYTES, b"\0"))})
     subgraph: Fields = {
         schema.Subgraph.TENSORS: tensors,
@@ -68,10 +67,6 @@ def write_graph(graph: Graph, description: str) -> bytes:
         },
         schema.IDENTIFIER,
     )
-
-
-def _pairs(graph: Graph, versions: list[tuple[int, str]]) -> list[tuple[Operator, tuple[int, str]]]:
-    return list(zip(graph.operators, versions, strict=True))
 
 
 def _version(graph: Graph, operator: Operator) -> tuple[int, str]:
@@ -133,7 +128,7 @@ def _operator(operator: Operator, code: int) -> Fields:
     known = schema.OPTIONS.get(operator.name)
     if known is not None:
         options: Fields = {
-            option.field: Number(option.code, operator.options[name]) for name, option in known.fields.items()
+            field: Number(option.code, operator.options[option.name]) for field, option in enumerate(known.fields)
         }
         fields[schema.Operator.OPTIONS_TYPE] = Number("B", known.number)
         fields[schema.Operator.OPTIONS] = options

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from birdlite.cli import main
-from birdlite.convert import bounds as bounds_module
-from birdlite.convert import from_tflite
-from birdlite.convert.compare import Bounds
+from birdlite.convert import proof as bounds_module
+from birdlite.convert import proven
+from birdlite.convert.proof import Bounds
 from birdlite.models.catalog import DEMO_MODEL
 from tests.command_line import Run
 from tests.demo_world import LABELS, MODEL, PICTURES, slug, species_of
@@ -73,7 +73,7 @@ def test_a_bare_file_is_converted_with_its_labels_and_compared_on_the_users_pict
 def test_beyond_the_bounds_nothing_is_written_unless_forced(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(from_tflite, "SAME_GRIDS", Bounds(1e-9, 1.0, 1.0))
+    monkeypatch.setattr(proven, "SAME_GRIDS", Bounds(1e-9, 1.0, 1.0))
     arguments = ("convert", DEMO_MODEL, "--quantize", "int8", "-o", tmp_path / "bundle")
 
     code, out, err = run(*arguments)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from birdlite.convert import from_tflite
-from birdlite.convert.compare import Bounds
+from birdlite.convert import proven
+from birdlite.convert.proof import Bounds
 from birdlite.models.catalog import DEMO_MODEL
 from tests import tiny_models
 from tests.command_line import Run
@@ -70,7 +70,7 @@ def test_the_users_pictures_are_compared_on(run: Run) -> None:
 
 
 def test_beyond_the_bounds_nothing_is_written(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(from_tflite, "REQUANTISED", Bounds(-1.0, 1.0, 1.0))
+    monkeypatch.setattr(proven, "REQUANTISED", Bounds(-1.0, 1.0, 1.0))
 
     code, out, err = run(*CONVERT, "-o", "made")
 

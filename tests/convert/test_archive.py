@@ -11,8 +11,8 @@ from typing import Literal
 
 import pytest
 
-from birdlite.convert import archive as archive_module
-from birdlite.convert.archive import looks_packed, module_folder, unpack
+from birdlite.convert import hub as archive_module
+from birdlite.convert.hub import looks_packed, module_folder, unpack
 from birdlite.errors import InvalidModel
 from tests.tiny_saved_models import lay_out, pack
 

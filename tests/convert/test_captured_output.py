@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from birdlite import log
-from birdlite.convert import captured_output
-from birdlite.convert.captured_output import quiet
+from birdlite.convert import tensorflow_package
+from birdlite.convert.tensorflow_package import quiet
 
 libc = ctypes.CDLL(None)
 
@@ -118,7 +118,7 @@ def test_blocks_of_two_threads_run_one_after_the_other(told: list[str]) -> None:
 
 
 def test_a_flood_is_told_in_part(told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(captured_output, "MOST_TOLD", 8)
+    monkeypatch.setattr(tensorflow_package, "MOST_TOLD", 8)
 
     with quiet():
         os.write(2, b"one\ntwo\nthree\nfour\n")
@@ -189,7 +189,7 @@ def test_a_closed_descriptor_stays_closed(closed: tuple[int, ...]) -> None:
 
 def _run(lines: str) -> bytes:
     """What a process of its own prints on its standard output, which it buffers."""
-    program = f"from birdlite.convert.captured_output import quiet\n{lines}"
+    program = f"from birdlite.convert.tensorflow_package import quiet\n{lines}"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     command = [sys.executable, "-c", program]
     return subprocess.run(command, stdout=subprocess.PIPE, env=environment, check=True).stdout

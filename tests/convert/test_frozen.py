@@ -13,9 +13,8 @@ pytest.importorskip("tensorflow", reason="the extra `convert` is not installed")
 
 import numpy as np
 
-from birdlite.convert.graph import published
+from birdlite.convert.graph import TensorFlowEngine, published
 from birdlite.convert.saved_model import Frozen, frozen, read
-from birdlite.convert.tensorflow_engine import TensorFlowEngine
 from birdlite.errors import InvalidModel
 from tests import tensorflow_models as models
 

@@ -10,8 +10,7 @@ pytest.importorskip("tensorflow", reason="the extra `convert` is not installed")
 
 import numpy as np
 
-from birdlite.convert.graph import Graph, published, without_rounding
-from birdlite.convert.tensorflow_engine import TensorFlowEngine
+from birdlite.convert.graph import Graph, TensorFlowEngine, published, without_rounding
 from birdlite.errors import InvalidModel
 from tests import tiny_graphs
 from tests.tiny_graphs import INPUT, OUTPUT, SIDE, Step, drawn, photographs, scores, source

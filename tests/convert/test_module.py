@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from birdlite import FetchSettings, Settings
-from birdlite.convert import from_module
+from birdlite.convert import proven
 from birdlite.convert.hub import DEFAULT_HANDLE
 from birdlite.convert.module import Reading, is_module, open_module
 from birdlite.errors import EngineMissing
@@ -44,7 +44,7 @@ def no_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("to", ["onnx", "tflite"])
 def test_without_tensorflow_the_extra_is_named(no_tensorflow: None, to: ModelFormat) -> None:
     with pytest.raises(EngineMissing, match=r"this conversion needs tensorflow: pip install 'birdlite\[convert\]'"):
-        from_module.check(to, "none", calibrated=False)
+        proven.check_module(to, "none", calibrated=False)
 
 
 def test_without_tensorflow_nothing_is_fetched(no_tensorflow: None, origin: Origin) -> None:

@@ -76,6 +76,13 @@ def test_no_more_are_calibrated_on_than_tell_anything(monkeypatch: pytest.Monkey
     assert calibration([str(PICTURES[0].parent)], SIDE, SETTINGS).pictures == 3
 
 
+def test_nothing_can_be_calibrated_on_an_empty_list(tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").write_text("")
+
+    with pytest.raises(UsageError, match="there are no pictures to calibrate on"):
+        calibration([str(tmp_path / "empty.txt")], SIDE, SETTINGS)
+
+
 @pytest.mark.parametrize(
     ("name", "complaint"),
     [

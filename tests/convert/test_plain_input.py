@@ -11,7 +11,7 @@ pytest.importorskip("tensorflow", reason="the extra `convert` is not installed")
 import numpy as np
 
 from birdlite.convert.graph import Graph
-from birdlite.convert.plain_input import Line, plain_input
+from birdlite.convert.to_tflite import Line, plain_input
 from birdlite.errors import InvalidModel
 from tests.tiny_graphs import drawn
 

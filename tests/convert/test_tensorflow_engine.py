@@ -9,8 +9,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="the extra `convert` is not installed")
 
-from birdlite.convert.graph import Graph
-from birdlite.convert.tensorflow_engine import TensorFlowEngine
+from birdlite.convert.graph import Graph, TensorFlowEngine
 from birdlite.errors import EngineError, InvalidModel
 from tests import tensorflow_models as models
 from tests.tiny_graphs import drawn

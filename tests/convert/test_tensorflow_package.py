@@ -48,7 +48,7 @@ def test_importing_the_modules_imports_neither_tensorflow_nor_numpy() -> None:
     program = (
         "import sys\n"
         "from importlib.util import find_spec\n"
-        "from birdlite.convert import from_module, from_tflite, module, tensorflow_package\n"
+        "from birdlite.convert import proven, module, tensorflow_package\n"
         "if find_spec('tensorflow'): tensorflow_package.require('tensorflow')\n"
         "print([name for name in ('tensorflow', 'tf2onnx', 'numpy', 'onnx', 'google.protobuf') if name in sys.modules])"
     )
@@ -66,7 +66,7 @@ from birdlite.convert.graph import published, without_rounding
 from birdlite.convert.saved_model import frozen, read
 from birdlite.convert.to_onnx import to_onnx
 from birdlite.convert.to_tflite import to_tflite
-from birdlite.convert.tensorflow_engine import TensorFlowEngine
+from birdlite.convert.graph import TensorFlowEngine
 from birdlite.errors import InvalidModel
 
 hub, module = Path({str(tmp_path)!r}) / "hub", Path({str(tmp_path)!r}) / "module"

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from birdlite import engines
+from birdlite.convert.onnx_forms import unrounded
 from birdlite.convert.tflite_to_onnx import Quantize, tflite_to_onnx
-from birdlite.convert.unrounded import unrounded
 from birdlite.errors import EngineMissing, InvalidModel
 from birdlite.images.picture import decode
 from birdlite.models.card import Card
@@ -43,7 +43,7 @@ RESIZES: tuple[Resize, ...] = ("crop", "squash", "exact")
 # is chaotic: then it was up to 0.027. So there is a bound for the median picture, and another for the worst.
 HALF_A_STEP = 0.5 / 256
 INT8_MEDIAN, INT8_OFFICIAL, INT8_DEMO = 1.5 * HALF_A_STEP, 0.05, 0.02
-# The official model is chaotic (see `birdlite.convert.unrounded`): measured 0.066 with photographs in three sizes. The
+# The official model is chaotic (see `birdlite.convert.onnx_forms`): measured 0.066 with photographs in three sizes. The
 # demo's is not: 0.005.
 FLOAT_OFFICIAL, FLOAT_DEMO = 0.08, 0.01
 # The same float model against the source without its rounding: measured 0.016 and below 1e-5.

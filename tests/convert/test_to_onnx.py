@@ -13,9 +13,8 @@ pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
 import onnx
 
 from birdlite import engines
-from birdlite.convert.graph import Graph, without_rounding
+from birdlite.convert.graph import Graph, TensorFlowEngine, without_rounding
 from birdlite.convert.onnx_graph import OPSET
-from birdlite.convert.tensorflow_engine import TensorFlowEngine
 from birdlite.convert.to_onnx import to_onnx
 from birdlite.engines.contract import Engine
 from birdlite.errors import InvalidModel

@@ -14,11 +14,11 @@ pytest.importorskip("tensorflow", reason="the extra `convert` is not installed")
 import numpy as np
 
 from birdlite import engines, log
-from birdlite.convert.graph import Graph, published, without_rounding
+from birdlite.convert.graph import Graph, TensorFlowEngine, published, without_rounding
 from birdlite.convert.pictures import drawn_pictures
+from birdlite.convert.proof import Quantize
 from birdlite.convert.saved_model import frozen, read
-from birdlite.convert.tensorflow_engine import TensorFlowEngine
-from birdlite.convert.to_tflite import Quantize, to_tflite
+from birdlite.convert.to_tflite import to_tflite
 from birdlite.engines.contract import Engine
 from birdlite.errors import InvalidModel
 from birdlite.images.picture import decode
@@ -156,11 +156,6 @@ def test_ranges_are_taken_from_every_picture(graph: Graph, results: dict[Quantiz
 @pytest.mark.parametrize("quantize", QUANTIZE)
 def test_the_same_graph_gives_the_same_bytes(graph: Graph, results: dict[Quantize, bytes], quantize: Quantize) -> None:
     assert to_tflite(graph, quantize, PICTURES) == results[quantize]
-
-
-def test_int8_without_pictures_cannot_be(graph: Graph) -> None:
-    with pytest.raises(ValueError, match="nothing to calibrate on"):
-        to_tflite(graph, "int8")
 
 
 def test_an_operation_that_tensorflow_lite_has_not_is_named() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from birdlite.convert.trained_ranges import with_trained_ranges
-from birdlite.convert.unrounded import unrounded
+from birdlite.convert.onnx_forms import unrounded
+from birdlite.convert.to_onnx import with_trained_ranges
 from birdlite.errors import InvalidModel
 from tests.onnx_networks import WEIGHT_STEP, Network, apart, classifier, optimised_kinds
 

@@ -19,7 +19,7 @@ from ai_edge_litert import schema_py_generated as tfl
 from birdlite import engines, log
 from birdlite.engines import interpreter, litert_library
 from birdlite.errors import EngineMissing, InvalidModel
-from birdlite.tflite import check
+from birdlite.tflite.flatbuffer import check_whole
 from tests import tiny_models
 from tests.tiny_models import _Graph as Graph
 from tests.tiny_models import picture, scores
@@ -175,13 +175,13 @@ WHOLE = {"tiny": MODEL, "with a signature": tiny_models.model(signatures=1), "de
 
 @pytest.mark.parametrize("which", WHOLE)
 def test_a_whole_file_is_taken_for_one(which: str) -> None:
-    check.check_whole(memoryview(WHOLE[which]))
+    check_whole(memoryview(WHOLE[which]))
 
 
 @pytest.mark.parametrize("size", range(0, len(MODEL) - 4, 61))
 def test_a_file_that_is_cut_off_is_noticed(size: int) -> None:
     with pytest.raises(InvalidModel, match="damaged"):
-        check.check_whole(memoryview(MODEL[:size]))
+        check_whole(memoryview(MODEL[:size]))
 
 
 (TABLE,) = struct.unpack_from("<I", MODEL)  # where the table of the model is
@@ -207,7 +207,7 @@ def test_a_file_that_was_overwritten_is_noticed(what: str) -> None:
     damaged = bytearray(MODEL)
     struct.pack_into(kind, damaged, place, number)
     with pytest.raises(InvalidModel, match="damaged"):
-        check.check_whole(memoryview(damaged))
+        check_whole(memoryview(damaged))
 
 
 # In a process of its own, so that a crash would be seen as one.

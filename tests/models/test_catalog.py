@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from birdlite.convert.bounds import REQUANTISED, bounds_of
+from birdlite.convert.proof import REQUANTISED, bounds_of
 from birdlite.demo import FOLDER, HOST
 from birdlite.engines import describe
 from birdlite.errors import UnknownModel

@@ -27,10 +27,10 @@ def read(fields: Fields) -> Table:
 def test_what_is_written_is_read() -> None:
     table = read(TREE)
 
-    assert (table.whole(0, "b"), table.whole(1, "I")) == (-3, 7)
-    assert table.whole_numbers(2, "q") == (1, -2, 1 << 40)
+    assert (table.number(0, "b"), table.number(1, "I")) == (-3, 7)
+    assert table.numbers(2, "q") == (1, -2, 1 << 40)
     assert bytes(table.bytes(3)).decode() == "Phalacrocorax ×"
-    assert [table.element(5, i).whole(0, "i", 9) for i in range(table.length(5))] == [1, 9, -1]
+    assert [table.element(5, i).number(0, "i", 9) for i in range(table.length(5))] == [1, 9, -1]
     inner = table.table(7)
     assert inner is not None
     assert (inner.number(0, "f"), inner.number(1, "?")) == (0.5, True)
@@ -41,7 +41,7 @@ def test_what_is_left_out_has_its_default() -> None:
     table = read(TREE)
 
     for field in (4, 6, 9, 100):
-        assert (table.whole(field, "i", 5), table.table(field), table.length(field)) == (5, None, 0)
+        assert (table.number(field, "i", 5), table.table(field), table.length(field)) == (5, None, 0)
         assert (table.numbers(field, "f"), bytes(table.bytes(field))) == ((), b"")
 
 
@@ -87,9 +87,9 @@ def test_a_file_cut_off_anywhere_is_never_read_beyond_its_end() -> None:
 
 
 def read_everything(table: Table) -> None:
-    table.whole_numbers(2, "q")
+    table.numbers(2, "q")
     for i in range(table.length(5)):
-        table.element(5, i).whole(0, "i")
+        table.element(5, i).number(0, "i")
     inner = table.table(7)
     assert inner is None or inner.number(0, "f") == 0.5
     table.bytes(3)

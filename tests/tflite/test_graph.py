@@ -10,11 +10,11 @@ import flatbuffers  # type: ignore[import-untyped]
 import pytest
 from ai_edge_litert import schema_py_generated as tfl
 
-from birdlite.convert.tflite_weights import array_of
+from birdlite.convert.onnx_graph import array_of
 from birdlite.errors import InvalidModel
 from birdlite.tflite import graph as tflite_graph
 from birdlite.tflite.graph import Quantization
-from birdlite.tflite.rules import RELU6, Grid, Limits, limits_in_floats, limits_in_integers, window_of
+from birdlite.tflite.schema import RELU6, Grid, Limits, limits_in_floats, limits_in_integers, window_of
 from tests import demo_world, tiny_models
 
 

@@ -13,14 +13,13 @@ import pytest
 from ai_edge_litert import schema_py_generated as tfl
 
 from birdlite import engines
-from birdlite.convert.tflite_weights import array_of
+from birdlite.convert.onnx_graph import array_of
 from birdlite.errors import InvalidModel
 from birdlite.models.card import Card
 from birdlite.models.catalog import find
 from birdlite.tflite import graph as tflite_graph
 from birdlite.tflite.graph import GraphTensor, Operator, Quantization
-from birdlite.tflite.int8_weights import channels_of
-from birdlite.tflite.requantize import tflite_to_int8
+from birdlite.tflite.requantize import channels_of, tflite_to_int8
 from tests import demo_world, tiny_models
 from tests.network_operations import (
     CASES,

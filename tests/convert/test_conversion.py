@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from birdlite.convert.bundle_writer import check_place, write_bundle
+from birdlite.convert.conversion import check_place, write_bundle
 from birdlite.errors import OutputError, UsageError
 from birdlite.models.bundle import read_card
 from birdlite.models.card import Card, FileFact, Tensor

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from birdlite.convert.compare import Bounds, Distance, beyond, compare
 from birdlite.convert.pictures import drawn_pictures
+from birdlite.convert.proof import Bounds, Distance, beyond, compare
 from birdlite.engines.contract import Pixels
 from birdlite.errors import InvalidModel
 

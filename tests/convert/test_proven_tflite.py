@@ -13,8 +13,8 @@ pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
 
 from birdlite import Classifier, FetchSettings, Settings  # noqa: E402
 from birdlite.convert import tflite_to_onnx as converter  # noqa: E402
-from birdlite.convert.from_tflite import convert_tflite as convert  # noqa: E402
 from birdlite.convert.pictures import drawn_pictures  # noqa: E402
+from birdlite.convert.proven import convert_tflite as convert  # noqa: E402
 from birdlite.convert.tflite_to_onnx import Quantize  # noqa: E402
 from birdlite.errors import InvalidModel  # noqa: E402
 from birdlite.images.picture import decode  # noqa: E402

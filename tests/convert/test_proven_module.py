@@ -13,12 +13,12 @@ pytest.importorskip("tensorflow", reason="the extra `convert` is not installed")
 pytest.importorskip("tf2onnx", reason="the extra `convert` is not installed")
 
 from birdlite import FetchSettings, Settings, engines
-from birdlite.convert import from_module
-from birdlite.convert.conversion import Quantize
-from birdlite.convert.from_module import convert_module, distance_to
+from birdlite.convert import proven
 from birdlite.convert.graph import Graph
 from birdlite.convert.module import Module, Reading, open_module
 from birdlite.convert.pictures import Calibration, calibration
+from birdlite.convert.proof import Quantize
+from birdlite.convert.proven import convert_module, distance_to
 from birdlite.convert.tensorflow_package import imported
 from birdlite.errors import InvalidModel, UsageError
 from birdlite.models.bundle import Model, model_of
@@ -124,8 +124,8 @@ def store(tensor: Any, values: Any) -> None:
 
 def inject(monkeypatch: pytest.MonkeyPatch, fault: Fault, to: ModelFormat) -> None:
     """Let the converter be given a faulty network."""
-    convert = getattr(from_module, f"to_{to}")
-    monkeypatch.setattr(from_module, f"to_{to}", lambda graph, *rest: convert(fault(graph), *rest))
+    convert = getattr(proven, f"to_{to}")
+    monkeypatch.setattr(proven, f"to_{to}", lambda graph, *rest: convert(fault(graph), *rest))
 
 
 FAULTS = [without_bias, with_red_and_blue_swapped, without_one_clip]
@@ -234,8 +234,8 @@ def test_an_operation_that_cannot_be_converted_is_named(tmp_path: Path, to: Mode
 
 def test_int8_for_tensorflow_lite_without_pictures_is_refused_before_the_download() -> None:
     with pytest.raises(UsageError, match="int8 for TensorFlow Lite takes its ranges from pictures"):
-        from_module.check("tflite", "int8", calibrated=False)
-    from_module.check("onnx", "int8", calibrated=False)
+        proven.check_module("tflite", "int8", calibrated=False)
+    proven.check_module("onnx", "int8", calibrated=False)
 
 
 def test_a_signature_that_is_wrong_about_the_classes_is_refused(tmp_path: Path) -> None:

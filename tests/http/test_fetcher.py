@@ -103,11 +103,15 @@ def test_one_connection_serves_many_requests_errors_and_redirects_too(origin: Or
     assert origin.connections() == 1
 
 
-def test_many_threads_share_connections(origin: Origin, fetcher: Fetcher) -> None:
+@pytest.mark.parametrize("imported", [True, False])
+def test_many_threads_share_connections(origin: Origin, fetcher: Fetcher, imported: bool) -> None:
+    if imported:
+        fetcher.preload()
     urls = [origin.serve(f"/{number}", b"%d" % number) for number in range(60)]
     with ThreadPoolExecutor(16) as pool:
         assert list(pool.map(fetcher.get, urls)) == [b"%d" % number for number in range(60)]
-    assert origin.connections() <= SETTINGS.per_host.general
+    # A request that was sent before httpx was imported keeps its own connection, and may take the place of an idle one.
+    assert origin.connections() <= SETTINGS.per_host.general * (1 if imported else 2)
 
 
 # What is too large

@@ -81,7 +81,7 @@ def parse_header(line: bytes) -> Header | None:
 
 
 def difference(was: Run, now: Run, *, apart_from: tuple[str, ...] = ()) -> str | None:
-    """The first difference between two runs, such as `top was 3 and is 5`; None if there is none."""
+    """The first difference between two runs, such as `top was 3 and is 5`; None if there is no difference."""
     for name in Run._fields:
         before, after = getattr(was, name), getattr(now, name)
         if before != after and name not in apart_from:

@@ -51,7 +51,7 @@ class Places:
 
     @property
     def last(self) -> int:
-        """The highest index; -1 if there is none."""
+        """The highest index; -1 without records."""
         return self._indexes[-1] if self._indexes else -1
 
     def put(self, index: int, place: Place) -> None:

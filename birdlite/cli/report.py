@@ -34,7 +34,7 @@ def main(values: SimpleNamespace, started: float) -> int:
     paths = list(part_paths(values, storage))
     if not paths:
         raise PartsError("there are no results to report on")
-    model, told = facts_of_outputs([read_records(path, storage)[0] for path in paths])
+    model, facts = facts_of_outputs([read_records(path, storage)[0] for path in paths])
     ok = failed = 0
     with open_output(values.output, "html", whole=True, storage=storage) as output:
         choices = WriterOptions(folder=folder_of(values.output), by_index=model is not None)  # indexes of one list
@@ -44,7 +44,7 @@ def main(values: SimpleNamespace, started: float) -> int:
                 result = result_of(record)
                 ok, failed = ok + result.ok, failed + (not result.ok)
                 writer.write(result)
-        writer.finish(RunFacts(RunSummary(ok + failed, ok, failed, 0.0, 0.0), model, report=told))
+        writer.finish(RunFacts(RunSummary(ok + failed, ok, failed, 0.0, 0.0), model, report=facts))
     log.info(f"{len(paths)} outputs: {ok} of {ok + failed} targets classified, {failed} failed")
     return EXIT_FAILURES if failed else EXIT_OK
 

@@ -172,7 +172,7 @@ def _only_reader(tensor: Any) -> Any:
 
 
 def _line(name: str, pixels: Array, values: Array) -> Line | None:
-    """The line that all values lie on; None if there is none, or if it does not rise."""
+    """The line that all values lie on; None if they lie on no line, or if it does not rise."""
     import numpy as np
 
     if values.shape != pixels.shape or values.dtype != np.float32 or not np.isfinite(values).all():

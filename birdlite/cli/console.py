@@ -238,5 +238,10 @@ def _where(report: RunReport) -> str:
     if report.summary.interrupted:
         return ""
     already = f", {report.already} by earlier starts" if report.already else ""
-    output = "" if report.output is None else f"{already}; written to {report.output}"
+    output = f"{already}{written_to(report.output)}"
     return output if report.page is None else f"{output}; page in {report.page}"
+
+
+def written_to(output: str | None) -> str:
+    """The end of a last line: where the results are, unless on standard output."""
+    return "" if output in (None, "-") else f"; written to {output}"

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from birdlite import log
 from birdlite.batch.files import result_of
 from birdlite.batch.merge import Parts, merged, open_parts
-from birdlite.cli.console import open_console
+from birdlite.cli.console import open_console, written_to
 from birdlite.cli.declare import Argument, Command, Option
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.options import FILE, MESSAGES, SCRATCH, TIMEOUTS
@@ -55,7 +55,7 @@ def main(values: SimpleNamespace, started: float) -> int:
     left_out = f", {parts.totals.left_out} left out because earlier runs have them" if parts.totals.left_out else ""
     log.info(
         f"{len(parts.paths)} parts: {parts.totals.ok} of {parts.totals.targets} targets classified,"
-        f" {parts.totals.failed} failed{left_out}"
+        f" {parts.totals.failed} failed{left_out}{written_to(values.output)}"
     )
     return EXIT_FAILURES if parts.totals.failed else EXIT_OK
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from birdlite import log
 from birdlite.batch.files import read_records, result_of
-from birdlite.cli.console import open_console
+from birdlite.cli.console import open_console, written_to
 from birdlite.cli.declare import Argument, Command, Option
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.options import FILE, MESSAGES, SCRATCH, TIMEOUTS
@@ -45,7 +45,9 @@ def main(values: SimpleNamespace, started: float) -> int:
                 ok, failed = ok + result.ok, failed + (not result.ok)
                 writer.write(result)
         writer.finish(RunFacts(RunSummary(ok + failed, ok, failed, 0.0, 0.0), model, report=facts))
-    log.info(f"{len(paths)} outputs: {ok} of {ok + failed} targets classified, {failed} failed")
+    log.info(
+        f"{len(paths)} outputs: {ok} of {ok + failed} targets classified, {failed} failed{written_to(values.output)}"
+    )
     return EXIT_FAILURES if failed else EXIT_OK
 
 

@@ -58,11 +58,11 @@ class Selection:
         earlier: Earlier | None = None
         if self._since or self.part is not None:
             model = classifier.model
-            if self.part is not None and not self.part.begin(run_of(model, settings, options)):
-                return
-            if self._since:
+            if self._since:  # before the part begins: a wrong path must not cost an unfinished part
                 own = None if self.part is None else self.part.path
                 earlier = read_earlier(self._since, model.sha256, own=own, storage=self._storage)
+            if self.part is not None and not self.part.begin(run_of(model, settings, options)):
+                return
         digest = hashlib.sha256()
         count = left_out = 0
         for target in whole:

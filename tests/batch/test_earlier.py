@@ -52,6 +52,19 @@ def test_only_added_targets_are_found() -> None:
     assert len(earlier) == 1000
 
 
+def test_a_wrong_path_costs_no_unfinished_part(classify: Run, runs: Path, tmp_path: Path) -> None:
+    part, unfinished = tmp_path / "part.jsonl", tmp_path / "part.jsonl.partial"
+    classify("--resume", "-o", part, PICTURES[0])
+    unfinished.write_text(part.read_text())
+    part.unlink()
+
+    assert classify("--since-output", tmp_path / "absent", "-o", part, PICTURES[0])[0] == 2
+    assert classify("--since-output", tmp_path / "absent", "-o", runs / "new.jsonl", PICTURES[0])[0] == 2
+
+    assert len(records_of(unfinished)) == 1
+    assert list(runs.iterdir()) == []
+
+
 def test_each_run_takes_what_is_new_and_what_failed(classify: Run, runs: Path) -> None:
     new = runs / "missing.jpg"
     assert classify("--since-output", runs, "-o", runs / "1.jsonl", PICTURES[0], PICTURES[1], new)[0] == 1

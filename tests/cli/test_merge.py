@@ -42,7 +42,7 @@ def test_the_parts_together_are_what_one_run_would_have_written(
     code, out, err = run("merge", parts, "-o", merged)
 
     assert (code, out) == (1, "")
-    assert err == "birdlite: 3 parts: 25 of 27 targets classified, 2 failed\n"
+    assert err == f"birdlite: 3 parts: 25 of 27 targets classified, 2 failed; written to {merged}\n"
     assert merged.read_bytes() == whole.read_bytes()
 
 

@@ -318,7 +318,7 @@ def test_merge_makes_a_page_of_all_parts(run: Run, parts: Path, report: Path) ->
     code, out, err = run("merge", parts, "-o", report)
 
     assert (code, out) == (1, "")
-    assert err == "birdlite: 3 parts: 25 of 27 targets classified, 2 failed\n"
+    assert err == f"birdlite: 3 parts: 25 of 27 targets classified, 2 failed; written to {report}\n"
     page = page_of(report)
     assert [row[0] for row in rows(page)] == [str(index) for index in range(27)]
     assert numbers(page) == {"pictures": "27", "classified": "25", "failed": "2", "species": "6"}
@@ -367,7 +367,7 @@ def test_report_and_merge_show_the_same_pictures(run: Run, parts: Path, report: 
     code, out, err = run("report", parts, "-o", report)
 
     assert (code, out) == (1, "")
-    assert err == "birdlite: 3 outputs: 25 of 27 targets classified, 2 failed\n"
+    assert err == f"birdlite: 3 outputs: 25 of 27 targets classified, 2 failed; written to {report}\n"
     one, other = page_of(report), page_of(tmp_path / "merged.html")
     assert sorted(rows(one)) == sorted(rows(other))
     assert rows(one, "species") == rows(other, "species")

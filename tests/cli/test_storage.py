@@ -113,9 +113,10 @@ def test_shards_in_a_bucket_merge_into_what_one_run_writes(classify: Classify, r
         assert classify("-q", "--shard", f"{index}/3", "-o", part, bucket.url("album/")) == (0, "", "")
     _, whole, _ = classify("--format", "jsonl", bucket.url("album/"))
 
-    code, _, err = run("merge", bucket.url("run/"), "-o", bucket.url("birds.jsonl"))
+    merged = bucket.url("birds.jsonl")
+    code, _, err = run("merge", bucket.url("run/"), "-o", merged)
 
-    assert (code, err) == (0, "birdlite: 3 parts: 12 of 12 targets classified, 0 failed\n")
+    assert (code, err) == (0, f"birdlite: 3 parts: 12 of 12 targets classified, 0 failed; written to {merged}\n")
     assert bucket.get("birds.jsonl").decode() == whole
     assert run("merge", bucket.url("run/part-*.jsonl"))[:2] == (0, whole)
     assert run("merge", bucket.url("run/part-0.jsonl"), bucket.url("run/"))[0] == 3

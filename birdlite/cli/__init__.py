@@ -51,13 +51,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and give its exit code."""
     started = time.perf_counter()
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["--version"]:
-        from birdlite._version import __version__
-
-        print(f"birdlite {__version__}")  # noqa: T201 - this is the command line
+    if arguments[:1] == ["--version"] and _show_version():
         return EXIT_OK
     _end_at_sigterm_as_first_process()
     return _guarded(arguments, started)
+
+
+def _show_version() -> bool:
+    """Print the version before anything is imported; False if standard output refuses, which click then reports."""
+    from birdlite._version import __version__
+
+    try:
+        sys.stdout.write(f"birdlite {__version__}\n")
+        sys.stdout.flush()
+    except (OSError, ValueError, AttributeError):
+        return False
+    return True
 
 
 def _end_at_sigterm_as_first_process() -> None:

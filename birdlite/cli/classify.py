@@ -39,6 +39,7 @@ def main(values: SimpleNamespace, started: float) -> int:
     options = RunOptions(**fields_of(values, RunOptions._fields))
     options = options._replace(times=values.timing is not False, shard=_shard(values))
     runner = Runner(settings, options, timeline=timeline, storage=storage)
+    _refuse_to_replace_inputs(values, runner.options)
     if not (values.targets or values.lists or values.samples):
         raise UsageError("nothing to classify: give URLs, files or folders, --from LIST, or --samples")
     arguments = [*(SAMPLES if values.samples else ()), *values.targets]
@@ -53,6 +54,20 @@ def command() -> Command:
     from birdlite.cli import options
 
     return options.classify(main)
+
+
+def _refuse_to_replace_inputs(values: SimpleNamespace, options: RunOptions) -> None:
+    """Check that no picture or list of the command line is overwritten.
+
+    Raises:
+        UsageError: the output or the report is one of them.
+    """
+    for option, path in (("output", options.output), ("report", options.report)):
+        if path is None or not os.path.isfile(path):
+            continue
+        for name in (*values.targets, *values.lists):
+            if os.path.isfile(name) and os.path.samefile(name, path):
+                raise UsageError(f"--{option} {path}: is also an input, which would be overwritten")
 
 
 def _shard(values: SimpleNamespace) -> Shard | None:

@@ -5,7 +5,6 @@ Scripts and completion are click's own. The classes here add what click lacks fo
 
 from __future__ import annotations
 
-import sys
 from types import SimpleNamespace
 
 from click.shell_completion import (
@@ -17,6 +16,7 @@ from click.shell_completion import (
     add_completion_class,
 )
 
+from birdlite.cli.console import write_out
 from birdlite.cli.declare import COMPLETE_VARIABLE, PROGRAM, Argument, Command, Value
 from birdlite.cli.exit_codes import EXIT_OK
 from birdlite.cli.values import choice
@@ -72,7 +72,7 @@ SHELLS: dict[str, type[ShellComplete]] = {"bash": Bash, "zsh": Zsh, "fish": Fish
 def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
     script = SHELLS[values.shell](command(), {}, PROGRAM, COMPLETE_VARIABLE)
-    sys.stdout.write(script.source())
+    write_out(script.source())
     return EXIT_OK
 
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Literal
 from birdlite import log
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.values import PREFIX, variable
+from birdlite.errors import OutputError
+from birdlite.local_file import reason
 from birdlite.timing import clock
 from birdlite.writers.base import printable
 
@@ -139,11 +141,29 @@ def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
+def write_out(text: str) -> None:
+    """Write to standard output, for the commands without a writer.
+
+    Raises:
+        OutputError: it is closed, or refuses.
+        BrokenPipeError: its reader has gone away.
+    """
+    if sys.stdout is None:
+        raise OutputError("standard output is closed")
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:
+        raise OutputError(f"standard output cannot be written: {reason(error)}") from None
+
+
 def _write(text: str) -> None:
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):  # AttributeError: it was closed before the process began
         log.to(None)  # standard error is closed, so messages can go nowhere
 
 
@@ -221,12 +241,11 @@ def _say_how_it_went(runner: Runner, report: RunReport, *, table: bool) -> None:
     if table:
         from birdlite.writers.terminal import look
 
-        sys.stderr.write(
+        _write(
             f"\n{summary.ok} of {summary.targets} classified{failed_text(report.failures)} in {summary.wall_ms:.0f} ms"
             f" from process start ({summary.images_per_second:.1f} a second){where}\n\n"
             f"{breakdown_text(report.breakdown, look(sys.stderr))}"
         )
-        sys.stderr.flush()
     elif runner.options.format == "text" and runner.options.times:
         log.info(f"{breakdown_line(summary, report.failures, report.breakdown)}{where}")
     else:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from types import SimpleNamespace
 
 from birdlite import log
-from birdlite.cli.console import open_console
+from birdlite.cli.console import open_console, write_out
 from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_CANNOT_RUN, EXIT_OK
 from birdlite.cli.options import CACHE, FILE, FOLDER, MESSAGES, MODEL, NETWORK
@@ -47,8 +46,8 @@ def main(values: SimpleNamespace, started: float) -> int:
             log.error(f"not written: {conversion.problem}; use --force to write it anyway")
             return EXIT_CANNOT_RUN
         log.warning(f"written anyway: {conversion.problem}")
-    write_bundle(values.output, card, conversion.files)
-    sys.stdout.write(f"{values.output}: {card.name}\n")
+    write_bundle(values.output, card, conversion.files, replace=values.force)
+    write_out(f"{values.output}: {card.name}\n")
     return EXIT_OK
 
 

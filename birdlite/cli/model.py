@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from types import SimpleNamespace
 
 from birdlite import log
-from birdlite.cli.console import open_console
+from birdlite.cli.console import open_console, write_out
 from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_OK
 from birdlite.cli.options import CACHE_DIR, FILE, MESSAGES, MODEL, NETWORK
@@ -174,4 +173,4 @@ def _remove(values: SimpleNamespace) -> None:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    write_out(text + "\n")

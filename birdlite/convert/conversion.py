@@ -123,28 +123,41 @@ def _versions(packages: Sequence[str]) -> dict[str, str]:
     return {package: version(distributions[package][0]) for package in packages}
 
 
+_BUNDLE_FILES = {CARD_FILE, LABELS_FILE, NAMES_FILE, *MODEL_FILES.values()}
+
+
 def check_place(folder: str, *, replace: bool) -> None:
     """Check before the work that a bundle can be written there.
 
     Raises:
         UsageError: something that is no bundle is there, or a bundle that must not be replaced.
     """
+    if not folder:
+        raise UsageError("--output needs the name of a folder")
     if not os.path.lexists(folder):
         return
-    if not os.path.isdir(folder) or (os.listdir(folder) and not os.path.exists(os.path.join(folder, CARD_FILE))):
+    names = set(os.listdir(folder)) if os.path.isdir(folder) else {""}
+    if names and CARD_FILE not in names:
         raise UsageError(f"{folder} exists and is not a model bundle; it will not be touched")
-    if os.listdir(folder) and not replace:
+    if names and not replace:
         raise UsageError(f"{folder} holds a model bundle already; --force replaces it")
+    others = sorted(names - _BUNDLE_FILES)
+    if others:
+        raise UsageError(
+            f"{folder} also holds {others[0]}, which is not part of a model bundle; it will not be touched"
+        )
 
 
-def write_bundle(folder: str, card: Card, files: Mapping[str, ModelBytes]) -> None:
+def write_bundle(folder: str, card: Card, files: Mapping[str, ModelBytes], *, replace: bool = False) -> None:
     """Write the card and `files`, which are those that the card lists.
 
     Raises:
+        UsageError: what is there now must not be replaced; see `check_place`.
         OutputError: the system refused. The folder is as it was before.
     """
+    check_place(folder, replace=replace)  # the place may have changed during the conversion
     folder = os.path.abspath(folder)
-    partial = atomic_file.unfinished_name(folder)
+    partial, old = atomic_file.unfinished_name(folder), atomic_file.unfinished_name(folder)
     try:
         for left in atomic_file.leftovers(folder):
             shutil.rmtree(left)
@@ -154,10 +167,13 @@ def write_bundle(folder: str, card: Card, files: Mapping[str, ModelBytes]) -> No
                 atomic_file.write(os.path.join(partial, name), data)
             atomic_file.write(os.path.join(partial, CARD_FILE), card_to_json(card).encode())
             if os.path.isdir(folder):
-                shutil.rmtree(folder)  # a folder cannot be renamed over one that is not empty
+                os.rename(folder, old)  # a folder cannot be renamed over one that is not empty
             os.rename(partial, folder)
         except OSError:
+            if os.path.isdir(old):
+                os.rename(old, folder)
             shutil.rmtree(partial, ignore_errors=True)
             raise
+        shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise OutputError(f"{folder}: the bundle cannot be written: {reason(error)}") from None

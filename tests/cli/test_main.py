@@ -506,3 +506,19 @@ def test_log_lines_are_json_for_containers(warm_cache: Path) -> None:
     lines = [json.loads(line) for line in err.splitlines()]
     assert {"time", "level", "message"} <= lines[0].keys()
     assert any(line["message"] == "model from the cache" for line in lines)
+
+
+@pytest.mark.parametrize("option", ["--output", "--report"])
+def test_an_input_is_never_overwritten(run: Run, tmp_path: Path, option: str) -> None:
+    photo, names = tmp_path / "robin.jpg", tmp_path / "list.txt"
+    photo.write_bytes(PICTURES[0].read_bytes())
+    names.write_text(f"{photo}\n")
+
+    for path, arguments in ((photo, (photo,)), (names, ("--from", names))):
+        before = path.read_bytes()
+        code, _, err = run("classify", *arguments, option, path)
+        assert (code, err) == (
+            2,
+            f"birdlite: error: {option} {path}: is also an input, which would be overwritten\n",
+        )
+        assert path.read_bytes() == before

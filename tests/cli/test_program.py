@@ -119,3 +119,24 @@ def test_garbage_is_looked_for_only_after_a_start_and_threads_take_short_turns()
 
     assert 20_000 <= threshold <= 100_000
     assert turn == pytest.approx(0.0005)
+
+
+@pytest.mark.parametrize("command", [["--version"], ["model", "list"], ["completion", "bash"]])
+def test_standard_output_that_is_full_is_one_line_and_exit_code_3(command: list[str]) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full")
+    with open("/dev/full", "w") as full:
+        run = birdlite(*command, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+
+    assert run.returncode == 3
+    assert "No space left on device" in run.stderr or "no space left" in run.stderr.lower()
+    assert "Traceback" not in run.stderr
+    assert "fault" not in run.stderr
+
+
+def test_closed_standard_error_changes_no_exit_code(classify: tuple[str, ...]) -> None:
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", PROGRAM, *classify]
+
+    assert subprocess.run([*command, str(PICTURES[0])], cwd=ROOT, stdout=subprocess.PIPE).returncode == 0
+    assert subprocess.run([*command, "absent.jpg"], cwd=ROOT, stdout=subprocess.PIPE).returncode == 1
+    assert subprocess.run([*command, "--top"], cwd=ROOT, stdout=subprocess.PIPE).returncode == 2

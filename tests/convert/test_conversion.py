@@ -45,7 +45,7 @@ def test_a_bundle_holds_its_files_and_its_card(tmp_path: Path) -> None:
 def test_a_bundle_can_take_the_place_of_another(tmp_path: Path) -> None:
     place = str(tmp_path / "bundle")
     write_bundle(place, card("old"), FILES)
-    write_bundle(place, card("new"), FILES)
+    write_bundle(place, card("new"), FILES, replace=True)
 
     assert read_card(place).name == "new"
     assert os.listdir(tmp_path) == ["bundle"]
@@ -99,3 +99,37 @@ def test_what_is_no_bundle_is_never_replaced(tmp_path: Path, replace: bool) -> N
     for name in ("photos", "file"):
         with pytest.raises(UsageError, match="is not a model bundle; it will not be touched"):
             check_place(str(tmp_path / name), replace=replace)
+
+
+def test_a_folder_without_a_name_is_refused_and_not_the_current_one_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(UsageError, match="--output needs the name of a folder"):
+        write_bundle("", card(), FILES, replace=True)
+
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_what_appears_during_the_conversion_is_not_replaced(tmp_path: Path, replace: bool) -> None:
+    place = tmp_path / "bundle"
+    check_place(str(place), replace=replace)
+    place.mkdir()
+    (place / "precious.txt").write_text("precious")
+
+    with pytest.raises(UsageError, match="it will not be touched"):
+        write_bundle(str(place), card(), FILES, replace=replace)
+
+    assert [path.name for path in tmp_path.rglob("*")] == ["bundle", "precious.txt"]
+
+
+def test_a_bundle_with_files_of_the_user_is_not_replaced(tmp_path: Path) -> None:
+    place = tmp_path / "bundle"
+    write_bundle(str(place), card(), FILES)
+    (place / "notes.txt").write_text("precious")
+
+    with pytest.raises(UsageError, match=r"also holds notes\.txt"):
+        write_bundle(str(place), card(), FILES, replace=True)

@@ -116,7 +116,8 @@ def test_a_request_that_httpx_would_not_send_is_dropped(origin: Origin, network:
 
     assert body_of(client, url, sent(network, url, "somebody/2")) == BODY
 
-    assert [seen.headers["User-Agent"] for seen in origin.requests] == ["somebody/2", AGENT]
+    # Two connections: the server may see the second request first.
+    assert sorted(seen.headers["User-Agent"] for seen in origin.requests) == sorted(["somebody/2", AGENT])
     origin.wait_for_hang_up(1)
 
 

@@ -15,7 +15,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from birdlite import log
+from birdlite import atomic_file, log
 from birdlite.atomic_file import SUFFIX
 from birdlite.batch.files import read_lines
 from birdlite.batch.header import Header, Run, Totals, difference
@@ -94,9 +94,16 @@ class Part:
             except BaseException:
                 journal.close()
                 raise
+            if not is_storage(self.path):
+                atomic_file.quietly(self._sweep)
             self._journal, self._header, self._resumed_to = journal, header, journal.places.last
             self.already = len(journal.places)
             return True
+
+    def _sweep(self) -> None:
+        """Remove what runs left that were killed while they finished this part."""
+        for left in atomic_file.leftovers(self.path):
+            os.unlink(left)
 
     def has(self, index: int, name: str) -> bool:
         """Whether the target at `index` in the list needs no further work.

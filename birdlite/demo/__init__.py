@@ -25,7 +25,7 @@ class DemoServer:
     """Serves this folder as a mirror, on a free port of the loopback interface, within `with`."""
 
     def __enter__(self) -> DemoServer:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Mirror)
+        self._server = _Server(("127.0.0.1", 0), _Mirror)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
         return self
@@ -39,6 +39,13 @@ class DemoServer:
     def mirror(self) -> str:
         """What to give as `--mirror`."""
         return f"http://127.0.0.1:{self._server.server_port}"
+
+
+class _Server(ThreadingHTTPServer):
+    """Ignores clients that hang up: an interrupted demo does."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Print no traceback; the demo itself reports a picture that does not arrive."""
 
 
 class _Mirror(SimpleHTTPRequestHandler):

@@ -76,6 +76,16 @@ def lines_in(path: Path) -> int:
         return 0
 
 
+def test_what_a_run_left_that_was_killed_while_it_finished_is_removed(classify: Classify, part: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left = part.parent / f".part.jsonl.{dead.pid}-0a1b2c3d.partial"
+    left.touch()
+
+    assert classify(PICTURES[0])[0] == 0
+    assert [path.name for path in part.parent.iterdir() if path.is_file()] == ["part.jsonl"]
+
+
 def test_ten_kills_at_random_moments_change_no_byte(tmp_path: Path, part: Path, partial: Path, origin: Origin) -> None:
     album = make_album(tmp_path / "album", 400)
     held = origin.url("/held.jpg")  # a run cannot end while it waits for this one, so every kill hits

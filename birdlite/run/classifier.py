@@ -57,6 +57,7 @@ class Classifier:
         self._loader = ModelLoader(self._settings, self._remote, self._timeline)
         self._engines = EnginePool(self._loader)
         self._run: Pipeline | None = None
+        self._results: Generator[Result, None, None] | None = None
 
     @property
     def model(self) -> Model:
@@ -105,7 +106,8 @@ class Classifier:
         """Answers for targets that are expanded already. The run ends when the iterator is closed or exhausted."""
         self._remote.begin()
         self._run = Pipeline(self._engines, self._remote, self._settings, self._timeline)
-        return self._run.run(targets)
+        self._results = self._run.run(targets)
+        return self._results
 
     @property
     def total(self) -> int | None:
@@ -119,7 +121,9 @@ class Classifier:
             self._run.cancel()
 
     def close(self) -> None:
-        """Finish writing to the cache, release engines and connections."""
+        """End a run that was left early, finish writing to the cache, release engines and connections."""
+        if self._results is not None:  # left to the interpreter's end, it would wait for locks of threads that are gone
+            self._results.close()
         self._loader.close()
         self._engines.close()
         self._remote.close()

@@ -124,18 +124,15 @@ class Runner:
         results = classifier.stream(targets)
         if self._cancelled:  # `cancel` came before there was a pipeline
             classifier.cancel()
-        try:
-            for result in results:
-                self._count(result)
-                with self.timeline.span("output", result.index):
-                    writer.write(result)
-                    if page is not None:
-                        page.write(result)
-                if self._on_progress is not None:
-                    failed = sum(self._failures.values())
-                    self._on_progress(Progress(self._ok + failed, failed, classifier.total))
-        finally:
-            results.close()  # at once: at the interpreter's end it would wait for locks of threads that are gone
+        for result in results:
+            self._count(result)
+            with self.timeline.span("output", result.index):
+                writer.write(result)
+                if page is not None:
+                    page.write(result)
+            if self._on_progress is not None:
+                failed = sum(self._failures.values())
+                self._on_progress(Progress(self._ok + failed, failed, classifier.total))
         breakdown = self.timeline.breakdown()
         times = breakdown if self.options.times else None
         facts = RunFacts(self._summary(breakdown), self._model_facts(classifier), times)

@@ -181,6 +181,16 @@ def test_the_model_is_opened_once_for_many_runs(make_classifier: MakeClassifier,
     assert second.predictions == first.predictions
 
 
+def test_closing_the_classifier_ends_a_run_that_was_left_early(make_classifier: MakeClassifier) -> None:
+    classifier = make_classifier()
+    results = classifier.classify_many(map(str, PICTURES))
+    next(results)
+
+    classifier.close()
+
+    assert list(results) == []
+
+
 def test_without_a_model_the_run_raises_instead_of_failing_each_picture(make_classifier: MakeClassifier) -> None:
     classifier = make_classifier(model="nosuch/model.tflite")
 

@@ -1,4 +1,4 @@
-"""The command line: one file a command, each with `command()` that declares it for click and `main()` that runs it.
+"""The command line: one file a command, each with `COMMAND`, its declaration for click, and `main()`, which runs it.
 
 This file starts a command, and turns what it raises into one line and an exit code. `--version` answers from here. A
 plain command line of `classify` is read by `plain_line`, every other one by click, in `group`.

@@ -1,6 +1,6 @@
 """`birdlite classify`: name the birds in pictures.
 
-`main` runs the command without click: its values come from `plain_line`, or from click by `command`.
+Without click: the values come from `plain_line`, or from click, for which `options` declares the command.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from types import SimpleNamespace
 
     from birdlite.batch.shard import Shard
-    from birdlite.cli.declare import Command
 
 SHARD_VARIABLES = ("JOB_COMPLETION_INDEX", "BIRDLITE_SHARDS")
 
@@ -47,13 +46,6 @@ def main(values: SimpleNamespace, started: float) -> int:
     targets = expand(arguments, values.lists, stdin=stdin, storage=storage)
     timeline.add("imports", started, clock())
     return drive(runner, targets, console, table=bool(values.timing), allow_failures=values.allow_failures)
-
-
-def command() -> Command:
-    """Declare the command. This imports click, and a plain command line does not come here."""
-    from birdlite.cli import options
-
-    return options.classify(main)
 
 
 def _refuse_to_replace_inputs(values: SimpleNamespace, options: RunOptions) -> None:

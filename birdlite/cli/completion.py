@@ -71,18 +71,15 @@ SHELLS: dict[str, type[ShellComplete]] = {"bash": Bash, "zsh": Zsh, "fish": Fish
 
 def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
-    script = SHELLS[values.shell](command(), {}, PROGRAM, COMPLETE_VARIABLE)
+    script = SHELLS[values.shell](COMMAND, {}, PROGRAM, COMPLETE_VARIABLE)
     write_out(script.source())
     return EXIT_OK
 
 
-def command() -> Command:
-    """Declare the command."""
-    return Command(
-        "completion",
-        main,
-        "Print the script that completes commands, options, values and files of birdlite in a shell.",
-        EPILOG,
-        arguments=[Argument("shell", "SHELL", "bash, zsh or fish.", type=Value(choice, *SHELLS))],
-        options={},
-    )
+COMMAND = Command(
+    "completion",
+    "Print the script that completes commands, options, values and files of birdlite in a shell.",
+    EPILOG,
+    arguments=[Argument("shell", "SHELL", "bash, zsh or fish.", type=Value(choice, *SHELLS))],
+    options={},
+)

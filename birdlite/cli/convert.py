@@ -83,79 +83,69 @@ def _from_tflite(values: SimpleNamespace) -> Conversion:
     return requantise(model, pictures) if values.to == "tflite" else convert_tflite(model, values.quantize, pictures)
 
 
-def command() -> Command:
-    """Declare the command."""
-    return Command(
-        "convert",
-        main,
-        "Convert a model to ONNX or TensorFlow Lite and check that both give the same answers.",
-        EPILOG,
-        arguments=[
-            Argument(
-                "source",
-                "[SOURCE]",
-                "A TensorFlow Hub handle or URL, a .tar.gz or folder of a SavedModel, a .tflite file, a model folder,"
-                f" or a model's name. Without one: {DEFAULT_HANDLE}.",
-                type=MODEL,
-                default=DEFAULT_HANDLE,
-            )
+COMMAND = Command(
+    "convert",
+    "Convert a model to ONNX or TensorFlow Lite and check that both give the same answers.",
+    EPILOG,
+    arguments=[
+        Argument(
+            "source",
+            "[SOURCE]",
+            "A TensorFlow Hub handle or URL, a .tar.gz or folder of a SavedModel, a .tflite file, a model folder,"
+            f" or a model's name. Without one: {DEFAULT_HANDLE}.",
+            type=MODEL,
+            default=DEFAULT_HANDLE,
+        )
+    ],
+    options={
+        "Conversion": [
+            Option("--to", "Format to convert to.", choices=("onnx", "tflite"), default="onnx"),
+            Option(
+                "--quantize",
+                "Numbers in the result: none keeps 32-bit floats, float16 halves the weights, int8 uses 8 bits"
+                " everywhere.",
+                choices=("none", "float16", "int8"),
+                default="none",
+            ),
+            Option(
+                "--calibrate PATH",
+                "For int8: find the ranges of values with these pictures (files, folders, lists) if the source does not"
+                " state them. May be repeated.",
+                type=FILE,
+                multiple=True,
+            ),
+            Option("-o, --output DIR", "Write the model folder DIR. Always needed.", type=FOLDER),
+            Option(
+                "--pictures PATH",
+                "Compare source and result on these pictures. May be repeated.",
+                type=FILE,
+                multiple=True,
+                shown="those of --calibrate, else the five samples (birds models) or the demo's drawings",
+            ),
+            Option(
+                "--force",
+                "Write the result even if it differs too much from the source, and replace a model that is there.",
+            ),
         ],
-        options={
-            "Conversion": _conversion_options(),
-            "Source": _source_options(),
-            **CACHE,
-            **NETWORK,
-            **MESSAGES,
-        },
-    )
-
-
-def _conversion_options() -> list[Option]:
-    return [
-        Option("--to", "Format to convert to.", choices=("onnx", "tflite"), default="onnx"),
-        Option(
-            "--quantize",
-            "Numbers in the result: none keeps 32-bit floats, float16 halves the weights, int8 uses 8 bits everywhere.",
-            choices=("none", "float16", "int8"),
-            default="none",
-        ),
-        Option(
-            "--calibrate PATH",
-            "For int8: find the ranges of values with these pictures (files, folders, lists) if the source does not"
-            " state them. May be repeated.",
-            type=FILE,
-            multiple=True,
-        ),
-        Option("-o, --output DIR", "Write the model folder DIR. Always needed.", type=FOLDER),
-        Option(
-            "--pictures PATH",
-            "Compare source and result on these pictures. May be repeated.",
-            type=FILE,
-            multiple=True,
-            shown="those of --calibrate, else the five samples (birds models) or the demo's drawings",
-        ),
-        Option(
-            "--force",
-            "Write the result even if it differs too much from the source, and replace a model that is there.",
-        ),
-    ]
-
-
-def _source_options() -> list[Option]:
-    return [
-        Option(
-            "--labels FILE", "Label map (a csv with the columns id and name) of a source without labels.", type=FILE
-        ),
-        Option(
-            "--tags TAGS",
-            "Tags of the graph in a SavedModel, with commas between them. '' means no tags.",
-            shown="the only ones there are",
-        ),
-        Option("--signature NAME", "Signature of a SavedModel.", shown="default"),
-        Option(
-            "--input-range BLACK,WHITE",
-            "Numbers for black and white that a SavedModel of floats expects, such as --input-range=-1,1.",
-            type=Value(pair),
-            shown="0,1",
-        ),
-    ]
+        "Source": [
+            Option(
+                "--labels FILE", "Label map (a csv with the columns id and name) of a source without labels.", type=FILE
+            ),
+            Option(
+                "--tags TAGS",
+                "Tags of the graph in a SavedModel, with commas between them. '' means no tags.",
+                shown="the only ones there are",
+            ),
+            Option("--signature NAME", "Signature of a SavedModel.", shown="default"),
+            Option(
+                "--input-range BLACK,WHITE",
+                "Numbers for black and white that a SavedModel of floats expects, such as --input-range=-1,1.",
+                type=Value(pair),
+                shown="0,1",
+            ),
+        ],
+        **CACHE,
+        **NETWORK,
+        **MESSAGES,
+    },
+)

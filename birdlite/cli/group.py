@@ -50,7 +50,8 @@ class Commands(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        made: click.Command = import_module(f"birdlite.cli.{cmd_name}").command()
+        module = "options" if cmd_name == "classify" else cmd_name  # `classify` itself does without click
+        made: click.Command = import_module(f"birdlite.cli.{module}").COMMAND
         return made
 
     def resolve_command(

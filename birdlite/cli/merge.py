@@ -69,42 +69,6 @@ def _facts(parts: Parts) -> RunFacts:
     return RunFacts(RunSummary(totals.mine, totals.ok, totals.failed, 0.0, 0.0), model, report=report)
 
 
-def command() -> Command:
-    """Declare the command."""
-    return Command(
-        "merge",
-        main,
-        "Put the parts of one run together, in the order of its list.",
-        EPILOG,
-        arguments=[
-            Argument(
-                "parts",
-                "PART...",
-                "A file that `birdlite classify` made with --shard or --resume, a folder of them (*.jsonl), or a glob.",
-                type=FILE,
-            )
-        ],
-        options={
-            "Output": [
-                Option("-o, --output FILE", "Write to FILE instead of standard output.", type=FILE),
-                Option(
-                    "--format",
-                    "Format of the output.",
-                    choices=("jsonl", "csv", "html"),
-                    shown="from the suffix of --output, else jsonl",
-                ),
-                Option(
-                    "--keep-header",
-                    "Begin with the run's header, which --since-output of classify and another merge need.",
-                ),
-                SCRATCH,
-            ],
-            "Object storage": TIMEOUTS,
-            **MESSAGES,
-        },
-    )
-
-
 def _format_of(output: str | None) -> Format:
     format_ = guess_format(output)
     if output is None or format_ == "text":  # no suffix that means anything
@@ -112,3 +76,36 @@ def _format_of(output: str | None) -> Format:
     if format_ == "json":
         raise UsageError(f"--output {output}: merge writes jsonl, csv or html")
     return format_
+
+
+COMMAND = Command(
+    "merge",
+    "Put the parts of one run together, in the order of its list.",
+    EPILOG,
+    arguments=[
+        Argument(
+            "parts",
+            "PART...",
+            "A file that `birdlite classify` made with --shard or --resume, a folder of them (*.jsonl), or a glob.",
+            type=FILE,
+        )
+    ],
+    options={
+        "Output": [
+            Option("-o, --output FILE", "Write to FILE instead of standard output.", type=FILE),
+            Option(
+                "--format",
+                "Format of the output.",
+                choices=("jsonl", "csv", "html"),
+                shown="from the suffix of --output, else jsonl",
+            ),
+            Option(
+                "--keep-header",
+                "Begin with the run's header, which --since-output of classify and another merge need.",
+            ),
+            SCRATCH,
+        ],
+        "Object storage": TIMEOUTS,
+        **MESSAGES,
+    },
+)

@@ -47,44 +47,6 @@ def main(values: SimpleNamespace, started: float) -> int:
     return EXIT_OK
 
 
-def command() -> Command:
-    """Declare the command."""
-    return Command(
-        "model",
-        main,
-        "Look after models, in the cache and in folders.",
-        "\b\nActions:\n" + "\n".join(f"  {action:<8}{does}" for action, does in ACTIONS.items()),
-        arguments=[
-            Argument("action", "ACTION", ", ".join(ACTIONS) + ".", type=Value(choice, *ACTIONS)),
-            Argument(
-                "name",
-                "[NAME]",
-                f"A model; show and verify also take a model folder. Without one: {DEFAULT_MODEL}.",
-                type=MODEL,
-            ),
-        ],
-        options={
-            "Check against another model (verify)": [
-                Option(
-                    "--against MODEL",
-                    "Also compare the answers with those of MODEL, from which the model was made.",
-                    type=MODEL,
-                ),
-                Option(
-                    "--pictures PATH",
-                    "Compare on these pictures: files or folders. May be repeated.",
-                    type=FILE,
-                    multiple=True,
-                    shown="the five samples (birds models) or the demo's drawings",
-                ),
-            ],
-            "Cache": [CACHE_DIR],
-            **NETWORK,
-            **MESSAGES,
-        },
-    )
-
-
 def _fetch(values: SimpleNamespace) -> None:
     catalog.find(values.name)  # a folder or file is nothing to fetch
     with Classifier(classifier_settings(values)._replace(model=values.name)) as classifier:
@@ -174,3 +136,38 @@ def _remove(values: SimpleNamespace) -> None:
 
 def _say(text: str) -> None:
     write_out(text + "\n")
+
+
+COMMAND = Command(
+    "model",
+    "Look after models, in the cache and in folders.",
+    "\b\nActions:\n" + "\n".join(f"  {action:<8}{does}" for action, does in ACTIONS.items()),
+    arguments=[
+        Argument("action", "ACTION", ", ".join(ACTIONS) + ".", type=Value(choice, *ACTIONS)),
+        Argument(
+            "name",
+            "[NAME]",
+            f"A model; show and verify also take a model folder. Without one: {DEFAULT_MODEL}.",
+            type=MODEL,
+        ),
+    ],
+    options={
+        "Check against another model (verify)": [
+            Option(
+                "--against MODEL",
+                "Also compare the answers with those of MODEL, from which the model was made.",
+                type=MODEL,
+            ),
+            Option(
+                "--pictures PATH",
+                "Compare on these pictures: files or folders. May be repeated.",
+                type=FILE,
+                multiple=True,
+                shown="the five samples (birds models) or the demo's drawings",
+            ),
+        ],
+        "Cache": [CACHE_DIR],
+        **NETWORK,
+        **MESSAGES,
+    },
+)

@@ -51,28 +51,25 @@ def main(values: SimpleNamespace, started: float) -> int:
     return EXIT_FAILURES if failed else EXIT_OK
 
 
-def command() -> Command:
-    """Declare the command."""
-    return Command(
-        "report",
-        main,
-        "Make an HTML page from the results of earlier runs: species, failures and pictures.",
-        EPILOG,
-        arguments=[
-            Argument(
-                "parts",
-                "PART...",
-                "Results (jsonl) that `birdlite classify` or `birdlite merge` wrote: a file, a folder of them, a glob,"
-                " or the same in object storage.",
-                type=FILE,
-            )
+COMMAND = Command(
+    "report",
+    "Make an HTML page from the results of earlier runs: species, failures and pictures.",
+    EPILOG,
+    arguments=[
+        Argument(
+            "parts",
+            "PART...",
+            "Results (jsonl) that `birdlite classify` or `birdlite merge` wrote: a file, a folder of them, a glob,"
+            " or the same in object storage.",
+            type=FILE,
+        )
+    ],
+    options={
+        "Output": [
+            Option("-o, --output FILE", "Write the page to FILE instead of standard output.", type=FILE),
+            SCRATCH,
         ],
-        options={
-            "Output": [
-                Option("-o, --output FILE", "Write the page to FILE instead of standard output.", type=FILE),
-                SCRATCH,
-            ],
-            "Object storage": TIMEOUTS,
-            **MESSAGES,
-        },
-    )
+        "Object storage": TIMEOUTS,
+        **MESSAGES,
+    },
+)

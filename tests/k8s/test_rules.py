@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from birdlite.cli import EXIT_CANNOT_RUN, EXIT_USAGE
-from birdlite.cli.classify import command
+from birdlite.cli.options import COMMAND
 from birdlite.targets.expand import SAMPLES
 from tests.k8s_rules import Document, faults_in, jobs_in
 from tests.manifests import BASE, OVERLAYS, Render, documents_of
@@ -167,7 +167,7 @@ def test_every_variable_is_one_that_birdlite_reads(render: Render, overlay: str)
     names = {entry["name"] for job in jobs_in(documents) for c in job.containers for entry in c["env"]} | set(settings)
 
     wanted = {name for name in names if name.startswith("BIRDLITE_")} - READ_WITHOUT_OPTION
-    assert wanted <= {option.envvar for option in command().params}
+    assert wanted <= {option.envvar for option in COMMAND.params}
 
 
 def test_what_leaves_a_pod_goes_to_names_and_https_only(base: list[Document]) -> None:

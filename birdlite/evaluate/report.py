@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 from birdlite.evaluate import Evaluation
 from birdlite.writers.record import to_json
-from birdlite.writers.terminal import BOLD, Terminal, columns, pad
+from birdlite.writers.terminal import BOLD, GAP, Terminal, aligned
 
-GAP = "  "
 INDENT = "  "
 NARROWEST_NAME = 12  # columns that a model's name keeps on a narrow terminal
 NOTHING = "-"  # for a rate of no pictures
@@ -64,7 +63,7 @@ def _summary(evaluations: Sequence[Evaluation], terminal: Terminal) -> str:
         others = sum(max(len(row[at]) for row in rows) + len(GAP) for at in range(1, len(_HEADER)))
         room = max(terminal.width - others, NARROWEST_NAME)
         rows = [(terminal.cut_middle(row[0], room), *row[1:]) for row in rows]
-    lines = _aligned(rows, "<<>>>>>>>")
+    lines = aligned(rows, "<<>>>>>>>")
     return "\n".join((terminal.paint(lines[0], BOLD), *lines[1:])) + "\n"
 
 
@@ -93,7 +92,7 @@ def _confusions(one: Evaluation, most: int, terminal: Terminal) -> str:
 
     rows = [("count", "true", "predicted")]
     rows += [(str(pair.pictures), name(pair.true), name(pair.predicted)) for pair in confusions]
-    return "".join(f"{INDENT}{line}\n" for line in _aligned(rows, "><<"))
+    return "".join(f"{INDENT}{line}\n" for line in aligned(rows, "><<"))
 
 
 def _calibration(one: Evaluation) -> str:
@@ -102,19 +101,7 @@ def _calibration(one: Evaluation) -> str:
         if row.pictures:
             span = f"{row.low:.1f}-{row.high:.1f}"
             rows.append((span, str(row.pictures), _three_digits(row.mean_score), _percent(row.accuracy)))
-    return "".join(f"{INDENT}{line}\n" for line in _aligned(rows, "<>>>"))
-
-
-def _aligned(rows: Sequence[Sequence[str]], alignment: str) -> list[str]:
-    """Lines in which each column is as wide as its widest cell."""
-    widths = [max(columns(row[at]) for row in rows) for at in range(len(alignment))]
-    return [
-        GAP.join(
-            pad(cell, width) if side == "<" else " " * (width - columns(cell)) + cell
-            for cell, width, side in zip(row, widths, alignment, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
+    return "".join(f"{INDENT}{line}\n" for line in aligned(rows, "<>>>"))
 
 
 def _percent(rate: float | None) -> str:

@@ -14,8 +14,10 @@ from birdlite.results import Result
 from birdlite.timing import STAGES, Breakdown
 from birdlite.writers.base import ReportFacts, RunFacts, TextSink, WriterOptions
 from birdlite.writers.html_sections import FailureCount, KeptRows, SpeciesCount, row
-from birdlite.writers.page import bar, dot, head, text
+from birdlite.writers.page import bar, head, section, table, text
 from birdlite.writers.waterfall import waterfall
+
+_ROWS = "\0"  # where the rows are put in
 
 ROWS = 10_000  # pictures in the table; with more, browsers take long to open the page
 
@@ -45,33 +47,23 @@ class HtmlWriter:
         put = self._stream.write
         report = run.report or ReportFacts()
         timing = run.timing if self._options.times else None
+        sections = {
+            "species": self._species.section(self._options),
+            "failures": self._failures.section(),
+            "time": "" if timing is None else _time(timing, run.summary.targets, report),
+        }
+        places = [*(place for place, section in sections.items() if section), "pictures"]
         put(head(report.title))
-        put(self._header(run, report, timed=timing is not None))
+        put(_header(run, report, places))
         put(self._numbers(run, report))
-        put(self._species.section(self._options))
-        put(self._failures.section())
-        if timing is not None:
-            put(_time(timing, run.summary.targets, report))
-        put(self._pictures_begin(run.summary.targets))
+        for part in sections.values():
+            put(part)
+        begin, end = section("pictures", "Pictures", self._pictures(run.summary.targets)).split(_ROWS)
+        put(begin)
         for line in self._rows:
             put(line)
-        put("</tbody>\n</table>\n" if self._rows else "")
-        put(f"</section>\n</main>\n<footer><p>Made by birdlite {__version__}.</p></footer>\n</body>\n</html>\n")
+        put(f"{end}</main>\n<footer><p>Made by birdlite {__version__}.</p></footer>\n</body>\n</html>\n")
         self._stream.flush()
-
-    def _header(self, run: RunFacts, report: ReportFacts, *, timed: bool) -> str:
-        sections = (
-            ("species", bool(self._species)),
-            ("failures", bool(self._failures)),
-            ("time", timed),
-            ("pictures", True),
-        )
-        links = "".join(f'<a href="#{place}">{place.capitalize()}</a>' for place, shown in sections if shown)
-        notes = list(report.notes)
-        if run.summary.interrupted:
-            notes.insert(0, f"The run was interrupted. {run.summary.targets:,} results came before that.")
-        shown_notes = "".join(f'<p class="note">{text(note)}</p>\n' for note in notes)
-        return f"<header>\n<h1>{text(report.title)}</h1>\n<nav>{links}</nav>\n{shown_notes}</header>\n<main>\n"
 
     def _numbers(self, run: RunFacts, report: ReportFacts) -> str:
         summary = run.summary
@@ -85,22 +77,29 @@ class HtmlWriter:
         facts = "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>\n" for name, value in _facts(run, report))
         return f'<section id="run">\n<dl class="numbers">{shown}</dl>\n<dl class="facts">\n{facts}</dl>\n</section>\n'
 
-    def _pictures_begin(self, targets: int) -> str:
-        begin = '<section id="pictures">\n<h2>Pictures</h2>\n'
+    def _pictures(self, targets: int) -> str:
+        """The table of pictures, with `_ROWS` where its rows belong."""
         if not self._rows:
-            return f'{begin}<p class="soft">There are none.</p>\n'
-        if targets > len(self._rows):
-            begin += f'<p class="soft">The first {len(self._rows):,} of {targets:,}; the output has them all.</p>\n'
-        return (
-            f'{begin}<table class="pictures">\n<thead><tr><th class="n">number</th><th>picture</th>'
-            "<th>best candidates</th></tr></thead>\n<tbody>\n"
-        )
+            return f'<p class="soft">There are none.</p>\n{_ROWS}'
+        rest = f"The first {len(self._rows):,} of {targets:,}; the output has them all."
+        cells = '<th class="n">number</th><th>picture</th><th>best candidates</th>'
+        before = f'<p class="soft">{rest}</p>\n' if targets > len(self._rows) else ""
+        return before + table("pictures", cells, [_ROWS])
+
+
+def _header(run: RunFacts, report: ReportFacts, places: list[str]) -> str:
+    links = "".join(f'<a href="#{place}">{place.capitalize()}</a>' for place in places)
+    notes = list(report.notes)
+    if run.summary.interrupted:
+        notes.insert(0, f"The run was interrupted. {run.summary.targets:,} results came before that.")
+    shown_notes = "".join(f'<p class="note">{text(note)}</p>\n' for note in notes)
+    return f"<header>\n<h1>{text(report.title)}</h1>\n<nav>{links}</nav>\n{shown_notes}</header>\n<main>\n"
 
 
 def _time(breakdown: Breakdown, pictures: int, report: ReportFacts) -> str:
     wall = breakdown.wall_ms or 1.0
     rows = [
-        f'<tr><td>{dot(STAGES.index(one.stage))}{one.stage}</td><td class="n">{one.count:,}</td>'
+        f'<tr><td><span class="dot s{STAGES.index(one.stage)}"></span>{one.stage}</td><td class="n">{one.count:,}</td>'
         f'<td class="n">{one.spent_ms:,.1f}</td><td class="n">{one.critical_ms:,.1f}</td>'
         f"<td>{bar(one.critical_ms / wall)}</td></tr>\n"
         for one in breakdown.stages
@@ -110,14 +109,14 @@ def _time(breakdown: Breakdown, pictures: int, report: ReportFacts) -> str:
         f"<td>{bar(breakdown.other_ms / wall)}</td></tr>\n"
         f'<tr class="sum"><td>total</td><td></td><td></td><td class="n">{breakdown.wall_ms:,.1f}</td><td></td></tr>\n'
     )
+    cells = '<th>stage</th><th class="n">times</th><th class="n">spent</th><th class="n">critical</th><th></th>'
     drawn = "" if report.trace is None else waterfall(report.trace, report.names, pictures)
-    return (
-        '<section id="time">\n<h2>Where the time went</h2>\n<p class="soft">In ms, from the start of the process to the'
-        " last result. Spent is the work of all threads; critical is what the run waited for, and adds up to the"
-        ' total.</p>\n<table class="stages">\n<thead><tr><th>stage</th><th class="n">times</th><th class="n">spent</th>'
-        f'<th class="n">critical</th><th></th></tr></thead>\n<tbody>\n{"".join(rows)}</tbody>\n</table>\n'
-        f'<div class="wide" tabindex="0" role="group" aria-label="Timeline">\n{drawn}\n</div>\n</section>\n'
+    body = (
+        '<p class="soft">In ms, from the start of the process to the last result. Spent is the work of all threads;'
+        f" critical is what the run waited for, and adds up to the total.</p>\n{table('stages', cells, rows)}"
+        f'<div class="wide" tabindex="0" role="group" aria-label="Timeline">\n{drawn}\n</div>\n'
     )
+    return section("time", "Where the time went", body)
 
 
 def _facts(run: RunFacts, report: ReportFacts) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ import hashlib
 import html
 import os
 from binascii import b2a_base64
+from collections.abc import Iterable
 from urllib.parse import quote
 
 from birdlite.targets import Target
@@ -61,15 +62,21 @@ def head(title: str) -> str:
     )
 
 
+def section(place: str, heading: str, body: str) -> str:
+    """A section of the page, to which `#place` leads."""
+    return f'<section id="{place}">\n<h2>{heading}</h2>\n{body}</section>\n'
+
+
+def table(kind: str, cells: str, rows: Iterable[str]) -> str:
+    """A table with the class `kind`; `cells` are those of its head."""
+    head = f'<table class="{kind}">\n<thead><tr>{cells}</tr></thead>\n<tbody>\n'
+    return f"{head}{''.join(rows)}</tbody>\n</table>\n"
+
+
 def bar(share: float) -> str:
     """A share between 0 and 1 as a bar."""
     percent = min(max(round(share * 100), 0), 100)
     return f'<span class="bar"><i class="w{percent}"></i></span>'
-
-
-def dot(at: int) -> str:
-    """The colour of a stage in the waterfall, by its position in `STAGES`."""
-    return f'<span class="dot s{at}"></span>'
 
 
 def text(value: str, limit: int = LONGEST_TEXT) -> str:

@@ -17,7 +17,8 @@ from birdlite.results import RunSummary
 from birdlite.run.options import guess_format
 from birdlite.run.report_file import facts_of_run, folder_of
 from birdlite.storage.store import Storage
-from birdlite.writers import Format, RunFacts, WriterOptions, open_writer
+from birdlite.writers import open_writer
+from birdlite.writers.base import Format, RunFacts, WriterOptions
 from birdlite.writers.output import open_output
 from birdlite.writers.record import to_json
 

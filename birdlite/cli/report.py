@@ -15,7 +15,8 @@ from birdlite.errors import PartsError
 from birdlite.results import RunSummary
 from birdlite.run.report_file import facts_of_outputs, folder_of
 from birdlite.storage.store import Storage
-from birdlite.writers import RunFacts, WriterOptions, open_writer
+from birdlite.writers import open_writer
+from birdlite.writers.base import RunFacts, WriterOptions
 from birdlite.writers.output import open_output
 
 EPILOG = """\

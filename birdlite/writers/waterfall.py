@@ -41,15 +41,10 @@ class _Scale(NamedTuple):
     """From the clock to the drawing."""
 
     start: float  # s
-    end: float
-
-    @property
-    def length(self) -> float:
-        """In s; never 0, so that an empty run can be drawn."""
-        return max(self.end - self.start, 1e-6)
+    length: float  # s; never 0, so that an empty run can be drawn
 
     def x(self, time: float) -> float:
-        share = (min(max(time, self.start), self.end) - self.start) / self.length
+        share = min(max((time - self.start) / self.length, 0.0), 1.0)
         return LABELS + share * (WIDTH - LABELS - END)
 
 
@@ -63,9 +58,10 @@ def waterfall(trace: Trace, names: Mapping[int, str], pictures: int) -> str:
     """
     rows, left_out = _rows(trace.spans, names), max(pictures - TRACED, 0)
     end = max((span.end for row in rows for span in row.lane), default=trace.end) if left_out else trace.end
-    scale = _Scale(trace.start, end)
+    scale = _Scale(trace.start, max(end - trace.start, 1e-6))
     bottom = REST + len(rows) * ROW
-    parts = [*_axis(scale, bottom), *_waited_for(scale, trace.path)]
+    parts = [*_axis(scale, bottom), _label("waited for", TOP, bold=True)]
+    parts += [_bar(scale, piece, TOP, _title(piece, "waited for ")) for piece in trace.path if piece.start < end]
     for number, row in enumerate(rows):
         parts += _row(scale, row, REST + number * ROW, trace.path)
     legend, height = _legend({span.stage for row in rows for span in row.lane}, bottom + 14)
@@ -135,13 +131,6 @@ def _step(length_ms: float) -> float:
             if length_ms <= step * times * TICKS:
                 return step * times
         step *= 10
-
-
-def _waited_for(scale: _Scale, path: Sequence[Span]) -> Iterable[str]:
-    yield _label("waited for", TOP, bold=True)
-    for piece in path:
-        if piece.start < scale.end:
-            yield _bar(scale, piece, TOP, _title(piece, "waited for "))
 
 
 def _row(scale: _Scale, row: _Row, y: int, path: Sequence[Span]) -> Iterable[str]:

@@ -118,7 +118,7 @@ def _run(arguments: list[str], started: float) -> int:
 
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:2], "--help"]
-    return group.parse(arguments)(started)
+    return group.run(arguments, started)
 
 
 def _fail(error: object, code: int) -> int:

@@ -16,7 +16,7 @@ from click.shell_completion import (
     add_completion_class,
 )
 
-from birdlite.cli.console import write_out
+from birdlite.cli.console import say
 from birdlite.cli.declare import COMPLETE_VARIABLE, PROGRAM, Argument, Command, Value
 from birdlite.cli.exit_codes import EXIT_OK
 from birdlite.cli.values import choice
@@ -71,8 +71,7 @@ SHELLS: dict[str, type[ShellComplete]] = {"bash": Bash, "zsh": Zsh, "fish": Fish
 
 def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
-    script = SHELLS[values.shell](COMMAND, {}, PROGRAM, COMPLETE_VARIABLE)
-    write_out(script.source())
+    say(SHELLS[values.shell](COMMAND, {}, PROGRAM, COMPLETE_VARIABLE).source())
     return EXIT_OK
 
 

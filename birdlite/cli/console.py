@@ -140,15 +140,15 @@ def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def write_out(text: str) -> None:
-    """Write to standard output, for the commands without a writer.
+def say(text: str) -> None:
+    """Write a line to standard output, for the commands without a writer.
 
     Raises:
         OutputError: it is closed, or refuses.
         BrokenPipeError: its reader has gone away.
     """
     with open_output(None, "json") as output:  # UTF-8, as all data is
-        output.stream.write(text)
+        output.stream.write(text + "\n")
 
 
 def _write(text: str) -> None:

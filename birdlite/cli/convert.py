@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from birdlite import log
-from birdlite.cli.console import open_console, write_out
+from birdlite.cli.console import open_console, say
 from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_CANNOT_RUN, EXIT_OK
 from birdlite.cli.options import CACHE, FILE, FOLDER, MESSAGES, MODEL, NETWORK
@@ -47,7 +47,7 @@ def main(values: SimpleNamespace, started: float) -> int:
             return EXIT_CANNOT_RUN
         log.warning(f"written anyway: {conversion.problem}")
     write_bundle(values.output, card, conversion.files, replace=values.force)
-    write_out(f"{values.output}: {card.name}\n")
+    say(f"{values.output}: {card.name}")
     return EXIT_OK
 
 

@@ -55,7 +55,7 @@ def main(values: SimpleNamespace, started: float) -> int:
                 output.stream.write(to_json(record) + "\n")
     left_out = f", {parts.totals.left_out} left out because earlier runs have them" if parts.totals.left_out else ""
     log.info(
-        f"{len(parts.paths)} parts: {parts.totals.ok} of {parts.totals.targets} targets classified,"
+        f"{len(parts.files)} parts: {parts.totals.ok} of {parts.totals.targets} targets classified,"
         f" {parts.totals.failed} failed{left_out}{written_to(values.output)}"
     )
     return EXIT_FAILURES if parts.totals.failed else EXIT_OK
@@ -72,7 +72,7 @@ def _facts(parts: Parts) -> RunFacts:
 
 def _format_of(output: str | None) -> Format:
     format_ = guess_format(output)
-    if output is None or format_ == "text":  # no suffix that means anything
+    if format_ == "text":  # no suffix that means anything
         return "jsonl"
     if format_ == "json":
         raise UsageError(f"--output {output}: merge writes jsonl, csv or html")

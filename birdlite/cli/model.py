@@ -6,7 +6,7 @@ import os
 from types import SimpleNamespace
 
 from birdlite import log
-from birdlite.cli.console import open_console, write_out
+from birdlite.cli.console import open_console, say
 from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_OK
 from birdlite.cli.options import CACHE_DIR, FILE, MESSAGES, MODEL, NETWORK
@@ -51,7 +51,7 @@ def _fetch(values: SimpleNamespace) -> None:
     catalog.find(values.name)  # a folder or file is nothing to fetch
     with Classifier(classifier_settings(values)._replace(model=values.name)) as classifier:
         folder = classifier.model.folder
-    _say(f"{values.name}: in {folder}")
+    say(f"{values.name}: in {folder}")
 
 
 def _list(cache_dir: str) -> None:
@@ -60,11 +60,11 @@ def _list(cache_dir: str) -> None:
             continue
         total = sum(fact.bytes for fact in entry.card.files.values())
         state = "not in the cache" if _problems(cache_dir, entry) else "in the cache"
-        _say(f"{name}  {total / 1e6:.1f} MB  {entry.card.licence}  {state}\n  {entry.description}")
+        say(f"{name}  {total / 1e6:.1f} MB  {entry.card.licence}  {state}\n  {entry.description}")
 
 
 def _show(values: SimpleNamespace) -> None:
-    _say(bundle.card_to_json(_card(values.name)).rstrip("\n"))
+    say(bundle.card_to_json(_card(values.name)).rstrip("\n"))
 
 
 def _card(name: str) -> Card:
@@ -81,7 +81,7 @@ def _verify(values: SimpleNamespace) -> None:
         card, problems = entry.card, _problems(values.cache_dir, entry)
         remedy = f"run `{_fetching(values.name)}` to repair it"
     for name in card.files:
-        _say(f"{name}: {problems.get(name, 'ok')}")
+        say(f"{name}: {problems.get(name, 'ok')}")
     if problems:
         raise ModelUnavailable(f"{values.name} is damaged or incomplete; {remedy}")
     if values.against is not None:
@@ -105,7 +105,7 @@ def _compare(values: SimpleNamespace) -> None:
     else:
         with Classifier(settings._replace(model=values.against)) as other:
             distance = distance_to(other.model, result, pictures)
-    _say(f"against {values.against}, {spell(distance)}")
+    say(f"against {values.against}, {spell(distance)}")
     bounds = bounds_of(result.card)
     problem = beyond(distance, bounds) if bounds else None
     if problem:
@@ -125,17 +125,13 @@ def _path(values: SimpleNamespace) -> None:
     entry = catalog.find(values.name)
     if _problems(values.cache_dir, entry):
         raise ModelUnavailable(f"{values.name} is not in the cache {values.cache_dir}; run `{_fetching(values.name)}`")
-    _say(entry_folder(values.cache_dir, values.name))
+    say(entry_folder(values.cache_dir, values.name))
 
 
 def _remove(values: SimpleNamespace) -> None:
     catalog.find(values.name)
     gone = remove(values.cache_dir, values.name)
     log.info(f"{values.name} {'removed from' if gone else 'was not in'} {values.cache_dir}")
-
-
-def _say(text: str) -> None:
-    write_out(text + "\n")
 
 
 COMMAND = Command(

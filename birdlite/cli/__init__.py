@@ -90,7 +90,7 @@ def _guarded(arguments: list[str], started: float) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        _abandon_stdout()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit must not complain again
         return EXIT_BROKEN_PIPE
     except UsageError as error:
         return _fail(error, EXIT_USAGE)
@@ -99,7 +99,10 @@ def _guarded(arguments: list[str], started: float) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001 - an error in birdlite itself
-        _show_traceback_if_asked(error)
+        if os.environ.get("BIRDLITE_TRACEBACK"):
+            import traceback
+
+            traceback.print_exception(error)
         return _fail(f"a fault in birdlite, please report it: {type(error).__name__}: {error}", EXIT_CANNOT_RUN)
     else:
         return code
@@ -131,15 +134,3 @@ def _fail(error: object, code: int) -> int:
         warn_about_unknown_variables()
     log.error(str(error))
     return code
-
-
-def _show_traceback_if_asked(error: BaseException) -> None:
-    if os.environ.get("BIRDLITE_TRACEBACK"):
-        import traceback
-
-        traceback.print_exception(error)
-
-
-def _abandon_stdout() -> None:
-    """Redirect standard output to nowhere, or the interpreter complains about the pipe when it flushes at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

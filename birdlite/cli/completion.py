@@ -30,11 +30,10 @@ fish: put this line into ~/.config/fish/config.fish: birdlite completion fish | 
 
 
 @add_completion_class
-class Bash(BashComplete):
+class _Bash(BashComplete):
     """Bash splits `--resize=cr` at the `=`, into three words. The `=` in the middle is dropped."""
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """The words before the incomplete one, and that one."""
         words, incomplete = super().get_completion_args()
         return (words[:-1] if words[-1:] == ["="] else words), incomplete
 
@@ -43,7 +42,6 @@ class _WholeWord(ShellComplete):
     """Shells that put what is offered in the place of all of `--resize=cr`."""
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
-        """What is offered: values with their option."""
         items = super().get_completions(args, incomplete)
         option, equals, _ = incomplete.partition("=")
         if equals and option.startswith("--"):
@@ -53,7 +51,7 @@ class _WholeWord(ShellComplete):
 
 
 @add_completion_class
-class Zsh(_WholeWord, ZshComplete):
+class _Zsh(_WholeWord, ZshComplete):
     """For files, zsh itself must set the option aside."""
 
     source_template = ZshComplete.source_template.replace(
@@ -62,11 +60,11 @@ class Zsh(_WholeWord, ZshComplete):
 
 
 @add_completion_class
-class Fish(_WholeWord, FishComplete):
+class _Fish(_WholeWord, FishComplete):
     """Fish needs nothing else."""
 
 
-SHELLS: dict[str, type[ShellComplete]] = {"bash": Bash, "zsh": Zsh, "fish": Fish}
+SHELLS: dict[str, type[ShellComplete]] = {"bash": _Bash, "zsh": _Zsh, "fish": _Fish}
 
 
 def main(values: SimpleNamespace, started: float) -> int:

@@ -80,11 +80,10 @@ class Value(ParamType):
         return files + [CompletionItem(word) for word in self._words() if word.startswith(incomplete)]
 
 
-class Truth(click.types.BoolParamType):
+class _Truth(click.types.BoolParamType):
     """Whether a flag is set. Only a variable gives it as text."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
-        """Read 1 or 0 and their like."""
         try:
             return truth(value) if isinstance(value, str) else bool(value)
         except ValueError as error:
@@ -121,7 +120,7 @@ class Option(click.Option):
             envvar=variable(long),
             show_envvar=True,
             is_flag=not metavar,
-            type=(Value(choice, *choices) if choices else type or Value()) if metavar else Truth(),
+            type=(Value(choice, *choices) if choices else type or Value()) if metavar else _Truth(),
             metavar=metavar or None,
             default=default,
             show_default=shown or True,

@@ -39,15 +39,13 @@ interrupted.
 """
 
 
-class Commands(click.Group):
+class _Commands(click.Group):
     """The group of all commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of all commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
         if cmd_name not in COMMANDS:
             return None
         module = "options" if cmd_name == "classify" else cmd_name  # `classify` itself does without click
@@ -63,7 +61,6 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands for --help."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -73,9 +70,9 @@ class Commands(click.Group):
         return commands + click.Command.shell_complete(self, ctx, incomplete)
 
 
-def birdlite() -> Commands:
+def birdlite() -> _Commands:
     """The command `birdlite`."""
-    group = Commands(PROGRAM, help=HELP, epilog=EPILOG, context_settings=dict(SETTINGS))
+    group = _Commands(PROGRAM, help=HELP, epilog=EPILOG, context_settings=dict(SETTINGS))
     return click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")(group)
 
 
@@ -103,7 +100,7 @@ def run(arguments: list[str], started: float) -> int:
     return command(started)  # after click is done
 
 
-def _bare(group: Commands) -> int:
+def _bare(group: _Commands) -> int:
     """`birdlite` alone: a completion script asks for words, or somebody needs help."""
     instruction = os.environ.get(COMPLETE_VARIABLE)
     if instruction:

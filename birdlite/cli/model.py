@@ -14,7 +14,6 @@ from birdlite.cli.values import choice, classifier_settings
 from birdlite.errors import InvalidModel, ModelUnavailable, UsageError
 from birdlite.models import bundle, catalog
 from birdlite.models.cache import default_cache_dir, entry_folder, remove
-from birdlite.models.card import Card
 from birdlite.run.classifier import Classifier
 from birdlite.settings import DEFAULT_MODEL
 
@@ -64,11 +63,8 @@ def _list(cache_dir: str) -> None:
 
 
 def _show(values: SimpleNamespace) -> None:
-    say(bundle.card_to_json(_card(values.name)).rstrip("\n"))
-
-
-def _card(name: str) -> Card:
-    return bundle.read_card(name) if os.path.isdir(name) else catalog.find(name).card
+    card = bundle.read_card(values.name) if os.path.isdir(values.name) else catalog.find(values.name).card
+    say(bundle.card_to_json(card).rstrip("\n"))
 
 
 def _verify(values: SimpleNamespace) -> None:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from heapq import heappush, heappushpop
 
-from birdlite.results import Failure, ImageInfo, Prediction, Result
+from birdlite.results import Failure, Prediction, Result
 from birdlite.writers.base import WriterOptions, nothing, short_message
 from birdlite.writers.page import address, bar, last_part, section, table, text
 
@@ -176,7 +176,11 @@ def row(result: Result, options: WriterOptions) -> str:
         outcome = f"<ol>{''.join(map(_candidate, result.predictions[:CANDIDATES]))}</ol>"
     else:
         outcome = f'<span class="soft">{nothing(options)}</span>'
-    details = [] if result.image is None else _image(result.image)
+    details = []
+    if result.image is not None:
+        width, height, format_, size = result.image
+        shown_size = f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.1f} kB"
+        details = [f"{width} × {height}", text(format_), shown_size]
     if options.times and result.times is not None:
         details.append(f"{result.times.total:,.1f} ms")
     small = f"<small>{' · '.join(details)}</small>" if details else ""
@@ -205,8 +209,3 @@ def _name(result: Result, folder: str | None) -> str:
 def _candidate(prediction: Prediction) -> str:
     species = named(prediction.name, prediction.common_name, "b")
     return f'<li>{bar(prediction.score)}<span>{species}</span><span class="n">{prediction.score:.3f}</span></li>'
-
-
-def _image(image: ImageInfo) -> list[str]:
-    size = f"{image.bytes / 1e6:,.1f} MB" if image.bytes >= 1e6 else f"{image.bytes / 1e3:,.1f} kB"
-    return [f"{image.width} × {image.height}", text(image.format), size]

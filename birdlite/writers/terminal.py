@@ -13,7 +13,7 @@ DEFAULT_WIDTH = 80  # columns, if the terminal does not say
 
 GAP = "  "  # between columns
 
-BOLD, DIM, RED, GREEN = "1", "2", "31", "32"  # ECMA-48, select graphic rendition
+BOLD, RED, GREEN = "1", "31", "32"  # ECMA-48, select graphic rendition
 
 
 class Terminal(NamedTuple):

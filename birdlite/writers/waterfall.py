@@ -113,14 +113,14 @@ def _lanes(spans: Iterable[Span]) -> list[_Lane]:
 
 def _axis(scale: _Scale, bottom: int) -> Iterable[str]:
     step = _step(scale.length * 1e3)
-    for number in range(TICKS + 1):
-        ms = number * step
+    for tick in range(TICKS + 1):
+        ms = tick * step
         if ms > scale.length * 1e3:
             break
         x = _units(scale.x(scale.start + ms / 1e3))
         yield f'<path d="M{x} {TOP - 6}V{bottom}" stroke="currentColor" stroke-opacity=".16"/>'
-        unit = " ms" if number == 0 else ""
-        yield f'<text x="{x}" y="{TOP - 12}" text-anchor="middle" fill-opacity=".75">{_ms_number(ms)}{unit}</text>'
+        number, unit = f"{ms:,.0f}" if ms >= 10 else f"{ms:.3g}", "" if tick else " ms"
+        yield f'<text x="{x}" y="{TOP - 12}" text-anchor="middle" fill-opacity=".75">{number}{unit}</text>'
 
 
 def _step(length_ms: float) -> float:
@@ -192,7 +192,3 @@ def _units(value: float) -> str:
 def _ms(seconds: float) -> str:
     ms = seconds * 1e3
     return f"{ms:,.0f}" if ms >= 100 else f"{ms:.1f}" if ms >= 1 else f"{ms:.2f}"
-
-
-def _ms_number(ms: float) -> str:
-    return f"{ms:,.0f}" if ms >= 10 else f"{ms:.3g}"

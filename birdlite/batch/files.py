@@ -227,7 +227,7 @@ def _failure(error: dict[str, Any]) -> Failure:
 
 
 class Earlier:
-    """The targets that the same model has classified. Call `add` for all, then `sort`, then `has`."""
+    """Targets that were classified. Call `add` for all, then `sort`, then `has`."""
 
     def __init__(self) -> None:
         self._buckets = [array("Q") for _ in range(256)]

@@ -34,7 +34,7 @@ _Some = TypeVar("_Some", "Run", "Totals", Prediction, Failure, ImageInfo, Times)
 
 
 class Run(NamedTuple):
-    """Everything that decides the records. Only `shard` differs between the shards of a run."""
+    """Everything that decides the records."""
 
     version: str  # of birdlite
     model: str

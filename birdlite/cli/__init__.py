@@ -1,7 +1,6 @@
-"""The command line: one file a command, each with `COMMAND`, its declaration for click, and `main()`, which runs it.
+"""The command line: starts a command, and turns what it raises into one line and an exit code.
 
-This file starts a command, and turns what it raises into one line and an exit code. `--version` answers from here. A
-plain command line of `classify` is read by `plain_line`, every other one by click, in `group`.
+A plain command line of `classify` is read by `plain_line`, every other one by click, in `group`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""`birdlite completion SHELL`: the script that completes commands, options and values in a shell.
-
-Scripts and completion are click's own. The classes here add what click lacks for `--option=value`.
-"""
+"""`birdlite completion SHELL`: click's completion, with what it lacks for `--option=value`."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """A plain command line of `classify`, read without click.
 
 To import click takes half as long as all else that a warm start does. So a command line of nothing but whole option
-names, values and targets, as nearly all are, is read here, from `table`, which is made of the declarations for click.
-At the first word or variable that is anything else (`--help`, `--`, `-ofile`, a mistake) `read` gives up, and click
-reads the whole line. Tests hold that both give the same values.
+names, values and targets, as nearly all are, is read here, from `table`. At the first word or variable that is anything
+else (`--help`, `--`, `-ofile`, a mistake) `read` gives up, and click reads the whole line.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def combinations(settings: Settings, models: Iterable[str], ways: Iterable[Resiz
 
 
 class Comparison:
-    """Models and ways to resize, measured one after the other on the same pictures."""
+    """Settings measured one after the other on the same pictures."""
 
     def __init__(self, combinations: Sequence[Settings], source: Source) -> None:
         """Each of `combinations` gives at least `TOP` predictions, of any score."""

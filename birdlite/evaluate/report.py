@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from birdlite.evaluate import Evaluation
-from birdlite.writers.record import to_json
+from birdlite.writers.record import rounded, to_json
 from birdlite.writers.terminal import BOLD, GAP, Terminal, aligned
 
 INDENT = "  "
@@ -38,17 +38,13 @@ def _record(one: Evaluation, confusions: int) -> dict[str, object]:
     return {
         "model": {"given": given.model, "name": one.card_name, "sha256": one.sha256, "engine": one.engine},
         "resize": given.resize,
-        **_rounded(tally.figures()._asdict()),
+        **rounded(tally.figures()._asdict(), 6),
         "confusions": [
             {"true": _species(one, pair.true), "predicted": _species(one, pair.predicted), "count": pair.pictures}
             for pair in tally.confusions(confusions)
         ],
-        "calibration": [_rounded(row._asdict()) for row in tally.calibration()],
+        "calibration": [rounded(row._asdict(), 6) for row in tally.calibration()],
     }
-
-
-def _rounded(values: dict[str, float | None]) -> dict[str, float | None]:
-    return {key: round(value, 6) if isinstance(value, float) else value for key, value in values.items()}
 
 
 def _species(one: Evaluation, key: int) -> dict[str, object]:

@@ -7,7 +7,6 @@
         writer.finish(run)
 
 A run that was interrupted or had no target is finished in the same way, so the output is always a complete document.
-The modules here import each other's types from `writers.base`, never from this package.
 """
 
 from __future__ import annotations

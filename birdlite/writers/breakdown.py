@@ -1,7 +1,6 @@
 """The breakdown of a run's time for standard error, as a table or as one line.
 
-In the table, `spent` counts overlapping work fully, so its sum can exceed the wall time. The critical path divides the
-wall time among the stages that the run waited for; the line has only the critical path.
+`timing` says what spent and critical time are. The line has only the critical path.
 """
 
 from __future__ import annotations
@@ -65,10 +64,7 @@ def _whole(parts: dict[str, float], total: int) -> dict[str, int]:
 
 
 def breakdown_text(breakdown: Breakdown, terminal: Terminal) -> str:
-    """Draw the table, with a line end after each line.
-
-    A narrow terminal loses the bars, then the counts, then the time spent.
-    """
+    """Draw the table. A narrow terminal loses the bars, then the counts, then the time spent."""
     wall = breakdown.wall_ms or 1.0  # so that an empty run has shares too
     rows = [_HEADER]
     for stage in breakdown.stages:

@@ -1,8 +1,7 @@
 """The report: a run as one page for people, that needs no network, no script and no other file.
 
-`classify --report`, `report` and `merge` make it. A page begins with facts that are known only at the end of a run, so
-the rows of the pictures have to wait. At most `ROWS` of them are kept, compressed; the rest is only counted, and the
-page says so. So a run of a million pictures makes a page that a browser can open, and memory does not grow.
+`classify --report`, `report` and `merge` make it. At most `ROWS` pictures are shown and the rest is only counted, so a
+run of a million pictures makes a page that a browser can open, and memory does not grow.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from birdlite.results import Prediction, Result
-from birdlite.writers.base import Names, RunFacts, TextSink, WriterOptions, nothing, short_message
+from birdlite.writers.base import LineWriter, Names, TextSink, WriterOptions, nothing, short_message
 from birdlite.writers.terminal import BOLD, GAP, GREEN, RED, Terminal, bar, columns, pad
 
 INDENT = "  "
@@ -21,22 +21,17 @@ BAR_WIDTH = 10
 NAME_WIDTH, COMMON_WIDTH = 28, 26  # at least, where they fit, so that columns align: 80 in all
 
 
-class TextWriter:
+class TextWriter(LineWriter):
     """Writes `--format text`. The command line prints summary and breakdown to stderr."""
 
     def __init__(self, stream: TextSink, options: WriterOptions, terminal: Terminal) -> None:
-        self._stream = stream
-        self._options = options
+        super().__init__(stream, options)
         self._terminal = terminal
 
     def write(self, result: Result) -> None:
         """Write the lines of one picture, and flush."""
         lines = picture_lines(result, self._options, self._terminal)
         self._stream.write("\n".join(lines) + "\n")
-        self._stream.flush()
-
-    def finish(self, run: RunFacts) -> None:  # noqa: ARG002 - part of the protocol
-        """Flush."""
         self._stream.flush()
 
 

@@ -66,7 +66,7 @@ SHELLS: dict[str, type[ShellComplete]] = {"bash": _Bash, "zsh": _Zsh, "fish": _F
 
 def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
-    say(SHELLS[values.shell](COMMAND, {}, PROGRAM, COMPLETE_VARIABLE).source())
+    say(SHELLS[values.shell](COMMAND, {}, PROGRAM, COMPLETE_VARIABLE).source().rstrip())
     return EXIT_OK
 
 

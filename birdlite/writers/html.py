@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from birdlite._version import __version__
-from birdlite.results import Result
+from birdlite.results import Result, RunSummary
 from birdlite.timing import STAGES, Breakdown
 from birdlite.writers.base import ReportFacts, RunFacts, TextSink, WriterOptions
 from birdlite.writers.html_sections import FailureCount, KeptRows, SpeciesCount, row
-from birdlite.writers.page import bar, head, section, table, text
+from birdlite.writers.page import bar, page, section, table, text
 from birdlite.writers.waterfall import waterfall
 
 _ROWS = "\0"  # where the rows are put in
@@ -43,38 +43,40 @@ class HtmlWriter:
 
     def finish(self, run: RunFacts) -> None:
         """Write the page."""
-        put = self._stream.write
-        report = run.report or ReportFacts()
+        report, summary = run.report or ReportFacts(), run.summary
         timing = run.timing if self._options.times else None
         sections = {
             "species": self._species.section(self._options),
             "failures": self._failures.section(),
-            "time": "" if timing is None else _time(timing, run.summary.targets, report),
+            "time": "" if timing is None else _time(timing, summary.targets, report),
+            "pictures": section("pictures", "Pictures", self._pictures(summary.targets)),
         }
-        places = [*(place for place, section in sections.items() if section), "pictures"]
-        put(head(report.title))
-        put(_header(run, report, places))
-        put(self._numbers(run, report))
-        for part in sections.values():
-            put(part)
-        begin, end = section("pictures", "Pictures", self._pictures(run.summary.targets)).split(_ROWS)
-        put(begin)
+        notes = list(report.notes)
+        if summary.interrupted:
+            notes.insert(0, f"The run was interrupted. {summary.targets:,} results came before that.")
+        begin, end = page(
+            title=text(report.title),
+            links="".join(f'<a href="#{place}">{place.capitalize()}</a>' for place, part in sections.items() if part),
+            notes="".join(f'<p class="note">{text(note)}</p>\n' for note in notes),
+            numbers="".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in self._numbers(summary)),
+            facts="".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>\n" for name, value in _facts(run, report)),
+            sections="".join(sections.values()),
+            version=__version__,
+        ).split(_ROWS)
+        self._stream.write(begin)
         for line in self._rows:
-            put(line)
-        put(f"{end}</main>\n<footer><p>Made by birdlite {__version__}.</p></footer>\n</body>\n</html>\n")
+            self._stream.write(line)
+        self._stream.write(end)
         self._stream.flush()
 
-    def _numbers(self, run: RunFacts, report: ReportFacts) -> str:
-        summary = run.summary
-        numbers = [("pictures", f"{summary.targets:,}"), ("classified", f"{summary.ok:,}")]
-        failed = f'<span class="bad">{summary.failed:,}</span>' if summary.failed else "0"
-        numbers += [("failed", failed), ("species", self._species.number())]
+    def _numbers(self, summary: RunSummary) -> Iterator[tuple[str, str]]:
+        yield "pictures", f"{summary.targets:,}"
+        yield "classified", f"{summary.ok:,}"
+        yield "failed", f'<span class="bad">{summary.failed:,}</span>' if summary.failed else "0"
+        yield "species", self._species.number()
         if self._options.times and summary.wall_ms:
-            numbers.append(("pictures a second", f"{summary.images_per_second:,.1f}"))
-            numbers.append(("from process start", _duration(summary.wall_ms)))
-        shown = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in numbers)
-        facts = "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>\n" for name, value in _facts(run, report))
-        return f'<section id="run">\n<dl class="numbers">{shown}</dl>\n<dl class="facts">\n{facts}</dl>\n</section>\n'
+            yield "pictures a second", f"{summary.images_per_second:,.1f}"
+            yield "from process start", _duration(summary.wall_ms)
 
     def _pictures(self, targets: int) -> str:
         """The table of pictures, with `_ROWS` where its rows belong."""
@@ -84,15 +86,6 @@ class HtmlWriter:
         cells = '<th class="n">number</th><th>picture</th><th>best candidates</th>'
         before = f'<p class="soft">{rest}</p>\n' if targets > len(self._rows) else ""
         return before + table("pictures", cells, [_ROWS])
-
-
-def _header(run: RunFacts, report: ReportFacts, places: list[str]) -> str:
-    links = "".join(f'<a href="#{place}">{place.capitalize()}</a>' for place in places)
-    notes = list(report.notes)
-    if run.summary.interrupted:
-        notes.insert(0, f"The run was interrupted. {run.summary.targets:,} results came before that.")
-    shown_notes = "".join(f'<p class="note">{text(note)}</p>\n' for note in notes)
-    return f"<header>\n<h1>{text(report.title)}</h1>\n<nav>{links}</nav>\n{shown_notes}</header>\n<main>\n"
 
 
 def _time(breakdown: Breakdown, pictures: int, report: ReportFacts) -> str:

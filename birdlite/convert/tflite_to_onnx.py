@@ -1,14 +1,14 @@
 """A quantised `.tflite` classifier becomes ONNX, in floats or in whole numbers, without TensorFlow.
 
-`proven` calls it, also for its proofs. It needs the packages `onnx` and `numpy`. Whatever the source is,
+`proven` calls it, also for its proofs. It needs the packages `onnx`, `onnxruntime` and `numpy`. Whatever the source is,
 the result takes plain pixels and gives probabilities, for any number of pictures at once.
 
 Pictures are [1, height, width, channels] in TFLite and [N, channels, height, width] in ONNX: they are transposed once,
 at the start, and every weight to fit. Everything else about a tensor, its shape above all, is kept as the source says
 it (`GraphTensor.shape`), and each operator checks that its output has the shape that follows from its inputs.
 
-`none`: weights are dequantised to 32-bit floats. What the source's 8-bit tensors cut off is cut off by an explicit Clip
-where it is an activation, see `tflite.schema`.
+`none`: ONNX Runtime dequantises the weights to 32-bit floats. What the source's 8-bit tensors cut off is cut off by an
+explicit Clip where it is an activation, see `tflite.schema`.
 `int8`: every activation is put on the source's own grid by a pair of QuantizeLinear and DequantizeLinear, from which
 onnxruntime makes integer kernels. Activations are uint8 and weights int8, the pair that has the fastest kernels;
 int8 activations and uint8 weights are moved by 128, which changes no real value.
@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from birdlite._version import __version__
-from birdlite.convert.onnx_graph import OnnxGraph, add_weights, array_of, require
+from birdlite.convert.onnx_forms import fused
+from birdlite.convert.onnx_graph import OnnxGraph, require
 from birdlite.errors import InvalidModel
 from birdlite.tflite import graph
-from birdlite.tflite.graph import Operator, Walk
+from birdlite.tflite.graph import GraphTensor, Operator, Walk
 from birdlite.tflite.schema import (
     ELSEWHERE,
     NOWHERE,
@@ -34,6 +35,10 @@ from birdlite.tflite.schema import (
     limits_in_integers,
     window_of,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike
 
 Quantize = Literal["none", "int8"]
 
@@ -76,7 +81,8 @@ class _Conversion(Walk[str]):
         shape = self._tensors[self._source.output].shape
         if len(shape) != 2 or self._source.output not in self._values or not self._source.operators:
             raise InvalidModel(f"the model gives {list(shape)}; only [1, classes] can be converted")
-        return self._onnx.finish(self._values[self._source.output], shape[1], __version__)
+        model = self._onnx.finish(self._values[self._source.output], shape[1], __version__)
+        return model if self._integers else fused(model)
 
     def _side(self) -> int:
         tensor = self._tensors[self._source.input]
@@ -243,7 +249,7 @@ class _Conversion(Walk[str]):
         if grid is None:
             return self._onnx.constant(name, array, "float32")
         stored = array.astype("int16") + SIGN * (tensor.dtype == "int8")
-        return self._onnx.real_constant(name, stored, *grid, "uint8", axis=0, integers=self._integers)
+        return self._onnx.dequantized(self._onnx.constant(name, stored, "uint8"), *grid, "uint8")
 
     def _pad(self, operator: Operator) -> str:
         source = self._input(operator)
@@ -282,19 +288,56 @@ class _Conversion(Walk[str]):
         return self._done(self._value(source), output)
 
     def _weights(self, operator: Operator, axis: int, permutation: tuple[int, ...]) -> list[str]:
-        """Weights and, where there is one, bias. `axis` is that of the results in the source's order of dimensions."""
-        weights = self._tensors[self._input(operator, 1)]
-        bias = operator.inputs[2] if len(operator.inputs) > 2 else -1
-        return add_weights(
-            self._onnx,
-            self._place,
-            weights,
-            self._tensors[bias] if bias >= 0 else None,
-            self._tensors[self._input(operator)].grid(),
-            axis=axis,
-            permutation=permutation,
-            integers=self._integers,
+        """Add the weights, and the bias if there is one; gives their names.
+
+        `permutation` is the new order of their dimensions. Results, and scales if there are several, lie along `axis`.
+        """
+        import numpy as np
+
+        weights, grid = self._tensors[self._input(operator, 1)], self._tensors[self._input(operator)].grid()
+        stored, name = array_of(weights).transpose(permutation), f"{self._place}_weights"
+        if weights.dtype == "float32" and not self._integers:
+            return [self._onnx.constant(name, stored, "float32"), *self._bias(operator, weights.shape[axis], None)]
+        quantization = weights.quantization
+        if quantization is None or grid is None:
+            raise InvalidModel(f"its weights, {weights.dtype}, or what they are for are not quantised{ELSEWHERE}")
+        one = len(quantization.scales) == 1
+        if not one and quantization.axis != axis:
+            raise InvalidModel(f"its weights have a scale for each index along {quantization.axis} instead of {axis}")
+        scale, zero_point = (quantization.scales[0], quantization.zero_points[0]) if one else quantization[:2]
+        shift = SIGN if weights.dtype == "uint8" else 0
+        added = self._onnx.dequantized(
+            self._onnx.constant(name, stored.astype("int16") - shift, "int8"),
+            scale,
+            np.subtract(zero_point, shift),
+            "int8",
+            axis=permutation.index(axis),
         )
+        return [added, *self._bias(operator, weights.shape[axis], np.multiply(grid.scale, scale))]
+
+    def _bias(self, operator: Operator, results: int, scale: ArrayLike | None) -> list[str]:
+        """Its scale is input's times weights', whatever the file says, as for runtimes; None for floats."""
+        import numpy as np
+
+        index = operator.inputs[2] if len(operator.inputs) > 2 else -1
+        if index < 0:
+            return []
+        bias, dtype = self._tensors[index], "float32" if scale is None else "int32"
+        if bias.dtype != dtype or bias.shape != (results,):
+            raise InvalidModel(f"its bias is {bias.dtype} {list(bias.shape)} instead of {dtype} [{results}]")
+        name = self._onnx.constant(f"{self._place}_bias", array_of(bias), dtype)
+        return [name if scale is None else self._onnx.dequantized(name, scale, np.zeros(np.shape(scale)), "int32")]
+
+
+def array_of(tensor: GraphTensor) -> np.ndarray[Any, Any]:
+    """A constant as it is stored, read-only.
+
+    Raises:
+        InvalidModel: it is no constant.
+    """
+    import numpy as np
+
+    return np.frombuffer(tensor.constant(), tensor.dtype).reshape(tensor.shape)
 
 
 _OPERATORS: dict[str, Callable[[_Conversion, Operator], str]] = {

@@ -1,12 +1,13 @@
 """An ONNX graph under construction: its nodes, its constants, its names, and the pairs of Q and DQ that make it int8.
 
-`tflite_to_onnx` writes through this. Each method gives back the name of the value that it adds.
+`tflite_to_onnx` and `to_onnx` write through this. Each method gives back the name of the value that it adds.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from birdlite._version import __version__
 from birdlite.errors import EngineMissing, InvalidModel, one_line
 
 if TYPE_CHECKING:
@@ -40,17 +41,16 @@ def require(*packages: str) -> None:
 class OnnxGraph:
     """A model that takes `pixels`, uint8 [N, side, side, 3], and gives `probabilities`, float32 [N, classes]."""
 
-    def __init__(self, side: int) -> None:
-        self._side = side
-        self._nodes: list[Any] = []
-        self._constants: dict[str, Any] = {}
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: dict[str, Any] = {}  # TensorProto by name
         self._bytes = 0  # of the constants, as floats
 
     def node(self, kind: str, inputs: list[str], name: str, **attributes: Any) -> str:
         """Add a node with one output, which gets the node's name."""
         from onnx import helper
 
-        self._nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
+        self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
         return name
 
     def constant(self, name: str, values: ArrayLike, dtype: str) -> str:
@@ -62,13 +62,13 @@ class OnnxGraph:
         import numpy as np
         from onnx import numpy_helper
 
-        if name not in self._constants:
+        if name not in self.constants:
             # Transposed weights are written out in their new order.
             array = np.array(values, dtype=dtype, order="C")
             self._bytes += 4 * array.size
             if self._bytes > MOST_BYTES:
                 raise InvalidModel(f"its constants take more than {MOST_BYTES >> 20:,} MiB as floats")
-            self._constants[name] = numpy_helper.from_array(array, name)
+            self.constants[name] = numpy_helper.from_array(array, name)
         return name
 
     def dequantized(self, stored: str, scale: ArrayLike, zero_point: ArrayLike, dtype: str, *, axis: int = 0) -> str:
@@ -102,7 +102,7 @@ class OnnxGraph:
         planes = self.node("Transpose", [PIXELS], "planes", perm=[0, 3, 1, 2])
         return self.dequantized(planes, scale, zero_point, "uint8")
 
-    def finish(self, result: str, classes: int, producer_version: str) -> bytes:
+    def finish(self, result: str, side: int, classes: int) -> bytes:
         """The model, checked as far as ONNX can check it.
 
         Raises:
@@ -110,30 +110,22 @@ class OnnxGraph:
         """
         from onnx import TensorProto, helper
 
-        self._rename(result, PROBABILITIES)
-        side = self._side
+        self.node("Identity", [result], PROBABILITIES)
         graph = helper.make_graph(
-            self._nodes,
+            self.nodes,
             "classifier",
             [helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, ["N", side, side, 3])],
             [helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["N", classes])],
-            list(self._constants.values()),
+            list(self.constants.values()),
         )
         model = helper.make_model(
             graph,
             opset_imports=[helper.make_opsetid("", OPSET)],
             ir_version=IR_VERSION,
             producer_name="birdlite",
-            producer_version=producer_version,
+            producer_version=__version__,
         )
         return checked(model, "the ONNX model contradicts itself")
-
-    def _rename(self, old: str, new: str) -> None:
-        for node in self._nodes:
-            for names in (node.input, node.output):
-                for place, name in enumerate(names):
-                    if name == old:
-                        names[place] = new
 
 
 def checked(model: Any, problem: str) -> bytes:

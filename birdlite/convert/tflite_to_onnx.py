@@ -20,7 +20,6 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from birdlite._version import __version__
 from birdlite.convert.onnx_forms import fused
 from birdlite.convert.onnx_graph import OnnxGraph, require
 from birdlite.errors import InvalidModel
@@ -72,7 +71,8 @@ class _Conversion(Walk[str]):
         super().__init__(graph, _OPERATORS, f"not known here{ELSEWHERE}")
         self._tensors = graph.tensors
         self._integers = quantize == "int8"
-        self._onnx = OnnxGraph(self._side())
+        self._side = self._check_input()
+        self._onnx = OnnxGraph()
 
     def run(self) -> bytes:
         scale, zero_point = self._tensors[self._source.input].grid() or (1.0, 0)
@@ -81,10 +81,11 @@ class _Conversion(Walk[str]):
         shape = self._tensors[self._source.output].shape
         if len(shape) != 2 or self._source.output not in self._values or not self._source.operators:
             raise InvalidModel(f"the model gives {list(shape)}; only [1, classes] can be converted")
-        model = self._onnx.finish(self._values[self._source.output], shape[1], __version__)
+        model = self._onnx.finish(self._values[self._source.output], self._side, shape[1])
         return model if self._integers else fused(model)
 
-    def _side(self) -> int:
+    def _check_input(self) -> int:
+        """The side of the pictures."""
         tensor = self._tensors[self._source.input]
         shape = tensor.shape
         if tensor.dtype != "uint8" or tensor.quantization is None:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 OPSET = 17  # the newest that current tools agree on
-IR_VERSION = 8  # that of the same release of ONNX
 PIXELS, PROBABILITIES = "pixels", "probabilities"
 
 MOST_BYTES = 1 << 30
@@ -118,12 +117,9 @@ class OnnxGraph:
             [helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["N", classes])],
             list(self.constants.values()),
         )
-        model = helper.make_model(
-            graph,
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
-            producer_name="birdlite",
-            producer_version=__version__,
+        versions = [helper.make_opsetid("", OPSET)]
+        model = helper.make_model_gen_version(
+            graph, opset_imports=versions, producer_name="birdlite", producer_version=__version__
         )
         return checked(model, "the ONNX model contradicts itself")
 

@@ -20,15 +20,15 @@ MOST_BYTES = 1 << 30
 """The limit for all constants together, as floats. A protobuf message ends at 2 GiB, and a source may use one often."""
 
 
-def require(*packages: str) -> None:
-    """Import packages of the extra `onnx`.
+def require_onnx() -> None:
+    """Import the packages that make ONNX, those of the extra `onnx`.
 
     Raises:
         EngineMissing: one is not installed, or does not work here. The message names what to install.
     """
     from importlib import import_module
 
-    for package in packages:
+    for package in ("numpy", "onnx", "onnxruntime"):
         try:
             import_module(package)
         except ImportError:

@@ -14,7 +14,7 @@ from birdlite.convert.conversion import Conversion, Subject, bundle, concluded, 
 from birdlite.convert.graph import TensorFlowEngine
 from birdlite.convert.module import Module
 from birdlite.convert.onnx_forms import halved, optimised, quantized, unrounded
-from birdlite.convert.onnx_graph import require
+from birdlite.convert.onnx_graph import require_onnx
 from birdlite.convert.pictures import Calibration, drawn_pictures
 from birdlite.convert.proof import (
     AS_PUBLISHED,
@@ -40,15 +40,6 @@ _MADE_WITH = {
 }
 
 
-def check_onnx() -> None:
-    """Check before the download that everything for ONNX is installed.
-
-    Raises:
-        EngineMissing: a package is not installed.
-    """
-    require(*tflite_to_onnx.PACKAGES, "onnxruntime")
-
-
 def check_module(to: ModelFormat, quantize: Quantize, *, calibrated: bool) -> None:
     """Check before the download that everything is there that a SavedModel needs.
 
@@ -60,7 +51,7 @@ def check_module(to: ModelFormat, quantize: Quantize, *, calibrated: bool) -> No
         raise UsageError("int8 for TensorFlow Lite takes its ranges from pictures: name some with --calibrate")
     tensorflow_package.require("tensorflow", *(["tf2onnx"] if to == "onnx" else []))
     if to == "onnx" or quantize == "int8":  # the proof of int8 is run in ONNX
-        check_onnx()
+        require_onnx()
 
 
 def convert_module(

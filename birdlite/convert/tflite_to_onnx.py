@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from birdlite.convert.onnx_forms import fused
-from birdlite.convert.onnx_graph import OnnxGraph, require
+from birdlite.convert.onnx_graph import OnnxGraph, require_onnx
 from birdlite.errors import InvalidModel
 from birdlite.tflite import graph
 from birdlite.tflite.graph import GraphTensor, Operator, Walk
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 Quantize = Literal["none", "int8"]
 
-PACKAGES = ("numpy", "onnx")
-
 _TO_PLANES = (0, 3, 1, 2)  # [n, height, width, channels] -> [n, channels, height, width]
 _TO_PIXELS = (0, 2, 3, 1)  # and back
 _DEFAULT_FORMAT = 0  # of the weights of FULLY_CONNECTED: [outputs, inputs]
@@ -57,7 +55,7 @@ def tflite_to_onnx(model: bytes, *, quantize: Quantize) -> bytes:
         InvalidModel: the source is damaged, takes something else, or has an operator that is not known here.
         EngineMissing: a package is not installed. The message names what to install.
     """
-    require(*PACKAGES)
+    require_onnx()
     return _Conversion(graph.read(model), quantize).run()
 
 
@@ -94,16 +92,12 @@ class _Conversion(Walk[str]):
             raise InvalidModel(f"the model takes {list(shape)}; only [1, side, side, 3] can be converted")
         return shape[1]
 
-    # What an operator is given
-
     def _picture(self, index: int) -> tuple[int, int, int]:
         """Height, width and channels of a value that must be a picture."""
         shape = self._tensors[index].shape
         if len(shape) != 4 or shape[0] != 1 or 0 in shape:
             raise InvalidModel(f"reads {list(shape)}; only [1, height, width, channels] can be converted")
         return shape[1], shape[2], shape[3]
-
-    # What an operator gives
 
     def _expect(self, operator: Operator, shape: tuple[int, ...]) -> None:
         stated = self._tensors[operator.outputs[0]].shape
@@ -261,15 +255,18 @@ class _Conversion(Walk[str]):
         before, after = amounts[::2], amounts[1::2]
         self._expect(operator, tuple(sum(sizes) for sizes in zip(before, shape, after, strict=True)))
         pads = [amounts_of[axis] for amounts_of in (before, after) for axis in _TO_PLANES]
-        real = self._onnx.node(
-            "Pad", [self._value(source), self._onnx.constant(f"{self._place}_pads", pads, "int64")], self._place
-        )
+        constant = self._onnx.constant(f"{self._place}_pads", pads, "int64")
+        real = self._onnx.node("Pad", [self._value(source), constant], self._place)
         return self._done(real, operator.outputs[0])
 
-    def _activation(self, operator: Operator) -> str:
-        source = self._input(operator)
+    def _same(self, operator: Operator) -> str:
+        """RELU and RELU6; QUANTIZE and DEQUANTIZE, which only store the same real values in another way."""
+        source, output = self._input(operator), operator.outputs[0]
         self._expect(operator, self._tensors[source].shape)
-        return self._done(self._value(source), operator.outputs[0], 3 if operator.name == "RELU6" else 1)
+        fused = {"RELU": 1, "RELU6": 3}.get(operator.name)
+        if fused is None and self._tensors[source].grid() == self._tensors[output].grid():
+            return self._value(source)
+        return self._done(self._value(source), output, fused)
 
     def _softmax(self, operator: Operator) -> str:
         """Probabilities stay floats also in int8: the source's steps of 1/256 are its way to store them, no more."""
@@ -279,14 +276,6 @@ class _Conversion(Walk[str]):
             raise InvalidModel(f"beta is {operator.options['Beta']:g} instead of 1{ELSEWHERE}")
         axis = 1 if len(self._tensors[source].shape) == 4 else -1
         return self._onnx.node("Softmax", [self._value(source)], self._place, axis=axis)
-
-    def _regrid(self, operator: Operator) -> str:
-        """QUANTIZE and DEQUANTIZE: another way to store the same real values."""
-        source, output = self._input(operator), operator.outputs[0]
-        self._expect(operator, self._tensors[source].shape)
-        if self._tensors[source].grid() == self._tensors[output].grid():
-            return self._value(source)
-        return self._done(self._value(source), output)
 
     def _weights(self, operator: Operator, axis: int, permutation: tuple[int, ...]) -> list[str]:
         """Add the weights, and the bias if there is one; gives their names.
@@ -346,15 +335,15 @@ _OPERATORS: dict[str, Callable[[_Conversion, Operator], str]] = {
     "AVERAGE_POOL_2D": _Conversion._pool,
     "CONV_2D": _Conversion._convolution,
     "DEPTHWISE_CONV_2D": _Conversion._convolution,
-    "DEQUANTIZE": _Conversion._regrid,
+    "DEQUANTIZE": _Conversion._same,
     "FULLY_CONNECTED": _Conversion._fully_connected,
     "MAX_POOL_2D": _Conversion._pool,
     "MEAN": _Conversion._mean,
     "MUL": _Conversion._arithmetic,
     "PAD": _Conversion._pad,
-    "QUANTIZE": _Conversion._regrid,
-    "RELU": _Conversion._activation,
-    "RELU6": _Conversion._activation,
+    "QUANTIZE": _Conversion._same,
+    "RELU": _Conversion._same,
+    "RELU6": _Conversion._same,
     "RESHAPE": _Conversion._reshape,
     "SOFTMAX": _Conversion._softmax,
     "SQUEEZE": _Conversion._reshape,

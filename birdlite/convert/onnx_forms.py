@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -122,14 +122,10 @@ def quantized(model: bytes, pictures: Iterable[bytes]) -> bytes:
             return file.read()
 
 
-def _beginning(nodes: Iterable[Any]) -> list[str]:
+def _beginning(nodes: Sequence[Any]) -> list[str]:
     """The names of the nodes up to the first convolution; none if there is no convolution."""
-    names: list[str] = []
-    for node in nodes:
-        names.append(node.name)
-        if node.op_type == "Conv":
-            return names
-    return []
+    kinds = [node.op_type for node in nodes]
+    return [node.name for node in nodes[: kinds.index("Conv") + 1]] if "Conv" in kinds else []
 
 
 def unrounded(model: bytes) -> bytes:

@@ -95,10 +95,16 @@ def frozen(folder: str, saved: SavedModel) -> Frozen:
         EngineMissing: TensorFlow is not installed.
     """
     tensorflow = imported()
+    # Part of TensorFlow's own converter, without a public name.
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
     try:
         with quiet():
             loaded = tensorflow.saved_model.load(folder, tags=list(saved.tags))
-            function = _without_variables(loaded.signatures[saved.signature])
+            # With constants instead of variables, and with the functions that it calls written into it.
+            function = convert_variables_to_constants_v2(
+                loaded.signatures[saved.signature], lower_control_flow=True, aggressive_inlining=True
+            )
             definition = function.graph.as_graph_def()
     except (*_DAMAGE, tensorflow.errors.OpError) as error:
         raise InvalidModel(f"TensorFlow cannot read the SavedModel: {reason(error)}") from None
@@ -106,14 +112,6 @@ def frozen(folder: str, saved: SavedModel) -> Frozen:
     if tuple(map(len, ends)) != (1, 1):
         raise InvalidModel(f"the signature {saved.signature} has {len(ends[0])} inputs and {len(ends[1])} outputs")
     return Frozen(definition, ends[0][0], ends[1][0])
-
-
-def _without_variables(function: Any) -> Any:
-    """The function with constants instead of variables, and with the functions that it calls written into it."""
-    # Part of TensorFlow's own converter, without a public name.
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    return convert_variables_to_constants_v2(function, lower_control_flow=True, aggressive_inlining=True)
 
 
 def _read_file(folder: str) -> bytes:

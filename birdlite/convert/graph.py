@@ -14,13 +14,13 @@ import math
 from contextlib import closing
 from typing import Any, NamedTuple
 
+from birdlite.convert.onnx_graph import PIXELS, PROBABILITIES
 from birdlite.convert.tensorflow_package import imported, quiet, reason
 from birdlite.engines import contract
 from birdlite.engines.contract import Pixels
 from birdlite.errors import EngineError, InvalidModel
 
-INPUT, OUTPUT = "pixels:0", "probabilities:0"
-PIXELS, PROBABILITIES = "pixels", "probabilities"
+INPUT, OUTPUT = f"{PIXELS}:0", f"{PROBABILITIES}:0"
 
 _WHITE = 255  # the highest pixel
 _LAST = 255  # the highest number of an 8-bit grid that begins at 0

@@ -217,10 +217,9 @@ def _members(packed: Packed) -> list[tuple[_Path, tarfile.TarInfo]]:
     packed.seek(end)
     if packed.read(_BLOCK).strip(b"\0"):  # `tarfile` takes a damaged header for the end, except the first
         raise InvalidModel(f"not a readable .tar.gz: damaged after member {len(found):,}")
-    rest = True
-    while rest:
+    packed.allow(_CHUNK)
+    while packed.read(_CHUNK):
         packed.allow(_CHUNK)
-        rest = bool(packed.read(_CHUNK))
     return found
 
 
@@ -246,9 +245,6 @@ def _write(packed: Packed, info: tarfile.TarInfo, path: str) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     packed.seek(info.offset_data)
     with open(path, "xb") as copy:
-        left = info.size
-        while left:
+        for start in range(0, info.size, _CHUNK):
             packed.allow(_CHUNK)
-            chunk = packed.read(min(left, _CHUNK))
-            copy.write(chunk)
-            left -= len(chunk)
+            copy.write(packed.read(min(_CHUNK, info.size - start)))

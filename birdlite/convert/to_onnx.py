@@ -18,9 +18,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from birdlite.convert.graph import INPUT, OUTPUT, PIXELS, PROBABILITIES, Graph
+from birdlite.convert.graph import INPUT, OUTPUT, Graph
 from birdlite.convert.onnx_forms import fused
-from birdlite.convert.onnx_graph import OPSET, OnnxGraph, checked
+from birdlite.convert.onnx_graph import OPSET, PIXELS, PROBABILITIES, OnnxGraph, checked
 from birdlite.convert.tensorflow_package import imported, quiet, reason
 from birdlite.errors import InvalidModel
 

@@ -1,7 +1,7 @@
 """TensorFlow Lite's schema: its numbers as they stand in a file, and the rules that a file does not state.
 
-The numbers are from tensorflow/lite/schema/schema.fbs, which only ever grows at its ends. `graph` and `check_whole`
-read by them, `writer` writes by them. The rules say where a window lies and what an activation cuts off;
+The numbers are from tensorflow/lite/schema/schema.fbs, which only ever grows at its ends. `flatbuffer` reads, checks
+and writes by them. The rules say where a window lies and what an activation cuts off;
 `convert.tflite_to_onnx` calls them for each operator.
 """
 

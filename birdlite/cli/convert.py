@@ -13,9 +13,10 @@ from birdlite.cli.values import classifier_settings, pair
 from birdlite.convert.conversion import Conversion, check_place, write_bundle
 from birdlite.convert.hub import DEFAULT_HANDLE
 from birdlite.convert.module import WHOLE_RANGE, Reading, is_module, open_module
+from birdlite.convert.onnx_graph import require_onnx
 from birdlite.convert.pictures import COMPARED, calibration, choose
 from birdlite.convert.proof import spell
-from birdlite.convert.proven import check_module, check_onnx, convert_module, convert_tflite, requantise
+from birdlite.convert.proven import check_module, convert_module, convert_tflite, requantise
 from birdlite.errors import UsageError
 from birdlite.models.bundle import MODEL_FILES
 from birdlite.models.catalog import is_birds
@@ -70,7 +71,7 @@ def _from_tflite(values: SimpleNamespace) -> Conversion:
             f"--tags, --signature and --input-range are for SavedModels only, and {values.source} is not one"
         )
     if values.to == "onnx":
-        check_onnx()
+        require_onnx()
     elif values.quantize != "int8":
         raise UsageError(f"{values.source} is not a SavedModel: --to tflite needs --quantize int8 for it")
     settings = classifier_settings(values)._replace(model=values.source)

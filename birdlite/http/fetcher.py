@@ -51,7 +51,7 @@ class Fetcher:
     """Fetches URLs for many threads at once, over connections that they share.
 
     `close` ends every fetch under way within a fraction of a second, as setting `cancel` does, except those that
-    resolve a name or connect. These end with their own timeouts, so run them in daemon threads.
+    connect. These end with their own timeout, so run them in daemon threads.
     """
 
     def __init__(

@@ -47,7 +47,7 @@ KEPT_S = 5.0
 
 _LONGEST_HEAD = 100 * 1024  # bytes; servers that send 8 KiB of cookies and policies are known
 _MOST_INTERIM = 20  # answers such as 103 Early Hints before the real one
-_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+_END_OF_HEAD = re.compile(rb"\n\r{0,3}\n")
 
 
 class _Asking(threading.local):
@@ -94,10 +94,12 @@ class Connection(httpcore.NetworkStream):
         if self._mended:
             given, self._mended = self._mended[:max_bytes], self._mended[max_bytes:]
             return given
-        data = self._received or self._receive()
-        end = self._body.take(data[:max_bytes])
-        self._received = data[end:]
-        return data[:end]
+        while True:
+            data = self._received or self._receive()
+            taken, passed = self._body.take(data[:max_bytes])
+            self._received = data[taken:]
+            if passed or not taken:  # else a part of a line between chunks
+                return passed
 
     def close(self) -> None:
         """Close the connection."""
@@ -128,7 +130,7 @@ class Connection(httpcore.NetworkStream):
     def _read_head(self) -> bytes:
         """Read a head to its end, and mend it."""
         looked_at, block = 0, self._received.lstrip(b"\r\n")
-        while not (end := _END_OF_HEAD.search(block, max(0, looked_at - 3))):
+        while not (end := _END_OF_HEAD.search(block, max(0, looked_at - 4))):
             looked_at = len(block)
             if looked_at > _LONGEST_HEAD:
                 raise self._invalid("the head is too long")
@@ -144,7 +146,7 @@ class Connection(httpcore.NetworkStream):
             head = mend_head(block[: end.start()])
         except ValueError as error:
             raise self._invalid(str(error)) from error
-        self._in_head = head.status < 200 and head.status != 101
+        self._in_head = head.status < 200
         self._body = head.body
         return head.text
 

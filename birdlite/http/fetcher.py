@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULTS", "FetchSettings", "Fetcher", "PerHost"]
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})
 
 
 class Fetcher:
@@ -224,7 +224,7 @@ class Fetcher:
         if 200 <= status < 300:
             return read_body(response, max_bytes)
         said = f"{phrase(status)} from {target.host}"
-        location: str | None = response.headers.get("Location")
+        location = _location(response)
         asked = retry_after(response.headers.get("Retry-After"))
         try:
             finish(response)
@@ -259,3 +259,12 @@ class Fetcher:
         log.debug("retry", url=target.shown, reason=str(failure), failures=failures, wait_s=round(pause, 3))
         clock.doing = f"pausing after: {failure}"
         clock.wait(pause)
+
+
+def _location(response: httpx.Response) -> str:
+    """Give the first Location, or "". httpx would join several, and read its letters as those of the other fields."""
+    sent = next((value for name, value in response.headers.raw if name.lower() == b"location"), b"")
+    try:
+        return sent.decode()
+    except UnicodeDecodeError:
+        return sent.decode("latin-1")

@@ -31,6 +31,7 @@ from birdlite.http.politeness import (
     may_pass,
     phrase,
     retry_after,
+    span,
 )
 from birdlite.http.proxies import find_proxies
 from birdlite.http.sockets import Timeouts, TransientError
@@ -251,7 +252,7 @@ class Fetcher:
             raise PictureError(kind, f"{failure}{tries}") from failure
         asked = failure.retry_after or 0.0
         if asked > MAX_RETRY_AFTER_S:
-            words = f"it asks to wait {asked:.0f} s, longer than {MAX_RETRY_AFTER_S:.0f} s"
+            words = f"it asks to wait {span(asked)}, longer than {MAX_RETRY_AFTER_S:.0f} s"
             raise PictureError(kind, f"{failure}{tries}; {words}") from failure
         pause = max(asked, backoff(failures, self._settings.backoff))
         if pause >= clock.left():

@@ -235,7 +235,7 @@ class Fetcher:
             if location:
                 return location
             raise PictureError("http_status", f"{said}, without a Location")
-        if status == 429:
+        if status in (400, 429):
             from birdlite.http.wikimedia import thumbnail_advice
 
             advice = thumbnail_advice(target.host, target.path)

@@ -241,6 +241,8 @@ class Fetcher:
             advice = thumbnail_advice(target.host, target.path)
             if advice is not None:
                 raise PictureError("http_status", f"{said}: {advice}")
+        if status == 401:
+            raise PictureError("http_status", f"{said}: {_who_may(response, target)}")
         if may_pass(status):
             raise TransientError("http_status", said, asked)
         raise PictureError("http_status", said)
@@ -269,3 +271,15 @@ def _location(response: httpx.Response) -> str:
         return sent.decode()
     except UnicodeDecodeError:
         return sent.decode("latin-1")
+
+
+def _who_may(response: httpx.Response, target: Address) -> str:
+    """Say what to do about a 401."""
+    if not target.userinfo:
+        return f"put a user name and a password into the URL, {target.scheme}://USER:PASSWORD@{target.netloc}/…"
+    from birdlite.http.digest import challenges
+
+    ways = {challenge.partition(" ")[0].lower() for challenge in challenges(response)}
+    if ways and not ways & {"basic", "digest"}:
+        return f"it asks for {', '.join(sorted(ways))[:40]!a}; birdlite knows Basic and Digest"
+    return "the user name and the password in the URL are not accepted"

@@ -112,7 +112,8 @@ class Network:
         stream = self.connect(target.host, target.port, timeouts)
         if target.scheme == "https":
             stream = self.secure(stream, target.host, timeouts)
-        fields = [f"{name}: {value}" for name, value in request_fields(target, user_agent)]
+        known_as = authorization("Authorization", target)
+        fields = [f"{name}: {value}" for name, value in request_fields(target, user_agent) + known_as]
         request = "\r\n".join([f"GET {target.target} HTTP/1.1", *fields, "", ""]).encode("ascii")
         try:
             stream.send(request, timeouts)
@@ -150,12 +151,11 @@ def _read_certificates() -> ssl.SSLContext:
 
 
 def request_fields(target: Address, user_agent: str) -> Fields:
-    """Give the header fields of a request for `target`.
+    """Give the header fields of a request for `target`, but for those that tell who asks.
 
     Nothing compressed is asked for: pictures and models do not shrink, and what is not compressed cannot swell.
     """
-    fields = [("Host", target.netloc), ("User-Agent", user_agent), ("Accept", "*/*"), ("Accept-Encoding", "identity")]
-    return fields + authorization("Authorization", target)
+    return [("Host", target.netloc), ("User-Agent", user_agent), ("Accept", "*/*"), ("Accept-Encoding", "identity")]
 
 
 def authorization(name: str, place: Address) -> Fields:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from birdlite.results import FailureKind
 
-StorageCause = Literal["no_object", "no_bucket", "no_credentials", "denied", "other"]
+StorageCause = Literal["no_object", "no_bucket", "no_credentials", "denied", "odd_key", "other"]
 
 ONE_LINE = 160  # characters of another program's message
 

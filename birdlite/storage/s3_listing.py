@@ -1,0 +1,82 @@
+"""A folder in S3 with all its keys, also those that obstore refuses (`//`, `..`, control characters). For `bucket`.
+
+One such key makes obstore refuse the whole listing. S3 is then asked without it, with a URL that obstore signs, so that
+it is asked with the rights that obstore found. The query stands in the endpoint, where obstore signs it too. What
+obstore adds to the endpoint, the name of an object, goes into a parameter that begins with `x-`: S3 ignores those.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote, unquote_plus, urlencode
+
+from birdlite.errors import StorageError
+from birdlite.namedtuple import NamedTuple
+from birdlite.settings import FetchSettings
+
+Make = Callable[[Mapping[str, str]], Any]
+"""Makes a store of obstore's with more configuration than the usual."""
+
+_LARGEST = 16 << 20  # bytes of a page: a thousand keys with 1,024 escaped bytes each, and what S3 says about them
+_VALID = timedelta(minutes=5)
+_UNSIGNED = {"access_key_id": "-", "secret_access_key": "-"}
+
+
+class Page(NamedTuple):
+    """A part of a listing."""
+
+    keys: list[str]
+    token: str | None  # asks for the next page
+
+
+def list_url(make: Make, query: Mapping[str, str]) -> str:
+    """Give the URL of a listing."""
+    import obstore
+
+    base = obstore.sign(make(_UNSIGNED), "GET", "-", _VALID).rpartition("/-?")[0]  # wherever obstore finds the bucket
+    asked = urlencode({"list-type": "2", "encoding-type": "url", **query}, quote_via=quote, safe="-_.~")
+    if os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in ("1", "true", "on", "yes", "y"):
+        return f"{base}?{asked}"
+    endpoint = {"endpoint": f"{base}?{asked}&x-birdlite=", "virtual_hosted_style_request": "true"}
+    return obstore.sign(make(endpoint), "GET", "-", _VALID)
+
+
+def read_url(url: str, settings: FetchSettings) -> tuple[int, bytes]:
+    """Give the status and the body of an answer.
+
+    Raises:
+        StorageError: it is too large.
+        httpx.HTTPError: it does not come.
+    """
+    import httpx
+
+    timeout = httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout)
+    body = bytearray()
+    with (
+        httpx.Client(timeout=timeout, headers={"User-Agent": settings.user_agent}) as client,
+        client.stream("GET", url) as answer,
+    ):
+        for part in answer.iter_bytes():
+            body += part
+            if len(body) > _LARGEST:
+                raise StorageError("too_large", f"a page of the listing has more than {_LARGEST:,} bytes")
+    return answer.status_code, bytes(body)
+
+
+def parse_page(document: bytes) -> Page:
+    """Read an answer.
+
+    Raises:
+        ElementTree.ParseError: it is not XML.
+    """
+    from xml.etree import ElementTree
+
+    root = ElementTree.fromstring(document)  # noqa: S314 - bounded, and expat bounds what entities become
+    keys = [element.text or "" for element in root.iterfind("{*}Contents/{*}Key")]
+    if root.findtext("{*}EncodingType") == "url":
+        keys = [unquote_plus(key) for key in keys]
+    more = root.findtext("{*}IsTruncated") == "true"
+    return Page(keys, root.findtext("{*}NextContinuationToken") if more else None)

@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_plus, urlencode
 
 from birdlite.errors import StorageError
 from birdlite.namedtuple import NamedTuple
 from birdlite.settings import FetchSettings
+
+if TYPE_CHECKING:
+    import ssl
 
 Make = Callable[[Mapping[str, str]], Any]
 """Makes a store of obstore's with more configuration than the usual."""
@@ -45,25 +48,36 @@ def list_url(make: Make, query: Mapping[str, str]) -> str:
 
 
 def read_url(url: str, settings: FetchSettings) -> tuple[int, bytes]:
-    """Give the status and the body of an answer.
+    """Give the status and the body of an answer. httpx would log the URL, and with it the signature.
 
     Raises:
         StorageError: it is too large.
-        httpx.HTTPError: it does not come.
+        OSError: it does not come.
     """
-    import httpx
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
 
-    timeout = httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout)
-    body = bytearray()
-    with (
-        httpx.Client(timeout=timeout, headers={"User-Agent": settings.user_agent}) as client,
-        client.stream("GET", url) as answer,
-    ):
-        for part in answer.iter_bytes():
-            body += part
-            if len(body) > _LARGEST:
-                raise StorageError("too_large", f"a page of the listing has more than {_LARGEST:,} bytes")
-    return answer.status_code, bytes(body)
+    request = Request(url, headers={"User-Agent": settings.user_agent})  # noqa: S310 - http or https, see `Bucket`
+    try:
+        with urlopen(request, timeout=settings.read_timeout, context=_trust(url)) as answer:  # noqa: S310
+            body = answer.read(_LARGEST + 1)
+    except HTTPError as refusal:
+        with refusal:
+            return refusal.code, refusal.read(_LARGEST)
+    if len(body) > _LARGEST:
+        raise StorageError("too_large", f"a page of the listing has more than {_LARGEST:,} bytes")
+    return 200, body
+
+
+def _trust(url: str) -> ssl.SSLContext | None:
+    if not url.startswith("https:"):
+        return None
+    import ssl
+
+    import certifi
+
+    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    return ssl.create_default_context(cafile=file or (None if folder else certifi.where()), capath=folder or None)
 
 
 def parse_page(document: bytes) -> Page:

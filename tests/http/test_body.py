@@ -74,7 +74,7 @@ def test_compression_that_nobody_asked_for_is_undone(encoding: str) -> None:
         ("aws-chunked,gzip", gzip.compress(BODY)),
         ("identity, gzip", gzip.compress(BODY)),
         ("gzip, gzip", gzip.compress(gzip.compress(BODY))),
-        ("deflate, x-gzip", gzip.compress(zlib.compress(BODY))),
+        ("deflate, x-gzip", gzip.compress(zlib.compress(BODY)[2:-4])),
         ('"gzip";q=1', gzip.compress(BODY)),
         ("gzip", zlib.compress(BODY)),
         ("deflate", gzip.compress(BODY)),

@@ -96,10 +96,10 @@ class Bucket:
 
     def page(self, query: Mapping[str, str]) -> Page:
         """A page of a listing of S3, with the keys that obstore refuses. Raises as `ask` does."""
-        from birdlite.storage.s3_listing import list_url, parse_page, read_url
+        from birdlite.storage.s3_listing import list_url, parse_page, read_patiently
 
         def read(_: Any) -> Page:
-            status, body = read_url(list_url(self._make, query), self._settings)
+            status, body = read_patiently(list_url(self._make, query), self._settings)
             if status != 200:
                 raise _answered(status, "", body[:10_000].decode(errors="replace"))
             return parse_page(body)

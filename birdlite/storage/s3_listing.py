@@ -8,7 +8,9 @@ obstore adds to the endpoint, the name of an object, goes into a parameter that 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_plus, urlencode
@@ -25,6 +27,7 @@ Make = Callable[[Mapping[str, str]], Any]
 
 _LARGEST = 16 << 20  # bytes of a page: a thousand keys with 1,024 escaped bytes each, and what S3 says about them
 _VALID = timedelta(minutes=5)
+_LONGEST_PAUSE_S = 5.0
 _UNSIGNED = {"access_key_id": "-", "secret_access_key": "-"}
 
 
@@ -45,6 +48,17 @@ def list_url(make: Make, query: Mapping[str, str]) -> str:
         return f"{base}?{asked}"
     endpoint = {"endpoint": f"{base}?{asked}&x-birdlite=", "virtual_hosted_style_request": "true"}
     return obstore.sign(make(endpoint), "GET", "-", _VALID)
+
+
+def read_patiently(url: str, settings: FetchSettings) -> tuple[int, bytes]:
+    """Give the status and the body of an answer, after further tries if S3 is busy. Raises as `read_url` does."""
+    for failures in range(settings.retries):
+        with suppress(OSError):
+            status, body = read_url(url, settings)
+            if status < 500:
+                return status, body
+        time.sleep(min(_LONGEST_PAUSE_S, settings.backoff * 2.0**failures))
+    return read_url(url, settings)
 
 
 def read_url(url: str, settings: FetchSettings) -> tuple[int, bytes]:

@@ -95,6 +95,8 @@ class Storage:
     def pictures(self, url: str, suffixes: frozenset[str]) -> Iterator[str]:
         """URLs of the objects below a folder that have one of these suffixes and are not hidden, by key, page by page.
 
+        Those with odd keys too, which cannot be fetched: each is to have its failure. Empty markers are left out.
+
         Raises:
             StorageError: while iterating: the bucket does not exist or may not be listed.
         """

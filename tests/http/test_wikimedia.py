@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -118,18 +117,12 @@ def test_wikimedia_is_asked_for_two_pictures_at_once(host: str) -> None:
     assert DEFAULTS.per_host.limit(host) == 2
 
 
+@pytest.mark.usefixtures("every_host_is_here")
 @pytest.mark.parametrize("status", [400, 429])
-def test_an_odd_width_is_explained_at_once(
-    origin: Origin, make: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch, status: int
-) -> None:
+def test_an_odd_width_is_explained_at_once(origin: Origin, make: Callable[..., Fetcher], status: int) -> None:
     path = "/wikipedia/commons/thumb/8/81/Bird.jpg/640px-Bird.jpg"
     origin.serve(path, b"Use thumbnail steps", status=status)
-    lookup = socket.getaddrinfo
 
-    def getaddrinfo(host: bytes, *others: int, **more: int) -> object:
-        return lookup(b"127.0.0.1" if host == WIKIMEDIA_THUMBNAILS.encode() else host, *others, **more)
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     failure = failure_of(make(), f"http://{WIKIMEDIA_THUMBNAILS}:{origin.port}{path}")
 
     assert failure.kind == "http_status"

@@ -73,12 +73,24 @@ def test_outputs_beside_odd_keys_are_found_and_the_odd_ones_named(
 
 def test_a_refusal_is_told_as_usual(bucket: Bucket, gate: Gate) -> None:
     bucket.put("a//x.jpg", b"x")
-    gate.rule = lambda asked: 403 if "encoding-type" in asked.path else None
+    gate.rule = lambda asked: 403 if is_ours(asked) else None
 
     with pytest.raises(StorageError, match="permission denied") as caught:
         list(Storage().pictures(bucket.url("a/"), JPG))
 
     assert caught.value.kind == "blocked"
+
+
+def test_a_busy_store_is_asked_again(bucket: Bucket, gate: Gate) -> None:
+    url = bucket.put("a//x.jpg", b"x")
+    gate.rule = lambda asked: ("reset", 503, None)[gate.count("GET", "encoding-type") - 1] if is_ours(asked) else None
+
+    assert list(Storage(DEFAULTS._replace(backoff=0.0)).pictures(bucket.url("a/"), JPG)) == [url]
+    assert gate.count("GET", "encoding-type") == 3
+
+
+def is_ours(asked: Asked) -> bool:
+    return "encoding-type" in asked.path
 
 
 def test_a_public_bucket_is_asked_without_a_signature(

@@ -192,7 +192,7 @@ class Journal:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.close()
-            raise OutputError(f"{self._path}: another run is writing this output") from None
+            raise OutputError(f"{self._path}: another run is writing this output", temporary=True) from None
         except (ImportError, OSError):
             return  # a system or a file system without locks
 

@@ -157,7 +157,8 @@ class Part:
                 for offset in places:
                     output.stream.write(self._journal.line_at(offset).decode())
         except OutputError as error:
-            raise OutputError(f"{error}; all records are in {self._partial}, where --resume finds them") from error
+            words = f"{error}; all records are in {self._partial}, where --resume finds them"
+            raise OutputError(words, temporary=error.temporary) from error
         self._journal.remove()
 
     def __enter__(self) -> Part:
@@ -181,7 +182,7 @@ class Part:
         except FileNotFoundError:
             return False
         except PartsError as error:
-            raise OutputError(str(error)) from error
+            raise OutputError(str(error), temporary=error.temporary) from error
         if header is None or header.totals is None:
             raise OutputError(f"{self.path}: not an output of --shard or --resume; {_AGAIN}, and replace it")
         self._refuse_another(header.run, run, self.path)
@@ -203,7 +204,9 @@ class Part:
                 for line in lines:
                     output.stream.write(line.decode() + "\n")
         except (PartsError, FileNotFoundError) as error:
-            raise OutputError(f"{self.path}: another program has changed this file: {error}") from error
+            temporary = isinstance(error, PartsError) and error.temporary
+            words = "cannot be read again" if temporary else "another program has changed this file"
+            raise OutputError(f"{self.path}: {words}: {error}", temporary=temporary) from error
 
     def _journal_of_object(self) -> str:
         """The path of the journal of a part in object storage. Whether the part can be put is checked now."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
 from birdlite.cli.declare import Argument, Command, Option, Value
-from birdlite.cli.values import SIZE_UNITS, fraction, seconds, shard, size, whole
+from birdlite.cli.values import SIZE_UNITS, fraction, patience, seconds, shard, size, whole
 from birdlite.models.catalog import CATALOG
 from birdlite.settings import (
     DEFAULT_MAX_PIXELS,
@@ -83,6 +83,12 @@ TIMEOUTS = [
     _seconds("--timeout", "Give up a picture after SECONDS, retries included.", DEFAULTS.timeout),
     _seconds("--connect-timeout", "Give up a connection that is not made within SECONDS.", DEFAULTS.connect_timeout),
     _seconds("--read-timeout", "Give up a connection that sends nothing for SECONDS.", DEFAULTS.read_timeout),
+    Option(
+        "--startup-timeout SECONDS",
+        "Try again for SECONDS to get the model, or to reach lists, outputs and earlier results in object storage.",
+        type=Value(patience),
+        default=f"{DEFAULTS.startup_timeout:g}",
+    ),
     Option(
         "--retries N",
         "Try up to N more times after status 408, 425, 429 or 5xx, or a broken connection.",
@@ -213,7 +219,8 @@ az://CONTAINER/KEY. A folder there ends with a slash. The usual variables of eac
 
 An option on the command line wins over its variable. An empty variable counts as unset.
 
-Exit codes: 0 all classified, 1 some targets failed, 2 wrong usage, 3 nothing could run, 130 or 143 interrupted.
+Exit codes: 0 all classified, 1 some targets failed, 2 wrong usage, 3 nothing could run, 4 not now: try again later,
+130 or 143 interrupted.
 """
 
 COMMAND = Command(

@@ -64,6 +64,14 @@ def seconds(text: str) -> float:
     return number
 
 
+def patience(text: str) -> float:
+    """A time in s, at most a day; 0 for none."""
+    number = _number(text)
+    if not 0 <= number <= LONGEST_SECONDS:
+        raise ValueError(f"must be between 0 and {LONGEST_SECONDS} seconds")
+    return number
+
+
 def fraction(text: str) -> float:
     """A number in [0, 1]."""
     number = _number(text)

@@ -83,7 +83,7 @@ def _read_object(url: str, storage: Storage | None) -> Iterator[Found]:
         message = f"{url}: the list cannot be read: {error}"
         if error.cause in ("no_object", "no_bucket") or error.kind == "unsupported":
             raise UsageError(message) from error
-        raise StorageError(error.kind, message, error.cause) from error
+        raise StorageError(error.kind, message, error.cause, temporary=error.temporary) from error
 
 
 def read(stream: BinaryIO | ObjectStream, name: str) -> Iterator[Found]:

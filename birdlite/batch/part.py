@@ -5,7 +5,8 @@ storage by a put, so a file `NAME` is always complete. The growing file is alway
 depends on the order in which pictures finish. So two runs with --no-timing write the same bytes, whether they were
 killed and resumed or not.
 
-The thread that feeds the pipeline, which knows the list, calls `begin`, `has` and `end`; the caller's thread the rest.
+The thread that feeds the pipeline, which knows the list, calls `begin`, `has` and `end`, or `confirm`; the caller's
+thread the rest.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from birdlite.atomic_file import SUFFIX
 from birdlite.batch.files import read_lines
 from birdlite.batch.header import Header, Run, Totals, difference
 from birdlite.batch.journal import Journal
-from birdlite.errors import OutputError, PartsError
+from birdlite.errors import OutputError, PartsError, UsageError
 from birdlite.results import Result
 from birdlite.storage import is_storage
 from birdlite.writers.base import RunFacts
@@ -30,6 +31,7 @@ from birdlite.writers.record import record, to_json
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
 
+_DIGITS = 12  # of a list's digest in messages
 _AGAIN = "run without --resume to start again"
 
 
@@ -58,6 +60,9 @@ class Part:
         self._header: Header | None = None
         self.already = 0  # records of earlier starts
         self._resumed_to = -1  # the highest index among the records of earlier starts
+        self.complete = False  # it was there when the run began, with nothing to do
+        self._of_list: str | None = None  # digest of the list of the complete part that is here
+        self._spoilt = False  # the journal has records of another list than the complete part
 
     @property
     def failed(self) -> int:
@@ -100,6 +105,20 @@ class Part:
             self.already = len(journal.places)
             return True
 
+    def confirm(self, list_sha256: str) -> None:
+        """Check that a complete part is of this list.
+
+        Raises:
+            UsageError: it is of another one.
+        """
+        if list_sha256 != self._of_list:
+            was = (self._of_list or "")[:_DIGITS]
+            raise UsageError(
+                f"{self.path}: complete, but of another list: its digest was {was} and is {list_sha256[:_DIGITS]};"
+                " choose another --output (in its name {run} becomes the digest), or remove this one"
+            )
+        log.info(f"{self.path}: already complete, nothing to do")
+
     def _sweep(self) -> None:
         """Remove what runs left that were killed while they finished this part."""
         for left in atomic_file.leftovers(self.path):
@@ -129,7 +148,11 @@ class Part:
 
         Raises:
             OutputError: there are records of targets beyond the end.
+            UsageError: failures of a complete part were tried again, and the part is of another list.
         """
+        if self._of_list is not None and list_sha256 != self._of_list:
+            self._spoilt = True
+            self.confirm(list_sha256)
         header, last = self._header, self._resumed_to
         if last >= targets or header is None:
             raise OutputError(
@@ -168,6 +191,8 @@ class Part:
         with self._guard:
             self._closed = True
             if self._journal is not None:
+                if self._spoilt:
+                    self._journal.remove()
                 self._journal.close()
 
     def _open_journal(self) -> Journal:
@@ -186,11 +211,11 @@ class Part:
         if header is None or header.totals is None:
             raise OutputError(f"{self.path}: not an output of --shard or --resume; {_AGAIN}, and replace it")
         self._refuse_another(header.run, run, self.path)
+        self._of_list = header.totals.list_sha256
         if self._retry_failed and header.totals.failed:
             self._reopen(header)
             return False
-        log.info(f"{self.path}: already complete, nothing to do")
-        self._header, self.already = header, header.totals.mine
+        self._header, self.already, self.complete = header, header.totals.mine, True
         return True
 
     def _reopen(self, header: Header) -> None:

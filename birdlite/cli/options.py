@@ -167,7 +167,11 @@ _ANSWERS = [
         choices=("text", "json", "jsonl", "csv"),
         shown="from the suffix of --output, else text",
     ),
-    Option("-o, --output FILE", "Write the results to FILE instead of standard output.", type=FILE),
+    Option(
+        "-o, --output FILE",
+        "Write the results to FILE instead of standard output. {run} in FILE becomes 12 digits of the list's digest.",
+        type=FILE,
+    ),
     Option(
         "--report FILE",
         "Also write an HTML page to FILE: species, failures, pictures, and where the time went.",

@@ -11,6 +11,9 @@ from birdlite.writers.base import Format, Names
 if TYPE_CHECKING:
     from birdlite.batch.shard import Shard
 
+RUN = "{run}"
+_DIGITS = 12  # of the digest: among a million lists, the chance that any two have the same is 1 in 500
+
 SUFFIXES: dict[str, Format] = {"json": "json", "jsonl": "jsonl", "ndjson": "jsonl", "csv": "csv", "txt": "text"}
 SUFFIXES |= {"html": "html", "htm": "html"}
 
@@ -18,7 +21,7 @@ SUFFIXES |= {"html": "html", "htm": "html"}
 class RunOptions(NamedTuple):
     """Where the results go, and which targets a run takes."""
 
-    output: str | None = None  # a file or storage URL; `{shard}` in it is the shard's index; None: standard output
+    output: str | None = None  # a file or storage URL, maybe with `{shard}` or `{run}` in it; None: standard output
     format: Format | None = None  # None: by the suffix of `output`, else text
     names: Names = "both"  # which names text shows
     times: bool = True  # whether records have times
@@ -27,18 +30,20 @@ class RunOptions(NamedTuple):
     resume: bool = False  # go on with an unfinished `output`
     retry_failed: bool = False  # with `resume`: try failures again
     since_output: tuple[str, ...] = ()  # outputs of earlier runs, whose targets are left out
+    list_sha256: str | None = None  # of the targets, by `selection.digest_of`, of which `{run}` is the beginning
 
 
 def settled(options: RunOptions) -> RunOptions:
-    """The options checked, with the format decided and `{shard}` replaced by the shard's index.
+    """The options checked, with the format decided, and the names of `output` and `report` filled in.
+
+    `{shard}` becomes the shard's index, and `{run}` the first digits of the list's digest.
 
     Raises:
         UsageError: they contradict each other.
     """
     if options.retry_failed and not options.resume:
         raise UsageError("--retry-failed goes with --resume")
-    shard = options.shard
-    output, report = _named("output", options.output, shard), _named("report", options.report, shard)
+    output, report = _named("output", options.output, options), _named("report", options.report, options)
     format_ = options.format or guess_format(options.output)
     if format_ == "html":
         raise UsageError(f"--output {options.output}: a page is written beside the results: --report {options.output}")
@@ -49,12 +54,16 @@ def settled(options: RunOptions) -> RunOptions:
     return options._replace(output=output, report=report, format=format_)
 
 
-def _named(option: str, path: str | None, shard: Shard | None) -> str | None:
-    """The path with the shard's index in place of `{shard}`."""
+def _named(option: str, path: str | None, options: RunOptions) -> str | None:
+    """The path without `{shard}` and `{run}`."""
     if path is None:
         return None
-    if shard is not None:
-        return shard.named(path)
+    if RUN in path:
+        if options.list_sha256 is None:
+            raise UsageError(f"--{option} {path}: {RUN} needs the digest of the list")
+        path = path.replace(RUN, options.list_sha256[:_DIGITS])
+    if options.shard is not None:
+        return options.shard.named(path)
     if "{shard}" in path:
         raise UsageError(f"--{option} {path}: {{shard}} needs --shard")
     return path

@@ -53,6 +53,7 @@ class Selection:
         """The targets of this run. Settings and options go into the header of a part.
 
         Raises:
+            UsageError: while iterating: the part is complete, and of another list.
             BirdliteError: while iterating: the part cannot be begun, or the list is not the one it was begun with.
         """
         earlier: Earlier | None = None
@@ -62,6 +63,8 @@ class Selection:
                 own = None if self.part is None else self.part.path
                 earlier = read_earlier(self._since, model.sha256, own=own, storage=self._storage)
             if self.part is not None and not self.part.begin(run_of(model, settings, options)):
+                if self.part.complete:
+                    self.part.confirm(digest_of(whole))
                 return
         digest = hashlib.sha256()
         count = left_out = 0
@@ -77,8 +80,19 @@ class Selection:
                 left_out += 1
                 continue
             yield target
+        list_sha256 = digest.hexdigest()
+        if options.list_sha256 not in (None, list_sha256):
+            raise UsageError("the list has changed since this run began; start it again")
         if self.part is not None:
-            self.part.end(targets=count, left_out=left_out, list_sha256=digest.hexdigest())
+            self.part.end(targets=count, left_out=left_out, list_sha256=list_sha256)
+
+
+def digest_of(targets: Iterable[Target | BadTarget]) -> str:
+    """The sha256 of a list: of the names of all its targets."""
+    digest = hashlib.sha256()
+    for target in targets:
+        digest.update(octets_of(target.name) + b"\n")
+    return digest.hexdigest()
 
 
 def select(options: RunOptions, storage: Storage | None) -> Selection:

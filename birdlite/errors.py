@@ -63,6 +63,10 @@ class OutputError(BirdliteError):
     """The results cannot be written where the user wants them."""
 
 
+class TooManyFailures(BirdliteError):
+    """More pictures than `--max-failures` could not be downloaded, because something is away."""
+
+
 class PartsError(BirdliteError):
     """Files that should be parts of one run are not, or not all of them."""
 

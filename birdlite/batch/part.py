@@ -22,7 +22,7 @@ from birdlite.batch.files import read_lines
 from birdlite.batch.header import Header, Run, Totals, difference
 from birdlite.batch.journal import Journal
 from birdlite.errors import OutputError, PartsError, UsageError
-from birdlite.results import Result
+from birdlite.results import Result, is_away
 from birdlite.storage import is_storage
 from birdlite.writers.base import RunFacts
 from birdlite.writers.output import check_output, open_output
@@ -59,6 +59,7 @@ class Part:
         self._journal: Journal | None = None
         self._header: Header | None = None
         self.already = 0  # records of earlier starts
+        self._retried = 0
         self._resumed_to = -1  # the highest index among the records of earlier starts
         self.complete = False  # it was there when the run began, with nothing to do
         self._of_list: str | None = None  # digest of the list of the complete part that is here
@@ -70,6 +71,15 @@ class Part:
         if self._journal is not None:
             return self._journal.places.failed
         return 0 if self._header is None or self._header.totals is None else self._header.totals.failed
+
+    @property
+    def away(self) -> int:
+        """The number of failures because something was away, with those of earlier starts."""
+        return 0 if self._journal is None else self._journal.places.away
+
+    def records(self, new: int) -> int:
+        """How many records there will be, if the run has so many targets to do."""
+        return self.already - self._retried + new
 
     def begin(self, run: Run) -> bool:
         """Begin or resume the journal; False if the part is complete and stays as it is.
@@ -141,7 +151,10 @@ class Part:
             raise OutputError(
                 f"{self._partial}: the list has changed: target {index} was {was!r} and is {name!r}; {_AGAIN}"
             )
-        return not (place.failed and self._retry_failed)
+        if place.failed and self._retry_failed:
+            self._retried += 1
+            return False
+        return True
 
     def end(self, *, targets: int, left_out: int, list_sha256: str) -> None:
         """Note the end of the list.
@@ -165,7 +178,8 @@ class Part:
         failure = result.failure
         if failure is None or failure.kind != "cancelled":
             line = to_json(record(result, times=self._times)) + "\n"
-            self._open_journal().append(result.index, line, failed=failure is not None)
+            away = failure is not None and is_away(result.target, failure)
+            self._open_journal().append(result.index, line, failed=failure is not None, away=away)
 
     def finish(self, run: RunFacts) -> None:
         """Write the complete part. After an interruption only the journal stays, for --resume."""

@@ -213,7 +213,8 @@ def drive(
         if not console.quiet:
             _say_how_it_went(runner, report, table=table)
         if interruption.exit_code is not None:
-            log.warning(f"interrupted; {report.summary.targets} results were written")
+            written = report.summary.targets - report.failures.get("cancelled", 0)
+            log.warning(f"interrupted; {written} results were written")
             return interruption.exit_code
     return EXIT_FAILURES if report.failed and not allow_failures else EXIT_OK
 

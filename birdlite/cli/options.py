@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
 from birdlite.cli.declare import Argument, Command, Option, Value
-from birdlite.cli.values import SIZE_UNITS, fraction, patience, seconds, shard, size, whole
+from birdlite.cli.values import SIZE_UNITS, fraction, most, patience, seconds, shard, size, whole
 from birdlite.models.catalog import CATALOG
 from birdlite.settings import (
     DEFAULT_MAX_PIXELS,
@@ -190,6 +190,13 @@ _BATCHES = [
     ),
     Option("--resume", "Continue an --output (jsonl) that an earlier run left unfinished."),
     Option("--retry-failed", "With --resume: try the targets again that failed before."),
+    Option(
+        "--max-failures N|P%",
+        "End with exit code 4, and leave the output unfinished, if more than N targets, or P percent of them, fail"
+        " because something is away: network, timeout, status 429 or 5xx.",
+        type=Value(most),
+        shown="any number",
+    ),
     Option(
         "--since-output PATH",
         "Skip targets that the same model has answered in PATH: results of an earlier run, a folder of *.jsonl, or"

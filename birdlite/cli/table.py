@@ -20,6 +20,7 @@ OPTIONS: dict[str, tuple[str, str, tuple[object, ...], object]] = {
     "--shard": ("shard", "value", ("shard",), None),
     "--resume": ("resume", "flag", ("truth",), False),
     "--retry-failed": ("retry_failed", "flag", ("truth",), False),
+    "--max-failures": ("max_failures", "value", ("most",), None),
     "--since-output": ("since_output", "values", ("text",), ()),
     "--scratch": ("scratch", "value", ("text",), None),
     "--model": ("model", "value", ("text",), "birds-v1-lite"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import SimpleNamespace
 
     from birdlite.batch.shard import Shard
+    from birdlite.run.options import MaxFailures
     from birdlite.storage.store import Storage
 
 SIZE_UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
@@ -78,6 +79,19 @@ def fraction(text: str) -> float:
     if not 0 <= number <= 1:
         raise ValueError("must be between 0 and 1")
     return number
+
+
+def most(text: str) -> MaxFailures:
+    """A number of failures, or a percentage."""
+    from birdlite.run.options import MaxFailures
+
+    digits = text.strip().removesuffix("%")
+    if not text.strip().endswith("%"):
+        return MaxFailures(whole(text, 0, 10**9))
+    number = _number(digits)
+    if not 0 <= number <= 100:
+        raise ValueError("must be between 0% and 100%")
+    return MaxFailures(number, percent=True)
 
 
 def pair(text: str) -> tuple[float, float]:

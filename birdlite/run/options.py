@@ -18,6 +18,22 @@ SUFFIXES: dict[str, Format] = {"json": "json", "jsonl": "jsonl", "ndjson": "json
 SUFFIXES |= {"html": "html", "htm": "html"}
 
 
+class MaxFailures(NamedTuple):
+    """How many targets may fail because something is away (`results.is_away`)."""
+
+    number: float
+    percent: bool = False  # `number` is a percentage of the targets, and the result is rounded up
+
+    def allows(self, away: int, targets: int | None) -> bool:
+        """Whether so many failures are allowed among so many targets, if it is known how many these are."""
+        if not self.percent:
+            return away <= self.number
+        return targets is None or away <= -(-targets * self.number // 100)
+
+    def __str__(self) -> str:
+        return f"{self.number:g}{'%' * self.percent}"
+
+
 class RunOptions(NamedTuple):
     """Where the results go, and which targets a run takes."""
 
@@ -29,6 +45,7 @@ class RunOptions(NamedTuple):
     shard: Shard | None = None  # None: all targets
     resume: bool = False  # go on with an unfinished `output`
     retry_failed: bool = False  # with `resume`: try failures again
+    max_failures: MaxFailures | None = None  # with more of them, the run ends and the output stays unfinished
     since_output: tuple[str, ...] = ()  # outputs of earlier runs, whose targets are left out
     list_sha256: str | None = None  # of the targets, by `selection.digest_of`, of which `{run}` is the beginning
 

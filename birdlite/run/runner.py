@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from birdlite.errors import TooManyFailures
 from birdlite.namedtuple import NamedTuple
-from birdlite.results import Progress, Result, RunSummary
+from birdlite.results import Progress, Result, RunSummary, is_away
 from birdlite.run.classifier import Classifier
 from birdlite.run.options import RunOptions, settled
 from birdlite.settings import Settings
@@ -69,6 +70,8 @@ class Runner:
         self._cancelled = False
         self._ok = 0
         self._failures: dict[str, int] = {}
+        self._away = 0  # failures of this start because something was away
+        self._too_many: str | None = None  # what was away, if it was more than `max_failures`
 
     def cancel(self) -> None:
         """End the run soon: what is finished is written."""
@@ -82,9 +85,22 @@ class Runner:
         """Classify and write. `on_progress` is called after each result.
 
         Raises:
+            TooManyFailures: more than `max_failures`; what is finished is written, and a part can be resumed.
             BirdliteError: nothing could run, or the results cannot be written.
             BrokenPipeError: the reader of standard output has gone away.
         """
+        report = self._run_with_page(targets, on_progress)
+        if self._too_many is not None:
+            part = None if self._selection is None else self._selection.part
+            unfinished = (
+                "" if part is None else f"; {part.path} is unfinished, and --resume --retry-failed goes on with it"
+            )
+            raise TooManyFailures(self._too_many + unfinished, temporary=True)
+        return report
+
+    def _run_with_page(
+        self, targets: Iterable[Target | BadTarget], on_progress: Callable[[Progress], None] | None
+    ) -> RunReport:
         self._on_progress = on_progress
         path = self.options.report
         if path is None:
@@ -131,9 +147,11 @@ class Runner:
                 writer.write(result)
                 if page is not None:
                     page.write(result)
+            self._check_failures(classifier.total)
             if self._on_progress is not None:
                 failed = sum(self._failures.values())
                 self._on_progress(Progress(self._ok + failed, failed, classifier.total))
+        self._check_failures(self._ok + sum(self._failures.values()))
         breakdown = self.timeline.breakdown()
         times = breakdown if self.options.times else None
         facts = RunFacts(self._summary(breakdown), self._model_facts(classifier), times)
@@ -144,7 +162,24 @@ class Runner:
         if result.failure is None:
             self._ok += 1
         else:
+            self._away += is_away(result.target, result.failure)
             self._failures[result.failure.kind] = self._failures.get(result.failure.kind, 0) + 1
+
+    def _check_failures(self, total: int | None) -> None:
+        """End the run if too much is away. `total` is the number of targets of this start, if it is known."""
+        limit = self.options.max_failures
+        if limit is None or self._cancelled:
+            return
+        part = None if self._selection is None else self._selection.part
+        away = self._away if part is None else part.away
+        if part is not None and total is not None:
+            total = part.records(total)
+        if not limit.allows(away, total):
+            kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self._failures.items()))
+            self._too_many = (
+                f"{away} targets failed because something was away ({kinds}), more than --max-failures {limit}"
+            )
+            self.cancel()
 
     def _summary(self, breakdown: Breakdown) -> RunSummary:
         failed = sum(self._failures.values())

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,7 +31,7 @@ def digest(names: list[str]) -> str:
     return hashlib.sha256("".join(f"{name}\n" for name in names).encode()).hexdigest()[:12]
 
 
-CHANGES = {
+CHANGES: dict[str, Callable[[list[str]], list[str]]] = {
     "longer": lambda names: [*names, names[0]],
     "shorter": lambda names: names[:-1],
     "in another order": lambda names: names[::-1],

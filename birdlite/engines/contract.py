@@ -9,13 +9,12 @@ import math
 from typing import Literal, Protocol, TypeAlias
 
 from birdlite.errors import EngineError, InvalidModel
-from birdlite.models.card import Card, ModelBytes, Tensor
+from birdlite.models.card import Card, ModelBytes, Tensor, check_ends, spell
 
 Pixels: TypeAlias = "bytes | bytearray | memoryview"
 """uint8 RGB, NHWC, contiguous: n * height * width * 3 bytes, as the model's card says."""
 
 _DTYPES: dict[str, Literal["uint8", "int8", "float32"]] = {"uint8": "uint8", "int8": "int8", "float32": "float32"}
-_ONE_OR_ANY = (1, -1)  # the batches that can be run: pictures go through one at a time
 
 # Runtimes keep scales as 32-bit floats (6e-8 relative), cards as decimal text.
 _SCALE_TOLERANCE = 1e-6
@@ -86,14 +85,7 @@ def check_model(input_: Tensor, output: Tensor, card: Card) -> None:
     for does, found, wanted in (("takes", input_, card.input), ("gives", output, card.output)):
         if not _same(found, wanted):
             raise InvalidModel(f"the model {does} {spell(found)}, but its card says {spell(wanted)}")
-    shape = input_.shape
-    if input_.dtype != "uint8" or len(shape) != 4 or shape[1] != shape[2] or shape[1] < 1 or shape[3] != 3:
-        raise InvalidModel(f"the model takes {spell(input_)}; only uint8 [1, side, side, 3] can be run")
-    if len(output.shape) != 2 or output.shape[1] < 1:
-        raise InvalidModel(f"the model gives {spell(output)}; only [1, classes] can be read")
-    if shape[0] not in _ONE_OR_ANY or output.shape[0] not in _ONE_OR_ANY:
-        batch = max(shape[0], output.shape[0])
-        raise InvalidModel(f"the model takes {batch} pictures at once; only one at a time can be run")
+    check_ends(input_, output)
 
 
 def check_one_of_each(inputs: int, outputs: int, signatures: int) -> None:
@@ -144,14 +136,6 @@ def score_table(output: Tensor) -> list[float]:
 def floats(stored: bytes) -> list[float]:
     """Read 32-bit floats."""
     return [*memoryview(stored).cast("f")]
-
-
-def spell(tensor: Tensor) -> str:
-    """A tensor in words, such as `uint8 [1, 224, 224, 3] (scale 0.0078125, zero point 128)`."""
-    text = f"{tensor.dtype} {list(tensor.shape)}"
-    if tensor.dtype == "float32":
-        return text
-    return f"{text} (scale {tensor.scale:.7g}, zero point {tensor.zero_point})"
 
 
 def _same(found: Tensor, wanted: Tensor) -> bool:

@@ -7,11 +7,12 @@ import threading
 
 from birdlite import engines, log
 from birdlite.engines.contract import Engine
-from birdlite.errors import InvalidModel, UnknownModel, UsageError
+from birdlite.errors import EngineError, InvalidModel, UnknownModel, UsageError
+from birdlite.local_file import read_bounded, reason
 from birdlite.models import bundle, catalog
-from birdlite.models.bundle import Model, map_file, model_of, sha256
+from birdlite.models.bundle import Model, model_of, sha256
 from birdlite.models.cache import default_cache_dir
-from birdlite.models.card import Card, FileFact, ModelFormat
+from birdlite.models.card import MODEL_MAX_BYTES, Card, FileFact, ModelFormat, check_ends
 from birdlite.models.labels import read_label_file
 from birdlite.models.store import Store
 from birdlite.run.remote import Remote
@@ -118,15 +119,14 @@ class ModelLoader:
     def _open_file(self, path: str, labels_path: str) -> Model:
         """A model file without a card: its own tensors make one."""
         format_: ModelFormat = "onnx" if path.endswith(".onnx") else "tflite"
-        try:
-            with self._timeline.span("model load"):
-                data = map_file(path)
+        with self._timeline.span("model load"):
+            data = _read(path)
+            digest = sha256(data)
+            try:
                 input_, output = engines.describe(data, format_)
-                digest = sha256(data)
-        except OSError as error:
-            raise InvalidModel(f"{error.filename}: {error.strerror}") from None
-        except InvalidModel as error:
-            raise InvalidModel(f"{path}: {error}") from None
+                check_ends(input_, output)
+            except (InvalidModel, EngineError) as error:
+                raise type(error)(f"{path}: {error}") from None
         card = Card(
             name=os.path.basename(path),
             format=format_,
@@ -138,6 +138,16 @@ class ModelLoader:
         log.debug("bare model file", path=path, sha256=digest)
         with self._timeline.span("labels"):
             return Model(card, data, read_label_file(labels_path, card.classes), None)
+
+
+def _read(path: str) -> bytes:
+    try:
+        data = read_bounded(path, MODEL_MAX_BYTES)
+    except (OSError, ValueError) as error:
+        raise InvalidModel(f"{path}: {reason(error)}") from None
+    if data is None:
+        raise InvalidModel(f"{path}: larger than a model can be")
+    return data
 
 
 def check_labels(name: str, labels: str | None) -> None:

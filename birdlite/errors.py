@@ -41,7 +41,7 @@ class ModelUnavailable(ModelError):
 
 
 class InvalidModel(ModelError):
-    """The model's checksum, card, tensors or labels are wrong. It was not loaded."""
+    """The model's checksum, card, tensors or labels are wrong, and it was not loaded; or its scores are."""
 
 
 class EngineError(BirdliteError):
@@ -74,7 +74,7 @@ class StorageMissing(BirdliteError):
 
 
 class PictureError(BirdliteError):
-    """One target has no answer. Raised by `http`, `storage`, `local_file` and `images`, caught by the pipeline."""
+    """One target has no answer. Raised by what reads, decodes and runs pictures, caught by the pipeline."""
 
     def __init__(self, kind: FailureKind, message: str) -> None:
         super().__init__(message)

@@ -6,7 +6,7 @@ Importing this package costs nothing; a runtime is imported by the first call th
 from __future__ import annotations
 
 from birdlite import log
-from birdlite.engines.contract import Engine, Runtime
+from birdlite.engines.contract import Engine, Runtime, always_probabilities
 from birdlite.errors import EngineError, InvalidModel
 from birdlite.models.card import Card, ModelBytes, ModelFormat, Tensor
 from birdlite.settings import EngineChoice
@@ -46,6 +46,15 @@ def load(model: ModelBytes, card: Card, *, engine: EngineChoice = "auto", thread
         return runtime.load(model, card, threads)
     except (InvalidModel, EngineError) as error:
         raise type(error)(f"{card.name}: {error}") from None
+
+
+def checked(engine: Engine, card: Card) -> Engine:
+    """The engine, with its scores checked where its model could give others than probabilities."""
+    if always_probabilities(card.output):
+        return engine
+    from birdlite.engines.checked_engine import CheckedEngine  # the official model gives nothing to check
+
+    return CheckedEngine(engine, card)
 
 
 def describe(model: ModelBytes, format: ModelFormat = "tflite") -> tuple[Tensor, Tensor]:  # noqa: A002 - as in `Card`

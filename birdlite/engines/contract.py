@@ -9,7 +9,7 @@ import math
 from typing import Literal, Protocol, TypeAlias
 
 from birdlite.errors import EngineError, InvalidModel
-from birdlite.models.card import Card, ModelBytes, Tensor, check_ends, spell
+from birdlite.models.card import STORED, Card, ModelBytes, Tensor, check_ends, spell
 
 Pixels: TypeAlias = "bytes | bytearray | memoryview"
 """uint8 RGB, NHWC, contiguous: n * height * width * 3 bytes, as the model's card says."""
@@ -28,10 +28,12 @@ class Engine(Protocol):
         """`litert`, `tflite` or `onnx`, and how it runs where that differs: `litert (interpreter)`."""
 
     def run(self, pixels: Pixels, n: int = 1) -> list[list[float]]:
-        """Classify `n` pictures: one list of scores in [0, 1] each, in the order of the model's output.
+        """Classify `n` pictures: one list of scores each, in the order of the model's output. `checked` ones are in [0, 1].
 
         Raises:
             EngineError: the runtime refused, or `pixels` is not of the size that `n` pictures have.
+            InvalidModel: the scores of this model are not probabilities (`checked`).
+            PictureError: those of this picture are not numbers (`checked`).
         """
 
     def close(self) -> None:
@@ -131,6 +133,14 @@ def score_table(output: Tensor) -> list[float]:
     """
     signed = output.dtype == "int8"
     return [output.scale * ((byte - 256 if signed and byte > 127 else byte) - output.zero_point) for byte in range(256)]
+
+
+def always_probabilities(output: Tensor) -> bool:
+    """Whether each score that can be stored lies from 0 to 1."""
+    if output.dtype == "float32":
+        return False
+    lowest, highest = STORED[output.dtype]
+    return output.scale * (lowest - output.zero_point) >= 0.0 and output.scale * (highest - output.zero_point) <= 1.0
 
 
 def floats(stored: bytes) -> list[float]:

@@ -23,8 +23,10 @@ MODEL_MAX_BYTES = (1 << 31) - 1
 MAX_SIDE = 2048  # px: each picture under way takes side * side * 3 bytes, here 12 MB
 MAX_CLASSES = 1_000_000  # the scores of a picture take 32 bytes each
 
+STORED = {"uint8": (0, 255), "int8": (-128, 127)}
+"""The least and the largest whole number that a tensor stores."""
+
 _ONE_OR_ANY = (1, -1)  # the batches that can be run: pictures go through one at a time
-_STORED = {"uint8": (0, 255), "int8": (-128, 127), "float32": (0, 0)}  # zero points
 
 
 class Tensor(NamedTuple):
@@ -87,7 +89,7 @@ def check_ends(input_: Tensor, output: Tensor) -> None:
         batch = max(shape[0], output.shape[0])
         raise InvalidModel(f"the model takes {batch} pictures at once; only one at a time can be run")
     for end in (input_, output):
-        low, high = _STORED[end.dtype]
+        low, high = STORED.get(end.dtype, (0, 0))
         if not (math.isfinite(end.scale) and end.scale > 0 and low <= end.zero_point <= high):
             raise InvalidModel(f"no tensor can be {spell(end)}")
 

@@ -100,7 +100,8 @@ class ModelLoader:
         with self._timeline.span("imports"):
             engines.preload(model.card.format, self._settings.engine)
         with self._timeline.span("model load"):
-            return engines.load(model.data, model.card, engine=self._settings.engine, threads=threads)
+            engine = engines.load(model.data, model.card, engine=self._settings.engine, threads=threads)
+            return engines.checked(engine, model.card)
 
     def close(self) -> None:
         """Finish writing to the cache."""

@@ -56,16 +56,26 @@ def read_bounded(path: str, max_bytes: int) -> bytes | None:
     # Without O_NONBLOCK, open() would wait for ever on a pipe without a writer. It changes nothing for files.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            code = errno.EISDIR if stat.S_ISDIR(facts.st_mode) else errno.ENXIO
-            raise OSError(code, os.strerror(code), path)
-        if facts.st_size > max_bytes:
+        size = check_regular(descriptor, path)
+        if size > max_bytes:
             return None
-        data = _read_to_end(descriptor, facts.st_size, max_bytes)
+        data = _read_to_end(descriptor, size, max_bytes)
     finally:
         os.close(descriptor)
     return None if len(data) > max_bytes else data
+
+
+def check_regular(descriptor: int, path: str) -> int:
+    """The size of an open file.
+
+    Raises:
+        OSError: it is a folder, a pipe, a socket or a device.
+    """
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode):
+        code = errno.EISDIR if stat.S_ISDIR(facts.st_mode) else errno.ENXIO
+        raise OSError(code, os.strerror(code), path)
+    return facts.st_size
 
 
 def reason(error: OSError | ValueError) -> str:

@@ -20,7 +20,7 @@ from birdlite.convert.saved_model import MODEL_FILE
 from birdlite.errors import InvalidModel, ModelUnavailable, PictureError, UnknownModel
 from birdlite.http.fetcher import Fetcher
 from birdlite.models.bounded_tar import GZIP, HEADERS_MAX_BYTES, Packed
-from birdlite.models.store import DOWNLOAD_SECONDS
+from birdlite.models.cache import DOWNLOAD_SECONDS
 
 DEFAULT_HANDLE = "google/aiy/vision/classifier/birds_V1/1"
 

@@ -1,9 +1,9 @@
 """An engine whose scores are checked: they are numbers, and lie from 0 to 1.
 
 `engines.checked` puts it around every engine whose model could give others: models that give floats, and whole numbers
-with an odd scale. Scores beyond 0 to 1 are a fault of the model, which most likely lacks its softmax. Scores that are not
-numbers are one too if a plain grey picture gets such scores. Otherwise they are the failure of that picture, and the
-run goes on: which of the two it is must not depend on the order of the pictures.
+with an odd scale. Scores beyond 0 to 1 are a fault of the model, which most likely lacks its softmax. Scores that are
+not numbers are one too if a plain grey picture gets such scores. Otherwise they are the failure of that picture, and
+the run goes on: which of the two it is must not depend on the order of the pictures.
 """
 
 from __future__ import annotations

@@ -28,7 +28,9 @@ class Engine(Protocol):
         """`litert`, `tflite` or `onnx`, and how it runs where that differs: `litert (interpreter)`."""
 
     def run(self, pixels: Pixels, n: int = 1) -> list[list[float]]:
-        """Classify `n` pictures: one list of scores each, in the order of the model's output. `checked` ones are in [0, 1].
+        """Classify `n` pictures: one list of scores each, in the order of the model's output.
+
+        They lie in [0, 1] if the engine is `checked`.
 
         Raises:
             EngineError: the runtime refused, or `pixels` is not of the size that `n` pictures have.

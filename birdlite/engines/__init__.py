@@ -70,6 +70,15 @@ def describe(model: ModelBytes, format: ModelFormat = "tflite") -> tuple[Tensor,
     return runtime.describe(model)
 
 
+def identity(format: ModelFormat, engine: EngineChoice = "auto") -> str:  # noqa: A002 - as in `Card`
+    """What runs models of that format here, down to its build: another build may run what this one does not.
+
+    Raises:
+        EngineMissing: it is not installed.
+    """
+    return _runtime(format, engine).identity()
+
+
 def _runtime(format_: ModelFormat, engine: EngineChoice) -> Runtime:
     """The runtime of an engine. `auto` takes LiteRT's C library, else LiteRT's interpreter, else tflite-runtime."""
     if format_ == "onnx":

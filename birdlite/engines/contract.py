@@ -6,6 +6,7 @@ Each runtime reads a model's two tensors in its own way and has them checked her
 from __future__ import annotations
 
 import math
+import os
 from typing import Literal, Protocol, TypeAlias
 
 from birdlite.errors import EngineError, InvalidModel
@@ -60,6 +61,17 @@ class Runtime(Protocol):
             InvalidModel: it is damaged, or has not one of each.
             EngineError: the library cannot read it.
         """
+
+    def identity(self) -> str:
+        """Which library this is, down to its build."""
+
+
+def build_of(path: str | None) -> str:
+    """A file of a runtime, with what changes when another version is installed."""
+    if path is None:
+        return "built in"
+    facts = os.stat(path)
+    return f"{path} {facts.st_size} {facts.st_mtime_ns}"
 
 
 def tensor(shape: tuple[int, ...], dtype: str, scale: float, zero_point: int, *, per_tensor: bool) -> Tensor:

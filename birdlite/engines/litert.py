@@ -43,6 +43,10 @@ class CLibrary:
         finally:
             handles.close()
 
+    def identity(self) -> str:
+        """See `Runtime.identity`."""
+        return f"litert {contract.build_of(c.library_file())}"
+
     def load(self, model: ModelBytes, card: Card, threads: int) -> LitertEngine:
         """See `Runtime.load`. `threads` are LiteRT's own."""
         handles = _Handles()

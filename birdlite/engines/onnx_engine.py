@@ -53,6 +53,12 @@ def describe(model: ModelBytes) -> tuple[Tensor, Tensor]:
     return _ends(_session(model, 1))
 
 
+def identity() -> str:
+    """See `Runtime.identity`."""
+    onnxruntime = runtime()
+    return f"onnx {onnxruntime.__version__} {contract.build_of(onnxruntime.__file__)}"
+
+
 def load(model: ModelBytes, card: Card, threads: int) -> OnnxEngine:
     """See `Runtime.load`."""
     session = _session(model, threads)

@@ -32,7 +32,7 @@ class ModelLoader:
         check_labels(settings.model, settings.labels)
         self._settings = settings
         self._timeline = timeline
-        cache_dir = None if settings.no_cache else settings.cache_dir or default_cache_dir()
+        self._cache_dir = cache_dir = None if settings.no_cache else settings.cache_dir or default_cache_dir()
         if cache_dir is None and not settings.no_cache:
             log.warning(
                 "this user has no home folder for a cache; keeping the model in memory (--cache-dir names a place)"
@@ -118,11 +118,14 @@ class ModelLoader:
             return model_of(card, files, folder)
 
     def _open_file(self, path: str, labels_path: str) -> Model:
-        """A model file without a card: its own tensors make one."""
+        """A model file without a card: its own tensors make one, after a trial in another process."""
+        from birdlite.engines.trial import try_once
+
         format_: ModelFormat = "onnx" if path.endswith(".onnx") else "tflite"
         with self._timeline.span("model load"):
             data = _read(path)
             digest = sha256(data)
+            try_once(data, digest, path, (format_, self._settings.engine), self._cache_dir)
             try:
                 input_, output = engines.describe(data, format_)
                 check_ends(input_, output)

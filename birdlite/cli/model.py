@@ -78,6 +78,8 @@ def _verify(values: SimpleNamespace) -> None:
         remedy = f"run `{_fetching(values.name)}` to repair it"
     for name in card.files:
         say(f"{name}: {problems.get(name, 'ok')}")
+    if problems and not os.path.isdir(values.name) and list(problems.values()) == ["missing"] * len(card.files):
+        raise ModelUnavailable(_not_there(values))
     if problems:
         raise ModelUnavailable(f"{values.name} is damaged or incomplete; {remedy}")
     if values.against is not None:
@@ -113,6 +115,10 @@ def _problems(cache_dir: str, entry: catalog.Entry) -> dict[str, str]:
     return bundle.faults_in(entry_folder(cache_dir, entry.card.name), entry.card)
 
 
+def _not_there(values: SimpleNamespace) -> str:
+    return f"{values.name} is not in the cache {values.cache_dir}; fetch it with `{_fetching(values.name)}`"
+
+
 def _fetching(name: str) -> str:
     return "birdlite model fetch" + ("" if name == DEFAULT_MODEL else f" {name}")
 
@@ -120,7 +126,7 @@ def _fetching(name: str) -> str:
 def _path(values: SimpleNamespace) -> None:
     entry = catalog.find(values.name)
     if _problems(values.cache_dir, entry):
-        raise ModelUnavailable(f"{values.name} is not in the cache {values.cache_dir}; run `{_fetching(values.name)}`")
+        raise ModelUnavailable(_not_there(values))
     say(entry_folder(values.cache_dir, values.name))
 
 

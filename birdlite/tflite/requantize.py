@@ -65,6 +65,8 @@ class _Conversion(Walk[int]):
 
     def run(self) -> Requantised:
         source = self._source
+        if any(tensor.dtype == "int8" and tensor.data is None for tensor in source.tensors):
+            raise InvalidModel("the network is int8 already; use the model as it is")
         pixels = self._add(source.tensors[source.input])
         self._values[source.input] = self._operator("QUANTIZE", [pixels], self._activation(source.input))
         self._run_operators()
@@ -209,8 +211,6 @@ def _signed(tensor: GraphTensor) -> GraphTensor:
     Raises:
         InvalidModel: it is no uint8 with one scale.
     """
-    if tensor.dtype == "int8":
-        raise InvalidModel(f"{list(tensor.shape)} is int8 already")
     quantization = tensor.quantization
     if tensor.dtype != "uint8" or quantization is None or len(quantization.scales) != 1:
         raise InvalidModel(

@@ -8,12 +8,14 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 import pytest
 
+from birdlite import log
 from birdlite.errors import OutputError
 from birdlite.writers.base import Format
 from birdlite.writers.output import open_output
@@ -152,6 +154,25 @@ class TestWhatIsNoFile:
             os.close(reader)
         assert stat.S_ISFIFO(path.stat().st_mode)
         assert os.listdir(tmp_path) == ["pipe"]
+
+    def test_a_named_pipe_without_a_reader_is_waited_for_with_a_word(self, tmp_path: Path) -> None:
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+        said: list[str] = []
+        read: list[bytes] = []
+        reader = threading.Thread(target=lambda: read.append(path.read_bytes()))
+
+        def hear(level: int, message: str, fields: dict[str, object]) -> None:
+            said.append(message)
+            reader.start()
+
+        log.to(hear, log.WARNING)
+        with open_output(str(path), "jsonl") as output:
+            output.stream.write("{}\n")
+        reader.join()
+
+        assert said == [f"{path} is a pipe; waiting for something to read it"]
+        assert read == [b"{}\n"]
 
     @pytest.mark.parametrize("chosen", [*WHOLE, "jsonl"])
     def test_a_pipe_without_a_name_is_written_to(self, chosen: Format) -> None:

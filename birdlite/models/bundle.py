@@ -178,14 +178,14 @@ def _card_from(fields: dict[str, object]) -> Card:
 
 def _tensor_from(fields: dict[str, object]) -> Tensor:
     shape, dtype = fields["shape"], fields["dtype"]
-    if not (isinstance(shape, list) and 0 < len(shape) <= DIMENSIONS_MAX and all(type(size) is int for size in shape)):
+    if not (isinstance(shape, list) and 0 < len(shape) <= DIMENSIONS_MAX and all(map(_is_whole, shape))):
         raise ValueError(f"shape {_shown(shape)} is not a list of whole numbers")
     if dtype not in ("uint8", "int8", "float32"):
         raise ValueError(f"dtype {_shown(dtype)}")
     zero_point = fields["zero_point"]
-    if type(zero_point) is not int:
+    if not _is_whole(zero_point):
         raise TypeError(f"the zero point {_shown(zero_point)} is not a whole number")
-    return Tensor(tuple(shape), dtype, _number(fields["scale"]), zero_point)
+    return Tensor(tuple(shape), dtype, _number(fields["scale"]), int(str(zero_point)))
 
 
 def _fact_from(fields: object, max_bytes: int) -> FileFact:
@@ -212,6 +212,11 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _no_number(constant: str) -> float:
     """JSON has no NaN and no Infinity, though Python reads them."""
     raise ValueError(f"{constant} is not a number")
+
+
+def _is_whole(value: object) -> bool:
+    """Whether it is a whole number of a size that other programs can store."""
+    return type(value) is int and abs(value) < 1 << 63
 
 
 def _number(value: object) -> float:

@@ -115,17 +115,26 @@ class ModelLoader:
             if name not in files:
                 raise InvalidModel(f"{os.path.join(folder, name)} {problems.get(name, 'is missing')}")
         with self._timeline.span("labels"):
-            return model_of(card, files, folder)
+            model = model_of(card, files, folder)
+        if "birdlite" not in card.made_with and not catalog.is_known(model.sha256):
+            with self._timeline.span("model load"):
+                self._try(bytes(model.data), model.sha256, os.path.join(folder, bundle.MODEL_FILES[card.format]))
+        return model
 
-    def _open_file(self, path: str, labels_path: str) -> Model:
-        """A model file without a card: its own tensors make one, after a trial in another process."""
+    def _try(self, data: bytes, digest: str, path: str) -> None:
+        """Load and run a model that nobody vouches for in another process, unless that was done before."""
         from birdlite.engines.trial import try_once
 
+        format_: ModelFormat = "onnx" if path.endswith(".onnx") else "tflite"
+        try_once(data, digest, path, (format_, self._settings.engine), self._cache_dir)
+
+    def _open_file(self, path: str, labels_path: str) -> Model:
+        """A model file without a card: its own tensors make one."""
         format_: ModelFormat = "onnx" if path.endswith(".onnx") else "tflite"
         with self._timeline.span("model load"):
             data = _read(path)
             digest = sha256(data)
-            try_once(data, digest, path, (format_, self._settings.engine), self._cache_dir)
+            self._try(data, digest, path)
             try:
                 input_, output = engines.describe(data, format_)
                 check_ends(input_, output)

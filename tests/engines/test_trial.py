@@ -13,6 +13,8 @@ from birdlite import Classifier, Settings, engines
 from birdlite.engines import trial
 from birdlite.engines.trial import try_once
 from birdlite.errors import EngineError, InvalidModel
+from birdlite.models import bundle
+from birdlite.models.card import FileFact
 from birdlite.models.catalog import DEMO_MODEL
 from tests import tiny_models
 from tests.command_line import Run
@@ -149,9 +151,7 @@ def test_a_python_that_cannot_start_another_says_so_and_loads_the_model(
     assert started == []
 
 
-def test_a_bare_file_is_tried_and_models_with_a_card_are_not(
-    started: list[str], warm_cache: Path, tmp_path: Path
-) -> None:
+def test_a_bare_file_is_tried_and_models_of_the_catalogue_are_not(started: list[str], warm_cache: Path) -> None:
     for settings in (
         Settings(model=str(MODEL), labels=str(LABELS)),
         Settings(model=DEMO_MODEL),
@@ -161,6 +161,24 @@ def test_a_bare_file_is_tried_and_models_with_a_card_are_not(
             assert birds.classify(PICTURES[0]).ok
 
     assert started == [str(MODEL)]
+
+
+@pytest.mark.parametrize(("made_with", "tries"), [({}, 1), ({"birdlite": "1.0"}, 0)])
+def test_a_folder_is_tried_if_its_card_is_not_of_birdlite(
+    started: list[str], warm_cache: Path, made_with: dict[str, str], tries: int
+) -> None:
+    folder = warm_cache / "models" / DEMO_MODEL
+    changed = MODEL.read_bytes() + b" "  # still the same network
+    (folder / "model.tflite").write_bytes(changed)
+    card = bundle.read_card(str(folder))
+    files = card.files | {"model.tflite": FileFact(len(changed), bundle.sha256(changed))}
+    (folder / "model.json").write_text(bundle.card_to_json(card._replace(files=files, made_with=made_with)))
+
+    for _ in range(2):
+        with Classifier(Settings(model=str(folder), cache_dir=str(warm_cache))) as birds:
+            assert birds.classify(PICTURES[0]).ok
+
+    assert started == [str(folder / "model.tflite")] * tries
 
 
 @pytest.mark.parametrize("which", ["model", "labels"])

@@ -70,6 +70,8 @@ SPOILED: list[tuple[list[str], object, str]] = [
     (["output", "scale"], True, "True is not a number"),
     (["output", "zero_point"], 1.5, "the zero point 1.5 is not a whole number"),
     (["distance", "max"], float("-inf"), "-Infinity is not a number"),
+    (["output", "zero_point"], 10**30, "is not a whole number"),
+    (["output", "shape"], [1, 10**30], "not a list of whole numbers"),
     (["input", "shape"], [1] * 9, "not a list of whole numbers"),
     (["input", "shape"], [1, 224.5, 224.5, 3], "not a list of whole numbers"),
     (["input", "dtype"], ["uint8"], "dtype"),

@@ -52,7 +52,7 @@ class Job:
         self.turn = turn  # among the targets of this run, from 0; in a shard, it differs from the list position
         self.target = target
         self.began = clock()  # s; when the feeder sent it
-        self.data: bytes | None = None  # the file, between fetching and decoding
+        self.data = target.data  # the file, between fetching and decoding
         self.pixels: bytes | None = None  # the model's input, between decoding and inference
         self.image: ImageInfo | None = None
         self.fetch_ms: float | None = None

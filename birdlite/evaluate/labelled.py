@@ -97,13 +97,13 @@ class _Folders:
         return iter(self._labels)
 
     def pictures(self) -> Iterator[Picture]:
-        left_out: Counter[str] = Counter()
-        found = ((*one, label) for label in self._labels for one in pictures_in(label.place, left_out))
+        skipped: Counter[str] = Counter()
+        found = ((*one, label) for label in self._labels for one in pictures_in(label.place, skipped))
         for index, (path, failure, label) in enumerate(found):
             target = Target(path, "file", path, index) if failure is None else BadTarget(path, failure, index)
             yield Picture(target, label)
-        if left_out:
-            log.info(f"left out of the folders: {described(left_out)}")
+        if skipped:
+            log.info(f"not read, in folders: {described(skipped)}")
 
 
 def _is_empty(folder: str) -> bool:

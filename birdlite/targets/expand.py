@@ -54,7 +54,7 @@ class Targets(Iterator["Target | BadTarget"]):
 
     def __init__(self, names: Iterator[Found | bytes], storage: Storage | None) -> None:
         """Find the targets of each name. The bytes of a picture stand for themselves."""
-        self.left_out: Counter[str] = Counter()  # files in folders that are no targets, by kind; until now
+        self.skipped: Counter[str] = Counter()  # files in folders that are no targets, by kind; until now
         self._storage = storage
         self._targets = self._expand(names)
 
@@ -98,7 +98,7 @@ class Targets(Iterator["Target | BadTarget"]):
             return (Target(name, "file", path, index),)
         from birdlite.targets.folders import pictures_in
 
-        return _found(pictures_in(path, self.left_out), index)
+        return _found(pictures_in(path, self.skipped), index)
 
     def _look_again(
         self, name: str, path: str, index: int, error: OSError | ValueError
@@ -113,7 +113,7 @@ class Targets(Iterator["Target | BadTarget"]):
             if meant is not None:
                 return self._locate_path(name, meant, index)
             if is_pattern(path):
-                return _found(pictures_matching(os.path.expanduser(path), self.left_out), index)
+                return _found(pictures_matching(os.path.expanduser(path), self.skipped), index)
         if isinstance(error, FileNotFoundError):
             what = "no such folder" if name.endswith("/") else "no such file"
             hint = advice(name)
@@ -180,6 +180,7 @@ class _Stdin:
         if stream is None:
             yield "-", Failure("unsupported", "-: there is no standard input, or it was read before")
             return
+        from birdlite.images.formats import is_picture
         from birdlite.targets.list_file import read
         from birdlite.targets.list_text import Ahead, reader, unreadable
 
@@ -188,7 +189,7 @@ class _Stdin:
             return
         try:
             ahead = Ahead(reader(stream))
-            data = _read_whole(ahead, self._max_bytes) if ahead.is_picture() else b""
+            data = _read_whole(ahead, self._max_bytes) if is_picture(ahead.head) else b""
         except (OSError, ValueError) as error:
             raise unreadable("stdin", error) from error
         if not data:

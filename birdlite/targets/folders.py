@@ -26,35 +26,35 @@ _OF_SYSTEMS = ("$recycle.bin", "recycler", "system volume information", "__macos
 SYSTEM_FOLDERS = frozenset((*_OF_NAS, *_OF_SYSTEMS))
 """In lower case. Those that are not here begin with a dot."""
 
-_LEFT_OUT = {
+_SKIPPED = {
     "HEIC": ".heic .heif .hif",
     "AVIF": ".avif",
     "raw": ".3fr .arw .cr2 .cr3 .crw .dng .erf .iiq .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f",
     "video": ".3gp .avi .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .webm .wmv",
     "other picture": ".ico .jp2 .jxl .mpo .psd .svg .xcf",
 }
-_KIND_OF = {suffix: kind for kind, suffixes in _LEFT_OUT.items() for suffix in suffixes.split()}
+_KIND_OF = {suffix: kind for kind, suffixes in _SKIPPED.items() for suffix in suffixes.split()}
 
 
-def described(left_out: Mapping[str, int]) -> str:
+def described(skipped: Mapping[str, int]) -> str:
     """What was left out, for people: `12 HEIC files, 1 raw file and 1 linked folder`."""
     parts = []
-    for kind, count in left_out.items():
+    for kind, count in skipped.items():
         noun = kind if kind.endswith("folder") else f"{kind} file"
         parts.append(f"{count} {noun}{'s' if count != 1 else ''}")
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""
 
 
-def pictures_in(folder: str, left_out: Counter[str] | None = None) -> Iterator[Found]:
+def pictures_in(folder: str, skipped: Counter[str] | None = None) -> Iterator[Found]:
     """Every picture in `folder` and below, by suffix. A folder that cannot be read is a failure."""
-    left_out = Counter() if left_out is None else left_out
-    before = sum(left_out.values())
+    skipped = Counter() if skipped is None else skipped
+    before = Counter(skipped)
     empty = True
     waiting = [folder]
     while waiting:
         here = waiting.pop()
         try:
-            names, folders = _list(here, left_out)
+            names, folders = _list(here, skipped)
         except OSError as error:
             empty = False
             yield here, path_failure(here, error)
@@ -64,8 +64,8 @@ def pictures_in(folder: str, left_out: Counter[str] | None = None) -> Iterator[F
             yield os.path.join(here, name), None
         waiting.extend(os.path.join(here, name) for name in reversed(folders))
     if empty:
-        only = sum(left_out.values()) - before
-        but = f", but {only} files or links that are not read" if only else ""
+        others = described(skipped - before)
+        but = f", but {others}" if others else ""
         yield folder, Failure("not_found", f"{folder}: no pictures in this folder{but}")
 
 
@@ -74,7 +74,7 @@ def is_pattern(name: str) -> bool:
     return "*" in name or "?" in name or "[" in name
 
 
-def pictures_matching(pattern: str, left_out: Counter[str] | None = None) -> Iterator[Found]:
+def pictures_matching(pattern: str, skipped: Counter[str] | None = None) -> Iterator[Found]:
     """Every file that `pattern` matches, and every picture in the folders that it matches; no file twice."""
     from glob import glob
 
@@ -84,7 +84,7 @@ def pictures_matching(pattern: str, left_out: Counter[str] | None = None) -> Ite
         matches = []  # the pattern has a NUL, which no name has
     seen: set[str] = set()  # real paths: `**` follows links, so a circle of links leads to one file many times
     for path in matches:
-        for name, failure in pictures_in(path, left_out) if os.path.isdir(path) else ((path, None),):
+        for name, failure in pictures_in(path, skipped) if os.path.isdir(path) else ((path, None),):
             real = os.path.realpath(name)
             if real not in seen:
                 seen.add(real)
@@ -98,7 +98,7 @@ def _is_of_system(path: str, pattern: str) -> bool:
     return not SYSTEM_FOLDERS.isdisjoint({*path.lower().split("/")} - {*pattern.lower().split("/")})
 
 
-def _list(folder: str, left_out: Counter[str]) -> tuple[list[str], list[str]]:
+def _list(folder: str, skipped: Counter[str]) -> tuple[list[str], list[str]]:
     """Sorted names of the pictures and of the subfolders directly in `folder`."""
     names: list[str] = []
     folders: list[str] = []
@@ -113,9 +113,9 @@ def _list(folder: str, left_out: Counter[str]) -> tuple[list[str], list[str]]:
                 continue
             suffix = os.path.splitext(name)[1].lower()
             if entry.is_symlink() and entry.is_dir():
-                left_out["linked folder"] += 1
+                skipped["linked folder"] += 1
             elif suffix in SUFFIXES:
                 names.append(name)  # a broken link too: the user should know of it
             elif suffix in _KIND_OF:
-                left_out[_KIND_OF[suffix]] += 1
+                skipped[_KIND_OF[suffix]] += 1
     return sorted(names), sorted(folders)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from birdlite.errors import PictureError, UsageError
+from birdlite.images.formats import is_binary, is_picture, kind
 from birdlite.local_file import reason
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ _PACKED = ((rb"BZh[1-9]1AY", "bzip2"), (rb"\xfd7zXZ\0", "xz"), (rb"\x28\xb5\x2f\
 _DOCUMENT = rb"\xd0\xcf\x11\xe0|\{\\rtf|PK\x03\x04(?=.*(?:\[Content_Types\]|mimetypeapplication/vnd\.oasis|_rels/))"
 _DOCUMENT_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods", ".docx", ".numbers")
 _NO_LIST = rb"%PDF|\s*<|PK\x03\x04|Rar!|7z\xbc\xaf|version https://git-lfs"
-_CONTROLS = bytes((*range(1, 9), *range(14, 27), *range(28, 32)))
 
 NumberedLines = Iterator[tuple[int, "str | None"]]
 """Line numbers from 1, and lines without their ends; None for one that is too long."""
@@ -78,10 +78,6 @@ class Ahead(io.RawIOBase):
         buffer[:size] = data[:size]
         self._rest = data[size:]
         return size
-
-    def is_picture(self) -> bool:
-        """Whether this is a picture, perhaps of a kind that is not supported, and no list."""
-        return _is_picture(self.head)
 
     def _next(self, size: int) -> bytes:
         data = self._more(size)
@@ -133,13 +129,17 @@ class ListText:
         yield from self._decoded
 
     def lines(self) -> NumberedLines:
-        """The whole text, line by line. A byte order mark before a line, from joined files, is removed too."""
+        """The whole text, line by line, without empty lines.
+
+        A byte order mark before any line, from joined files, is removed.
+        """
         number, line, too_long = 1, "", False
         for chunk in self.chunks():
             first, *others = chunk.split(self._end)
             line += first
             for other in others:
-                yield number, None if too_long or len(line) > LINE_LIMIT else self._bare(line)
+                if line or too_long:
+                    yield number, None if too_long or len(line) > LINE_LIMIT else self._bare(line)
                 number += 1
                 line = other
                 too_long = False
@@ -196,53 +196,33 @@ def _decoder(head: bytes, name: str) -> codecs.IncrementalDecoder:
     for mark, encoding in _MARKS:
         if head.startswith(mark):
             return codecs.getincrementaldecoder(encoding)("replace")
-    for pattern, encoding in _WIDE if b"\0" in head and not _is_picture(head) else ():
+    _refuse_what_is_known(head, name)
+    for pattern, encoding in _WIDE if b"\0" in head and not is_picture(head) else ():
         if re.match(pattern, head, re.DOTALL):
             return codecs.getincrementaldecoder(encoding)("replace")
-    _refuse_what_is_no_text(head, name)
+    if is_binary(head):
+        raise _not_a_list(head)
     return codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
 
 
-def _refuse_what_is_no_text(head: bytes, name: str) -> None:
+def _refuse_what_is_known(head: bytes, name: str) -> None:
     for pattern, packer in _PACKED:
         if re.match(pattern, head):
             raise UsageError(f"packed by {packer}; unpack it first: {packer} -dc LIST | birdlite classify --from -")
     if re.match(_DOCUMENT, head, re.DOTALL) or os.path.splitext(name)[1].lower() in _DOCUMENT_SUFFIXES:
         raise UsageError("a spreadsheet or document, not a list; save it as CSV, or as text")
-    if not re.match(_NO_LIST, head) and not _is_binary(head):
-        return
-    from birdlite.images.formats import kind
+    if re.match(_NO_LIST, head):
+        raise _not_a_list(head)
 
+
+def _not_a_list(head: bytes) -> UsageError:
     try:
         what = f"a {kind(head)} picture"
     except PictureError as error:
         what = str(error).removeprefix("this is ").removesuffix(", not a picture")
         if what.startswith(("no picture", "text")):
             what = "binary data"
-    raise UsageError(f"this is {what}, not a list of pictures" if "not" not in what else f"not a list: {what}")
-
-
-def _is_binary(head: bytes) -> bool:
-    """Whether more than one byte in a hundred is a control character, of what is not UTF-8 or has zero bytes."""
-    if len(head) - len(head.translate(None, _CONTROLS)) <= len(head) // 100:
-        return False
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return True
-    return b"\0" in head
-
-
-def _is_picture(head: bytes) -> bool:
-    if not _is_binary(head):
-        return re.match(rb"\s*<(?:\?xml.*<)?svg", head, re.DOTALL) is not None
-    from birdlite.images.formats import kind
-
-    try:
-        kind(head)
-    except PictureError as error:
-        return error.kind == "unsupported"
-    return True
+    return UsageError(f"this is {what}, not a list of pictures" if "not" not in what else f"not a list: {what}")
 
 
 def unreadable(path: str, error: OSError | ValueError) -> UsageError:

@@ -153,7 +153,7 @@ class Runner:
     def _summary(self, breakdown: Breakdown) -> RunSummary:
         failed = sum(self._failures.values())
         rate = self._ok / breakdown.wall_ms * 1e3 if breakdown.wall_ms else 0.0
-        skipped = dict(self._skipped)
+        skipped = dict(sorted(self._skipped.items()))
         return RunSummary(self._ok + failed, self._ok, failed, breakdown.wall_ms, rate, self._cancelled, skipped)
 
     def _writer_options(self) -> WriterOptions:

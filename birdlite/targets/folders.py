@@ -37,9 +37,9 @@ _KIND_OF = {suffix: kind for kind, suffixes in _SKIPPED.items() for suffix in su
 
 
 def described(skipped: Mapping[str, int]) -> str:
-    """What was left out, for people: `12 HEIC files, 1 raw file and 1 linked folder`."""
+    """What was left out, for people: `12 HEIC files, 1 linked folder and 1 raw file`."""
     parts = []
-    for kind, count in skipped.items():
+    for kind, count in sorted(skipped.items()):
         noun = kind if kind.endswith("folder") else f"{kind} file"
         parts.append(f"{count} {noun}{'s' if count != 1 else ''}")
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""

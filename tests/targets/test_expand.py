@@ -387,7 +387,8 @@ def test_local_files_need_no_module_that_urls_and_lists_need(tmp_path: Path) -> 
     (tmp_path / "a.jpg").touch()
     code = (
         "import sys; from birdlite.targets import expand; list(expand.expand(sys.argv[1:]));"
-        "print([m for m in ('urllib.parse', 'birdlite.targets.list_file', 'birdlite.targets.second_look', 'json', 'csv', 'fnmatch', 'glob',"
+        "print([m for m in ('urllib.parse', 'birdlite.targets.list_file', 'json', 'csv', 'fnmatch', 'glob',"
+        " 'birdlite.targets.second_look',"
         " 'pathlib', 'dataclasses', 'logging', 'tempfile') if m in sys.modules])"
     )
     ran = subprocess.run(

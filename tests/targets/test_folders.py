@@ -108,8 +108,13 @@ class TestFolders:
             (here / "birds" / name).touch()
         targets = expand(["birds", "birds/sub", "birds/*.jpg"])
         assert targets.skipped == {}
-        assert len(list(targets)) == 2
-        assert targets.skipped == {"linked folder": 2, "raw": 2, "video": 2, "other picture": 1}
+        assert len(list(targets)) == 4
+        assert targets.skipped == {
+            "linked folder": 2,
+            "raw": 2,
+            "video": 2,
+            "other picture": 1,
+        }  # `sub` was named twice
 
     def test_a_folder_with_nothing_but_what_is_not_read_says_so(self, here: Path) -> None:
         (here / "birds").mkdir()

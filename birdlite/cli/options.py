@@ -224,7 +224,7 @@ COMMAND = Command(
         Argument(
             "targets",
             "[TARGET]...",
-            "What to classify: a URL, a file, a folder, a glob in quotes, or - for a picture or list on standard input.",
+            "What to classify: a URL, a file, a folder, a glob in quotes, or - for a picture or list on stdin.",
             type=FILE,
         )
     ],

@@ -105,7 +105,9 @@ def is_picture(head: bytes) -> bool:
 
 
 def is_binary(head: bytes) -> bool:
-    """Whether this is no text: over 1 % control characters beside zeros, in what is not UTF-8 or has zeros."""
+    """Whether this is no text: over 1 % control characters in what is not UTF-8 or has zero bytes, or two zeros."""
+    if b"\0\0" in head:
+        return True
     if len(head) - len(head.translate(None, _CONTROLS)) <= (len(head) - head.count(0)) // 100:
         return False
     return b"\0" in head or _is_broken(head)

@@ -198,11 +198,16 @@ def _decoder(head: bytes, name: str) -> codecs.IncrementalDecoder:
             return codecs.getincrementaldecoder(encoding)("replace")
     _refuse_what_is_known(head, name)
     for pattern, encoding in _WIDE if b"\0" in head and not is_picture(head) else ():
-        if re.match(pattern, head, re.DOTALL):
+        if re.match(pattern, head, re.DOTALL) and not _has_controls(head, encoding):
             return codecs.getincrementaldecoder(encoding)("replace")
     if is_binary(head):
         raise _not_a_list(head)
     return codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
+
+
+def _has_controls(head: bytes, encoding: str) -> bool:
+    text = head[:_LOOKED_AT].decode(encoding, "ignore")
+    return any(sign < " " and sign not in "\t\n\r\0" for sign in text)
 
 
 def _refuse_what_is_known(head: bytes, name: str) -> None:

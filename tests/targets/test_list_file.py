@@ -8,6 +8,7 @@ import io
 import json
 import lzma
 import os
+import tarfile
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -353,6 +354,13 @@ def archive(*names: str) -> bytes:
     return stream.getvalue()
 
 
+def tape(name: str) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as file:
+        file.addfile(tarfile.TarInfo(name))
+    return stream.getvalue()
+
+
 class TestNoList:
     @pytest.mark.parametrize(
         ("data", "message"),
@@ -373,6 +381,9 @@ class TestNoList:
             (PICTURES[0].read_bytes(), "this is a JPEG picture, not a list of pictures"),
             (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "not a list: HEIC pictures are not supported"),
             (bytes(range(256)) * 8, "this is binary data, not a list of pictures"),
+            (bytes(5000), "this is binary data, not a list of pictures"),
+            (b"\x7fELF\2\1\1" + bytes(9) + b"\3\0>\0\1\0\0\0\xd0\x38" + bytes(6) + b"a.jpg\n", "this is binary data"),
+            (tape("list.txt"), "this is binary data, not a list of pictures"),
             (gzip.compress(bytes(range(256)) * 8), "this is binary data, not a list of pictures"),
         ],
     )

@@ -1,7 +1,6 @@
 """What to classify: URLs, files, folders, patterns and lists into a lazy stream of targets, for the pipeline.
 
 expand       makes the targets, with the help of all others
-urls         addresses as they are asked for
 folders      pictures in folders and of patterns
 second_look  paths as other machines and programs write them
 list_file    lists, by `list_csv`, `list_json`, `list_fields` (names of columns) and `list_text` (bytes into lines)

@@ -8,6 +8,7 @@ in object storage, or to read a list there.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -80,6 +81,8 @@ class Targets(Iterator["Target | BadTarget"]):
         if not scheme:
             return self._locate_path(name, name, index)
         target = _remote(name.strip(), scheme, index)
+        if scheme in ("http", "https"):
+            return (target,)
         if isinstance(target, Target) and target.kind == "file":
             return self._locate_path(target.name, target.location, index)
         if isinstance(target, Target) and target.kind == "object" and parse(target.name).is_folder:
@@ -231,14 +234,14 @@ def _stored(folder: Target, storage: Storage | None) -> Iterator[Target | BadTar
 
 
 def _remote(name: str, scheme: str, index: int) -> Target | BadTarget:
-    from birdlite.targets.urls import file_path, location
-
     try:
         if scheme in SCHEMES:
             return Target(name, "object", parse(name).url, index)
         if scheme == "file":
+            from birdlite.targets.second_look import file_path
+
             return Target(name, "file", file_path(name), index)
-        return Target(name, "url", location(name, scheme), index)
+        return Target(name, "url", _location(name, scheme), index)
     except ValueError as error:
         return BadTarget(name, Failure("unsupported", f"{name}: {error}"), index)
 
@@ -253,3 +256,40 @@ def _scheme(name: str) -> str:
         return scheme
     letters = scheme.translate({ord(sign): None for sign in "+-."})
     return scheme if rest.startswith("//") and letters.isascii() and letters.isalnum() else ""
+
+
+def _location(url: str, scheme: str) -> str:
+    """Encode characters that are not allowed in a URL.
+
+    Percent-encoded characters stay as they are. A host outside ASCII stays too: the HTTP client turns it into IDNA.
+
+    Raises:
+        ValueError: no server can be asked for this URL; a clause for the user.
+    """
+    if re.fullmatch(_PLAIN_URL, url):
+        return url
+    if scheme not in ("http", "https"):
+        raise ValueError(f"{scheme}: is not supported, only http, https, s3, gs and az")
+    rest = url.partition("#")[0].partition(":")[2]
+    authority = re.split("[/?]", rest[2:], maxsplit=1)[0]
+    tail = rest[2 + len(authority) :]
+    user, at, place = authority.rpartition("@")
+    host_and_port = re.fullmatch(_HOST_AND_PORT, place)
+    if not rest.startswith("//") or host_and_port is None or not place.isprintable():
+        raise ValueError("no usable host in this URL")
+    if host_and_port[1] and not 0 < int(host_and_port[1]) < 1 << 16:
+        raise ValueError("no such port")
+    if not tail.startswith("/"):
+        tail = "/" + tail
+    from birdlite.http.address import quote
+
+    try:
+        return f"{scheme}://{quote(user)}{at}{place}{quote(tail)}"
+    except UnicodeEncodeError:  # half of a surrogate pair, from JSON
+        raise ValueError("broken characters in this URL") from None
+
+
+_PLAIN_URL = r"https?://[A-Za-z0-9.-]+(?::[1-9][0-9]{0,3})?/[A-Za-z0-9/._~!$&'()*+,;=:@?-]*"
+"""URLs that need no encoding, as nearly all. Speed matters: every shard reads all lines of a list."""
+
+_HOST_AND_PORT = r"""(?:\[[0-9A-Fa-f:.]+\]|[^\s"%<>\\^`{|}\[\]:]+)(?::([0-9]{0,5}))?"""

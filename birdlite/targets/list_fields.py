@@ -69,19 +69,26 @@ class Fields:
 
     def target(self, cells: Sequence[str]) -> str:
         """The first cell of a row, in the order of the names, that exists and is not empty."""
-        target = next((cells[at] for at in self._columns if at < len(cells) and cells[at]), "")
-        at = self._folder
-        if at is None or not target or at >= len(cells) or not cells[at] or "://" in target:
-            return target
-        folder = cells[at].rstrip("/\\")
-        return target if target.startswith(folder) else f"{folder}/{target}"
+        target = ""
+        for at in self._columns:
+            if at < len(cells) and cells[at]:
+                target = cells[at]
+                break
+        return target if self._folder is None else _in_folder(target, cells, self._folder)
+
+
+def _in_folder(target: str, cells: Sequence[str], at: int) -> str:
+    if not target or at >= len(cells) or not cells[at] or "://" in target:
+        return target
+    folder = cells[at].rstrip("/\\")
+    return target if target.startswith(folder) else f"{folder}/{target}"
 
 
 def field_of(value: object) -> str | None:
     """The target of an entry in JSON: a string, or an object with a field of targets; None if it has none."""
     if isinstance(value, dict):
-        own = next((value[name] for name in COLUMNS if value.get(name)), None)
-        if own is None and value.keys().isdisjoint(COLUMNS):
+        own = value.get("url") or value.get("path") or value.get("target")
+        if not own and value.keys().isdisjoint(COLUMNS):
             texts = {key: one for key, one in value.items() if isinstance(one, str)}
             own = Fields([*texts]).target([*texts.values()])
         value = own

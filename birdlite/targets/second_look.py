@@ -5,6 +5,8 @@ r"""A name that no file has, looked at again: as lists from other machines and p
     b\xfccher.jpg         Windows-1252, what Excel means by CSV, where UTF-8 is expected
     e + U+0301             accents apart, as macOS writes them, or together, as all others
 
+Beside it, `file:` URLs as file managers and browsers give them.
+
 The target keeps the name that the list has, so that positions and digests do not depend on the machine.
 """
 
@@ -62,3 +64,23 @@ def advice(name: str) -> str:
     if any("\udc80" <= sign <= "\udcff" for sign in name):
         return "it is not UTF-8: save the list as UTF-8"
     return ""
+
+
+def file_path(url: str) -> str:
+    """The path of a `file:` URL of this machine, as file managers and browsers give it.
+
+    Raises:
+        ValueError: it is of another machine; a clause for the user.
+    """
+    from urllib.parse import unquote_to_bytes
+
+    rest = url.partition(":")[2]
+    if rest.startswith("//"):
+        host, slash, rest = rest[2:].partition("/")
+        if host.lower() not in ("", "localhost", "127.0.0.1"):
+            raise ValueError(f"the file is on another machine, {host}")
+        rest = slash + rest
+    try:
+        return os.fsdecode(unquote_to_bytes(rest.encode("utf-8", "surrogateescape")))
+    except UnicodeEncodeError:
+        raise ValueError("broken characters in this URL") from None

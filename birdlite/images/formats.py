@@ -96,7 +96,8 @@ def is_picture(head: bytes) -> bool:
     A text may begin like a picture.
     """
     if not is_binary(head):
-        return b"<svg" in head.lower() and head.lstrip().startswith(b"<")
+        text = head.lstrip().lower()
+        return text.startswith(b"<svg") or (text.startswith(b"<?xml") and b"<svg" in text)
     try:
         kind(head)
     except PictureError as error:

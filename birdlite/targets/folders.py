@@ -19,7 +19,8 @@ from collections.abc import Iterator, Mapping
 from birdlite.results import Failure
 from birdlite.targets import Found, path_failure
 
-SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"))
+_JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")  # mpo: of stereo cameras, a JPEG with another one behind it
+SUFFIXES = frozenset((*_JPEG, ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"))
 
 _OF_NAS = ("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot")  # Synology, QNAP
 _OF_SYSTEMS = ("$recycle.bin", "recycler", "system volume information", "__macosx", "lost+found")
@@ -31,7 +32,7 @@ _SKIPPED = {
     "AVIF": ".avif",
     "raw": ".3fr .arw .cr2 .cr3 .crw .dng .erf .iiq .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f",
     "video": ".3gp .avi .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .webm .wmv",
-    "other picture": ".ico .jp2 .jxl .mpo .psd .svg .xcf",
+    "other picture": ".ico .jp2 .jxl .psd .svg .xcf",
 }
 _KIND_OF = {suffix: kind for kind, suffixes in _SKIPPED.items() for suffix in suffixes.split()}
 

@@ -321,6 +321,7 @@ class TestPathsOfOthers:
             ("pics\\a.jpg", "pics/a.jpg"),
             (".\\pics\\a.jpg", "./pics/a.jpg"),
             ("pics/Z\udcfcrich.jpg", "pics/Zürich.jpg"),  # Windows-1252
+            ("pics/\udc93a\udc94.jpg", "pics/“a”.jpg"),
             ("pics/Zu\u0308rich.jpg", "pics/Zürich.jpg"),  # as macOS writes it
             ("pics\\Z\udcfcrich.jpg", "pics/Zürich.jpg"),
             ("file://{here}/pics/Z%C3%BCrich.jpg", "{here}/pics/Zürich.jpg"),
@@ -333,7 +334,7 @@ class TestPathsOfOthers:
         self, here: Path, monkeypatch: pytest.MonkeyPatch, name: str, path: str
     ) -> None:
         monkeypatch.setenv("HOME", "home")
-        for file in ("home/a.jpg", "pics/a.jpg", "pics/Zürich.jpg", "pics/a#1 b?.jpg"):
+        for file in ("home/a.jpg", "pics/a.jpg", "pics/Zürich.jpg", "pics/“a”.jpg", "pics/a#1 b?.jpg"):
             (here / file).parent.mkdir(exist_ok=True)
             (here / file).touch()
         name, path = name.format(here=here), path.format(here=here)

@@ -38,7 +38,8 @@ class TestFolders:
         ]
 
     def test_only_files_with_the_suffix_of_a_picture_are_found(self, here: Path) -> None:
-        kept = ["a.bmp", "a.dib", "a.gif", "a.jfif", "a.jpe", "a.jpeg", "a.jpg", "a.png", "a.tif", "a.tiff", "a.webp"]
+        kept = ["a.MPO", "a.bmp", "a.dib", "a.gif", "a.jfif", "a.jpe", "a.jpeg", "a.jpg", "a.png", "a.tif", "a.tiff"]
+        kept.append("a.webp")
         for name in [*kept, "a.txt", "a.jpg.part", "jpg", "a.xmp", "a"]:
             (here / name).touch()
         assert [target.name for target in expand(["."])] == [f"./{name}" for name in kept]

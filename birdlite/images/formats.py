@@ -64,6 +64,7 @@ _BRANDS = (
 )
 
 _HEAD = 1024  # bytes to look at
+_CONTROLS = bytes((*range(1, 9), *range(14, 27), *range(28, 32)))  # without those that a text may have
 _HTML = (b"<!doctype html", b"<html", b"<head", b"<body", b"<title", b"<script", b"<meta")
 
 
@@ -87,6 +88,39 @@ def kind(data: Data) -> Format:
     if head.startswith(b"BM") and len(data) >= 26 and data[15:18] == b"\0\0\0":  # a text may begin with BM
         return "BMP"
     raise _unknown(data)
+
+
+def is_picture(head: bytes) -> bool:
+    """Whether a file that begins so is a picture, perhaps of a kind that is not supported. `targets` and `writers` ask.
+
+    A text may begin like a picture.
+    """
+    if not is_binary(head):
+        text = head.lstrip().lower()
+        return text.startswith(b"<svg") or (text.startswith(b"<?xml") and b"<svg" in text)
+    try:
+        kind(head)
+    except PictureError as error:
+        return error.kind == "unsupported"
+    return True
+
+
+def is_binary(head: bytes) -> bool:
+    """Whether this is no text: over 1 % control characters in what is not UTF-8 or has zero bytes, or two zeros."""
+    if b"\0\0" in head:
+        return True
+    if len(head) - len(head.translate(None, _CONTROLS)) <= (len(head) - head.count(0)) // 100:
+        return False
+    return b"\0" in head or _is_broken(head)
+
+
+def _is_broken(head: bytes) -> bool:
+    """Whether this is not UTF-8; the last character may be cut."""
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        return error.start < len(head) - 3
+    return False
 
 
 def _unknown(data: Data) -> PictureError:

@@ -52,6 +52,11 @@ class Places:
         """Offsets, by the index of the target. Do not call `put` meanwhile."""
         return (mark >> 2 for mark in self._marks)
 
+    def offsets_of_away(self) -> list[int]:
+        """Offsets of the failures because something was away, by the index of the target."""
+        with self._lock:
+            return [mark >> 2 for mark in self._marks if mark & 2]
+
     @property
     def last(self) -> int:
         """The highest index; -1 without records."""

@@ -59,7 +59,8 @@ class Part:
         self._journal: Journal | None = None
         self._header: Header | None = None
         self.already = 0  # records of earlier starts
-        self._retried = 0
+        self._results = threading.Condition()
+        self._written = 0  # results of this start
         self._resumed_to = -1  # the highest index among the records of earlier starts
         self.complete = False  # it was there when the run began, with nothing to do
         self._of_list: str | None = None  # digest of the list of the complete part that is here
@@ -77,9 +78,23 @@ class Part:
         """The number of failures because something was away, with those of earlier starts."""
         return 0 if self._journal is None else self._journal.places.away
 
-    def records(self, new: int) -> int:
-        """How many records there will be, if the run has so many targets to do."""
-        return self.already - self._retried + new
+    @property
+    def records(self) -> int:
+        """The number of records, with those of earlier starts."""
+        return 0 if self._journal is None else len(self._journal.places)
+
+    def failed_as_away(self, written: int) -> list[tuple[int, str]]:
+        """Index and name of each target that failed because something was away, as soon as so many results are written.
+
+        Empty after the end of the run.
+        """
+        with self._results:
+            self._results.wait_for(lambda: self._written >= written or self._closed)
+        if self._closed:
+            return []
+        journal = self._open_journal()
+        records = [json.loads(journal.line_at(offset)) for offset in journal.places.offsets_of_away()]
+        return [(record["index"], record["target"]) for record in records]
 
     def begin(self, run: Run) -> bool:
         """Begin or resume the journal; False if the part is complete and stays as it is.
@@ -153,10 +168,7 @@ class Part:
             raise OutputError(
                 f"{self._partial}: the list has changed: target {index} was {was!r} and is {name!r}; {_AGAIN}"
             )
-        if place.failed and self._retry_failed:
-            self._retried += 1
-            return False
-        return True
+        return not (place.failed and self._retry_failed)
 
     def end(self, *, targets: int, left_out: int, list_sha256: str) -> None:
         """Note the end of the list.
@@ -182,6 +194,9 @@ class Part:
             line = to_json(record(result, times=self._times)) + "\n"
             away = failure is not None and is_away(result.target, failure)
             self._open_journal().append(result.index, line, failed=failure is not None, away=away)
+        with self._results:
+            self._written += 1
+            self._results.notify_all()
 
     def finish(self, run: RunFacts) -> None:
         """Write the complete part. After an interruption only the journal stays, for --resume."""
@@ -206,6 +221,8 @@ class Part:
     def __exit__(self, *exception: object) -> None:
         with self._guard:
             self._closed = True
+            with self._results:
+                self._results.notify_all()
             if self._journal is not None:
                 if self._spoilt:
                     self._journal.remove()

@@ -193,7 +193,8 @@ _BATCHES = [
     Option(
         "--max-failures N|P%",
         "End with exit code 4, and leave the output unfinished, if more than N targets, or P percent of them, fail"
-        " because something is away: network, timeout, status 429 or 5xx.",
+        " because something is away: network, timeout, status 429 or 5xx. With --resume, each is tried once more"
+        " before.",
         type=Value(most),
         shown="any number",
     ),

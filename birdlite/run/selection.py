@@ -23,6 +23,7 @@ from birdlite.run.classifier import Classifier
 from birdlite.run.options import RunOptions
 from birdlite.settings import Settings
 from birdlite.targets import BadTarget, Target
+from birdlite.targets.expand import single
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
@@ -67,7 +68,7 @@ class Selection:
                     self.part.confirm(digest_of(whole))
                 return
         digest = hashlib.sha256()
-        count = left_out = 0
+        count = left_out = handed_on = 0
         for target in whole:
             count += 1
             octets = octets_of(target.name)
@@ -80,10 +81,15 @@ class Selection:
                 left_out += 1
                 continue
             yield target
+            handed_on += 1
         list_sha256 = digest.hexdigest()
         if options.list_sha256 not in (None, list_sha256):
             raise UsageError("the list has changed since this run began; start it again")
         if self.part is not None:
+            if options.max_failures is not None and options.report is None:
+                # An outage may be over by now. Once is enough: hosts that are gone for good must not delay the end.
+                for index, name in self.part.failed_as_away(handed_on):
+                    yield single(name, index)
             self.part.end(targets=count, left_out=left_out, list_sha256=list_sha256)
 
 

@@ -1,6 +1,7 @@
 """Run the Indexed Job of k8s/overlays/local as its pods, kill one of them half way, and compare the merged result.
 
     .venv/bin/python -m scripts.job_check
+    .venv/bin/python -m scripts.job_check --outages 10     # another check, without podman: see scripts/outages
 
 There is no cluster here, so this does what a cluster would: kubectl renders the overlay, the Job controller's part is
 to make a pod of the template for each index, the kubelet's to expand `$(VARIABLE)`, and `podman kube play` runs the
@@ -13,6 +14,7 @@ where it was, and the merged result is that of a run in one piece. Exit codes as
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -83,7 +85,7 @@ def check(podman: Podman) -> None:
         image = podman.build("baked", MODEL=DEMO_MODEL, BIRDLITE_MIRROR=album.base)
         documents = _documents(image, album)
         (job,) = (document for document in documents if document["kind"] == "Job")
-        pods = list(pods_of(job, _settings(documents)))
+        pods = list(pods_of(job, settings_of(documents)))
         configs = [document for document in documents if document["kind"] == "ConfigMap"]
         out = _empty_volume(podman)
         try:
@@ -119,7 +121,7 @@ def _documents(image: str, album: Album) -> list[Document]:
     return documents
 
 
-def _settings(documents: list[Document]) -> dict[str, str]:
+def settings_of(documents: list[Document]) -> dict[str, str]:
     """What `envFrom` brings."""
     (settings,) = (d["data"] for d in documents if d["kind"] == "ConfigMap" and "list.txt" not in d["data"])
     return dict(settings)
@@ -271,4 +273,12 @@ if __name__ == "__main__":
         print("skipped: no kubectl to render the manifests with; pip install '.[k8s]' brings one")
         sys.exit(SKIPPED)
     os.umask(0o022)
-    sys.exit(guarded(check))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--outages", type=int, metavar="N", help="play so many outages instead; needs no podman")
+    parser.add_argument("--seed", type=int, default=0, help="of their schedule")
+    given = parser.parse_args()
+    if given.outages is None:
+        sys.exit(guarded(check))
+    from scripts import outages
+
+    sys.exit(outages.check(given.outages, seed=given.seed))

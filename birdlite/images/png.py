@@ -10,7 +10,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from birdlite.errors import PictureError
-from birdlite.images.frame import Frame, check_size, damaged, exif_orientation, truncated, unpack
+from birdlite.images.frame import Frame, Header, check_size, damaged, exif_orientation, truncated, unpack
 from birdlite.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ _MODES = {
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))  # Adam7
 _KEPT = frozenset({b"PLTE", b"tRNS", b"eXIf"})
 _MAX_CHUNKS = 1 << 18  # a file of empty chunks must not take long
+_UNPACKING = 9 << 20  # bytes: what a step of `_unpacked_bytes` gives
+_COLOURS_END = 1 << 16  # `tRNS` stands before the pixels
 
 
 class _Header(NamedTuple):
@@ -50,20 +52,33 @@ class _Header(NamedTuple):
     interlaced: bool
 
 
-def read(data: Data, *, max_pixels: int) -> Frame:
-    """Decode a PNG; of an animation, its default image.
+def header(data: Data, *, max_pixels: int) -> Header:
+    """Read the header of a PNG; of an animation, the default image will be decoded.
 
     Raises:
         PictureError: `too_large`, `unsupported` (Apple's CgBI), or `decode`.
     """
-    header = _header(data)
-    check_size(header.width, header.height, max_pixels)
+    ihdr = _header(data)
+    check_size(ihdr.width, ihdr.height, max_pixels)
+    try:
+        mode, _, _ = _MODES[ihdr.depth, ihdr.colour]
+    except KeyError:
+        raise damaged("PNG", f"colour type {ihdr.colour} with {ihdr.depth} bits a sample") from None
+    a_pixel = 1 if mode in {"1", "L", "P"} else 4
+    memory = ihdr.width * ihdr.height * a_pixel + len(data) + _UNPACKING
+    transparent = ihdr.colour < 4 and b"tRNS" in bytes(data[33:_COLOURS_END])
+    return Header(ihdr.width, ihdr.height, mode, memory, lambda: _read(data, ihdr), transparent=transparent)
+
+
+def _read(data: Data, header: _Header) -> Frame:
+    """Decode.
+
+    Raises:
+        PictureError: `decode`.
+    """
     kept, pieces = _chunks(data)
     pixels = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-    try:
-        mode, raw_mode, bits = _MODES[header.depth, header.colour]
-    except KeyError:
-        raise damaged("PNG", f"colour type {header.colour} with {header.depth} bits a sample") from None
+    mode, raw_mode, bits = _MODES[header.depth, header.colour]
     image = unpack("PNG", mode, header[:2], pixels, "zip", raw_mode, int(header.interlaced))
     if _may_lack_data(image, header) and _unpacked_bytes(pixels) < _expected_bytes(header, bits):
         raise truncated("PNG")

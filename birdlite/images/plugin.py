@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import PIL.Image
 
 from birdlite.errors import PictureError
-from birdlite.images import frame
-from birdlite.images.frame import Entry, Frame, Header, byte_order, damaged, directory, exif_orientation, truncated
+from birdlite.images import frame, orientation
+from birdlite.images.frame import Entry, Frame, Header, byte_order, damaged, directory, truncated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,8 +159,8 @@ def _webp(data: Data, max_pixels: int) -> Frame:
     width, height = _webp_size(data)
     _check_size(width, height, max_pixels)
     image = _loaded("WEBP", _opened("WEBP", WebPImageFile, data))
-    block = image.info.get("exif")
-    return Frame(image, width, height, orientation=exif_orientation(block) if block else 1)
+    turn = orientation.of_exif(image.info.get("exif", b""), image.info.get("xmp", b""))
+    return Frame(image, width, height, orientation=turn)
 
 
 def _webp_size(data: Data) -> tuple[int, int]:
@@ -246,7 +246,7 @@ def _tiff(data: Data, max_pixels: int) -> Frame:
         raise PictureError("unsupported", f"TIFF with compression {compression} is not supported")
     if directory.value(_SAMPLES, 1) > _MAX_SAMPLES:  # Pillow would warn on stderr
         raise PictureError("unsupported", f"TIFF with {directory.value(_SAMPLES)} samples a pixel is not supported")
-    return Frame(_eight_bits(directory), width, height, orientation=exif_orientation(data))
+    return Frame(_eight_bits(directory), width, height, orientation=orientation.of_tiff(data))
 
 
 class _Directory:

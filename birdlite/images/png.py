@@ -70,7 +70,7 @@ def header(data: Data, *, max_pixels: int) -> Header:
     has_key = any(name == b"tRNS" for name, _, _ in _parts(memoryview(data), b"IDAT", b"IEND")) and ihdr.colour < 4
     deep_key = has_key and ihdr.depth == 16
     a_pixel = 1 if mode in BYTE_MODES else 4
-    memory = ihdr.width * ihdr.height * (2 * a_pixel + 3 if deep_key else a_pixel) + len(data) + _UNPACKING
+    memory = ihdr.width * ihdr.height * (3 * a_pixel + 7 if deep_key else a_pixel) + len(data) + _UNPACKING
     memory += ihdr.width * bits  # rows and what they unpack to
     transparent = has_key and not deep_key
     return Header(ihdr.width, ihdr.height, mode, memory, lambda: _read(data, ihdr), transparent=transparent)

@@ -40,8 +40,15 @@ _MAX_JUNK = 4096  # bytes of anything between the last pixels and the end
 _HOLE = bytes(32)  # zeros in the middle of pixels that are too long: a part of the picture was lost
 
 
-class _TooLongError(Exception):
+class _TooLongError(ValueError):
     """libjpeg does not want all bytes of a piece."""
+
+    def __init__(self) -> None:
+        super().__init__("its pixels do not end where they should")
+
+
+class _LastTooLongError(_TooLongError):
+    """The same of the last piece, behind which there may be something else."""
 
 
 class _TooShortError(Exception):
@@ -65,10 +72,8 @@ def read(data: Data, *, least: int | None, max_pixels: int) -> Frame:
     try:
         try:
             image = _decode(file, header, scale, strict=True)
-        except _TooLongError:
+        except _LastTooLongError:
             image = _decode(file, header, scale, strict=False)
-    except _TooLongError:
-        raise damaged("JPEG", "its pixels do not end where they should") from None
     except _TooShortError:
         raise jpeg_scans.incomplete(file, header.scan) from None
     except ValueError as error:
@@ -107,8 +112,8 @@ class _Feeder:
     def give(self, piece: Piece) -> None:
         """Give one piece, which must be neither too long nor too short, and all that stands before it."""
         if piece.end - piece.start > 8 and not self._wants_more(piece.end - 4):
-            raise _TooLongError
-        self._complete(piece.start, piece.end)
+            raise _LastTooLongError if piece.last else _TooLongError
+        self._complete(piece, piece.end)
 
     def give_last(self, piece: Piece) -> None:
         """Give the last piece, which may have zeros, ones or a little junk at its end."""
@@ -119,7 +124,7 @@ class _Feeder:
         if len(pixels) > 8 and not self._wants_more(end - 4) and piece.end < len(self._data) and _HOLE in pixels:
             raise _TooLongError
         looks_like_filler = 2 if self._data[end : end + 1] == b"\xff" else 1  # bytes that may be pixels
-        self._complete(piece.start, min(end + looks_like_filler, piece.end))
+        self._complete(piece, min(end + looks_like_filler, piece.end))
 
     def give_at_once(self, piece: Piece) -> None:
         """Give the whole file: arithmetic coding cannot wait for more bytes, but fails."""
@@ -139,11 +144,11 @@ class _Feeder:
         """Give the file up to `end`, and tell whether libjpeg waits for pixels. Looking for a marker it skips all."""
         return self._give(end) > 0 or self._give(end + 1) > 0
 
-    def _complete(self, start: int, end: int) -> None:
-        """Give the rest of a piece, and some bytes more, of which libjpeg must not need any."""
-        tail = self._data[max(start, end - 16) : end].replace(_ONE, b"").rstrip(b"\xff")
+    def _complete(self, piece: Piece, end: int) -> None:
+        """Give a piece up to `end`, and some bytes more, of which libjpeg must not need any."""
+        tail = self._data[max(piece.start, end - 16) : end].replace(_ONE, b"").rstrip(b"\xff")
         if b"\xff" in tail:  # a marker: libjpeg would not wait
-            raise _TooLongError
+            raise _LastTooLongError if piece.last else _TooLongError
         if self._give(end, _ONES) or self._give(end, _ONE):
             raise _TooShortError
         self._at = end

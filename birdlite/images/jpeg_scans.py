@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
     from birdlite.images.jpeg_header import Component, Header
 
-_MAX_SCANS = 100  # encoders write about ten
+_FEW_SCANS, _MAX_SCANS = 16, 100  # encoders write about ten
+_MAX_BLOCKS = 1 << 26  # of 8x8 samples, in more than a few scans: each takes 70 ns
 _MAX_PIECES = 1 << 20  # of a scan
 _GIVEN_PIECES = 1 << 14  # of a scan: if there are more, several make one
 
-_END = b"\xff\xd9"
+_END, _SCAN = b"\xff\xd9", b"\xff\xda"
 _RESTARTS = tuple(bytes((0xFF, 0xD0 + n)) for n in range(8))
 _MARKER = rb"\xff[\x01-\xcf\xd8-\xfe]"  # none of the restart markers
 
@@ -44,22 +45,30 @@ def pieces(data: bytes, header: Header, *, strict: bool) -> Iterator[Piece]:
     """
     lacking = [set(range(64)) for _ in header.components]  # of each colour, the frequencies that are not complete yet
     at, interval = header.scan, header.interval
-    for _ in range(_MAX_SCANS):
+    work = 0
+    for n in range(_MAX_SCANS):
         start = at + int.from_bytes(data[at : at + 2], "big")
         chosen = _read_scan(data[at:start], header, lacking)
-        for end in _restarts(data, start, _blocks(header, chosen), interval):
+        groups = _groups(header, chosen)
+        work += groups * (sum(c.across * c.down for c in chosen) if len(chosen) > 1 else 1)
+        if n >= _FEW_SCANS and work > _MAX_BLOCKS:
+            raise PictureError("too_large", f"a JPEG of this size with over {_FEW_SCANS} scans is not decoded")
+        for end in _restarts(data, start, groups, interval):
             yield Piece(start, end, last=False)
             start = end + 2
         if not any(lacking):
             one_scan = not header.progressive and len(chosen) == len(lacking)
-            yield Piece(start, _end(data, start, strict=strict and one_scan), last=True)
+            end = _end(data, start, strict=strict and one_scan)
+            if n + data.count(_SCAN, end, max(data.find(_END, end), 0)) >= _MAX_SCANS:
+                break
+            yield Piece(start, end, last=True)
             return
         end = _next_marker(data, start)
         if end < 0:
             raise truncated("JPEG")
         yield Piece(start, end, last=False)
         at, interval = _next_scan(data, end, interval)
-    raise PictureError("too_large", f"JPEG with over {_MAX_SCANS} scans")
+    raise PictureError("too_large", f"a JPEG with over {_MAX_SCANS} scans is not decoded")
 
 
 def incomplete(data: bytes, start: int) -> PictureError:
@@ -89,8 +98,8 @@ def _read_scan(segment: bytes, header: Header, lacking: list[set[int]]) -> list[
     return [header.components[n] for n in chosen]
 
 
-def _blocks(header: Header, chosen: list[Component]) -> int:
-    """How many blocks the scan has; with several colours, how many groups of blocks."""
+def _groups(header: Header, chosen: list[Component]) -> int:
+    """How many groups of blocks the scan has. Of a single colour, each block is a group."""
     across, down = (chosen[0].across, chosen[0].down) if len(chosen) == 1 else (1, 1)
     most_across = max(c.across for c in header.components) or 1
     most_down = max(c.down for c in header.components) or 1
@@ -98,9 +107,9 @@ def _blocks(header: Header, chosen: list[Component]) -> int:
     return columns * rows
 
 
-def _restarts(data: bytes, start: int, blocks: int, interval: int) -> Iterator[int]:
+def _restarts(data: bytes, start: int, groups: int, interval: int) -> Iterator[int]:
     """Find all restart markers that a scan must have."""
-    count = -(-blocks // interval) - 1 if interval else 0
+    count = -(-groups // interval) - 1 if interval else 0
     if count > _MAX_PIECES:
         raise PictureError("too_large", f"JPEG with {count:,} restart markers in a scan")
     step = 1 + count // _GIVEN_PIECES

@@ -34,7 +34,7 @@ _END = b"\xff\xd9"
 # libjpeg looks up to 7 bytes ahead. Ones are no code, and libjpeg spends 17 of them on each that it makes up: these are
 # enough for whole pictures, and too few for others.
 _ONE, _ONES = b"\xff\0", b"\xff\0" * 7
-_ZEROS_AND_ONES = bytes(3) + _ONES  # arithmetic coding leaves out zeros at its end
+_ZEROS_AND_ONES = bytes(6) + _ONES  # arithmetic coding leaves out zeros at its end
 _FILLER = b"\0\xff"
 _MAX_JUNK = 4096  # bytes of anything between the last pixels and the end
 _HOLE = bytes(32)  # zeros in the middle of pixels that are too long: a part of the picture was lost
@@ -123,14 +123,16 @@ class _Feeder:
             raise _TooLongError
         if len(pixels) > 8 and not self._wants_more(end - 4) and piece.end < len(self._data) and _HOLE in pixels:
             raise _TooLongError
-        looks_like_filler = 2 if self._data[end : end + 1] == b"\xff" else 1  # bytes that may be pixels
-        self._complete(piece, min(end + looks_like_filler, piece.end))
+        end += 2 if self._data[end : end + 2] == _ONE else 1  # these may be pixels
+        self._complete(piece, min(end, piece.end))
 
     def give_at_once(self, piece: Piece) -> None:
         """Give the whole file: arithmetic coding cannot wait for more bytes, but fails."""
         end = piece.start + len(self._data[piece.start : piece.end].rstrip(_FILLER))
+        if self._data[end : end + 2] == _ONE:
+            end += 2
         try:
-            self._give(min(end + 2, piece.end), _ZEROS_AND_ONES)
+            self._give(min(end, piece.end), _ZEROS_AND_ONES)
         except ValueError:
             raise _TooShortError from None
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _PLAIN, _RLE8, _RLE4, _FIELDS, _ALPHA_FIELDS = 0, 1, 2, 3, 6  # ways to store pixels
 _OS2 = 64  # bytes of its second header, in which 3 and 4 stand for other ways
 _INDEXED = frozenset({1, 2, 4, 8})  # bits of a pixel that is an index into the palette
-_MAX_RUNS = 1 << 24  # bytes of run-length coding: each two of them cost half a microsecond
+_MAX_RUNS = 1 << 23  # bytes of run-length coding: each two or three of them cost a microsecond
 
 # Bits a pixel and the masks of red, green, blue and alpha -> mode, the decoder's mode.
 _MASKS = {
@@ -76,13 +76,14 @@ def header(data: Data, *, max_pixels: int) -> Header:
     if bitmap.palette:
         _check_indexed(bitmap, len(data))
         mode, a_pixel = "L" if bitmap.grey else "P", 1 if bitmap.way == _PLAIN else 2
-        return Header(bitmap.width, bitmap.height, mode, pixels * a_pixel, lambda: _indexed(data, bitmap))
-    if bitmap.start + bitmap.row_bytes * bitmap.height > len(data):
-        raise truncated("BMP")
+        memory = pixels * a_pixel + (0 if bitmap.way == _PLAIN else len(data))
+        return Header(bitmap.width, bitmap.height, mode, memory, lambda: _indexed(data, bitmap))
     known = _MASKS.get((bitmap.bits, *bitmap.masks))
     if not known:
         masks = ", ".join(f"{mask:x}" for mask in bitmap.masks)
         raise PictureError("unsupported", f"BMP with {bitmap.bits} bits a pixel and masks {masks} is not supported")
+    if bitmap.start + bitmap.row_bytes * bitmap.height > len(data):
+        raise truncated("BMP")
     mode, raw_mode = known
     return Header(bitmap.width, bitmap.height, mode, pixels * 4, lambda: _colours(data, bitmap, mode, raw_mode))
 

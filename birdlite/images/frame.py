@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Data: TypeAlias = "bytes | memoryview"
 """A whole file; a memoryview is contiguous and of single bytes."""
 
-_Bytes: TypeAlias = "bytes | bytearray | memoryview"
+Bytes: TypeAlias = "bytes | bytearray | memoryview"
 
 Format = Literal["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC"]
 
@@ -82,7 +82,7 @@ def truncated(name: Format) -> PictureError:
     return PictureError("decode", f"truncated {name}: the file ends before the picture does")
 
 
-def unpack(name: Format, mode: str, size: tuple[int, int], data: _Bytes, decoder: str, *options: object) -> Image:
+def unpack(name: Format, mode: str, size: tuple[int, int], data: Bytes, decoder: str, *options: object) -> Image:
     """Decode compressed pixels with one of Pillow's decoders, without a plugin.
 
     Raises:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-    from birdlite.images.frame import Data
+    from birdlite.images.frame import Bytes, Data
 
 # (bits a sample, colour type) -> Pillow's mode, the decoder's mode, bits a pixel. Of 16 bits the decoder keeps the
 # upper 8: within one level of dividing by 257.
@@ -70,7 +70,7 @@ def header(data: Data, *, max_pixels: int) -> Header:
     has_key = any(name == b"tRNS" for name, _, _ in _parts(memoryview(data), b"IDAT", b"IEND")) and ihdr.colour < 4
     deep_key = has_key and ihdr.depth == 16
     a_pixel = 1 if mode in BYTE_MODES else 4
-    memory = ihdr.width * ihdr.height * (3 * a_pixel + 7 if deep_key else a_pixel) + len(data) + _UNPACKING
+    memory = ihdr.width * ihdr.height * (2 * a_pixel + 7 if deep_key else a_pixel) + len(data) * 9 // 8 + _UNPACKING
     memory += ihdr.width * bits  # rows and what they unpack to
     transparent = has_key and not deep_key
     return Header(ihdr.width, ihdr.height, mode, memory, lambda: _read(data, ihdr), transparent=transparent)
@@ -82,8 +82,7 @@ def _read(data: Data, header: _Header) -> Frame:
     Raises:
         PictureError: `decode`.
     """
-    kept, pieces = _chunks(data)
-    pixels = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    kept, pixels = _chunks(data)
     mode, raw_mode, bits = _MODES[header.depth, header.colour]
     image = unpack("PNG", mode, header[:2], pixels, "zip", raw_mode, int(header.interlaced))
     expected = _expected_bytes(header, bits)
@@ -130,11 +129,11 @@ def _parts(view: memoryview, *last: bytes) -> Iterator[tuple[bytes, int, int]]:
     raise damaged("PNG", f"over {_MAX_CHUNKS:,} chunks")
 
 
-def _chunks(data: Data) -> tuple[dict[bytes, bytes], list[memoryview]]:
-    """The chunks that describe the pixels, and the compressed pixels in pieces; their checksums are checked."""
+def _chunks(data: Data) -> tuple[dict[bytes, bytes], memoryview | bytearray]:
+    """The chunks that describe the pixels, and the compressed pixels; their checksums are checked."""
     view = memoryview(data)
     kept: dict[bytes, bytes] = {}
-    pieces: list[memoryview] = []
+    pixels: memoryview | bytearray | None = None
     for name, body, end in _parts(view, b"IEND"):
         if name in _TEXTS:  # these do not have to be whole
             keyword = bytes(view[body : min(body + 80, end)]).partition(b"\0")[0]
@@ -143,14 +142,18 @@ def _chunks(data: Data) -> tuple[dict[bytes, bytes], list[memoryview]]:
         elif name == b"IDAT" or name in _KEPT:
             if zlib.crc32(view[body - 4 : end]) == int.from_bytes(view[end : end + 4], "big"):
                 if name == b"IDAT":
-                    pieces.append(view[body:end])
-                elif name == b"eXIf" or not pieces:  # colours stand before the pixels
+                    if pixels is None:
+                        pixels = view[body:end]
+                    else:
+                        pixels = bytearray(pixels) if isinstance(pixels, memoryview) else pixels
+                        pixels += view[body:end]
+                elif name == b"eXIf" or pixels is None:  # colours stand before the pixels
                     kept[name] = bytes(view[body:end])
             elif name != b"eXIf":
                 raise damaged("PNG", f"checksum of chunk {name.decode()} is wrong")
-    if not pieces:
+    if pixels is None:
         raise damaged("PNG", "no picture in it")
-    return kept, pieces
+    return kept, pixels
 
 
 def _colour(image: Image, header: _Header, kept: dict[bytes, bytes]) -> None:
@@ -183,7 +186,7 @@ def _may_lack_data(image: Image, header: _Header) -> bool:
     return image.crop((0, last, image.width, last + 1)).getbbox() is None
 
 
-def _whiten(image: Image, pixels: Data, header: _Header, key: bytes) -> None:
+def _whiten(image: Image, pixels: Bytes, header: _Header, key: bytes) -> None:
     """Make the pixels of the transparent colour of 16 bits white. The lower 8 bits are decoded only if they matter."""
     matches = _matches(image, key[::2])
     if matches.getbbox() is None:
@@ -211,7 +214,7 @@ def _matches(image: Image, key: bytes) -> Image:
     return matches
 
 
-def _unpacks_to(pixels: Data, expected: int) -> bool:
+def _unpacks_to(pixels: Bytes, expected: int) -> bool:
     """Whether the pixels unpack to as many bytes. What follows these is not unpacked."""
     unpacker = zlib.decompressobj()
     step = 2048  # bytes: one step unpacks to 2 MB at most

@@ -174,5 +174,8 @@ def rle_bmp(image: Image.Image, bits: int = 8) -> bytes:
 
 def without_strip_sizes(data: bytes) -> bytes:
     """Take the tag StripByteCounts out of a small TIFF, by giving it another number; old programs did not write it."""
-    at = max(data.rfind(struct.pack("<HHI", 279, type_, 1)) for type_ in (3, 4))
+    (start,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, start)
+    places = range(start + 2, start + 2 + 12 * count, 12)
+    at = next(place for place in places if struct.unpack_from("<H", data, place) == (279,))
     return data[:at] + struct.pack("<H", 280) + data[at + 2 :]

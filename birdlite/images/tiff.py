@@ -173,7 +173,7 @@ def _gaps(offsets: tuple[int, ...], end: int) -> tuple[int, ...]:
     """How long each part can be, where the file does not say: up to the next one."""
     places = sorted({*offsets, end})
     following = dict(pairwise(places))
-    return tuple(following.get(offset, 0) for offset in offsets)
+    return tuple(following.get(offset, offset) - offset for offset in offsets)
 
 
 def _mode(tags: Tags, numbers: dict[int, tuple[int, ...]]) -> str:

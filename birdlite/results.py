@@ -46,7 +46,7 @@ class ImageInfo(NamedTuple):
 
     width: int  # px, as shown: after the EXIF orientation is applied
     height: int  # px
-    format: str  # JPEG, PNG, WEBP, GIF, BMP, TIFF
+    format: str  # JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIC
     bytes: int
 
 

@@ -19,7 +19,7 @@ FailureKind = Literal[
     "not_an_image",  # empty, or of an unknown format
     "decode",  # a picture, but damaged
     "blocked",  # forbidden: by --offline, by the permissions of a file, or for safety
-    "unsupported",  # a scheme or a variety of picture that birdlite does not read
+    "unsupported",  # a scheme or a variety of picture that birdlite does not read, or for which the model gives NaN
     "cancelled",  # under way when the run was interrupted
 ]
 

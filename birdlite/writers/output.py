@@ -18,6 +18,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
+from birdlite import log
 from birdlite.atomic_file import AtomicFile, quietly
 from birdlite.errors import OutputError, StorageError
 from birdlite.local_file import reason
@@ -147,7 +148,9 @@ def open_output(
     try:
         mode = _mode(path)
         if (format == "jsonl" and not whole) or (mode is not None and not stat.S_ISREG(mode)):
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+            is_pipe = mode is not None and stat.S_ISFIFO(mode)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+            descriptor = _open_pipe(path) if is_pipe else os.open(path, flags, 0o666)
             return Output(_text(descriptor, closefd=True), path)
         if mode is not None and not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))  # a rename would not check this
@@ -208,6 +211,19 @@ def _mode(path: str) -> int | None:
         return os.stat(path).st_mode
     except FileNotFoundError:
         return None
+
+
+def _open_pipe(path: str) -> int:
+    """Open a named pipe, and say so if that has to wait for its reader."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        log.warning(f"{path} is a pipe; waiting for something to read it")
+        return os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def _text(descriptor: int, *, closefd: bool) -> TextIO:

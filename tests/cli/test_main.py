@@ -399,7 +399,9 @@ def test_a_model_is_fetched_listed_verified_found_and_removed(
     folder = tmp_path / "cache" / "models" / DEMO_MODEL
 
     assert run("model", "path", DEMO_MODEL)[0] == 3
-    assert run("model", "verify", DEMO_MODEL)[1] == "model.tflite: missing\nlabels.csv: missing\nnames.txt: missing\n"
+    code, out, err = run("model", "verify", DEMO_MODEL)
+    assert (code, out) == (3, "model.tflite: missing\nlabels.csv: missing\nnames.txt: missing\n")
+    assert f"not in the cache {tmp_path / 'cache'}; fetch it with `birdlite model fetch {DEMO_MODEL}`\n" in err
     assert run("model", "fetch", DEMO_MODEL)[:2] == (0, f"{DEMO_MODEL}: in {folder}\n")
     assert run("model", "path", DEMO_MODEL)[:2] == (0, f"{folder}\n")
     assert run("model", "verify", DEMO_MODEL)[:2] == (0, "model.tflite: ok\nlabels.csv: ok\nnames.txt: ok\n")

@@ -8,14 +8,16 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 import pytest
 
+from birdlite import log
 from birdlite.errors import OutputError
-from birdlite.writers import Format
+from birdlite.writers.base import Format
 from birdlite.writers.output import open_output
 
 REPO = Path(__file__).parents[2]
@@ -152,6 +154,25 @@ class TestWhatIsNoFile:
             os.close(reader)
         assert stat.S_ISFIFO(path.stat().st_mode)
         assert os.listdir(tmp_path) == ["pipe"]
+
+    def test_a_named_pipe_without_a_reader_is_waited_for_with_a_word(self, tmp_path: Path) -> None:
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+        said: list[str] = []
+        read: list[bytes] = []
+        reader = threading.Thread(target=lambda: read.append(path.read_bytes()))
+
+        def hear(level: int, message: str, fields: dict[str, object]) -> None:
+            said.append(message)
+            reader.start()
+
+        log.to(hear, log.WARNING)
+        with open_output(str(path), "jsonl") as output:
+            output.stream.write("{}\n")
+        reader.join()
+
+        assert said == [f"{path} is a pipe; waiting for something to read it"]
+        assert read == [b"{}\n"]
 
     @pytest.mark.parametrize("chosen", [*WHOLE, "jsonl"])
     def test_a_pipe_without_a_name_is_written_to(self, chosen: Format) -> None:
@@ -306,7 +327,8 @@ class TestStandardOutput:
 def test_a_format_imports_nothing_that_only_others_need(tmp_path: Path, chosen: Format, spared: list[str]) -> None:
     ran = run(
         "from birdlite.results import Prediction, Result, RunSummary\n"
-        "from birdlite.writers import RunFacts, WriterOptions, open_writer\n"
+        "from birdlite.writers import open_writer\n"
+        "from birdlite.writers.base import RunFacts, WriterOptions\n"
         f"with open_output({str(tmp_path / 'out')!r}, {chosen!r}) as output:\n"
         f"    writer = open_writer({chosen!r}, output.stream, WriterOptions())\n"
         "    writer.write(Result(0, 'a.jpg', (Prediction(1, 1, 'x', 0.5),)))\n"

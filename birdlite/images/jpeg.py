@@ -34,7 +34,7 @@ _END = b"\xff\xd9"
 # libjpeg looks up to 7 bytes ahead. Ones are no code, and libjpeg spends 17 of them on each that it makes up: these are
 # enough for whole pictures, and too few for others.
 _ONE, _ONES = b"\xff\0", b"\xff\0" * 7
-_ZEROS_AND_ONES = bytes(6) + _ONES  # arithmetic coding leaves out zeros at its end
+_ZEROS_AND_ONES = bytes(3) + _ONES  # arithmetic coding leaves out zeros at its end
 _FILLER = b"\0\xff"
 _MAX_JUNK = 4096  # bytes of anything between the last pixels and the end
 _HOLE = bytes(32)  # zeros in the middle of pixels that are too long: a part of the picture was lost

@@ -26,6 +26,8 @@ DEFAULT_MAX_PIXELS = 120_000_000
 """Medium-format cameras have 102 Mpx, telephones 108. This many pixels decode to 480 MB."""
 
 WIKIMEDIA = "upload.wikimedia.org"
+WIKIMEDIA_THUMBNAILS = "thumb.wikimedia.org"
+"""Serves the same thumbnails as `WIKIMEDIA`, at the same paths, since 2026."""
 
 USER_AGENT = (
     f"birdlite/{__version__} (+https://github.com/birdlite/birdlite; "
@@ -36,7 +38,7 @@ USER_AGENT = (
 PER_HOST = 6
 """Requests under way at one host at once: the limit of browsers with HTTP/1.1."""
 
-PER_NAMED_HOST: Mapping[str, int] = {WIKIMEDIA: 2}
+PER_NAMED_HOST: Mapping[str, int] = {WIKIMEDIA: 2, WIKIMEDIA_THUMBNAILS: 2}
 """Hosts that ask for another limit."""
 
 BACKOFF_S = 0.2

@@ -23,7 +23,7 @@ from birdlite.batch.journal import Journal
 from birdlite.errors import OutputError, PartsError
 from birdlite.results import Result
 from birdlite.storage import is_storage
-from birdlite.writers import RunFacts
+from birdlite.writers.base import RunFacts
 from birdlite.writers.output import check_output, open_output
 from birdlite.writers.record import record, to_json
 

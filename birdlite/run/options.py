@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from birdlite.errors import UsageError
 from birdlite.namedtuple import NamedTuple
-from birdlite.writers import Format, Names
+from birdlite.writers.base import Format, Names
 
 if TYPE_CHECKING:
     from birdlite.batch.shard import Shard

@@ -19,7 +19,8 @@ from birdlite.run.options import RunOptions, settled
 from birdlite.settings import Settings
 from birdlite.targets import BadTarget, Target
 from birdlite.timing import Breakdown, Timeline
-from birdlite.writers import ModelFacts, ReportFacts, RunFacts, Writer, WriterOptions, open_writer
+from birdlite.writers import open_writer
+from birdlite.writers.base import ModelFacts, ReportFacts, RunFacts, Writer, WriterOptions
 from birdlite.writers.output import open_output
 
 if TYPE_CHECKING:

@@ -151,12 +151,8 @@ class _Conversion(Walk[int]):
 
     def _plain(self, operator: Operator) -> int:
         """Operators of one value, on which int8 changes nothing."""
-        value = self._integers(operator)
-        return self._operator(operator.name, [value], self._activation(operator.outputs[0]), operator.options)
-
-    def _pad(self, operator: Operator) -> int:
-        inputs = [self._integers(operator), self._constant(operator, 1)]
-        return self._operator("PAD", inputs, self._activation(operator.outputs[0]))
+        inputs = [self._integers(operator)] + ([self._constant(operator, 1)] if operator.name == "PAD" else [])
+        return self._operator(operator.name, inputs, self._activation(operator.outputs[0]), operator.options)
 
     def _mean(self, operator: Operator) -> int:
         inputs = [self._integers(operator), self._constant(operator, 1)]
@@ -197,7 +193,7 @@ _OPERATORS: dict[str, Callable[[_Conversion, Operator], int]] = {
     "MAX_POOL_2D": _Conversion._plain,
     "MEAN": _Conversion._mean,
     "MUL": _Conversion._arithmetic,
-    "PAD": _Conversion._pad,
+    "PAD": _Conversion._plain,
     "QUANTIZE": _Conversion._plain,
     "RELU": _Conversion._plain,
     "RELU6": _Conversion._plain,

@@ -11,7 +11,8 @@ import pytest
 
 from birdlite.results import Failure, ImageInfo, Prediction, Result, RunSummary, Times
 from birdlite.timing import Breakdown, StageTime
-from birdlite.writers import Format, ModelFacts, Names, RunFacts, WriterOptions, open_writer
+from birdlite.writers import open_writer
+from birdlite.writers.base import Format, ModelFacts, Names, RunFacts, WriterOptions
 from birdlite.writers.record import record
 
 ROBIN = Result(

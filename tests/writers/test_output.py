@@ -15,7 +15,7 @@ from typing import IO
 import pytest
 
 from birdlite.errors import OutputError
-from birdlite.writers import Format
+from birdlite.writers.base import Format
 from birdlite.writers.output import open_output
 
 REPO = Path(__file__).parents[2]
@@ -306,7 +306,8 @@ class TestStandardOutput:
 def test_a_format_imports_nothing_that_only_others_need(tmp_path: Path, chosen: Format, spared: list[str]) -> None:
     ran = run(
         "from birdlite.results import Prediction, Result, RunSummary\n"
-        "from birdlite.writers import RunFacts, WriterOptions, open_writer\n"
+        "from birdlite.writers import open_writer\n"
+        "from birdlite.writers.base import RunFacts, WriterOptions\n"
         f"with open_output({str(tmp_path / 'out')!r}, {chosen!r}) as output:\n"
         f"    writer = open_writer({chosen!r}, output.stream, WriterOptions())\n"
         "    writer.write(Result(0, 'a.jpg', (Prediction(1, 1, 'x', 0.5),)))\n"

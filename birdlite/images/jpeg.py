@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from birdlite.images import jpeg_header, jpeg_scans, pillow_core
-from birdlite.images.frame import Frame, check_size, damaged
+from birdlite.images import frame, jpeg_header, jpeg_scans, pillow_core
+from birdlite.images.frame import Frame
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -36,6 +36,7 @@ _END = b"\xff\xd9"
 _ONE, _ONES = b"\xff\0", b"\xff\0" * 7
 _ZEROS_AND_ONES = bytes(3) + _ONES  # arithmetic coding leaves out zeros at its end
 _FILLER = b"\0\xff"
+_TABLES = 1 << 20  # bytes of libjpeg's tables and small buffers
 _MAX_JUNK = 4096  # bytes of anything between the last pixels and the end
 _HOLE = bytes(32)  # zeros in the middle of pixels that are too long: a part of the picture was lost
 
@@ -55,19 +56,46 @@ class _TooShortError(Exception):
     """libjpeg wants more bytes than a piece has."""
 
 
-def read(data: Data, *, least: int | None, max_pixels: int) -> Frame:
-    """Decode a JPEG at 1, 1/2, 1/4 or 1/8 of its size so that no side falls below `least` px; at full size for None.
+def header(data: Data, *, least: int | None, max_pixels: int) -> frame.Header:
+    """Read the header of a JPEG.
 
+    It will be decoded at 1, 1/2, 1/4 or 1/8 of its size so that no side falls below `least` px; at full size for None.
     Of a file with several pictures (MPO, motion photographs), the first is decoded.
 
     Raises:
         PictureError: `too_large`, `unsupported` (12 bits, lossless, hierarchical), or `decode`.
     """
-    header = jpeg_header.read(data)
-    check_size(header.width, header.height, max_pixels)
+    head = jpeg_header.read(data)
+    frame.check_size(head.width, head.height, max_pixels)
     scale = 1
     if least:
-        scale = next(s for s in (8, 4, 2, 1) if s == 1 or min(header.width, header.height) // s >= least)
+        scale = next(s for s in (8, 4, 2, 1) if s == 1 or min(head.width, head.height) // s >= least)
+    memory = _memory(head, scale, data[head.scan + 2]) + len(data)
+    mode, _ = _MODES[len(head.components)]
+    return frame.Header(head.width, head.height, mode, memory, lambda: _read(data, head, scale), scale)
+
+
+def _memory(head: Header, scale: int, in_scan: int) -> int:
+    """The bytes that decoding takes at its peak: the image, libjpeg's rows, and its coefficients.
+
+    Of a picture in several scans libjpeg keeps all coefficients, 16 bits each, at full scale.
+    """
+    count = len(head.components)
+    width, height = head.width // scale + 1, head.height // scale + 1
+    memory = width * height * (1 if count == 1 else 4) + head.width * count * 64 + _TABLES
+    if head.progressive or in_scan < count:
+        most = max(c.across for c in head.components) * max(c.down for c in head.components) or 1
+        samples = sum(c.across * c.down for c in head.components)
+        memory += 2 * (head.width + 32) * (head.height + 32) * samples // most
+    return memory
+
+
+def _read(data: Data, header: Header, scale: int) -> Frame:
+    """Decode.
+
+    Raises:
+        PictureError: `decode`.
+    """
     file = data if isinstance(data, bytes) else bytes(data)
     try:
         try:
@@ -77,7 +105,7 @@ def read(data: Data, *, least: int | None, max_pixels: int) -> Frame:
     except _TooShortError:
         raise jpeg_scans.incomplete(file, header.scan) from None
     except ValueError as error:
-        raise damaged("JPEG", error) from error
+        raise frame.damaged("JPEG", error) from error
     return Frame(image, header.width, header.height, scale, header.orientation)
 
 

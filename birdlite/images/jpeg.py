@@ -70,7 +70,7 @@ def header(data: Data, *, least: int | None, max_pixels: int) -> frame.Header:
     scale = 1
     if least:
         scale = next(s for s in (8, 4, 2, 1) if s == 1 or min(head.width, head.height) // s >= least)
-    memory = _memory(head, scale, data[head.scan + 2]) + len(data)
+    memory = _memory(head, scale, int.from_bytes(data[head.scan + 2 : head.scan + 3], "big")) + len(data)
     mode, _ = _MODES[len(head.components)]
     return frame.Header(head.width, head.height, mode, memory, lambda: _read(data, head, scale), scale)
 
@@ -97,10 +97,13 @@ def _read(data: Data, header: Header, scale: int) -> Frame:
         PictureError: `decode`.
     """
     file = data if isinstance(data, bytes) else bytes(data)
+    image: Image | CoreImage | None
     try:
         try:
             image = _decode(file, header, scale, strict=True)
         except _LastTooLongError:
+            image = None
+        if image is None:  # now the exception, and with it the first picture, is gone
             image = _decode(file, header, scale, strict=False)
     except _TooShortError:
         raise jpeg_scans.incomplete(file, header.scan) from None

@@ -153,6 +153,30 @@ def test_more_pixels_than_the_size_has_are_damage(number: int) -> None:
     assert message(data[: restart(data, number)] + twice + data[restart(data, number) :]) == NO_END
 
 
+def test_a_little_junk_behind_the_pixels_is_no_damage_and_much_of_it_is() -> None:
+    data = FILES["own tables"][:-2]
+
+    for end in (b"", END):
+        assert picture.decode(data + b"junk" * 1000 + end) == picture.decode(FILES["own tables"])
+        assert message(data + b"junk" * 1100 + end) == NO_END
+
+
+def test_zeros_in_the_middle_that_stand_for_too_many_pixels_are_damage() -> None:
+    """With tables of their own, plain blocks take two bits each: a hole of zeros stands for more than it replaced."""
+    page = Image.new("RGB", (600, 450), "white")
+    page.paste(photograph(600, 225), (0, 112))
+    data = saved(page, "JPEG", optimize=True)
+    at = scans(data)[0] + (len(data) - scans(data)[0]) // 2
+
+    assert message(data[:at] + bytes(400) + data[at + 400 :]) == NO_END
+
+
+def test_ten_scans_are_never_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("birdlite.images.jpeg_scans._MAX_BLOCKS", 1)
+
+    assert picture.decode(FILES["progressive"]).width == 320
+
+
 def segment_before_the_frame(data: bytes, segment: bytes) -> bytes:
     at = data.index(b"\xff\xc0")
     return data[:at] + segment + data[at:]

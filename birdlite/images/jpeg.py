@@ -34,7 +34,7 @@ _END = b"\xff\xd9"
 # libjpeg looks up to 7 bytes ahead. Ones are no code, and libjpeg spends 17 of them on each that it makes up: these are
 # enough for whole pictures, and too few for others.
 _ONE, _ONES = b"\xff\0", b"\xff\0" * 7
-_ZEROS_AND_ONES = bytes(6) + _ONES  # arithmetic coding leaves out zeros at its end
+_ZEROS_AND_ONES = bytes(3) + _ONES  # arithmetic coding leaves out zeros at its end
 _FILLER = b"\0\xff"
 _TABLES = 1 << 20  # bytes of libjpeg's tables and small buffers
 _MAX_JUNK = 4096  # bytes of anything between the last pixels and the end
@@ -70,7 +70,7 @@ def header(data: Data, *, least: int | None, max_pixels: int) -> frame.Header:
     scale = 1
     if least:
         scale = next(s for s in (8, 4, 2, 1) if s == 1 or min(head.width, head.height) // s >= least)
-    memory = _memory(head, scale, data[head.scan + 2]) + len(data)
+    memory = _memory(head, scale, int.from_bytes(data[head.scan + 2 : head.scan + 3], "big")) + len(data)
     mode, _ = _MODES[len(head.components)]
     return frame.Header(head.width, head.height, mode, memory, lambda: _read(data, head, scale), scale)
 
@@ -97,10 +97,13 @@ def _read(data: Data, header: Header, scale: int) -> Frame:
         PictureError: `decode`.
     """
     file = data if isinstance(data, bytes) else bytes(data)
+    image: Image | CoreImage | None
     try:
         try:
             image = _decode(file, header, scale, strict=True)
         except _LastTooLongError:
+            image = None
+        if image is None:  # now the exception, and with it the first picture, is gone
             image = _decode(file, header, scale, strict=False)
     except _TooShortError:
         raise jpeg_scans.incomplete(file, header.scan) from None

@@ -34,9 +34,8 @@ PNG_KEYWORDS = frozenset({_PNG_XMP, *_PNG_EXIF})
 
 def of_exif(exif: _Data, xmp: _Data = b"") -> int:
     """The orientation by EXIF, with or without the prefix that it has in JPEG; by XMP if EXIF has no such tag."""
-    for _ in range(2):  # the prefix is sometimes there twice
-        if exif[:6] == EXIF_IN_JPEG:
-            exif = exif[6:]
+    if exif[:6] == EXIF_IN_JPEG:
+        exif = exif[6:]
     values = _tag(exif, _ORIENTATION, _WHOLE_NUMBERS)
     if values is None:
         return of_xmp(xmp)

@@ -6,6 +6,7 @@ dozen of them than on classifying a picture (docs/decisions/0001).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from birdlite.namedtuple import NamedTuple
@@ -101,3 +102,4 @@ class RunSummary(NamedTuple):
     wall_ms: float  # from process start
     images_per_second: float  # ok / wall
     interrupted: bool = False
+    skipped: Mapping[str, int] = {}  # files and links in folders that are no targets, by kind

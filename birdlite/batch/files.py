@@ -25,7 +25,7 @@ from birdlite.errors import PartsError, StorageError, UsageError
 from birdlite.local_file import reason
 from birdlite.results import Failure, FailureKind, ImageInfo, Prediction, Result, Times
 from birdlite.storage import is_storage
-from birdlite.targets.expand import is_pattern
+from birdlite.targets.folders import is_pattern
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage

@@ -45,7 +45,8 @@ def main(values: SimpleNamespace, started: float) -> int:
         raise UsageError("nothing to classify: give URLs, files or folders, --from LIST, or --samples")
     arguments = [*(SAMPLES if values.samples else ()), *values.targets]
     stdin = None if sys.stdin is None else sys.stdin.buffer
-    targets = expand(arguments, values.lists, stdin=stdin, storage=storage)
+    max_bytes = settings.fetch.max_bytes
+    targets = expand(arguments, values.lists, stdin=stdin, storage=storage, max_bytes=max_bytes)
     timeline.add("imports", started, clock())
     return drive(runner, targets, console, table=bool(values.timing), allow_failures=values.allow_failures)
 

@@ -212,6 +212,10 @@ def drive(
             console.clear()
         if not console.quiet:
             _say_how_it_went(runner, report, table=table)
+            if report.summary.skipped:
+                from birdlite.targets.folders import described
+
+                log.info(f"not read, in folders: {described(report.summary.skipped)}")
         if interruption.exit_code is not None:
             log.warning(f"interrupted; {report.summary.targets} results were written")
             return interruption.exit_code

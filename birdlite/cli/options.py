@@ -134,7 +134,7 @@ MESSAGES: Options = {
 _TARGETS = [
     Option(
         "--from LIST",
-        "Read more targets from the file LIST (txt, csv or jsonl). May be repeated.",
+        "Read more targets from the file LIST (text, csv or JSON). May be repeated.",
         name="lists",
         type=FILE,
         multiple=True,
@@ -224,7 +224,7 @@ COMMAND = Command(
         Argument(
             "targets",
             "[TARGET]...",
-            "What to classify: a URL, a file, a folder, a glob in quotes, or - for a list on standard input.",
+            "What to classify: a URL, a file, a folder, a glob in quotes, or - for a picture or list on stdin.",
             type=FILE,
         )
     ],

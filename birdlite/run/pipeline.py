@@ -52,7 +52,7 @@ class Job:
         self.turn = turn  # among the targets of this run, from 0; in a shard, it differs from the list position
         self.target = target
         self.began = clock()  # s; when the feeder sent it
-        self.data: bytes | None = None  # the file, between fetching and decoding
+        self.data = target.data  # the file, between fetching and decoding
         self.pixels: bytes | None = None  # the model's input, between decoding and inference
         self.image: ImageInfo | None = None
         self.fetch_ms: float | None = None
@@ -222,7 +222,7 @@ class Pipeline:
         try:
             step(job)
         except PictureError as error:
-            self._finish(job, Failure(error.kind, f"{job.target.name}: {error}"))
+            self._finish(job, Failure(error.kind, f"{job.target.name}: {error}{_hint(job.target, error)}"))
         except NoEngine:
             raise
         except BaseException as error:  # noqa: BLE001 - as in `_feed`
@@ -307,6 +307,12 @@ class Pipeline:
             waiting[job.turn] = job.result(Failure("cancelled", f"{job.target.name}: the run was interrupted"))
         for turn in sorted(waiting):
             yield waiting[turn]
+
+
+def _hint(target: Target, error: PictureError) -> str:
+    """What to do about a list that was named like a picture."""
+    is_list = target.kind == "file" and str(error).startswith(("this is text", "this is JSON"))
+    return "; if it is a list of pictures, give it with --from" if is_list else ""
 
 
 def _remote_location(target: Target | BadTarget) -> str | None:

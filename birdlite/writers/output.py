@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from birdlite.writers.base import Format
 
 
+_HEAD = 1024  # bytes that tell whether a file is a picture
+
+
 class GuardedText:
     """A text stream whose errors name the output. The `TextSink` of an `Output`."""
 
@@ -135,8 +138,8 @@ def open_output(
     `storage` is for a path in object storage.
 
     Raises:
-        OutputError: the folder does not exist, `path` is a folder, may not be written, or its disk is full; no such
-            bucket, no connection to it.
+        OutputError: `path` is a folder or a picture, may not be written, or its disk is full; no such bucket, no
+            connection to it.
         StorageMissing: there is no client for object storage.
     """
     if path is None or path == "-":
@@ -147,6 +150,10 @@ def open_output(
         return _in_storage(path, format, storage, whole=whole)
     try:
         mode = _mode(path)
+        if mode is None:
+            make_folder(path)
+        else:
+            refuse_picture(path)
         if (format == "jsonl" and not whole) or (mode is not None and not stat.S_ISREG(mode)):
             is_pipe = mode is not None and stat.S_ISFIFO(mode)
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
@@ -156,10 +163,38 @@ def open_output(
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))  # a rename would not check this
         file = AtomicFile(path, mode=mode, durable=whole)
         return Output(_text(file.descriptor, closefd=False), path, file=file)
-    except FileNotFoundError as error:
-        raise OutputError(f"{path}: the folder for the results does not exist") from error
     except (OSError, ValueError) as error:
         raise refused(path, error) from error
+
+
+def make_folder(path: str) -> None:
+    """Make the folder for an output, if it is missing.
+
+    Raises:
+        OSError: this is not possible.
+    """
+    folder = os.path.dirname(path)
+    if folder and not os.path.lexists(folder):
+        os.makedirs(folder, exist_ok=True)
+
+
+def refuse_picture(path: str) -> None:
+    """Check that results do not replace a picture, which may be among the targets of a list that is not read yet.
+
+    Raises:
+        OutputError: there is a picture at `path`.
+    """
+    try:
+        if not os.path.isfile(path):
+            return
+        with open(path, "rb") as file:
+            head = file.read(_HEAD)
+    except (OSError, ValueError):
+        return  # opening it for writing will say what is wrong
+    from birdlite.images.formats import is_picture
+
+    if is_picture(head):
+        raise OutputError(f"{path}: a picture is there, and the results would replace it")
 
 
 def check_output(url: str, storage: Storage | None) -> None:

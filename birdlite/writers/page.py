@@ -5,8 +5,8 @@ so a style that somebody managed to insert has no effect; widths are therefore c
 
 Names of files, URLs, labels and messages of servers can hold anything. So every text reaches a page through `text`, and
 every link through `address`. `address` makes links to http(s) URLs, which are parsed and encoded as for fetching them,
-and to files, as paths relative to the report. All other targets (`data:`, objects in a bucket) are shown without a
-link, and `javascript:` is the name of a file.
+and to files, as paths relative to the report. All other targets (`data:`, `file:`, objects in a bucket) are shown
+without a link, and `javascript:` is the name of a file.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ def address(target: str, folder: str | None) -> str | None:
         safe = "@" not in found.location.split("/", 3)[2]  # else it holds a user name or a password
         where = found.location if safe else None
     else:
-        where = _path(found.location, folder) if found.kind == "file" else None
+        is_path = found.kind == "file" and found.location == target  # else it is a file: URL
+        where = _path(target, folder) if is_path else None
     return None if where is None or len(where) > LONGEST_ADDRESS else html.escape(encodable(where))
 
 

@@ -19,6 +19,7 @@ from birdlite import log
 from birdlite.errors import OutputError
 from birdlite.writers.base import Format
 from birdlite.writers.output import open_output
+from tests.demo_world import PICTURES
 
 REPO = Path(__file__).parents[2]
 
@@ -184,12 +185,36 @@ class TestWhatIsNoFile:
             assert reader.read(100) == b"through\n"
 
 
+class TestFolders:
+    @pytest.mark.parametrize("chosen", [*WHOLE, "jsonl"])
+    def test_a_missing_folder_is_made(self, tmp_path: Path, chosen: Format) -> None:
+        path = tmp_path / "2025" / "June" / "out"
+        with open_output(str(path), chosen) as output:
+            output.stream.write("x")
+        assert path.read_text() == "x"
+
+
 class TestRefusals:
+    @pytest.mark.parametrize("chosen", [*WHOLE, "jsonl"])
+    @pytest.mark.parametrize("picture", [PICTURES[0].read_bytes(), b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"])
+    def test_a_picture_is_never_replaced(self, tmp_path: Path, picture: bytes, chosen: Format) -> None:
+        path = tmp_path / "bird.csv"  # whatever it is called
+        path.write_bytes(picture)
+        with pytest.raises(OutputError, match=r"bird\.csv: a picture is there, and the results would replace it$"):
+            open_output(str(path), chosen)
+        assert path.read_bytes() == picture
+
+    @pytest.mark.parametrize("before", [b"", b"RIFF notes", b"BMW.jpg\n" * 9, b"<html><svg>"])
+    def test_a_text_is_replaced_even_if_it_begins_like_a_picture(self, tmp_path: Path, before: bytes) -> None:
+        (tmp_path / "out").write_bytes(before)
+        with open_output(str(tmp_path / "out"), "json") as output:
+            output.stream.write("x")
+        assert (tmp_path / "out").read_text() == "x"
+
     @pytest.mark.parametrize("chosen", [*WHOLE, "jsonl"])
     @pytest.mark.parametrize(
         ("path", "message"),
         [
-            ("missing/out", "missing/out: the folder for the results does not exist"),
             ("folder", "folder: the results cannot be written: it is a folder"),
             ("new/", "new/: the results cannot be written: it is a folder"),
             ("file/out", "file/out: the results cannot be written: a part of the path is not a folder"),

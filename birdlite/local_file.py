@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from birdlite.errors import PictureError
@@ -26,8 +27,10 @@ _WORDS: dict[int, tuple[FailureKind, str]] = {
 _NO_NAME = "no file can have this name"  # Python's ValueError: a NUL, or text that the file system cannot encode
 
 
-def read(path: str, max_bytes: int) -> bytes:
+def read(path: str, max_bytes: int, hold: Callable[[int], object] | None = None) -> bytes:
     """Read a whole picture file. Never waits for a pipe or a device, never reads more than `max_bytes` + 1 bytes.
+
+    `hold` is called with the file's size before it is read, and may wait or refuse.
 
     Raises:
         PictureError: `too_large`, or what `picture_error` says. The message does not name the file: the pipeline does,
@@ -43,6 +46,8 @@ def read(path: str, max_bytes: int) -> bytes:
                 raise PictureError("unsupported", what)
             if facts.st_size > max_bytes:
                 raise _too_large(max_bytes)
+            if hold is not None:
+                hold(facts.st_size)
             data = _read_to_end(descriptor, facts.st_size, max_bytes)
         finally:
             os.close(descriptor)

@@ -7,6 +7,7 @@ than the bound; other compressions are refused; anything else is ignored, and th
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -37,7 +38,17 @@ def read_body(response: httpx.Response, max_bytes: int) -> bytes:
     if declared > max_bytes:
         raise PictureError("too_large", f"{declared:,} bytes, more than the {max_bytes:,} allowed")
     parts = _bounded(response.iter_raw(), max_bytes)
-    return b"".join(_bounded(_decoded(parts, response.headers.get("Content-Encoding", ""), max_bytes), max_bytes))
+    body = io.BytesIO()  # joining a list of parts would hold the body twice
+    for part in _bounded(_decoded(parts, response.headers.get("Content-Encoding", ""), max_bytes), max_bytes):
+        body.write(part)
+    return body.getvalue()
+
+
+def body_length(response: httpx.Response) -> int | None:
+    """How many bytes the body will have, if the head says so."""
+    if response.headers.get("Content-Encoding"):
+        return None
+    return int(response.headers["Content-Length"]) if "Content-Length" in response.headers else None
 
 
 def finish(response: httpx.Response) -> None:

@@ -20,6 +20,7 @@ from birdlite.engines.contract import Engine
 from birdlite.models.bundle import Model
 from birdlite.results import Result
 from birdlite.run.engine_pool import EnginePool
+from birdlite.run.memory_budget import MemoryBudget
 from birdlite.run.model_loader import ModelLoader
 from birdlite.run.pipeline import Pipeline
 from birdlite.run.remote import Remote
@@ -56,6 +57,7 @@ class Classifier:
         self._remote = Remote(self._settings.fetch, self._timeline, storage)
         self._loader = ModelLoader(self._settings, self._remote, self._timeline)
         self._engines = EnginePool(self._loader)
+        self._memory = MemoryBudget(self._settings)
         self._run: Pipeline | None = None
         self._results: Generator[Result, None, None] | None = None
 
@@ -105,7 +107,7 @@ class Classifier:
     def stream(self, targets: Iterable[Target | BadTarget]) -> Generator[Result, None, None]:
         """Answers for targets that are expanded already. The run ends when the iterator is closed or exhausted."""
         self._remote.begin()
-        self._run = Pipeline(self._engines, self._remote, self._settings, self._timeline)
+        self._run = Pipeline(self._engines, self._remote, self._settings, self._timeline, self._memory)
         self._results = self._run.run(targets)
         return self._results
 

@@ -7,6 +7,7 @@ retries and the search for credentials.
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from birdlite.settings import DEFAULTS, FetchSettings
 from birdlite.storage import Place, parse
 
 if TYPE_CHECKING:
+    from birdlite.deadline import Room
     from birdlite.storage.bucket import Bucket
 
 # A larger output is put in pieces of this size in bytes, the smallest that S3 takes, and appears at the end.
@@ -26,6 +28,7 @@ PAGE = 1000  # keys of a listing in memory; the stores list as many at once
 
 FIRST = 1 << 16  # bytes of the first range: a header, a short list
 GROWTH = 4
+_CHUNK = 1 << 20  # bytes of a picture at once
 LARGEST = 1 << 22  # bytes of a range; reading them takes as long as the request itself
 
 Range: TypeAlias = "tuple[bytes, int, str | None]"
@@ -58,8 +61,8 @@ class Storage:
         except ImportError as error:
             raise StorageMissing(f"object storage needs obstore ({error}): pip install 'birdlite[cloud]'") from error
 
-    def fetch(self, url: str, stops: tuple[threading.Event, ...] = ()) -> bytes:
-        """A picture's bytes. Setting any of `stops` cancels it.
+    def fetch(self, url: str, stops: tuple[threading.Event, ...] = (), room: Room | None = None) -> bytes:
+        """A picture's bytes. Setting any of `stops` cancels it. `room` is asked for memory before they are read.
 
         Raises:
             PictureError: `not_found`, `blocked` (no rights, no credentials, --offline), `http_status`, `network`,
@@ -69,12 +72,14 @@ class Storage:
         most = self._settings.max_bytes
         try:
             place = _parsed(url)
-            data = self._ask(place, lambda store: _get(store, place.key, most), stops=stops)
+            found = self._ask(place, lambda store: _get(store, place.key), stops=stops)
+            if found.meta["size"] > most:
+                raise PictureError("too_large", f"more than {most} bytes, allowed by --max-bytes")
+            if room is not None:
+                room(found.meta["size"], most)
+            return self._ask(place, lambda _: _body(found), stops=stops)
         except StorageError as error:
             raise PictureError(error.kind, str(error)) from error
-        if data is None:
-            raise PictureError("too_large", f"more than {most} bytes, allowed by --max-bytes")
-        return data
 
     def open(self, url: str, *, largest: int | None = None) -> ObjectStream:
         """An object to read from its beginning, with at most `largest` bytes in memory. No request is made yet.
@@ -215,11 +220,18 @@ def _parsed(url: str) -> Place:
         raise StorageError("unsupported", str(error)) from None
 
 
-def _get(store: Any, key: str, most: int) -> bytes | None:
+def _get(store: Any, key: str) -> Any:
+    """The answer for an object, whose bytes are still to be read."""
     import obstore
 
-    found = obstore.get(store, key)
-    return bytes(found.bytes()) if found.meta["size"] <= most else None
+    return obstore.get(store, key)
+
+
+def _body(found: Any) -> bytes:
+    body = io.BytesIO()  # `found.bytes()` and a copy of it would hold them three times
+    for part in found.stream(min_chunk_size=_CHUNK):
+        body.write(part)
+    return body.getvalue()
 
 
 def _get_range(store: Any, key: str, start: int, end: int, version: str | None) -> Range:

@@ -1,9 +1,9 @@
 """What every reader of a format gives to `birdlite.images.picture`; the errors and the tags that readers share.
 
-A reader is a module with a function `read(data, ..., max_pixels) -> Frame`. JPEG and PNG are taken apart by our own
-readers, and only their compressed pixels go to Pillow's decoders. This imports no plugin, which saves 11 ms for JPEG.
-It can also tell a truncated file from a whole one, and ignores comments, text chunks and thumbnails. TIFF, WebP, GIF
-and BMP are rare and go to their one plugin of Pillow. No reader looks at a file's name.
+A reader is a module with a function `header(data, ..., max_pixels) -> Header`, which decodes nothing yet. JPEG and PNG
+are taken apart by our own readers, and only their compressed pixels go to Pillow's decoders. This imports no plugin,
+which saves 11 ms for JPEG. It can also tell a truncated file from a whole one, and ignores comments, text chunks and
+thumbnails. TIFF, WebP, GIF and BMP are rare and go to their one plugin of Pillow. No reader looks at a file's name.
 
 EXIF has the tags of a TIFF. Pillow's own EXIF reader imports its TIFF plugin (13 ms) and warns on stderr about odd
 files.
@@ -18,6 +18,8 @@ from birdlite.errors import PictureError, one_line
 from birdlite.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from PIL.Image import Image
 
     from birdlite.images.pillow_core import CoreImage
@@ -42,6 +44,18 @@ class Frame(NamedTuple):
     height: int
     scale: int = 1  # the image has 1/scale of the width and height, rounded up
     orientation: int = 1  # EXIF: 1 is upright, 5 to 8 swap width and height
+
+
+class Header(NamedTuple):
+    """What a file says of its picture. Nothing is decoded before `read` is called, and nothing is too large then."""
+
+    width: int  # px, as stored, at full scale
+    height: int
+    mode: str  # Pillow's mode of the image that `read` gives
+    memory: int  # bytes that `read` takes at its peak, its image included, the file's own bytes not
+    read: Callable[[], Frame]
+    scale: int = 1  # the image has 1/scale of the width and height, rounded up
+    transparent: bool = False  # the image's `info["transparency"]` will be set
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

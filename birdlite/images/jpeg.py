@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from birdlite.errors import PictureError
 from birdlite.images import pillow_core
-from birdlite.images.frame import Frame, check_size, damaged, exif_orientation, truncated, unpack
+from birdlite.images.frame import Frame, Header, check_size, damaged, exif_orientation, truncated, unpack
 from birdlite.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
@@ -21,25 +21,29 @@ if TYPE_CHECKING:
 
 _SOI, _EOI, _SOS, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})  # baseline, extended, progressive; the last two arithmetic
+_PROGRESSIVE = frozenset({0xC2, 0xCA})
 _OTHER_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})  # lossless, hierarchical, JPEG-LS
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # TEM and the restart markers have no length
 # Number of components -> Pillow's mode, the decoder's mode. CMYK is inverted, as Adobe does.
 _MODES = {1: ("L", "L"), 3: ("RGB", "RGB"), 4: ("CMYK", "CMYK;I")}
 _MAX_MARKERS = 10_000  # a file of empty segments must not take long; cameras write about twenty
 _PROBE = bytes(range(1, 129))  # compressed bits that differ, without a marker
+_PROBES = 1 << 20  # bytes: the decoder's tables, and small pictures to compare
 
 
 class _Header(NamedTuple):
     width: int
     height: int
     components: int
+    progressive: bool
     orientation: int
     scan: int  # where the first scan's header begins
 
 
-def read(data: Data, *, least: int | None, max_pixels: int) -> Frame:
-    """Decode a JPEG at 1, 1/2, 1/4 or 1/8 of its size so that no side falls below `least` px; at full size for None.
+def header(data: Data, *, least: int | None, max_pixels: int) -> Header:
+    """Read the header of a JPEG.
 
+    It will be decoded at 1, 1/2, 1/4 or 1/8 of its size so that no side falls below `least` px; at full size for None.
     Of a file with several pictures (MPO, motion photographs), the first is decoded.
 
     Raises:
@@ -47,11 +51,35 @@ def read(data: Data, *, least: int | None, max_pixels: int) -> Frame:
     """
     header = _header(data)
     check_size(header.width, header.height, max_pixels)
-    if not _has_end(data, header.scan):
-        raise truncated("JPEG")
     scale = 1
     if least:
         scale = next(s for s in (8, 4, 2, 1) if s == 1 or min(header.width, header.height) // s >= least)
+    mode = _MODES[header.components][0]
+    memory = _memory(data, header, scale)
+    return Header(header.width, header.height, mode, memory, lambda: _read(data, header, scale), scale)
+
+
+def _memory(data: Data, header: _Header, scale: int) -> int:
+    """The bytes that decoding takes at its peak: the image, libjpeg's buffers of rows, and its coefficients.
+
+    Of a picture in several scans, progressive or not, libjpeg keeps all coefficients, at full scale.
+    """
+    pixels = header.width * header.height
+    image = (pixels // scale**2 + header.width + header.height + 1) * (1 if header.components == 1 else 4)
+    rows = header.width * header.components * 64
+    several_scans = header.progressive or data[header.scan + 2] < header.components
+    coefficients = 2 * header.components * (header.width + 32) * (header.height + 32) if several_scans else 0
+    return image + rows + coefficients + len(data) + _PROBES
+
+
+def _read(data: Data, header: _Header, scale: int) -> Frame:
+    """Decode.
+
+    Raises:
+        PictureError: `decode`.
+    """
+    if not _has_end(data, header.scan):
+        raise truncated("JPEG")
     image = _decode(data, header, scale)
     if _may_lack_data(image) and _lacks_data(data, header):
         raise PictureError("decode", "damaged JPEG: part of the picture is missing")
@@ -61,6 +89,7 @@ def read(data: Data, *, least: int | None, max_pixels: int) -> Frame:
 def _header(data: Data) -> _Header:
     at = 2
     size: tuple[int, int, int] | None = None
+    progressive = False
     orientation = 1
     for _ in range(_MAX_MARKERS):
         marker, at = _next_marker(data, at)
@@ -77,13 +106,14 @@ def _header(data: Data) -> _Header:
         if marker == _SOS:
             if not size:
                 raise damaged("JPEG", "no header before the picture")
-            return _Header(*size, orientation, at)
+            return _Header(*size, progressive, orientation, at)
         if marker in _OTHER_FRAMES:
             raise PictureError("unsupported", "lossless and hierarchical JPEG are not supported")
         if marker in _FRAMES:
             if size:
                 raise damaged("JPEG", "two headers")
             size = _size(bytes(data[at:end]))
+            progressive = marker in _PROGRESSIVE
         elif marker == _APP1 and data[at + 2 : at + 8] == b"Exif\0\0" and orientation == 1:
             orientation = exif_orientation(data[at + 8 : end])
         at = end

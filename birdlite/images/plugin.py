@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import PIL.Image
 
 from birdlite.errors import PictureError
-from birdlite.images import frame
-from birdlite.images.frame import Entry, Frame, byte_order, damaged, directory, exif_orientation, truncated
+from birdlite.images import frame, orientation
+from birdlite.images.frame import Entry, Frame, Header, byte_order, damaged, directory, truncated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from birdlite.images.frame import Data, Format
 
+_BYTES_A_PIXEL = {"GIF": 12, "BMP": 8, "WEBP": 16, "TIFF": 16}
 _RUN_LENGTHS = frozenset({1, 2})  # BMP's RLE8 and RLE4
 _EXTENSION, _PICTURE = 0x21, 0x2C  # the first bytes of GIF's blocks
 _MAX_BLOCKS = 1 << 18  # of a GIF: a file of empty blocks must not take long
@@ -55,19 +56,40 @@ class _Bytes(io.BytesIO):
         return data
 
 
-def read(name: Literal["GIF", "BMP", "WEBP", "TIFF"], data: Data, *, max_pixels: int) -> Frame:
-    """Decode a picture; of an animation, the first frame; of a TIFF, the first page.
+def header(name: Literal["GIF", "BMP", "WEBP", "TIFF"], data: Data, *, max_pixels: int) -> Header:
+    """Read the header; of an animation, the first frame will be decoded; of a TIFF, the first page.
 
     Raises:
         PictureError: `too_large`, `unsupported` (such as raw files of cameras), or `decode`.
     """
-    if name == "GIF":
-        return _gif(data, max_pixels)
-    if name == "BMP":
-        return _bmp(data, max_pixels)
-    if name == "WEBP":
-        return _webp(data, max_pixels)
-    return _tiff(data, max_pixels)
+    sizes = {"GIF": _gif_size, "BMP": _bmp_size, "WEBP": _webp_size, "TIFF": _tiff_size}
+    width, height = sizes[name](data)
+    frame.check_size(width, height, max_pixels)
+    memory = width * height * _BYTES_A_PIXEL[name] + 2 * len(data)
+    read = {"GIF": _gif, "BMP": _bmp, "WEBP": _webp, "TIFF": _tiff}[name]
+    return Header(width, height, "RGBA", memory, lambda: read(data, max_pixels))
+
+
+def _bmp_size(data: Data) -> tuple[int, int]:
+    """Read width and height, px; of a BMP for OS/2, the header is shorter."""
+    width, height = struct.unpack_from("<HH" if data[14] == 12 else "<ii", data, 18)
+    return abs(width), abs(height)
+
+
+def _gif_size(data: Data) -> tuple[int, int]:
+    """Read the width and height, px, of screen and first frame."""
+    try:
+        width, height, left, top, columns, rows = _gif_sizes(data)
+    except (struct.error, IndexError):  # a field lies behind the end of the file
+        raise truncated("GIF") from None
+    return max(width, left + columns), max(height, top + rows)
+
+
+def _tiff_size(data: Data) -> tuple[int, int]:
+    """Read width and height, px, and refuse raw files."""
+    tags = _Directory(data)
+    _refuse_raw(tags)
+    return tags.value(_WIDTH), tags.value(_HEIGHT)
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
@@ -134,17 +156,18 @@ def _webp(data: Data, max_pixels: int) -> Frame:
     """Check the size first: the plugin reserves memory for the whole canvas when it opens."""
     from PIL.WebPImagePlugin import WebPImageFile
 
-    if len(data) < 30 or len(data) < 8 + int.from_bytes(data[4:8], "little"):
-        raise truncated("WEBP")
-    width, height = _webp_size(bytes(data[:30]))
+    width, height = _webp_size(data)
     _check_size(width, height, max_pixels)
     image = _loaded("WEBP", _opened("WEBP", WebPImageFile, data))
-    block = image.info.get("exif")
-    return Frame(image, width, height, orientation=exif_orientation(block) if block else 1)
+    turn = orientation.of_exif(image.info.get("exif", b""), image.info.get("xmp", b""))
+    return Frame(image, width, height, orientation=turn)
 
 
-def _webp_size(head: bytes) -> tuple[int, int]:
+def _webp_size(data: Data) -> tuple[int, int]:
     """Read width and height, px, from the first chunk: extended, lossless or lossy."""
+    if len(data) < 30 or len(data) < 8 + int.from_bytes(data[4:8], "little"):
+        raise truncated("WEBP")
+    head = bytes(data[:30])
     chunk = head[12:16]
     if chunk == b"VP8X":
         return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
@@ -223,7 +246,7 @@ def _tiff(data: Data, max_pixels: int) -> Frame:
         raise PictureError("unsupported", f"TIFF with compression {compression} is not supported")
     if directory.value(_SAMPLES, 1) > _MAX_SAMPLES:  # Pillow would warn on stderr
         raise PictureError("unsupported", f"TIFF with {directory.value(_SAMPLES)} samples a pixel is not supported")
-    return Frame(_eight_bits(directory), width, height, orientation=exif_orientation(data))
+    return Frame(_eight_bits(directory), width, height, orientation=orientation.of_tiff(data))
 
 
 class _Directory:

@@ -10,7 +10,8 @@ import zlib
 from typing import TYPE_CHECKING
 
 from birdlite.errors import PictureError
-from birdlite.images.frame import Frame, check_size, damaged, exif_orientation, truncated, unpack
+from birdlite.images import orientation
+from birdlite.images.frame import Frame, Header, check_size, damaged, truncated, unpack
 from birdlite.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ _MODES = {
 }
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))  # Adam7
 _KEPT = frozenset({b"PLTE", b"tRNS", b"eXIf"})
+_TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _MAX_CHUNKS = 1 << 18  # a file of empty chunks must not take long
+_UNPACKING = 9 << 20  # bytes: what a step of `_unpacked_bytes` gives
+_COLOURS_END = 1 << 16  # `tRNS` stands before the pixels
 
 
 class _Header(NamedTuple):
@@ -50,26 +54,38 @@ class _Header(NamedTuple):
     interlaced: bool
 
 
-def read(data: Data, *, max_pixels: int) -> Frame:
-    """Decode a PNG; of an animation, its default image.
+def header(data: Data, *, max_pixels: int) -> Header:
+    """Read the header of a PNG; of an animation, the default image will be decoded.
 
     Raises:
         PictureError: `too_large`, `unsupported` (Apple's CgBI), or `decode`.
     """
-    header = _header(data)
-    check_size(header.width, header.height, max_pixels)
+    ihdr = _header(data)
+    check_size(ihdr.width, ihdr.height, max_pixels)
+    try:
+        mode, _, _ = _MODES[ihdr.depth, ihdr.colour]
+    except KeyError:
+        raise damaged("PNG", f"colour type {ihdr.colour} with {ihdr.depth} bits a sample") from None
+    a_pixel = 1 if mode in {"1", "L", "P"} else 4
+    memory = ihdr.width * ihdr.height * a_pixel + len(data) + _UNPACKING
+    transparent = ihdr.colour < 4 and b"tRNS" in bytes(data[33:_COLOURS_END])
+    return Header(ihdr.width, ihdr.height, mode, memory, lambda: _read(data, ihdr), transparent=transparent)
+
+
+def _read(data: Data, header: _Header) -> Frame:
+    """Decode.
+
+    Raises:
+        PictureError: `decode`.
+    """
     kept, pieces = _chunks(data)
     pixels = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-    try:
-        mode, raw_mode, bits = _MODES[header.depth, header.colour]
-    except KeyError:
-        raise damaged("PNG", f"colour type {header.colour} with {header.depth} bits a sample") from None
+    mode, raw_mode, bits = _MODES[header.depth, header.colour]
     image = unpack("PNG", mode, header[:2], pixels, "zip", raw_mode, int(header.interlaced))
     if _may_lack_data(image, header) and _unpacked_bytes(pixels) < _expected_bytes(header, bits):
         raise truncated("PNG")
     _colour(image, header, kept)
-    orientation = exif_orientation(kept[b"eXIf"]) if b"eXIf" in kept else 1
-    return Frame(image, header.width, header.height, orientation=orientation)
+    return Frame(image, header.width, header.height, orientation=orientation.of_png(kept))
 
 
 def _header(data: Data) -> _Header:
@@ -87,7 +103,7 @@ def _header(data: Data) -> _Header:
 
 
 def _chunks(data: Data) -> tuple[dict[bytes, bytes], list[memoryview]]:
-    """The chunks that describe the pixels, and the compressed pixels in pieces; all checksums are checked."""
+    """The chunks that describe the pixels, and the compressed pixels in pieces; their checksums are checked."""
     view = memoryview(data)
     kept: dict[bytes, bytes] = {}
     pieces: list[memoryview] = []
@@ -104,7 +120,11 @@ def _chunks(data: Data) -> tuple[dict[bytes, bytes], list[memoryview]]:
             if not pieces:
                 raise damaged("PNG", "no picture in it")
             return kept, pieces
-        if name == b"IDAT" or name in _KEPT:
+        if name in _TEXTS:  # these do not have to be whole
+            keyword = bytes(view[body : min(body + 80, end)]).partition(b"\0")[0]
+            if keyword in orientation.PNG_KEYWORDS:
+                kept[keyword] = bytes(view[at + 4 : end])
+        elif name == b"IDAT" or name in _KEPT:
             if zlib.crc32(view[at + 4 : end]) == int.from_bytes(view[end : end + 4], "big"):
                 if name == b"IDAT":
                     pieces.append(view[body:end])

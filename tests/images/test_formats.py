@@ -117,7 +117,7 @@ def test_a_16_bit_tiff_whose_white_is_0_is_not_shown_as_its_negative() -> None:
 def test_a_jpeg_is_decoded_as_small_as_twice_the_side_allows(size: tuple[int, int], scale: int, mode: str) -> None:
     data = saved(Image.new(mode, size), "JPEG")
 
-    frame = jpeg.read(data, least=448, max_pixels=10**8)
+    frame = jpeg.header(data, least=448, max_pixels=10**8).read()
 
     assert (frame.scale, frame.width, frame.height) == (scale, *size)
     assert frame.image.size == (-(-size[0] // scale), -(-size[1] // scale))
@@ -127,7 +127,7 @@ def test_a_jpeg_is_decoded_as_small_as_twice_the_side_allows(size: tuple[int, in
 def test_a_jpeg_keeps_its_size_where_asked() -> None:
     data = saved(Image.new("RGB", (3999, 3584)), "JPEG")
 
-    assert jpeg.read(data, least=None, max_pixels=10**8).image.size == (3999, 3584)
+    assert jpeg.header(data, least=None, max_pixels=10**8).read().image.size == (3999, 3584)
 
 
 def test_a_jpeg_of_several_pictures_is_read_as_its_first() -> None:

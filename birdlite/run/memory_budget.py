@@ -44,8 +44,13 @@ class Share:
         self._limit = least
         self._find = find
         self._lock = threading.Lock()
-        self._used = 0
+        self.used = 0  # bytes
         self._waiting: deque[tuple[int, threading.Event]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return len(self._waiting)
 
     @property
     def limit(self) -> int:
@@ -59,15 +64,13 @@ class Share:
             PictureError: `too_large`, more than there will ever be; `cancelled`, because `over` says so.
         """
         with self._lock:
-            if self._used + size > self._limit:
+            if self.used + size > self._limit:
                 self._limit, source = self._find()
                 if size > self._limit:
-                    have = f"{source} leaves {self._limit // _M}M"
-                    raise PictureError(
-                        "too_large", f"{self._what} takes {-(-size // _M)}M of memory; {have} (--memory)"
-                    )
-            if not self._waiting and self._used + size <= self._limit:
-                self._used += size
+                    needs = f"{self._what} takes {_text(size)} of memory"
+                    raise PictureError("too_large", f"{needs}; {source} leaves {self._limit // _M}M")
+            if not self._waiting and self.used + size <= self._limit:
+                self.used += size
                 return
             turn = threading.Event()
             self._waiting.append((size, turn))
@@ -79,22 +82,22 @@ class Share:
     def give_back(self, size: int) -> None:
         """Give back what was taken."""
         with self._lock:
-            self._used -= size
+            self.used -= size
             self._serve()
 
     def _leave(self, size: int, turn: threading.Event) -> None:
         """Stop waiting."""
         with self._lock:
             if turn.is_set():
-                self._used -= size
+                self.used -= size
             else:
                 self._waiting.remove((size, turn))
             self._serve()
 
     def _serve(self) -> None:
-        while self._waiting and self._used + self._waiting[0][0] <= self._limit:
+        while self._waiting and self.used + self._waiting[0][0] <= self._limit:
             size, turn = self._waiting.popleft()
-            self._used += size
+            self.used += size
             turn.set()
 
 
@@ -143,16 +146,17 @@ class MemoryBudget:
             UsageError: `memory` is too little for birdlite itself.
         """
         self._settings = settings
-        self._own = OWN + WORKER * settings.threads
         self._found: tuple[int, str] | None = None
-        least = self._own + LEAST
-        if 0 < settings.memory < least:
-            raise UsageError(
-                f"--memory {_text(settings.memory)}: at least {_text(least)} with --threads {settings.threads}"
-            )
+        if settings.memory and settings.memory < (least := self._own() + LEAST):
+            given, workers = _text(settings.memory), f"with {settings.threads} workers (--threads)"
+            raise UsageError(f"--memory {given}: birdlite needs at least {_text(least)} {workers}")
         self.downloads = Share("the file", LEAST_FILES, self._files)
         self.files = Share("the file", LEAST_FILES, self._files)
         self.decoding = Share("decoding it", LEAST_DECODING, self._decoding)
+
+    def _own(self) -> int:
+        """The bytes for everything but pictures."""
+        return OWN + WORKER * self._settings.threads
 
     def _files(self) -> tuple[int, str]:
         """An eighth for each of the two, or a quarter if less would not hold a file of --max-bytes."""
@@ -172,10 +176,12 @@ class MemoryBudget:
         if self._found is None:
             from birdlite import memory_limit
 
-            total, source = memory_limit.automatic()
             if self._settings.memory:
                 total, source = self._settings.memory, f"--memory {_text(self._settings.memory)}"
-            own = max(self._own, -(-memory_limit.resident() // (64 * _M)) * 64 * _M - LEAST)
+            else:
+                total, where = memory_limit.automatic()
+                source = f"{where}, {_text(total)} (--memory),"
+            own = max(self._own(), -(-memory_limit.resident() // (64 * _M)) * 64 * _M - LEAST)
             self._found = max(LEAST, total - own), source
         return self._found
 

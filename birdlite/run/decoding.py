@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeAlias
 
 from birdlite.images import picture
 from birdlite.namedtuple import NamedTuple
@@ -19,6 +20,13 @@ from birdlite.run.memory_budget import Held, MemoryBudget
 from birdlite.settings import Settings
 from birdlite.targets import Target
 from birdlite.timing import Timeline, clock
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+
+Guard: TypeAlias = "Callable[[Target], AbstractContextManager[None]]"
+"""Something around the decoding of each picture, in its thread. It may wait."""
 
 
 class Job:
@@ -66,6 +74,7 @@ class Decoding:
         self._timeline = timeline
         self._running: dict[int, _Running] = {}  # by turn; who takes an entry out decides what becomes of the picture
         self._left: list[threading.Thread] = []
+        self.guard: Guard | None = None
         self.ready = threading.Event()  # the caller's thread has imported the decoder
 
     def decode(self, job: Job, side: int, over: Callable[[], bool]) -> None:
@@ -83,7 +92,11 @@ class Decoding:
                 plan = picture.plan(data, resize=settings.resize, side=side, max_pixels=settings.max_pixels)
                 self._memory.take(plan.memory, over)
                 try:
-                    decoded = self._in_time(job, plan)
+                    if self.guard is None:
+                        decoded = self._in_time(job, plan)
+                    else:
+                        with self.guard(job.target):
+                            decoded = self._in_time(job, plan)
                 finally:
                     self._memory.give_back(plan.memory)
         finally:

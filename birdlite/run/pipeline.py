@@ -34,7 +34,7 @@ from birdlite.images import picture
 from birdlite.models.labels import top_k
 from birdlite.namedtuple import NamedTuple
 from birdlite.results import Failure, Prediction, Result
-from birdlite.run.decoding import Decoding, Job, LeftBehind
+from birdlite.run.decoding import Decoding, Guard, Job, LeftBehind
 from birdlite.run.engine_pool import EnginePool, Loading, NoEngine
 from birdlite.run.memory_budget import Held, MemoryBudget
 from birdlite.run.remote import Remote
@@ -115,12 +115,13 @@ class Pipeline:
         self._over = True
         self._inbox.put(_Stop())
 
-    def run(self, targets: Iterable[Target | BadTarget]) -> Generator[Result, None, None]:
+    def run(self, targets: Iterable[Target | BadTarget], guard: Guard | None = None) -> Generator[Result, None, None]:
         """Hand out one result a target, in the targets' order unless the settings say otherwise.
 
         Raises:
             BirdliteError: nothing can run: no model, no engine, an unreadable list.
         """
+        self._decoding.guard = guard
         with self._timeline.span("threads"):  # the first ones take a virtual machine milliseconds
             self._workers.start_one()
             threading.Thread(target=self._feed, args=(targets,), name="birdlite-feed", daemon=True).start()

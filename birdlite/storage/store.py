@@ -162,6 +162,36 @@ class Storage:
 
             self._ask(place, put, writing=True)
 
+    def put_small(self, data: bytes, url: str) -> None:
+        """Put a few bytes as the object at `url`, within the time of one picture.
+
+        Raises:
+            StorageError: the store refuses, or does not answer.
+        """
+        place = _parsed(url)
+
+        def put(store: Any) -> None:
+            import obstore
+
+            obstore.put(store, place.key, data)
+
+        self._ask(place, put)
+
+    def delete(self, url: str) -> None:
+        """Delete the object at `url`, if it is there.
+
+        Raises:
+            StorageError: the store refuses, or does not answer.
+        """
+        place = _parsed(url)
+
+        def delete(store: Any) -> None:
+            import obstore
+
+            obstore.delete(store, place.key)
+
+        self._ask(place, delete)
+
     def _ask(
         self, place: Place, call: Callable[[Any], T], *, stops: tuple[threading.Event, ...] = (), writing: bool = False
     ) -> T:

@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 Data: TypeAlias = "bytes | memoryview"
 """A whole file; a memoryview is contiguous and of single bytes."""
 
-Format = Literal["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]
+_Bytes: TypeAlias = "bytes | bytearray | memoryview"
+
+Format = Literal["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC"]
+
+BYTE_MODES = frozenset({"1", "L", "P"})
+"""Pillow's modes of one byte a pixel in memory; the others take four."""
 
 MAX_SIDE = 1 << 18
 """Longest side in px. Pillow holds a pointer for each row, and filters hold a coefficient for each pixel of a side.
@@ -82,7 +87,7 @@ def truncated(name: Format) -> PictureError:
     return PictureError("decode", f"truncated {name}: the file ends before the picture does")
 
 
-def unpack(name: Format, mode: str, size: tuple[int, int], data: Data, decoder: str, *options: object) -> Image:
+def unpack(name: Format, mode: str, size: tuple[int, int], data: _Bytes, decoder: str, *options: object) -> Image:
     """Decode compressed pixels with one of Pillow's decoders, without a plugin.
 
     Raises:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from birdlite.errors import PictureError, UsageError
 from birdlite.images import pillow_core
+from birdlite.images.frame import BYTE_MODES
 from birdlite.images.pillow_core import CoreImage
 from birdlite.namedtuple import NamedTuple
 from birdlite.settings import DEFAULT_MAX_PIXELS, Resize
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 _MARGIN = 256 / 224  # `crop`: the short side at this multiple of `side` before its middle is cut out
 _LEAST = 2  # JPEG is decoded at no less than this multiple of `side`: measured as good as the full size
 
-_BYTE_MODES = frozenset({"1", "L", "P"})  # one byte a pixel in memory; the others take four
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _PLAIN_MODES = frozenset({"L", "LA", "RGB", "RGBA"})  # which `_plain` does not convert
 _SQUARES = 24  # bytes a pixel of the resized picture and what is made of it
@@ -131,21 +131,37 @@ def _header(name: Format, data: Data, least: int | None, max_pixels: int) -> Hea
         from birdlite.images import png
 
         return png.header(data, max_pixels=max_pixels)
-    from birdlite.images import plugin
+    if name == "GIF":
+        from birdlite.images import gif
 
-    return plugin.header(name, data, max_pixels=max_pixels)
+        return gif.header(data, max_pixels=max_pixels)
+    if name == "BMP":
+        from birdlite.images import bmp
+
+        return bmp.header(data, max_pixels=max_pixels)
+    if name == "WEBP":
+        from birdlite.images import webp
+
+        return webp.header(data, max_pixels=max_pixels)
+    if name == "AVIF" or name == "HEIC":
+        from birdlite.images import heif
+
+        return heif.header(name, data, max_pixels=max_pixels)
+    from birdlite.images import tiff
+
+    return tiff.header(data, max_pixels=max_pixels)
 
 
 def _later(header: Header, resize: Resize, side: int) -> int:
     """The bytes that the steps after `Header.read` take at their peak."""
     width, height = -(-header.width // header.scale), -(-header.height // header.scale)
     mode = header.mode
-    a_pixel = 1 if mode in _BYTE_MODES else 4
+    a_pixel = 1 if mode in BYTE_MODES else 4
     alpha = header.transparent or mode in _ALPHA_MODES
     if header.transparent or mode not in _PLAIN_MODES:
         a_pixel += 1 if mode == "1" else 4  # `_plain` converts
     if resize == "exact":
-        a_pixel += (4 if alpha else 0) + (4 if alpha or mode in _BYTE_MODES else 0) + 6
+        a_pixel += (4 if alpha else 0) + (4 if alpha or mode in BYTE_MODES else 0) + 6
         return width * height * a_pixel + _EXACT
     if alpha:
         a_pixel += 4  # Pillow resizes colours multiplied with their alpha

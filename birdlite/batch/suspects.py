@@ -243,15 +243,15 @@ class ObjectNotes:
             raise OutputError(f"{self._url}: cannot be read: {error}") from error
 
     def write(self, note: bytes) -> None:
-        """Put the note. A store that refuses is reported once; the run goes on without notes."""
-        if not self._refused:
-            try:
-                self._storage.put_small(note, self._url)
-            except StorageError as error:
-                self._refused = True
-                log.warning(
-                    f"{self._url}: cannot be written, so a picture that kills birdlite stops this part: {error}"
-                )
+        """Put the note. A store that forbids it is reported once; the run goes on without notes."""
+        if self._refused:
+            return
+        try:
+            self._storage.put_small(note, self._url)
+        except StorageError as error:
+            self._refused = error.cause == "denied"
+            say = log.warning if self._refused else log.debug  # else the part will not be put either
+            say(f"{self._url}: not written, so a picture that kills birdlite would stop this part: {error}")
 
     def remove(self) -> None:
         """Remove the object. If the store does not allow that, it stays, and does no harm."""

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from birdlite.batch.suspects import NAME, LocalNotes, Suspects
+from birdlite.cli import main
 from birdlite.targets import BadTarget, Target
 from tests.batch_runs import WITH_DEMO_MODEL, make_album, records_of
-from tests.object_store import Bucket
+from tests.object_store import Bucket, Gate
 
 ROOT = Path(__file__).parents[2]
 
@@ -181,6 +182,20 @@ def test_in_object_storage_nothing_but_the_note_survives_and_it_is_enough(
     records = [json.loads(line) for line in bucket.get("part.jsonl").splitlines()[1:]]
     message = f"{deadly}: the process was killed twice while it decoded this picture alone"
     assert failures(records) == {5: {"kind": "decode", "message": message}}
+    assert bucket.keys() == ["part.jsonl"]
+
+
+def test_a_store_that_forbids_the_note_is_reported_once_and_the_run_goes_on(
+    bucket: Bucket, gate: Gate, album: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate.rule = lambda asked: 403 if asked.method == "PUT" and NAME in asked.path else None
+
+    code = main(["classify", *WITH_DEMO_MODEL, "--resume", "-o", bucket.url("part.jsonl"), str(album)])
+
+    assert code == 0
+    url = bucket.url(f"part.jsonl{NAME}")
+    words = "not written, so a picture that kills birdlite would stop this part: permission denied (Broken)"
+    assert capsys.readouterr().err.count(f"birdlite: warning: {url}: {words}\n") == 1
     assert bucket.keys() == ["part.jsonl"]
 
 

@@ -139,6 +139,13 @@ def test_the_limit_is_not_looked_up_for_a_few_photographs(monkeypatch: pytest.Mo
         budget.decoding.take(1, never)
 
 
+@pytest.fixture
+def small_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process, which runs tests, counts as small as birdlite alone is."""
+    monkeypatch.setattr(memory_limit, "resident", lambda: 40 * M)
+
+
+@pytest.mark.usefixtures("small_process")
 def test_without_an_option_the_containers_limit_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_limit, "automatic", lambda: (1 << 30, "the container's memory limit"))
     budget = MemoryBudget(Settings(workers=1))
@@ -153,6 +160,7 @@ def test_without_an_option_the_containers_limit_counts(monkeypatch: pytest.Monke
         budget.decoding.take(955 * M, never)
 
 
+@pytest.mark.usefixtures("small_process")
 def test_a_file_as_large_as_max_bytes_fits_into_a_small_budget() -> None:
     budget = MemoryBudget(Settings(workers=1, memory=OWN + WORKER + 256 * M))
 

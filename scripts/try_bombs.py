@@ -1,10 +1,11 @@
 """Try to kill birdlite with pictures: no file under 64 MB may take more than 10 s, or more memory than --memory.
 
-    scripts/try_bombs [--memory 1G] [--small] [--only TEXT]
+    python -m scripts.try_bombs [--memory 1G] [--small] [--largest] [--only TEXT]
 
 Makes files that are small and unpack to much, or hold much work, of each kind at several sizes. A process of its own
 classifies each, with the demo's model, in a cgroup with that limit if this user may make one. Prints for each its size,
 the time (of many at once, for each), the peak memory and the record. --small tries each kind at a small size.
+--largest tries the largest picture of each kind that one worker decodes with that memory: the table in docs/batches.md.
 
 Exit codes: 0 all well; 1 one took too long or too much, or killed the process.
 """
@@ -33,6 +34,9 @@ from PIL import Image
 
 from birdlite.cli.values import size
 from birdlite.demo import FOLDER
+from birdlite.images import picture
+from birdlite.run.memory_budget import MemoryBudget
+from birdlite.settings import DEFAULT_MAX_PIXELS, Settings
 from scripts.picture_kinds import chunk, heic, png, rle_bmp, saved, tiff
 
 LONGEST_S = 10.0
@@ -163,14 +167,22 @@ MANY = ("WebP, 40 bytes", "PNG", "TIFF, one strip", "GIF", "JPEG, progressive CM
 class Trial:
     """Runs birdlite on files, each time in a new process with limited memory."""
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, memory: int, workers: int) -> None:
         self._memory = memory
+        self._workers = workers
         self._cgroup = _cgroup(memory)
         self.limited = "in a cgroup" if self._cgroup else "without a cgroup"
 
     def run(self, *targets: str) -> Tried:
         """Classify targets."""
-        model = ("--model", f"{FOLDER}/model.tflite", "--labels", f"{FOLDER}/labels.csv", "--threads", str(WORKERS))
+        model = (
+            "--model",
+            f"{FOLDER}/model.tflite",
+            "--labels",
+            f"{FOLDER}/labels.csv",
+            "--threads",
+            str(self._workers),
+        )
         limit = ("--memory", str(self._memory), "--retries", "0", "--timeout", "300")
         command = [sys.executable, "-c", CODE, "classify", *model, *limit, "--format", "jsonl", "-q", *targets]
         began = time.perf_counter()
@@ -242,6 +254,18 @@ def bombs(only: str, *, small: bool) -> Iterator[tuple[str, bytes]]:
                     yield f"{name}, {number:,g} {kind.unit}", data
 
 
+def largest(only: str, memory: int) -> Iterator[tuple[str, bytes]]:
+    """The largest picture of each kind that one worker decodes. The memory for a kind grows with its pixels."""
+    most = MemoryBudget(Settings(workers=1, memory=memory)).decoding.limit
+    for name, kind in KINDS.items():
+        if only in name and kind.unit == "Mpx":
+            few, more = (picture.plan(kind.make(megapixels)).memory for megapixels in (12, 36))
+            megapixels = min(12 + (most - few) / (more - few) * 24, DEFAULT_MAX_PIXELS / 1e6) * 0.995
+            data = kind.make(megapixels)
+            if len(data) <= LARGEST_FILE:
+                yield f"{name}, {megapixels:.0f} Mpx", data
+
+
 def many(folder: Path, only: str, count: int, megapixels: float) -> Iterator[tuple[str, list[str], str]]:
     """Many at once: for each kind, and mixed; the name, and the files' names."""
     every: list[str] = []
@@ -274,9 +298,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--memory", type=size, default=size("1G"))
     parser.add_argument("--small", action="store_true")
+    parser.add_argument("--largest", action="store_true")
     parser.add_argument("--only", default="")
     values = parser.parse_args()
-    trial = Trial(values.memory)
+    found = largest(values.only, values.memory) if values.largest else bombs(values.only, small=values.small)
+    trial = Trial(values.memory, 1 if values.largest else WORKERS)
     print(
         f"{values.memory / M:.0f} MiB, {trial.limited}\n\n| bomb | bytes | s | CPU s | peak MiB | record |", flush=True
     )
@@ -285,9 +311,11 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "bomb"
-            for name, data in bombs(values.only, small=values.small):
+            for name, data in found:
                 path.write_bytes(data)
                 well &= report(name, len(data), trial.run(str(path)), values.memory)
+            if values.largest:
+                return 0 if well else 1
             count, megapixels = (8, 2.0) if values.small else (24, 40.0)
             with served(Path(folder)) as root:
                 for name, links, kind in many(Path(folder), values.only, count, megapixels):

@@ -175,15 +175,8 @@ class Trial:
 
     def run(self, *targets: str) -> Tried:
         """Classify targets."""
-        model = (
-            "--model",
-            f"{FOLDER}/model.tflite",
-            "--labels",
-            f"{FOLDER}/labels.csv",
-            "--threads",
-            str(self._workers),
-        )
-        limit = ("--memory", str(self._memory), "--retries", "0", "--timeout", "300")
+        model = ("--model", f"{FOLDER}/model.tflite", "--labels", f"{FOLDER}/labels.csv")
+        limit = ("--threads", str(self._workers), "--memory", str(self._memory), "--retries", "0", "--timeout", "300")
         command = [sys.executable, "-c", CODE, "classify", *model, *limit, "--format", "jsonl", "-q", *targets]
         began = time.perf_counter()
         run = subprocess.run(

@@ -182,6 +182,7 @@ class MemoryBudget:
                 total, where = memory_limit.automatic()
                 source = f"{where}, {_text(total)} (--memory),"
             own = max(self._own(), -(-memory_limit.resident() // (64 * _M)) * 64 * _M - LEAST)
+            memory_limit.return_large_blocks()
             self._found = max(LEAST, total - own), source
         return self._found
 

@@ -129,3 +129,15 @@ def tiff(*entries: tuple[int, int, int, int], pixels: bytes = b"", order: str = 
         body += struct.pack(f"{order}HHI", tag, type_, count)
         body += struct.pack(f"{order}HH", value, 0) if short else struct.pack(f"{order}I", value)
     return start + pixels + body + bytes(4)
+
+
+def separate_scans(image: Image.Image, **options: Any) -> bytes:
+    """Write a baseline JPEG with a scan for each colour, which Pillow cannot: three grey ones, put together."""
+    greys = [saved(band, "JPEG", **options) for band in image.convert("YCbCr").split()]
+    frame, scan = greys[0].index(b"\xff\xc0"), greys[0].index(b"\xff\xda")
+    tables = greys[0][frame + 13 : scan]  # and the interval of restart markers
+    parts = [greys[0][:frame], b"\xff\xc0\0\x11", greys[0][frame + 4 : frame + 9]]
+    parts += [b"\3\1\x11\0\2\x11\0\3\x11\0", tables]
+    for number, grey in enumerate(greys, 1):
+        parts += [b"\xff\xda\0\x08\1", bytes([number]), grey[scan + 6 : -2]]
+    return b"".join(parts) + b"\xff\xd9"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _EXTENSION, _CONTROL, _PICTURE = 0x21, 0xF9, 0x2C  # the first bytes of blocks, and the second of an extension
 _MAX_BLOCKS = 1 << 18  # a file of empty blocks must not take long
 _WHITE = b"\xff\xff\xff"
+_GREYS = bytes(shade for shade in range(256) for _ in range(3))
 
 
 class _First(NamedTuple):
@@ -78,7 +79,10 @@ def _first(data: Data) -> _First:
             left, top, columns, rows, flags = struct.unpack_from("<4HB", data, at + 1)
             own, start = _palette(data, at + 10, flags)
             interlaced = bool(flags & 0x40)
-            return _First((width, height), (left, top), (columns, rows), interlaced, own or palette, clear, start)
+            palette = own or palette
+            if clear is None and _GREYS.startswith(palette):
+                palette = b""
+            return _First((width, height), (left, top), (columns, rows), interlaced, palette, clear, start)
         elif block:
             raise damaged("GIF", "an unknown block before the picture, or no picture")
         else:  # some files have zeros between blocks
@@ -119,7 +123,7 @@ def _read(data: Data, first: _First) -> Frame:
     except IndexError:
         raise truncated("GIF") from None
     blocks = memoryview(data)[first.start + 1 : end]
-    palette = first.palette or (b"" if first.clear is None else bytes(v for v in range(256) for _ in range(3)))
+    palette = first.palette or (b"" if first.clear is None else _GREYS)
     image = unpack("GIF", "P" if palette else "L", first.size, blocks, "gif", code_bits, int(first.interlaced))
     if palette:
         if first.clear is not None and 3 * first.clear < len(palette):

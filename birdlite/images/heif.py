@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 _HINT = "HEIC needs an extra: pip install 'birdlite[heif]'"
 _MAX_ITEMS = 4096  # pictures and tiles: one of 120 Mpx in tiles of 256 px has 1,900
-_A_PIXEL = 16  # bytes: planes of colours, perhaps twice; RGB; the image
-_DEEP, _ALPHA = 2, 1.5  # how many times as much pictures take of over 8 bits, and with a second picture as their alpha
+_A_PIXEL = 12  # bytes: planes of colours; RGB, perhaps twice; the image
+_LEAST = 16 << 20  # bytes: of the decoder's threads
+_DEEP, _ALPHA = 6, 4  # more bytes a pixel of over 8 bits a sample, and of a picture whose alpha is a second one
 
 
 def header(name: Literal["AVIF", "HEIC"], data: Data, *, max_pixels: int) -> Header:
@@ -41,10 +42,10 @@ def header(name: Literal["AVIF", "HEIC"], data: Data, *, max_pixels: int) -> Hea
     for size in media.sizes:
         check_size(*size, max_pixels)
     width, height = max(media.sizes, key=lambda size: size[0] * size[1])
-    memory = width * height * _A_PIXEL * (_DEEP if media.deep else 1) * (_ALPHA if media.alpha else 1)
+    a_pixel = _A_PIXEL + (_DEEP if media.deep else 0) + (_ALPHA if media.alpha else 0)
     read = _read_avif if name == "AVIF" else _read_heic
     mode = "RGBA" if media.alpha else "RGB"
-    return Header(width, height, mode, int(memory) + 3 * len(data), lambda: read(data))
+    return Header(width, height, mode, width * height * a_pixel + 3 * len(data) + _LEAST, lambda: read(data))
 
 
 def _require_pi_heif() -> None:
@@ -66,7 +67,8 @@ def _read_avif(data: Data) -> Frame:
     if not features.check("avif"):
         raise PictureError("unsupported", "this Pillow cannot read AVIF")
     image = plugin.load("AVIF", AvifImageFile, io.BytesIO(data))
-    return Frame(image, *image.size, orientation=orientation.of_exif(image.info.get("exif", b"")))
+    turn = orientation.of_exif(image.info.get("exif", b""))
+    return Frame(image.copy(), *image.size, orientation=turn)  # a copy lets the decoder and its planes go
 
 
 def _read_heic(data: Data) -> Frame:

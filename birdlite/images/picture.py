@@ -27,7 +27,9 @@ _LEAST = 2  # JPEG is decoded at no less than this multiple of `side`: measured 
 
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _PLAIN_MODES = frozenset({"L", "LA", "RGB", "RGBA"})  # which `_plain` does not convert
+_WHITENED = {"RGB": 0, "L": 4, "RGBA": 4, "LA": 8}  # bytes a pixel of what `_on_white` makes of a picture
 _SQUARES = 24  # bytes a pixel of the resized picture and what is made of it
+_SLACK = 2 << 20  # bytes: what allocations are rounded up to, and small tables
 _EXACT = 8 << 20  # bytes: NumPy's tables and rows
 
 # What makes a picture of EXIF orientation 1, 2, ... 8 upright.
@@ -65,7 +67,7 @@ class Plan:
 
     def __init__(self, name: Format, header: Header, resize: Resize, side: int) -> None:
         self.format = name
-        self.memory = max(header.memory, _later(header, resize, side))  # bytes at the peak, the file's own not included
+        self.memory = max(header.memory, _later(header, resize, side)) + _SLACK  # bytes; the file's own not included
         self._header = header
         self._resize: Resize = resize
         self._side = side
@@ -154,18 +156,19 @@ def _header(name: Format, data: Data, least: int | None, max_pixels: int) -> Hea
 
 def _later(header: Header, resize: Resize, side: int) -> int:
     """The bytes that the steps after `Header.read` take at their peak."""
-    width, height = -(-header.width // header.scale), -(-header.height // header.scale)
-    mode = header.mode
-    a_pixel = 1 if mode in BYTE_MODES else 4
-    alpha = header.transparent or mode in _ALPHA_MODES
-    if header.transparent or mode not in _PLAIN_MODES:
-        a_pixel += 1 if mode == "1" else 4  # `_plain` converts
+    pixels = -(-header.width // header.scale) * -(-header.height // header.scale)
+    held = 1 if header.mode in BYTE_MODES else 4
+    plain, converted = header.mode, 0
+    if header.transparent or plain not in _PLAIN_MODES:  # `_plain` converts
+        plain = "RGBA" if header.transparent or plain in _ALPHA_MODES else "L" if plain == "1" else "RGB"
+        converted = 1 if plain == "L" else 4
     if resize == "exact":
-        a_pixel += (4 if alpha else 0) + (4 if alpha or mode in BYTE_MODES else 0) + 6
-        return width * height * a_pixel + _EXACT
-    if alpha:
-        a_pixel += 4  # Pillow resizes colours multiplied with their alpha
-    return width * height * a_pixel + side * height * 4 + _SQUARES * side * side
+        white = _WHITENED[plain]
+        flat = 4 if converted or white else 0
+        read = 3 if pillow_core.usable() else 6
+        return pixels * max(held + converted + white, held + flat + read) + _EXACT
+    premultiplied = 4 if plain in {"LA", "RGBA"} else 0  # Pillow resizes colours multiplied with their alpha
+    return pixels * (held + converted + premultiplied) + side * header.height * 4 + _SQUARES * side * side
 
 
 def _resized(frame: Frame, resize: Resize, side: int) -> bytes:
@@ -204,8 +207,7 @@ def _exact(frame: Frame, side: int) -> bytes:
         raise UsageError("--resize exact needs NumPy: pip install numpy; crop and squash do not") from None
     from birdlite.images import bilinear
 
-    image = _on_white(_plain(frame.image))
-    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(frame.height, frame.width, 3)
+    pixels = np.frombuffer(_bytes(_on_white(_plain(frame.image))), np.uint8).reshape(frame.height, frame.width, 3)
     if frame.orientation >= 5:
         pixels = pixels.transpose(1, 0, 2)
     if frame.orientation in {3, 4, 7, 8}:

@@ -49,4 +49,5 @@ def load(name: Format, plugin: Callable[[io.BytesIO], ImageFile], file: io.Bytes
         raise
     except Exception as error:  # as above
         raise damaged(name, error) from error
+    file.close()  # the plugin may keep the file, which is needed no more
     return image

@@ -44,7 +44,7 @@ _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
 _KEPT = frozenset({b"PLTE", b"tRNS", b"eXIf"})
 _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _MAX_CHUNKS = 1 << 18  # a file of empty chunks must not take long
-_UNPACKING = 9 << 20  # bytes: what a step of `_unpacks_to` gives
+_UNPACKING = 5 << 20  # bytes: what a step of `_unpacks_to` gives
 
 
 class _Header(NamedTuple):
@@ -70,7 +70,7 @@ def header(data: Data, *, max_pixels: int) -> Header:
     has_key = any(name == b"tRNS" for name, _, _ in _parts(memoryview(data), b"IDAT", b"IEND")) and ihdr.colour < 4
     deep_key = has_key and ihdr.depth == 16
     a_pixel = 1 if mode in BYTE_MODES else 4
-    memory = ihdr.width * ihdr.height * (2 * a_pixel + 3 if deep_key else a_pixel) + len(data) + _UNPACKING
+    memory = ihdr.width * ihdr.height * (3 * a_pixel + 7 if deep_key else a_pixel) + len(data) + _UNPACKING
     memory += ihdr.width * bits  # rows and what they unpack to
     transparent = has_key and not deep_key
     return Header(ihdr.width, ihdr.height, mode, memory, lambda: _read(data, ihdr), transparent=transparent)
@@ -214,7 +214,7 @@ def _matches(image: Image, key: bytes) -> Image:
 def _unpacks_to(pixels: Data, expected: int) -> bool:
     """Whether the pixels unpack to as many bytes. What follows these is not unpacked."""
     unpacker = zlib.decompressobj()
-    step = 8192  # bytes: one step unpacks to 8 MB at most
+    step = 2048  # bytes: one step unpacks to 2 MB at most
     try:
         for at in range(0, len(pixels), step):
             expected -= len(unpacker.decompress(pixels[at : at + step]))

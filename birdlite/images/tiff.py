@@ -36,6 +36,7 @@ _NUMBERS = (_COMPRESSION, _PHOTOMETRIC, 266, _SAMPLES, _PLANES, 317)
 _COPIED = (_BITS, 320, _EXTRA, 339, 347, 529, 530, 531, 532)
 
 _NONE, _JPEG = 1, 7
+_YCBCR = 6
 # None, LZW, JPEG, deflate, PackBits, deflate, LZMA, ZSTD. Not fax: it is for text, and libtiff ignores damage in it.
 _COMPRESSIONS = frozenset({_NONE, 5, _JPEG, 8, 32773, 32946, 34925, 50000})
 _OPTIONAL = {34925: "lzma", 50000: "zstd"}  # which Pillow's libtiff may lack
@@ -44,7 +45,8 @@ _RAW_PHOTOMETRICS = frozenset({32803, 34892})  # colour filter array, linear raw
 
 _MAX_SAMPLES = 6  # more make Pillow print an error
 _MAX_PARTS = 1 << 18  # strips or tiles
-_MAX_EMPTY = 1 << 24  # px of tiles that reach beyond the picture; tiles of a large picture may have as many as it
+_MAX_EMPTY = 1 << 24  # px of tiles that reach beyond the picture; of a large picture, four times its own
+_A_PART = 256  # bytes: of a strip or tile, its place and length
 _MAX_SCANS = 16  # of a strip or tile in JPEG
 _SHARED = 4  # how many times the file its strips may be together: some share their bytes
 
@@ -65,7 +67,6 @@ class _Parts(NamedTuple):
     height: int
     number: int
     bytes: int  # of one, unpacked
-    whole: int  # bytes of all, unpacked
 
 
 def header(data: Data, *, max_pixels: int) -> Header:
@@ -86,8 +87,11 @@ def header(data: Data, *, max_pixels: int) -> Header:
     numbers = _numbers(tags, parts, width, height)
     mode = _mode(tags, numbers)
     a_pixel = 1 if mode in BYTE_MODES else 2 if mode.startswith("I;") else 4
-    buffers = parts.bytes * 2 + width * 4 * parts.height  # libtiff's, and what Pillow copies
-    memory = width * height * a_pixel + buffers + 2 * len(data) + 64 * parts.number
+    memory = width * height * a_pixel + len(data) + _A_PART * parts.number
+    if compression != _NONE:
+        memory += parts.bytes
+    if tags.value(_PHOTOMETRIC) == _YCBCR:  # libtiff makes rows of RGBA
+        memory += parts.bytes + 4 * width * parts.height
     if mode.startswith("I;"):
         mode, memory = "L", memory + 4 * width * height
     return Header(width, height, mode, memory, lambda: _read(data, tags, numbers))
@@ -123,10 +127,10 @@ def _parts(tags: Tags, width: int, height: int) -> _Parts:
     number = across * down * planes
     if number > _MAX_PARTS:
         raise PictureError("too_large", f"TIFF with {number:,} strips or tiles is over the limit of {_MAX_PARTS:,}")
-    if tiled and across * part_width * down * part_height > max(_MAX_EMPTY, 2 * width * height):
+    if tiled and across * part_width * down * part_height > max(_MAX_EMPTY, 4 * width * height):
         raise PictureError("too_large", f"TIFF with tiles of {part_width}x{part_height} px, larger than the picture")
     size = part_height * ((part_width * bits * (samples // planes) + 7) // 8)
-    return _Parts(tiled, part_width, part_height, number, size, size * number)
+    return _Parts(tiled, part_width, part_height, number, size)
 
 
 def _numbers(tags: Tags, parts: _Parts, width: int, height: int) -> dict[int, tuple[int, ...]]:

@@ -67,4 +67,4 @@ def _read(data: Data, width: int, height: int) -> Frame:
     if image.size != (width, height):
         raise damaged("WEBP", "two sizes")
     turn = orientation.of_exif(image.info.get("exif", b""), image.info.get("xmp", b""))
-    return Frame(image, width, height, orientation=turn)
+    return Frame(image.copy(), width, height, orientation=turn)  # a copy lets the decoder and its canvases go

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from birdlite.images import picture
-from birdlite.namedtuple import NamedTuple
 from birdlite.results import Failure, ImageInfo, Prediction, Result, Times
 from birdlite.run.memory_budget import Held, MemoryBudget
 from birdlite.settings import Settings
@@ -57,14 +56,6 @@ class LeftBehind(Exception):
     """The picture was given up meanwhile, so its thread must end."""
 
 
-class _Running(NamedTuple):
-    """One picture that is being decoded."""
-
-    job: Job
-    since: float  # s on `clock`
-    thread: threading.Thread
-
-
 class Decoding:
     """The pictures of one run that are being decoded."""
 
@@ -72,7 +63,8 @@ class Decoding:
         self._settings = settings
         self._memory = memory.decoding
         self._timeline = timeline
-        self._running: dict[int, _Running] = {}  # by turn; who takes an entry out decides what becomes of the picture
+        # By turn: since when, in s on `clock`. Who takes an entry out decides what becomes of the picture.
+        self._running: dict[int, tuple[Job, float, threading.Thread]] = {}
         self._left: list[threading.Thread] = []
         self.guard: Guard | None = None
         self.ready = threading.Event()  # the caller's thread has imported the decoder
@@ -110,16 +102,16 @@ class Decoding:
         if not self._running:
             return
         latest = clock() - self._settings.decode_timeout
-        for turn, running in list(self._running.items()):
-            if running.since > latest:
+        for turn, (job, since, thread) in list(self._running.items()):
+            if since > latest:
                 continue
-            self._left = [thread for thread in self._left if thread.is_alive()]
+            self._left = [left for left in self._left if left.is_alive()]
             if len(self._left) < self._settings.threads and self._running.pop(turn, None) is not None:
-                self._left.append(running.thread)
-                yield running.job, running.thread
+                self._left.append(thread)
+                yield job, thread
 
     def _in_time(self, job: Job, plan: picture.Plan) -> picture.Picture:
-        self._running[job.turn] = _Running(job, clock(), threading.current_thread())
+        self._running[job.turn] = job, clock(), threading.current_thread()
         try:
             return plan.decode()
         finally:

@@ -39,6 +39,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "expand",
+    "picture",
 ]
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
         UnknownModel,
         UsageError,
     )
+    from birdlite.images import picture
     from birdlite.results import Failure, ImageInfo, Prediction, Progress, Result, RunSummary, Times
     from birdlite.run.classifier import Classifier
     from birdlite.run.options import RunOptions
@@ -73,6 +75,7 @@ _MODULES = {
     "Settings": "settings",
     "Shard": "batch.shard",
     "expand": "targets.expand",
+    "picture": "images.picture",
     **dict.fromkeys(("Failure", "ImageInfo", "Prediction", "Progress", "Result", "RunSummary", "Times"), "results"),
 }
 
@@ -82,4 +85,5 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
+    module = import_module(f"{__name__}.{_MODULES.get(name, 'errors')}")
+    return module if name == "picture" else getattr(module, name)

@@ -1,7 +1,6 @@
 """Files that appear complete or not at all: written under another name beside their place, then renamed to it.
 
-Outputs, uploads and the model cache use it. An unfinished file or folder has the suffix `SUFFIX`, so a killed process
-leaves nothing that looks finished, and `sweep` and `leftovers` find what it left.
+Outputs, uploads and the model cache use it. `sweep` and `leftovers` find what a killed process left.
 """
 
 from __future__ import annotations
@@ -84,7 +83,7 @@ class AtomicFile:
 
 
 def quietly(step: Callable[[], None]) -> None:
-    """Take a step that may fail, such as cleaning up after an error, whose message a second one would hide."""
+    """Take a step that may fail, such as cleaning up after an error."""
     try:
         step()
     except OSError:

@@ -1,18 +1,4 @@
-"""All errors that birdlite raises, and what they mean for the user.
-
-    BirdliteError
-    ├── UsageError              exit 2: an option or an argument is wrong
-    ├── ModelError              exit 3: there is no model to classify with
-    │   ├── UnknownModel            neither in the catalogue nor a path
-    │   ├── ModelUnavailable        not in the cache, and no source could give it
-    │   └── InvalidModel            its checksum, card, tensors or labels do not fit
-    ├── EngineError             exit 3: there is no runtime that can run the model
-    │   └── EngineMissing           not installed; the message names the extra to install
-    ├── OutputError             exit 3: the results cannot be written where they should go
-    ├── PartsError              exit 3: parts of a run are missing, doubled, unfinished or of another run
-    ├── StorageError            exit 3: object storage refuses or cannot be reached; of a picture it is a PictureError
-    ├── StorageMissing          exit 3: the client for object storage is not installed; the message names the extra
-    └── PictureError            one target failed; the run goes on, and the caller gets a `Failure` of the same kind
+"""All errors that birdlite raises. The command exits with 2 after a `UsageError`, and with 3 after any other one.
 
 Messages are one line: what happened, to which input, and what to do.
 """
@@ -23,7 +9,7 @@ from typing import Literal
 
 from birdlite.results import FailureKind
 
-StorageCause = Literal["no_object", "no_bucket", "no_credentials", "denied", "other"]
+StorageCause = Literal["no_object", "no_bucket", "no_credentials", "denied", "odd_key", "other"]
 
 ONE_LINE = 160  # characters of another program's message
 
@@ -55,7 +41,7 @@ class ModelUnavailable(ModelError):
 
 
 class InvalidModel(ModelError):
-    """The model's checksum, card, tensors or labels are wrong. It was not loaded."""
+    """The model's checksum, card, tensors or labels are wrong, and it was not loaded; or its scores are."""
 
 
 class EngineError(BirdliteError):
@@ -88,7 +74,7 @@ class StorageMissing(BirdliteError):
 
 
 class PictureError(BirdliteError):
-    """One target has no answer. Raised by `http`, `storage`, `local_file` and `images`, caught by the pipeline."""
+    """One target has no answer. Raised by what reads, decodes and runs pictures, caught by the pipeline."""
 
     def __init__(self, kind: FailureKind, message: str) -> None:
         super().__init__(message)

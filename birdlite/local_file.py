@@ -22,7 +22,7 @@ _WORDS: dict[int, tuple[FailureKind, str]] = {
     errno.EACCES: ("blocked", "permission denied"),
     errno.EPERM: ("blocked", "permission denied"),
     errno.EISDIR: ("unsupported", "it is a folder"),
-    errno.ENXIO: ("unsupported", "not a regular file"),  # open() of a socket
+    errno.ENXIO: ("unsupported", "not a regular file"),  # open() of a socket; `read_bounded`
 }
 _NO_NAME = "no file can have this name"  # Python's ValueError: a NUL, or text that the file system cannot encode
 
@@ -37,25 +37,50 @@ def read(path: str, max_bytes: int, hold: Callable[[int], object] | None = None)
             as the user wrote it.
     """
     try:
-        # Without O_NONBLOCK, open() would wait for ever on a pipe without a writer. It changes nothing for files.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            facts = os.fstat(descriptor)
-            if not stat.S_ISREG(facts.st_mode):
-                what = "a folder, not a picture" if stat.S_ISDIR(facts.st_mode) else "not a regular file"
-                raise PictureError("unsupported", what)
-            if facts.st_size > max_bytes:
-                raise _too_large(max_bytes)
-            if hold is not None:
-                hold(facts.st_size)
-            data = _read_to_end(descriptor, facts.st_size, max_bytes)
-        finally:
-            os.close(descriptor)
+        data = read_bounded(path, max_bytes, hold)
+    except IsADirectoryError as error:
+        raise PictureError("unsupported", "a folder, not a picture") from error
     except (OSError, ValueError) as error:
         raise picture_error(error) from error
-    if len(data) > max_bytes:
-        raise _too_large(max_bytes)
+    if data is None:
+        raise PictureError("too_large", f"more than {max_bytes} bytes")
     return data
+
+
+def read_bounded(path: str, max_bytes: int, hold: Callable[[int], object] | None = None) -> bytes | None:
+    """Read a whole regular file: a picture, a model or its labels. None if it has more than `max_bytes`.
+
+    Never waits for a pipe or a device, never reads more than `max_bytes` + 1 bytes.
+
+    Raises:
+        OSError: it cannot be read, or is not a regular file; `reason` has the words.
+        ValueError: no file can have this name.
+    """
+    # Without O_NONBLOCK, open() would wait for ever on a pipe without a writer. It changes nothing for files.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        size = check_regular(descriptor, path)
+        if size > max_bytes:
+            return None
+        if hold is not None:
+            hold(size)
+        data = _read_to_end(descriptor, size, max_bytes)
+    finally:
+        os.close(descriptor)
+    return None if len(data) > max_bytes else data
+
+
+def check_regular(descriptor: int, path: str) -> int:
+    """The size of an open file.
+
+    Raises:
+        OSError: it is a folder, a pipe, a socket or a device.
+    """
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode):
+        code = errno.EISDIR if stat.S_ISDIR(facts.st_mode) else errno.ENXIO
+        raise OSError(code, os.strerror(code), path)
+    return facts.st_size
 
 
 def reason(error: OSError | ValueError) -> str:
@@ -87,7 +112,3 @@ def _read_to_end(descriptor: int, expected: int, max_bytes: int) -> bytes:
         parts.append(part)
         size += len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _too_large(max_bytes: int) -> PictureError:
-    return PictureError("too_large", f"more than {max_bytes} bytes")

@@ -6,6 +6,7 @@ dozen of them than on classifying a picture (docs/decisions/0001).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from birdlite.namedtuple import NamedTuple
@@ -19,7 +20,7 @@ FailureKind = Literal[
     "not_an_image",  # empty, or of an unknown format
     "decode",  # a picture, but damaged
     "blocked",  # forbidden: by --offline, by the permissions of a file, or for safety
-    "unsupported",  # a scheme or a variety of picture that birdlite does not read
+    "unsupported",  # a scheme or a variety of picture that birdlite does not read, or for which the model gives NaN
     "cancelled",  # under way when the run was interrupted
 ]
 
@@ -101,3 +102,4 @@ class RunSummary(NamedTuple):
     wall_ms: float  # from process start
     images_per_second: float  # ok / wall
     interrupted: bool = False
+    skipped: Mapping[str, int] = {}  # files and links in folders that are no targets, by kind

@@ -1,7 +1,5 @@
 """Spans on one clock that begins at process start, and the breakdown made of them.
 
-The pipeline and the command line open spans, and the writers print the breakdown.
-
 A breakdown gives two times for each stage. `spent` is the sum of its spans in all threads, so overlapping work counts
 fully. `critical` is the part that the whole run waited for. It is found by walking back from the end: the span that
 ended last was waiting for the predecessor that ended last, and so on to the start. The predecessors of a span are the

@@ -63,7 +63,7 @@ def _cost(folder: Path, environment: dict[str, str]) -> tuple[float, float]:
     code = (
         "import sys; from birdlite.cli import main;"
         "code = main(['classify', sys.argv[1], '-q', '-o', '/dev/null', '--format', 'jsonl']);"
-        "from birdlite.bench.environment import peak_memory_bytes;"
+        "from birdlite.bench import peak_memory_bytes;"
         "import time; print(peak_memory_bytes(), time.process_time()); sys.exit(code)"
     )
     run = subprocess.run(

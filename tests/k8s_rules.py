@@ -1,7 +1,8 @@
 """What a Kubernetes API server refuses, or a careful operator would, and schemas let pass.
 
 `faults_in` reads the documents of one rendering, as a whole: what they refer to must be among them. The rules follow
-the validation of Kubernetes (names, quantities, cron fields, Jobs) and the Pod Security Standard "restricted".
+the validation of Kubernetes (names, quantities, cron fields, Jobs) and the Pod Security Standard "restricted", and
+what makes the second `kubectl apply` of the same files a change. `python -m scripts.check_manifests` runs them.
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ RESTRICTED_VOLUMES = {
     "csi",
     "ephemeral",
 }
+CONFIG_MAP_BYTES = 1 << 20
+"""What a ConfigMap may weigh, keys and values together. Kubernetes refuses more."""
+
+# Structures that belong to one applier as a whole, and the field in them that the API server fills in. If a manifest
+# leaves it out, each apply takes it away again and the server puts it back.
+DEFAULTED = {"fieldRef": "apiVersion", "resourceFieldRef": "divisor"}
 
 
 class Indexed(NamedTuple):
@@ -59,13 +66,18 @@ def jobs_in(documents: list[Document]) -> list[Indexed]:
 
 def faults_in(documents: list[Document]) -> list[str]:
     """What is wrong, each in one line that says where."""
-    faults = [f"{_where(d)}: {fault}" for d in documents for fault in (*_names(d), *_quantities(d))]
+    faults = [
+        f"{_where(d)}: {fault}"
+        for d in documents
+        for rule in (_names, _quantities, _stable, _weight)
+        for fault in rule(d)
+    ]
     faults += [f"{_where(d)}: {fault}" for d in documents if d["kind"] == "CronJob" for fault in _schedule(d["spec"])]
     for job in jobs_in(documents):
         rules = (_indexes, _failure_policy, _security, _resources, _mounts)
         faults += [f"{job.where}: {fault}" for rule in rules for fault in rule(job)]
         faults += [f"{job.where}: {fault}" for fault in _references(job, documents)]
-    return faults + list(_selectors(documents))
+    return faults + list(_selectors(documents)) + list(_budgets(documents))
 
 
 def _where(document: Document) -> str:
@@ -96,6 +108,34 @@ def _quantities(node: object, key: str = "") -> Iterator[str]:
 def _amount(quantity: object) -> Decimal | None:
     match = QUANTITY.fullmatch(str(quantity))
     return Decimal(match[1]) * FACTORS[match[2] or ""] if match else None
+
+
+def _stable(node: object, key: str = "") -> Iterator[str]:
+    """Find what makes every apply a change: empty values that the API drops, defaults that it adds."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _stable(item, key)
+    elif isinstance(node, dict):
+        if key in DEFAULTED and DEFAULTED[key] not in node:
+            yield f"{key} without {DEFAULTED[key]}: every apply is a change"
+        for name, value in node.items():
+            if value in ([], {}, None) and name != "emptyDir":
+                yield f"{name} is empty, and the API drops it: every apply is a change"
+            yield from _stable(value, name)
+
+
+def _weight(document: Document) -> Iterator[str]:
+    data = document.get("data", {}) if document["kind"] == "ConfigMap" else {}
+    size = sum(len(f"{name}{text}".encode()) for name, text in data.items())
+    if size > CONFIG_MAP_BYTES:
+        yield f"it holds {size:,} bytes of at most {CONFIG_MAP_BYTES:,}: put the list in object storage"
+
+
+def _budgets(documents: list[Document]) -> Iterator[str]:
+    """A Job has no scale, so only a number of pods can be kept for it: fewer run near its end, and no drain goes on."""
+    for document in documents:
+        if document["kind"] == "PodDisruptionBudget" and "minAvailable" in document["spec"]:
+            yield f"{_where(document)}: minAvailable blocks every drain when fewer pods run"
 
 
 def _schedule(spec: Document) -> Iterator[str]:
@@ -207,7 +247,6 @@ def _selectors(documents: list[Document]) -> Iterator[str]:
         labels = job.spec["template"].get("metadata", {}).get("labels", {}).items()
         selectors = [(job.where, c["labelSelector"]) for c in job.pod.get("topologySpreadConstraints", [])]
         selectors += [(_where(d), d["spec"]["podSelector"]) for d in documents if d["kind"] == "NetworkPolicy"]
-        selectors += [(_where(d), d["spec"]["selector"]) for d in documents if d["kind"] == "PodDisruptionBudget"]
         for where, selector in selectors:
             if not selector["matchLabels"].items() <= labels:
                 yield f"{where} does not select the pods of {job.where}"

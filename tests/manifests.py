@@ -15,6 +15,7 @@ import yaml
 FOLDER = Path(__file__).parents[1] / "k8s"
 BASE = FOLDER / "base"
 OVERLAYS = ("local", "cluster")
+COMPONENTS = tuple(sorted(path.parent.name for path in FOLDER.glob("components/*/kustomization.yaml")))
 
 Render = Callable[[str], list[dict[str, Any]]]
 
@@ -31,10 +32,20 @@ def render(overlay: str) -> list[dict[str, Any]]:
         CalledProcessError: it does not render.
         FileNotFoundError: there is no kubectl.
     """
+    return render_folder(FOLDER / "overlays" / overlay)
+
+
+def render_folder(folder: Path) -> list[dict[str, Any]]:
+    """As `render`, for any folder with a kustomization.
+
+    Raises:
+        CalledProcessError: it does not render.
+        FileNotFoundError: there is no kubectl.
+    """
     program = kubectl()
     if program is None:
         raise FileNotFoundError("no kubectl: pip install '.[k8s]'")
-    command = [program, "kustomize", str(FOLDER / "overlays" / overlay)]
+    command = [program, "kustomize", str(folder)]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return [document for document in yaml.safe_load_all(text) if document]
 

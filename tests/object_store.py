@@ -11,13 +11,14 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import NamedTuple
 from urllib.parse import quote
 from xml.etree import ElementTree
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
 SIGNED = {  # the server looks at who signs, not at the signature
     "Authorization": "AWS4-HMAC-SHA256 Credential=somebody/20260101/us-east-1/s3/aws4_request, SignedHeaders=host,"
@@ -68,9 +69,9 @@ class Bucket:
         """The URL as a user writes it."""
         return f"s3://{self.name}/{key}"
 
-    def put(self, key: str, data: bytes) -> str:
-        """Put an object there, and give its URL."""
-        self._ask("PUT", key, data)
+    def put(self, key: str, data: bytes, *, encoding: str = "") -> str:
+        """Put an object there, with this Content-Encoding, and give its URL."""
+        self._ask("PUT", key, data, more={"Content-Encoding": encoding} if encoding else {})
         return self.url(key)
 
     def get(self, key: str) -> bytes:
@@ -91,10 +92,12 @@ class Bucket:
         document = ElementTree.fromstring(self._ask("GET", "", query="?uploads="))
         return sum(element.tag.endswith("}Upload") for element in document.iter())
 
-    def _ask(self, method: str, key: str, body: bytes | None = None, *, query: str = "") -> bytes:
+    def _ask(
+        self, method: str, key: str, body: bytes | None = None, *, query: str = "", more: Mapping[str, str] = NOTHING
+    ) -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
         try:
-            connection.request(method, f"/{self.name}/{quote(key)}{query}", body, SIGNED)
+            connection.request(method, f"/{self.name}/{quote(key)}{query}", body, {**SIGNED, **more})
             answer = connection.getresponse()
             data = answer.read()
         finally:

@@ -23,7 +23,7 @@ class Network:
     """A network under construction. Methods add nodes behind `value` and make `value` what they give."""
 
     def __init__(self, *, rounds: bool = False, seed: int = 0) -> None:
-        self.graph = OnnxGraph(SIDE)
+        self.graph = OnnxGraph()
         self.chance = np.random.default_rng(seed)
         self.rounds = rounds
         self.value = self.graph.pixels(2 / 255, 0)
@@ -67,7 +67,7 @@ class Network:
         self.add("Gemm", self.weights(size, CLASSES), self.constant("bias", self.chance.normal(0, 1, CLASSES)))
         self.round(20 / 255, 128)
         self.add("Softmax")
-        return self.graph.finish(self.value, CLASSES, "a test")
+        return self.graph.finish(self.value, SIDE, CLASSES)
 
 
 def classifier(*, rounds: bool = False) -> bytes:

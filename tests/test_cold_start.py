@@ -89,7 +89,7 @@ def test_a_run_does_not_wait_for_the_modules_that_make_its_report(tmp_path: Path
         "import sys\n"
         "from birdlite.run.report_file import ReportFile\n"
         "from birdlite.results import Result\n"
-        "from birdlite.writers import WriterOptions\n"
+        "from birdlite.writers.base import WriterOptions\n"
         "with ReportFile(sys.argv[1], WriterOptions()) as report:\n"
         "    report.write(Result(0, 'a.jpg', ()))\n"
         "    print(*sys.modules)\n"

@@ -154,7 +154,7 @@ def test_the_int8_model_is_fetched_shown_compared_and_removed_like_any_other(mir
     folder = tmp_path / "models" / "birds-v1-lite-int8"
 
     code, _, err = run(mirror, tmp_path, "model", "path", "birds-v1-lite-int8")
-    assert (code, "run `birdlite model fetch birds-v1-lite-int8`" in err) == (3, True)
+    assert (code, "fetch it with `birdlite model fetch birds-v1-lite-int8`" in err) == (3, True)
     code, out, err = run(mirror, tmp_path, "model", "fetch", "birds-v1-lite-int8")
     assert (code, out) == (0, f"birds-v1-lite-int8: in {folder}\n")
     assert "making birds-v1-lite-int8 from birds-v1-lite" in err

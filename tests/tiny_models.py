@@ -57,8 +57,12 @@ def model(
     outputs: int = 1,
     flat: bool = True,
     custom_op: str | None = None,
+    after: tuple[str, ...] = (),
 ) -> bytes:
-    """The model, with what the test wants to be odd about it. `batch` -1 is any size, `flat` makes the scores a row."""
+    """The model, with what the test wants to be odd about it.
+
+    `batch` -1 is any size, `flat` makes the scores a row, `after` names operations on scores that are floats.
+    """
     graph = _Graph()
     width = width or side
     shape = [abs(batch), side, width, 3]
@@ -94,6 +98,9 @@ def model(
     if gives == "float32":
         ends = [graph.tensor("scores", [abs(batch), classes], "float32", 0.0, 0)]
         graph.op(tfl.BuiltinOperator.DEQUANTIZE, [row], ends)
+        for step in after:
+            source, ends = ends, [graph.tensor(step, [abs(batch), classes], "float32", 0.0, 0)]
+            graph.op(getattr(tfl.BuiltinOperator, step), source, ends)
     elif gives != "uint8":
         zero_point = -128 if gives == "int8" else 0
         ends = [graph.tensor("scores", [abs(batch), classes], gives, 1 / 256, zero_point)]

@@ -42,11 +42,12 @@ def proto(
     flat: bool = True,
     operation: str = "Identity",
     domain: str = "",
+    after: tuple[str, ...] = (),
 ) -> ModelProto:
     """The model, with what the test wants to be odd about it.
 
-    `batch` may be a name for any size, `flat` makes the scores a row, `operation` is the last one in the network, and
-    `inner_batch` is the batch that the network takes whatever it says.
+    `batch` may be a name for any size, `flat` makes the scores a row, `operation` is the last one in the network,
+    `after` names others before it, and `inner_batch` is the batch that the network takes whatever it says.
     """
     colours = [i % 3 for i in range(classes)]
     constants = {
@@ -73,6 +74,9 @@ def proto(
     if gives != "float32":
         nodes.append(helper.make_node("Cast", [last], ["stored"], to=_TYPES[gives]))
         last = "stored"
+    for step in after:
+        nodes.append(helper.make_node(step, [last], [f"{last} {step}"]))
+        last = f"{last} {step}"
     nodes.append(helper.make_node(operation, [last], ["scores"], domain=domain))
     nodes += [helper.make_node("Identity", ["scores"], [f"more scores {i}"]) for i in range(1, outputs)]
     pixels = [batch, side, width or side, 3]

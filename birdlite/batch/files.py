@@ -16,17 +16,16 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from types import NoneType
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from birdlite import log
-from birdlite.batch.header import HEADER_LIMIT, Header, parse_header
+from birdlite.batch.header import HEADER_LIMIT, Header, parse_header, read_fields
 from birdlite.batch.shard import key_of, octets_of
 from birdlite.errors import PartsError, StorageError, UsageError
 from birdlite.local_file import reason
 from birdlite.results import Failure, FailureKind, ImageInfo, Prediction, Result, Times
 from birdlite.storage import is_storage
-from birdlite.targets.expand import is_pattern
+from birdlite.targets.folders import is_pattern
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
@@ -208,56 +207,27 @@ def result_of(record: Record) -> Result:
     try:
         error = record.get("error")
         image, times = record.get("image"), record.get("timing_ms")
-        predictions = tuple(_checked(Prediction(**one)) for one in record["predictions"])
+        predictions = tuple(read_fields(Prediction, one) for one in record["predictions"])
         return Result(
             record["index"],
             record["target"],
             _failure(error) if error else predictions,
-            _checked(ImageInfo(**image)) if image else None,
-            _checked(Times(**times)) if times else None,
+            read_fields(ImageInfo, image) if image else None,
+            read_fields(Times, times) if times else None,
         )
     except (TypeError, KeyError, ValueError) as error:
         raise PartsError(f"the record of target {record['index']} is not one that birdlite writes: {error}") from None
 
 
 def _failure(error: dict[str, Any]) -> Failure:
-    failure = _checked(Failure(**error))
+    failure = read_fields(Failure, error)
     if failure.kind not in get_args(FailureKind):
         raise ValueError("unknown kind of failure")
     return failure
 
 
-_NUMBER = (float, int)
-_MAYBE = (float, int, NoneType)
-_TYPES: dict[type, tuple[tuple[type, ...], ...]] = {  # by field
-    Prediction: ((int,), (int,), (str,), _NUMBER, (str, NoneType)),
-    Failure: ((str,), (str,)),
-    ImageInfo: ((int,), (int,), (str,), (int,)),
-    Times: (_MAYBE, _MAYBE, _MAYBE, _NUMBER),
-}
-_LARGEST = 1e15  # larger than any number of bytes, time or score
-
-_Some = TypeVar("_Some", Prediction, Failure, ImageInfo, Times)
-
-
-def _checked(some: _Some) -> _Some:
-    """Check the type of each field, because readers of a record rely on it.
-
-    Raises:
-        TypeError: a field has the wrong type.
-        ValueError: a number is infinite, not a number, or absurdly large.
-    """
-    values: tuple[object, ...] = tuple(some)
-    for name, value, allowed in zip(some._fields, values, _TYPES[type(some)], strict=True):
-        if type(value) not in allowed:
-            raise TypeError(f"{name} cannot be {type(value).__name__}")
-        if isinstance(value, (float, int)) and not -_LARGEST < value < _LARGEST:
-            raise ValueError(f"{name} is too large, or not a number")
-    return some
-
-
 class Earlier:
-    """The targets that the same model has classified. Call `add` for all, then `sort`, then `has`."""
+    """Targets that were classified. Call `add` for all, then `sort`, then `has`."""
 
     def __init__(self) -> None:
         self._buckets = [array("Q") for _ in range(256)]

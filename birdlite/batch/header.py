@@ -10,17 +10,31 @@ except for the shard, and their lists are equal.
 from __future__ import annotations
 
 import json
+from types import NoneType
+from typing import Any, TypeVar
 
 from birdlite.namedtuple import NamedTuple
+from birdlite.results import Failure, ImageInfo, Prediction, Times
 
 KEY = "birdlite_run"
 HEADER_LIMIT = 1 << 16  # bytes; ours have some 600
 
-_LARGEST = 1 << 62
+_LARGEST = 1e15  # larger than any number of bytes or targets, time or score
+_ALLOWED: dict[object, tuple[type, ...]] = {  # in JSON, by the annotation of the field
+    "int": (int,),
+    "bool": (bool,),
+    "float": (float, int),
+    "float | None": (float, int, NoneType),
+    "str": (str,),
+    "str | None": (str, NoneType),
+    "FailureKind": (str,),
+}
+
+_Some = TypeVar("_Some", "Run", "Totals", Prediction, Failure, ImageInfo, Times)
 
 
 class Run(NamedTuple):
-    """Everything that decides the records. Only `shard` differs between the shards of a run."""
+    """Everything that decides the records."""
 
     version: str  # of birdlite
     model: str
@@ -47,10 +61,6 @@ class Totals(NamedTuple):
     list_sha256: str  # of the names of the whole list
 
 
-_ANY_RUN = Run("", "", "", "", "", 1, "", 0.0, timing=True, since=False, shard=0, shards=1)
-_ANY_TOTALS = Totals(0, 0, 0, 0, 0, "")
-
-
 class Header(NamedTuple):
     """The first line as values. Without totals the part is not complete."""
 
@@ -66,18 +76,16 @@ class Header(NamedTuple):
 def parse_header(line: bytes) -> Header | None:
     """Read a first line; None if it is not a header."""
     try:
-        document = json.loads(line)
-    except (ValueError, RecursionError):
+        values = json.loads(line)[KEY]
+        run = read_fields(Run, {name: values[name] for name in Run._fields})
+        if "list_sha256" not in values:
+            totals = None
+        else:
+            totals = read_fields(Totals, {name: values[name] for name in Totals._fields})
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
-    values = document.get(KEY) if isinstance(document, dict) else None
-    if not isinstance(values, dict) or not _fits(_ANY_RUN, values) or values["shard"] >= values["shards"]:
-        return None
-    run = Run(*(values[name] for name in Run._fields))
-    if "list_sha256" not in values:
-        return Header(run)
-    if not _fits(_ANY_TOTALS, values):
-        return None
-    return Header(run, Totals(*(values[name] for name in Totals._fields)))
+    counts = (run.shard, *(() if totals is None else totals[:-1]))
+    return Header(run, totals) if min(counts) >= 0 and run.shard < run.shards else None
 
 
 def difference(was: Run, now: Run, *, apart_from: tuple[str, ...] = ()) -> str | None:
@@ -89,10 +97,17 @@ def difference(was: Run, now: Run, *, apart_from: tuple[str, ...] = ()) -> str |
     return None
 
 
-def _fits(example: Run | Totals, values: dict[str, object]) -> bool:
-    """Whether `values` has all fields of `example` with the same types."""
-    for name, like in example._asdict().items():
-        value = values.get(name)
-        if type(value) is not type(like) or (isinstance(value, int) and not 0 <= value < _LARGEST):
-            return False
-    return True
+def read_fields(kind: type[_Some], values: dict[str, Any]) -> _Some:
+    """Make a named tuple of JSON. The type of each field is checked, because readers rely on it.
+
+    Raises:
+        TypeError: a field is missing, unknown, or has the wrong type.
+        ValueError: a number is infinite, not a number, or absurdly large.
+    """
+    some = kind(**values)
+    for name, value, annotation in zip(some._fields, some, kind.__annotations__.values(), strict=True):
+        if type(value) not in _ALLOWED[annotation]:
+            raise TypeError(f"{name} cannot be {type(value).__name__}")
+        if isinstance(value, (float, int)) and not -_LARGEST < value < _LARGEST:
+            raise ValueError(f"{name} is too large, or not a number")
+    return some

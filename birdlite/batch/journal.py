@@ -21,7 +21,7 @@ from birdlite.batch.files import parse_record
 from birdlite.batch.header import HEADER_LIMIT, KEY, Header, parse_header
 from birdlite.errors import OutputError
 from birdlite.namedtuple import NamedTuple
-from birdlite.writers.output import refused
+from birdlite.writers.output import make_folder, refused
 
 _BLOCK = 1 << 12  # bytes to read at once for one record; most have fewer
 
@@ -89,9 +89,8 @@ class Journal:
         self._size = 0  # bytes of complete lines
         self.places = Places()
         try:
+            make_folder(path)
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except FileNotFoundError as error:
-            raise OutputError(f"{path}: the folder for the results does not exist") from error
         except (OSError, ValueError) as error:
             raise refused(self._path, error) from error
         self._lock_or_refuse()

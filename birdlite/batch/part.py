@@ -27,8 +27,8 @@ from birdlite.errors import BirdliteError, OutputError, PartsError
 from birdlite.results import Result
 from birdlite.storage import is_storage
 from birdlite.targets import BadTarget, Target
-from birdlite.writers import RunFacts
-from birdlite.writers.output import check_output, open_output
+from birdlite.writers.base import RunFacts
+from birdlite.writers.output import check_output, open_output, refuse_picture
 from birdlite.writers.record import record, to_json
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ class Part:
             header = Header(run)
             if is_storage(self.path):
                 self._partial = self._journal_of_object()
+            else:
+                refuse_picture(self.path)
             if self._resume and not os.path.exists(self._partial) and self._is_complete(run):
                 return False
             journal = Journal(self._partial)

@@ -7,6 +7,7 @@ another shard, and no machine needs to know what the others do.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 
 from birdlite.errors import UsageError
@@ -55,10 +56,10 @@ def parse(text: str) -> Shard:
     Raises:
         ValueError: it has another form, or I is not below N.
     """
-    index, slash, count = text.partition("/")
-    if not (slash and _is_number(index) and _is_number(count)):
+    numbers = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
+    if numbers is None:
         raise ValueError("not a shard such as 0/4: its index, from 0, and the number of shards")
-    shard = Shard(int(index), int(count))
+    shard = Shard(int(numbers[1]), int(numbers[2]))
     if not 1 <= shard.count <= MOST_SHARDS:
         raise ValueError(f"the number of shards must be from 1 to {MOST_SHARDS}")
     if shard.index >= shard.count:
@@ -85,7 +86,3 @@ def from_environment(variables: Mapping[str, str]) -> Shard | None:
         return parse(f"{index.strip()}/{count.strip()}")
     except ValueError as error:
         raise UsageError(f"{INDEX_VARIABLE}={index} {COUNT_VARIABLE}={count}: {error}") from None
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 10

@@ -9,13 +9,15 @@ figures are medians. The time of a whole process, from its start, is what `class
 
 from __future__ import annotations
 
+import platform
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from statistics import mean, median
 from typing import NamedTuple
 
-from birdlite import local_file
-from birdlite.bench.environment import Environment, peak_memory_bytes, this_environment
+from birdlite import cpus, local_file
+from birdlite._version import __version__
 from birdlite.errors import PictureError, UsageError
 from birdlite.images import picture
 from birdlite.run.classifier import Classifier
@@ -34,6 +36,21 @@ DECODED = 32
 
 RUNS = 5
 """Pictures in a row that one figure of inference is the mean of."""
+
+
+CPU_FACTS = "/proc/cpuinfo"
+MEMORY_FACTS = "/proc/self/status"
+_KIB = 1024
+
+
+class Environment(NamedTuple):
+    """Where something was measured."""
+
+    processor: str  # as the system calls it
+    processors: int  # that this process may use
+    system: str
+    python: str
+    birdlite: str
 
 
 class Inference(NamedTuple):
@@ -171,3 +188,39 @@ def _whole_run(classifier: Classifier, targets: Sequence[Target]) -> float:
 def _doubling(most: int) -> list[int]:
     """1, 2, 4 and so on, and `most` itself."""
     return sorted({min(1 << power, most) for power in range(most.bit_length() + 1)})
+
+
+def this_environment() -> Environment:
+    """The facts of this machine."""
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    return Environment(_processor(), cpus.usable(), system, platform.python_version(), __version__)
+
+
+def peak_memory_bytes() -> int:
+    """The most memory that this process has had resident so far.
+
+    From the kernel's VmHWM, which begins with the process; getrusage would tell that of the shell's copy before it.
+    """
+    for line in _lines(MEMORY_FACTS):
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * _KIB
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * _KIB
+
+
+def _processor() -> str:
+    for line in _lines(CPU_FACTS):
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _lines(path: str) -> list[str]:
+    """The lines of a file of the kernel's; none where the system has no such file."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(1 << 20).splitlines()
+    except FileNotFoundError:
+        return []

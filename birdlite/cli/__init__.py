@@ -1,7 +1,6 @@
-"""The command line: one file a command, each with `command()` that declares it for click and `main()` that runs it.
+"""The command line: starts a command, and turns what it raises into one line and an exit code.
 
-This file starts a command, and turns what it raises into one line and an exit code. `--version` answers from here. A
-plain command line of `classify` is read by `plain_line`, every other one by click, in `group`.
+A plain command line of `classify` is read by `plain_line`, every other one by click, in `group`.
 """
 
 from __future__ import annotations
@@ -90,7 +89,7 @@ def _guarded(arguments: list[str], started: float) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        _abandon_stdout()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit must not complain again
         return EXIT_BROKEN_PIPE
     except UsageError as error:
         return _fail(error, EXIT_USAGE)
@@ -99,7 +98,10 @@ def _guarded(arguments: list[str], started: float) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001 - an error in birdlite itself
-        _show_traceback_if_asked(error)
+        if os.environ.get("BIRDLITE_TRACEBACK"):
+            import traceback
+
+            traceback.print_exception(error)
         return _fail(f"a fault in birdlite, please report it: {type(error).__name__}: {error}", EXIT_CANNOT_RUN)
     else:
         return code
@@ -118,7 +120,7 @@ def _run(arguments: list[str], started: float) -> int:
 
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:2], "--help"]
-    return group.parse(arguments)(started)
+    return group.run(arguments, started)
 
 
 def _fail(error: object, code: int) -> int:
@@ -131,15 +133,3 @@ def _fail(error: object, code: int) -> int:
         warn_about_unknown_variables()
     log.error(str(error))
     return code
-
-
-def _show_traceback_if_asked(error: BaseException) -> None:
-    if os.environ.get("BIRDLITE_TRACEBACK"):
-        import traceback
-
-        traceback.print_exception(error)
-
-
-def _abandon_stdout() -> None:
-    """Redirect standard output to nowhere, or the interpreter complains about the pipe when it flushes at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

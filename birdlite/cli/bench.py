@@ -34,40 +34,35 @@ def main(values: SimpleNamespace, started: float) -> int:
     return EXIT_OK
 
 
-def command() -> Command:
-    """Declare the command."""
-    return Command(
-        "bench",
-        main,
-        "Measure birdlite on this machine, with your own model and pictures if you like: loading, inference, decoding,"
-        " pictures a second, memory.",
-        EPILOG,
-        arguments=[
-            Argument(
-                "paths",
-                "[PATH]...",
-                "Pictures: files, folders or globs. Without any, the pictures of `birdlite demo`.",
-                type=FILE,
-            )
+COMMAND = Command(
+    "bench",
+    "Measure birdlite on this machine, with your own model and pictures if you like: loading, inference, decoding,"
+    " pictures a second, memory.",
+    EPILOG,
+    arguments=[
+        Argument(
+            "paths",
+            "[PATH]...",
+            "Pictures: files, folders or globs. Without any, the pictures of `birdlite demo`.",
+            type=FILE,
+        )
+    ],
+    options={
+        "Measurement": [
+            Option(
+                "--model MODEL",
+                "Model to measure: a name, a model folder, or a model file.",
+                type=MODEL,
+                default=DEFAULT_MODEL,
+            ),
+            LABELS,
+            Option("--resize", "How a picture is made square.", choices=RESIZE, default=Settings().resize),
+            Option("--rounds N", "Measure everything N times.", type=Value(whole, 1, 10_000), default=DEFAULT_ROUNDS),
+            *RUNNING,
+            Option("--format", "Format of the figures.", choices=("text", "json"), default="text"),
         ],
-        options={
-            "Measurement": [
-                Option(
-                    "--model MODEL",
-                    "Model to measure: a name, a model folder, or a model file.",
-                    type=MODEL,
-                    default=DEFAULT_MODEL,
-                ),
-                LABELS,
-                Option("--resize", "How a picture is made square.", choices=RESIZE, default=Settings().resize),
-                Option(
-                    "--rounds N", "Measure everything N times.", type=Value(whole, 1, 10_000), default=DEFAULT_ROUNDS
-                ),
-                *RUNNING,
-                Option("--format", "Format of the figures.", choices=("text", "json"), default="text"),
-            ],
-            **CACHE,
-            **NETWORK,
-            **MESSAGES,
-        },
-    )
+        **CACHE,
+        **NETWORK,
+        **MESSAGES,
+    },
+)

@@ -1,6 +1,6 @@
 """`birdlite classify`: name the birds in pictures.
 
-`main` runs the command without click: its values come from `plain_line`, or from click by `command`.
+Without click: the values come from `plain_line`, or from click, for which `options` declares the command.
 """
 
 from __future__ import annotations
@@ -21,10 +21,7 @@ from birdlite.timing import Timeline, clock, process_start
 if TYPE_CHECKING:
     from types import SimpleNamespace
 
-    from birdlite.batch.shard import Shard
-    from birdlite.cli.declare import Command
-
-SHARD_VARIABLES = ("JOB_COMPLETION_INDEX", "BIRDLITE_SHARDS")
+SHARD_VARIABLES = {"JOB_COMPLETION_INDEX", "BIRDLITE_SHARDS"}  # of an Indexed Job
 
 
 def main(values: SimpleNamespace, started: float) -> int:
@@ -36,24 +33,22 @@ def main(values: SimpleNamespace, started: float) -> int:
         raise UsageError("--resize exact samples the original, which --renditions does not fetch")
     settings = classifier_settings(values)._replace(ordered=not values.unordered)
     storage = Storage(settings.fetch, scratch=values.scratch)
+    if values.shard is None and SHARD_VARIABLES & os.environ.keys():
+        from birdlite.batch.shard import from_environment
+
+        values.shard = from_environment(os.environ)
     options = RunOptions(**fields_of(values, RunOptions._fields))
-    options = options._replace(times=values.timing is not False, shard=_shard(values))
+    options = options._replace(times=values.timing is not False)
     runner = Runner(settings, options, timeline=timeline, storage=storage)
     _refuse_to_replace_inputs(values, runner.options)
     if not (values.targets or values.lists or values.samples):
         raise UsageError("nothing to classify: give URLs, files or folders, --from LIST, or --samples")
     arguments = [*(SAMPLES if values.samples else ()), *values.targets]
     stdin = None if sys.stdin is None else sys.stdin.buffer
-    targets = expand(arguments, values.lists, stdin=stdin, storage=storage)
+    max_bytes = settings.fetch.max_bytes
+    targets = expand(arguments, values.lists, stdin=stdin, storage=storage, max_bytes=max_bytes)
     timeline.add("imports", started, clock())
     return drive(runner, targets, console, table=bool(values.timing), allow_failures=values.allow_failures)
-
-
-def command() -> Command:
-    """Declare the command. This imports click, and a plain command line does not come here."""
-    from birdlite.cli import options
-
-    return options.classify(main)
 
 
 def _refuse_to_replace_inputs(values: SimpleNamespace, options: RunOptions) -> None:
@@ -68,17 +63,3 @@ def _refuse_to_replace_inputs(values: SimpleNamespace, options: RunOptions) -> N
         for name in (*values.targets, *values.lists):
             if os.path.isfile(name) and os.path.samefile(name, path):
                 raise UsageError(f"--{option} {path}: is also an input, which would be overwritten")
-
-
-def _shard(values: SimpleNamespace) -> Shard | None:
-    """The shard that --shard or the variables of an Indexed Job name.
-
-    Raises:
-        UsageError: the variables make no sense together.
-    """
-    shard: Shard | None = values.shard
-    if shard is None and any(name in os.environ for name in SHARD_VARIABLES):
-        from birdlite.batch.shard import from_environment
-
-        shard = from_environment(os.environ)
-    return shard

@@ -1,7 +1,4 @@
-"""`birdlite completion SHELL`: the script that completes commands, options and values in a shell.
-
-Scripts and completion are click's own. The classes here add what click lacks for `--option=value`.
-"""
+"""`birdlite completion SHELL`: click's completion, with what it lacks for `--option=value`."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from click.shell_completion import (
     add_completion_class,
 )
 
-from birdlite.cli.console import write_out
+from birdlite.cli.console import say
 from birdlite.cli.declare import COMPLETE_VARIABLE, PROGRAM, Argument, Command, Value
 from birdlite.cli.exit_codes import EXIT_OK
 from birdlite.cli.values import choice
@@ -30,11 +27,10 @@ fish: put this line into ~/.config/fish/config.fish: birdlite completion fish | 
 
 
 @add_completion_class
-class Bash(BashComplete):
+class _Bash(BashComplete):
     """Bash splits `--resize=cr` at the `=`, into three words. The `=` in the middle is dropped."""
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """The words before the incomplete one, and that one."""
         words, incomplete = super().get_completion_args()
         return (words[:-1] if words[-1:] == ["="] else words), incomplete
 
@@ -43,7 +39,6 @@ class _WholeWord(ShellComplete):
     """Shells that put what is offered in the place of all of `--resize=cr`."""
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
-        """What is offered: values with their option."""
         items = super().get_completions(args, incomplete)
         option, equals, _ = incomplete.partition("=")
         if equals and option.startswith("--"):
@@ -53,7 +48,7 @@ class _WholeWord(ShellComplete):
 
 
 @add_completion_class
-class Zsh(_WholeWord, ZshComplete):
+class _Zsh(_WholeWord, ZshComplete):
     """For files, zsh itself must set the option aside."""
 
     source_template = ZshComplete.source_template.replace(
@@ -62,27 +57,23 @@ class Zsh(_WholeWord, ZshComplete):
 
 
 @add_completion_class
-class Fish(_WholeWord, FishComplete):
+class _Fish(_WholeWord, FishComplete):
     """Fish needs nothing else."""
 
 
-SHELLS: dict[str, type[ShellComplete]] = {"bash": Bash, "zsh": Zsh, "fish": Fish}
+SHELLS: dict[str, type[ShellComplete]] = {"bash": _Bash, "zsh": _Zsh, "fish": _Fish}
 
 
 def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
-    script = SHELLS[values.shell](command(), {}, PROGRAM, COMPLETE_VARIABLE)
-    write_out(script.source())
+    say(SHELLS[values.shell](COMMAND, {}, PROGRAM, COMPLETE_VARIABLE).source().rstrip())
     return EXIT_OK
 
 
-def command() -> Command:
-    """Declare the command."""
-    return Command(
-        "completion",
-        main,
-        "Print the script that completes commands, options, values and files of birdlite in a shell.",
-        EPILOG,
-        arguments=[Argument("shell", "SHELL", "bash, zsh or fish.", type=Value(choice, *SHELLS))],
-        options={},
-    )
+COMMAND = Command(
+    "completion",
+    "Print the script that completes commands, options, values and files of birdlite in a shell.",
+    EPILOG,
+    arguments=[Argument("shell", "SHELL", "bash, zsh or fish.", type=Value(choice, *SHELLS))],
+    options={},
+)

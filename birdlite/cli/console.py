@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Literal
 from birdlite import log
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.values import PREFIX, variable
-from birdlite.errors import OutputError
-from birdlite.local_file import reason
 from birdlite.timing import clock
 from birdlite.writers.base import printable
+from birdlite.writers.output import open_output
 
 if TYPE_CHECKING:
     from types import FrameType, SimpleNamespace
@@ -141,22 +140,15 @@ def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def write_out(text: str) -> None:
-    """Write to standard output, for the commands without a writer.
+def say(text: str) -> None:
+    """Write a line to standard output, for the commands without a writer.
 
     Raises:
         OutputError: it is closed, or refuses.
         BrokenPipeError: its reader has gone away.
     """
-    if sys.stdout is None:
-        raise OutputError("standard output is closed")
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except (OSError, ValueError) as error:
-        raise OutputError(f"standard output cannot be written: {reason(error)}") from None
+    with open_output(None, "json") as output:  # UTF-8, as all data is
+        output.stream.write(text + "\n")
 
 
 def _write(text: str) -> None:
@@ -220,6 +212,10 @@ def drive(
             console.clear()
         if not console.quiet:
             _say_how_it_went(runner, report, table=table)
+            if report.summary.skipped:
+                from birdlite.targets.folders import described
+
+                log.info(f"not read, in folders: {described(report.summary.skipped)}")
         if interruption.exit_code is not None:
             log.warning(f"interrupted; {report.summary.targets} results were written")
             return interruption.exit_code

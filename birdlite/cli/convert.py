@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from birdlite import log
-from birdlite.cli.console import open_console, write_out
+from birdlite.cli.console import open_console, say
 from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_CANNOT_RUN, EXIT_OK
 from birdlite.cli.options import CACHE, FILE, FOLDER, MESSAGES, MODEL, NETWORK
@@ -13,9 +13,10 @@ from birdlite.cli.values import classifier_settings, pair
 from birdlite.convert.conversion import Conversion, check_place, write_bundle
 from birdlite.convert.hub import DEFAULT_HANDLE
 from birdlite.convert.module import WHOLE_RANGE, Reading, is_module, open_module
+from birdlite.convert.onnx_graph import require_onnx
 from birdlite.convert.pictures import COMPARED, calibration, choose
 from birdlite.convert.proof import spell
-from birdlite.convert.proven import check_module, check_onnx, convert_module, convert_tflite, requantise
+from birdlite.convert.proven import check_module, convert_module, convert_tflite, requantise
 from birdlite.errors import UsageError
 from birdlite.models.bundle import MODEL_FILES
 from birdlite.models.catalog import is_birds
@@ -47,7 +48,7 @@ def main(values: SimpleNamespace, started: float) -> int:
             return EXIT_CANNOT_RUN
         log.warning(f"written anyway: {conversion.problem}")
     write_bundle(values.output, card, conversion.files, replace=values.force)
-    write_out(f"{values.output}: {card.name}\n")
+    say(f"{values.output}: {card.name}")
     return EXIT_OK
 
 
@@ -70,7 +71,7 @@ def _from_tflite(values: SimpleNamespace) -> Conversion:
             f"--tags, --signature and --input-range are for SavedModels only, and {values.source} is not one"
         )
     if values.to == "onnx":
-        check_onnx()
+        require_onnx()
     elif values.quantize != "int8":
         raise UsageError(f"{values.source} is not a SavedModel: --to tflite needs --quantize int8 for it")
     settings = classifier_settings(values)._replace(model=values.source)
@@ -83,79 +84,69 @@ def _from_tflite(values: SimpleNamespace) -> Conversion:
     return requantise(model, pictures) if values.to == "tflite" else convert_tflite(model, values.quantize, pictures)
 
 
-def command() -> Command:
-    """Declare the command."""
-    return Command(
-        "convert",
-        main,
-        "Convert a model to ONNX or TensorFlow Lite and check that both give the same answers.",
-        EPILOG,
-        arguments=[
-            Argument(
-                "source",
-                "[SOURCE]",
-                "A TensorFlow Hub handle or URL, a .tar.gz or folder of a SavedModel, a .tflite file, a model folder,"
-                f" or a model's name. Without one: {DEFAULT_HANDLE}.",
-                type=MODEL,
-                default=DEFAULT_HANDLE,
-            )
+COMMAND = Command(
+    "convert",
+    "Convert a model to ONNX or TensorFlow Lite and check that both give the same answers.",
+    EPILOG,
+    arguments=[
+        Argument(
+            "source",
+            "[SOURCE]",
+            "A TensorFlow Hub handle or URL, a .tar.gz or folder of a SavedModel, a .tflite file, a model folder,"
+            f" or a model's name. Without one: {DEFAULT_HANDLE}.",
+            type=MODEL,
+            default=DEFAULT_HANDLE,
+        )
+    ],
+    options={
+        "Conversion": [
+            Option("--to", "Format to convert to.", choices=("onnx", "tflite"), default="onnx"),
+            Option(
+                "--quantize",
+                "Numbers in the result: none keeps 32-bit floats, float16 halves the weights, int8 uses 8 bits"
+                " everywhere.",
+                choices=("none", "float16", "int8"),
+                default="none",
+            ),
+            Option(
+                "--calibrate PATH",
+                "For int8: find the ranges of values with these pictures (files, folders, lists) if the source does not"
+                " state them. May be repeated.",
+                type=FILE,
+                multiple=True,
+            ),
+            Option("-o, --output DIR", "Write the model folder DIR. Always needed.", type=FOLDER),
+            Option(
+                "--pictures PATH",
+                "Compare source and result on these pictures. May be repeated.",
+                type=FILE,
+                multiple=True,
+                shown="those of --calibrate, else the five samples (birds models) or the demo's drawings",
+            ),
+            Option(
+                "--force",
+                "Write the result even if it differs too much from the source, and replace a model that is there.",
+            ),
         ],
-        options={
-            "Conversion": _conversion_options(),
-            "Source": _source_options(),
-            **CACHE,
-            **NETWORK,
-            **MESSAGES,
-        },
-    )
-
-
-def _conversion_options() -> list[Option]:
-    return [
-        Option("--to", "Format to convert to.", choices=("onnx", "tflite"), default="onnx"),
-        Option(
-            "--quantize",
-            "Numbers in the result: none keeps 32-bit floats, float16 halves the weights, int8 uses 8 bits everywhere.",
-            choices=("none", "float16", "int8"),
-            default="none",
-        ),
-        Option(
-            "--calibrate PATH",
-            "For int8: find the ranges of values with these pictures (files, folders, lists) if the source does not"
-            " state them. May be repeated.",
-            type=FILE,
-            multiple=True,
-        ),
-        Option("-o, --output DIR", "Write the model folder DIR. Always needed.", type=FOLDER),
-        Option(
-            "--pictures PATH",
-            "Compare source and result on these pictures. May be repeated.",
-            type=FILE,
-            multiple=True,
-            shown="those of --calibrate, else the five samples (birds models) or the demo's drawings",
-        ),
-        Option(
-            "--force",
-            "Write the result even if it differs too much from the source, and replace a model that is there.",
-        ),
-    ]
-
-
-def _source_options() -> list[Option]:
-    return [
-        Option(
-            "--labels FILE", "Label map (a csv with the columns id and name) of a source without labels.", type=FILE
-        ),
-        Option(
-            "--tags TAGS",
-            "Tags of the graph in a SavedModel, with commas between them. '' means no tags.",
-            shown="the only ones there are",
-        ),
-        Option("--signature NAME", "Signature of a SavedModel.", shown="default"),
-        Option(
-            "--input-range BLACK,WHITE",
-            "Numbers for black and white that a SavedModel of floats expects, such as --input-range=-1,1.",
-            type=Value(pair),
-            shown="0,1",
-        ),
-    ]
+        "Source": [
+            Option(
+                "--labels FILE", "Label map (a csv with the columns id and name) of a source without labels.", type=FILE
+            ),
+            Option(
+                "--tags TAGS",
+                "Tags of the graph in a SavedModel, with commas between them. '' means no tags.",
+                shown="the only ones there are",
+            ),
+            Option("--signature NAME", "Signature of a SavedModel.", shown="default"),
+            Option(
+                "--input-range BLACK,WHITE",
+                "Numbers for black and white that a SavedModel of floats expects, such as --input-range=-1,1.",
+                type=Value(pair),
+                shown="0,1",
+            ),
+        ],
+        **CACHE,
+        **NETWORK,
+        **MESSAGES,
+    },
+)

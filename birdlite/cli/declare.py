@@ -5,7 +5,8 @@
 - `--help` lists options under headings, each with its variable and default, and explains the arguments.
 - A value is read by a function of `values`. The type `Value` calls it, and completes the value in a shell.
 
-The module of a command has `command()`, which makes a `Command`, and `main(values, started)`, which runs it.
+The module of a command has `COMMAND`, its declaration, and `main(values, started)`, which runs it and gives the exit
+code. `started` is when Python code began to run, in s on `timing.clock`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
     ParamType = click.ParamType[Any]
 else:
     ParamType = click.ParamType  # before click 8.4 it takes no parameter
-
-Main = Callable[[SimpleNamespace, float], int]
-"""Runs a command: takes its values and when Python code began to run, in s on `timing.clock`; gives the exit code."""
 
 PROGRAM = "birdlite"
 COMPLETE_VARIABLE = "_BIRDLITE_COMPLETE"  # completion scripts set it to what they want
@@ -68,13 +67,11 @@ class Value(ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> object:
         """Read a value. One that is no text is a default."""
-        from birdlite.errors import UsageError
-
         if not isinstance(value, str):
             return value
         try:
             return self.function(value, *self.arguments)
-        except (ValueError, UsageError) as error:
+        except ValueError as error:
             self.fail(f"{value or repr(value)}: {error}{did_you_mean(value, self.choices)}", param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -83,11 +80,10 @@ class Value(ParamType):
         return files + [CompletionItem(word) for word in self._words() if word.startswith(incomplete)]
 
 
-class Truth(click.types.BoolParamType):
+class _Truth(click.types.BoolParamType):
     """Whether a flag is set. Only a variable gives it as text."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
-        """Read 1 or 0 and their like."""
         try:
             return truth(value) if isinstance(value, str) else bool(value)
         except ValueError as error:
@@ -124,7 +120,7 @@ class Option(click.Option):
             envvar=variable(long),
             show_envvar=True,
             is_flag=not metavar,
-            type=(Value(choice, *choices) if choices else type or Value()) if metavar else Truth(),
+            type=(Value(choice, *choices) if choices else type or Value()) if metavar else _Truth(),
             metavar=metavar or None,
             default=default,
             show_default=shown or True,
@@ -175,7 +171,6 @@ class Command(click.Command):
     def __init__(
         self,
         name: str,
-        main: Main,
         help: str,  # noqa: A002
         epilog: str = "",
         *,
@@ -184,10 +179,9 @@ class Command(click.Command):
     ) -> None:
         """`options` are listed by their headings in --help."""
         params = [*arguments, *(option for under in options.values() for option in under)]
-        super().__init__(name, dict(SETTINGS), callback=main, params=params, help=help, epilog=epilog)
+        super().__init__(name, dict(SETTINGS), params=params, help=help, epilog=epilog)
         self.arguments = arguments
         self.options = options
-        self._main = main
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, unless an option lacks its value."""
@@ -223,7 +217,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Give the function that runs the command, which takes `started`."""
-        return partial(self._main, SimpleNamespace(**ctx.params))
+        return partial(import_module(f"birdlite.cli.{self.name}").main, SimpleNamespace(**ctx.params))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write arguments and options under their headings."""

@@ -51,13 +51,15 @@ def main(values: SimpleNamespace, started: float) -> int:
     return code
 
 
-def command() -> Command:
-    """Declare the command."""
-    formats = Option("--format", "Format of the results.", choices=("text", "json", "jsonl", "csv"), default="text")
-    return Command(
-        "demo",
-        main,
-        "Download a model and pictures of invented birds from a server in this process, and classify them. It is the"
-        " code that classifies real birds, and it needs no network.",
-        options={"Answers": [formats, TIMING], **MESSAGES},
-    )
+COMMAND = Command(
+    "demo",
+    "Download a model and pictures of invented birds from a server in this process, and classify them. It is the"
+    " code that classifies real birds, and it needs no network.",
+    options={
+        "Answers": [
+            Option("--format", "Format of the results.", choices=("text", "json", "jsonl", "csv"), default="text"),
+            TIMING,
+        ],
+        **MESSAGES,
+    },
+)

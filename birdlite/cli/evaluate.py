@@ -66,57 +66,48 @@ def main(values: SimpleNamespace, started: float) -> int:
     return EXIT_FAILURES if any(one.tally.failed for one in evaluations) else EXIT_OK
 
 
-def command() -> Command:
-    """Declare the command."""
-    return Command(
-        "evaluate",
-        main,
-        "Measure models on labelled pictures: how often the best candidates are right, and how far scores can be"
-        " trusted.",
-        EPILOG,
-        arguments=[
-            Argument(
-                "source",
-                "SOURCE",
-                "A folder with a folder for each species, or a csv with the column label and one of url, path or"
-                " target.",
-                type=FILE,
-            )
+COMMAND = Command(
+    "evaluate",
+    "Measure models on labelled pictures: how often the best candidates are right, and how far scores can be trusted.",
+    EPILOG,
+    arguments=[
+        Argument(
+            "source",
+            "SOURCE",
+            "A folder with a folder for each species, or a csv with the column label and one of url, path or target.",
+            type=FILE,
+        )
+    ],
+    options={
+        "Models": [
+            Option(
+                "--model MODEL",
+                "Model to measure: a name, a model folder, or a model file. May be repeated.",
+                type=MODEL,
+                multiple=True,
+                shown=DEFAULT_MODEL,
+            ),
+            LABELS,
+            Option(
+                "--resize",
+                "How a picture is made square. May be repeated: each way is measured with each model.",
+                choices=RESIZE,
+                multiple=True,
+                shown=Settings().resize,
+            ),
+            *RUNNING,
         ],
-        options={
-            "Models": _model_options(),
-            "Answers": [
-                Option(
-                    "--top-confusions N",
-                    "List the N most frequent confusions.",
-                    type=Value(whole, 0, 1_000_000),
-                    default=DEFAULT_CONFUSIONS,
-                ),
-                Option("--format", "Format of the figures.", choices=("text", "json"), default="text"),
-            ],
-            **CACHE,
-            **NETWORK,
-            **MESSAGES,
-        },
-    )
-
-
-def _model_options() -> list[Option]:
-    return [
-        Option(
-            "--model MODEL",
-            "Model to measure: a name, a model folder, or a model file. May be repeated.",
-            type=MODEL,
-            multiple=True,
-            shown=DEFAULT_MODEL,
-        ),
-        LABELS,
-        Option(
-            "--resize",
-            "How a picture is made square. May be repeated: each way is measured with each model.",
-            choices=RESIZE,
-            multiple=True,
-            shown=Settings().resize,
-        ),
-        *RUNNING,
-    ]
+        "Answers": [
+            Option(
+                "--top-confusions N",
+                "List the N most frequent confusions.",
+                type=Value(whole, 0, 1_000_000),
+                default=DEFAULT_CONFUSIONS,
+            ),
+            Option("--format", "Format of the figures.", choices=("text", "json"), default="text"),
+        ],
+        **CACHE,
+        **NETWORK,
+        **MESSAGES,
+    },
+)

@@ -39,18 +39,17 @@ interrupted.
 """
 
 
-class Commands(click.Group):
+class _Commands(click.Group):
     """The group of all commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of all commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        made: click.Command = import_module(f"birdlite.cli.{cmd_name}").command()
+        module = "options" if cmd_name == "classify" else cmd_name  # `classify` itself does without click
+        made: click.Command = import_module(f"birdlite.cli.{module}").COMMAND
         return made
 
     def resolve_command(
@@ -62,7 +61,6 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands for --help."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -72,48 +70,46 @@ class Commands(click.Group):
         return commands + click.Command.shell_complete(self, ctx, incomplete)
 
 
-def birdlite() -> Commands:
+def birdlite() -> _Commands:
     """The command `birdlite`."""
-    group = Commands(PROGRAM, help=HELP, epilog=EPILOG, context_settings=dict(SETTINGS))
+    group = _Commands(PROGRAM, help=HELP, epilog=EPILOG, context_settings=dict(SETTINGS))
     return click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")(group)
 
 
-def parse(arguments: list[str]) -> Callable[[float], int]:
-    """What the command line asks for: a function that takes `started` and gives the exit code. Help is printed here.
+def run(arguments: list[str], started: float) -> int:
+    """Run what the command line asks for, which may be help, and give the exit code.
 
     Raises:
         UsageError: the command line makes no sense.
-        OutputError: the help cannot be printed.
+        BirdliteError: nothing could run, or there is no way to print.
     """
     group = birdlite()
     if not arguments:
         return _bare(group)
     try:
         with group.make_context(PROGRAM, arguments) as context:
-            run: Callable[[float], int] = group.invoke(context)
-            return run
+            command: Callable[[float], int] = group.invoke(context)
     except click.exceptions.Exit as done:  # --help and --version
-        code = done.exit_code
-        return lambda started: code
+        return done.exit_code
     except click.ClickException as error:
         raise UsageError(_one_line(error)) from None
     except BrokenPipeError:
         raise
     except OSError as error:
         raise OutputError(f"standard output: {error.strerror}") from None
+    return command(started)  # after click is done
 
 
-def _bare(group: Commands) -> Callable[[float], int]:
+def _bare(group: _Commands) -> int:
     """`birdlite` alone: a completion script asks for words, or somebody needs help."""
     instruction = os.environ.get(COMPLETE_VARIABLE)
     if instruction:
         from birdlite.cli import completion  # noqa: F401 - it adapts click's completion
 
-        code = shell_complete(group, {}, PROGRAM, COMPLETE_VARIABLE, instruction)
-        return lambda started: code
+        return shell_complete(group, {}, PROGRAM, COMPLETE_VARIABLE, instruction)
     with group.make_context(PROGRAM, [], resilient_parsing=True) as context:
         click.echo(group.get_help(context), err=True)
-    return lambda started: EXIT_USAGE
+    return EXIT_USAGE
 
 
 def _not_a_command(word: str, *, more: bool) -> str:

@@ -17,7 +17,8 @@ from birdlite.results import RunSummary
 from birdlite.run.options import guess_format
 from birdlite.run.report_file import facts_of_run, folder_of
 from birdlite.storage.store import Storage
-from birdlite.writers import Format, RunFacts, WriterOptions, open_writer
+from birdlite.writers import open_writer
+from birdlite.writers.base import Format, RunFacts, WriterOptions
 from birdlite.writers.output import open_output
 from birdlite.writers.record import to_json
 
@@ -54,7 +55,7 @@ def main(values: SimpleNamespace, started: float) -> int:
                 output.stream.write(to_json(record) + "\n")
     left_out = f", {parts.totals.left_out} left out because earlier runs have them" if parts.totals.left_out else ""
     log.info(
-        f"{len(parts.paths)} parts: {parts.totals.ok} of {parts.totals.targets} targets classified,"
+        f"{len(parts.files)} parts: {parts.totals.ok} of {parts.totals.targets} targets classified,"
         f" {parts.totals.failed} failed{left_out}{written_to(values.output)}"
     )
     return EXIT_FAILURES if parts.totals.failed else EXIT_OK
@@ -69,46 +70,43 @@ def _facts(parts: Parts) -> RunFacts:
     return RunFacts(RunSummary(totals.mine, totals.ok, totals.failed, 0.0, 0.0), model, report=report)
 
 
-def command() -> Command:
-    """Declare the command."""
-    return Command(
-        "merge",
-        main,
-        "Put the parts of one run together, in the order of its list.",
-        EPILOG,
-        arguments=[
-            Argument(
-                "parts",
-                "PART...",
-                "A file that `birdlite classify` made with --shard or --resume, a folder of them (*.jsonl), or a glob.",
-                type=FILE,
-            )
-        ],
-        options={
-            "Output": [
-                Option("-o, --output FILE", "Write to FILE instead of standard output.", type=FILE),
-                Option(
-                    "--format",
-                    "Format of the output.",
-                    choices=("jsonl", "csv", "html"),
-                    shown="from the suffix of --output, else jsonl",
-                ),
-                Option(
-                    "--keep-header",
-                    "Begin with the run's header, which --since-output of classify and another merge need.",
-                ),
-                SCRATCH,
-            ],
-            "Object storage": TIMEOUTS,
-            **MESSAGES,
-        },
-    )
-
-
 def _format_of(output: str | None) -> Format:
     format_ = guess_format(output)
-    if output is None or format_ == "text":  # no suffix that means anything
+    if format_ == "text":  # no suffix that means anything
         return "jsonl"
     if format_ == "json":
         raise UsageError(f"--output {output}: merge writes jsonl, csv or html")
     return format_
+
+
+COMMAND = Command(
+    "merge",
+    "Put the parts of one run together, in the order of its list.",
+    EPILOG,
+    arguments=[
+        Argument(
+            "parts",
+            "PART...",
+            "A file that `birdlite classify` made with --shard or --resume, a folder of them (*.jsonl), or a glob.",
+            type=FILE,
+        )
+    ],
+    options={
+        "Output": [
+            Option("-o, --output FILE", "Write to FILE instead of standard output.", type=FILE),
+            Option(
+                "--format",
+                "Format of the output.",
+                choices=("jsonl", "csv", "html"),
+                shown="from the suffix of --output, else jsonl",
+            ),
+            Option(
+                "--keep-header",
+                "Begin with the run's header, which --since-output of classify and another merge need.",
+            ),
+            SCRATCH,
+        ],
+        "Object storage": TIMEOUTS,
+        **MESSAGES,
+    },
+)

@@ -6,7 +6,7 @@ import os
 from types import SimpleNamespace
 
 from birdlite import log
-from birdlite.cli.console import open_console, write_out
+from birdlite.cli.console import open_console, say
 from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_OK
 from birdlite.cli.options import CACHE_DIR, FILE, MESSAGES, MODEL, NETWORK
@@ -14,7 +14,6 @@ from birdlite.cli.values import choice, classifier_settings
 from birdlite.errors import InvalidModel, ModelUnavailable, UsageError
 from birdlite.models import bundle, catalog
 from birdlite.models.cache import default_cache_dir, entry_folder, remove
-from birdlite.models.card import Card
 from birdlite.run.classifier import Classifier
 from birdlite.settings import DEFAULT_MODEL
 
@@ -47,49 +46,11 @@ def main(values: SimpleNamespace, started: float) -> int:
     return EXIT_OK
 
 
-def command() -> Command:
-    """Declare the command."""
-    return Command(
-        "model",
-        main,
-        "Look after models, in the cache and in folders.",
-        "\b\nActions:\n" + "\n".join(f"  {action:<8}{does}" for action, does in ACTIONS.items()),
-        arguments=[
-            Argument("action", "ACTION", ", ".join(ACTIONS) + ".", type=Value(choice, *ACTIONS)),
-            Argument(
-                "name",
-                "[NAME]",
-                f"A model; show and verify also take a model folder. Without one: {DEFAULT_MODEL}.",
-                type=MODEL,
-            ),
-        ],
-        options={
-            "Check against another model (verify)": [
-                Option(
-                    "--against MODEL",
-                    "Also compare the answers with those of MODEL, from which the model was made.",
-                    type=MODEL,
-                ),
-                Option(
-                    "--pictures PATH",
-                    "Compare on these pictures: files or folders. May be repeated.",
-                    type=FILE,
-                    multiple=True,
-                    shown="the five samples (birds models) or the demo's drawings",
-                ),
-            ],
-            "Cache": [CACHE_DIR],
-            **NETWORK,
-            **MESSAGES,
-        },
-    )
-
-
 def _fetch(values: SimpleNamespace) -> None:
     catalog.find(values.name)  # a folder or file is nothing to fetch
     with Classifier(classifier_settings(values)._replace(model=values.name)) as classifier:
         folder = classifier.model.folder
-    _say(f"{values.name}: in {folder}")
+    say(f"{values.name}: in {folder}")
 
 
 def _list(cache_dir: str) -> None:
@@ -98,15 +59,12 @@ def _list(cache_dir: str) -> None:
             continue
         total = sum(fact.bytes for fact in entry.card.files.values())
         state = "not in the cache" if _problems(cache_dir, entry) else "in the cache"
-        _say(f"{name}  {total / 1e6:.1f} MB  {entry.card.licence}  {state}\n  {entry.description}")
+        say(f"{name}  {total / 1e6:.1f} MB  {entry.card.licence}  {state}\n  {entry.description}")
 
 
 def _show(values: SimpleNamespace) -> None:
-    _say(bundle.card_to_json(_card(values.name)).rstrip("\n"))
-
-
-def _card(name: str) -> Card:
-    return bundle.read_card(name) if os.path.isdir(name) else catalog.find(name).card
+    card = bundle.read_card(values.name) if os.path.isdir(values.name) else catalog.find(values.name).card
+    say(bundle.card_to_json(card).rstrip("\n"))
 
 
 def _verify(values: SimpleNamespace) -> None:
@@ -119,7 +77,9 @@ def _verify(values: SimpleNamespace) -> None:
         card, problems = entry.card, _problems(values.cache_dir, entry)
         remedy = f"run `{_fetching(values.name)}` to repair it"
     for name in card.files:
-        _say(f"{name}: {problems.get(name, 'ok')}")
+        say(f"{name}: {problems.get(name, 'ok')}")
+    if problems and not os.path.isdir(values.name) and list(problems.values()) == ["missing"] * len(card.files):
+        raise ModelUnavailable(_not_there(values))
     if problems:
         raise ModelUnavailable(f"{values.name} is damaged or incomplete; {remedy}")
     if values.against is not None:
@@ -143,7 +103,7 @@ def _compare(values: SimpleNamespace) -> None:
     else:
         with Classifier(settings._replace(model=values.against)) as other:
             distance = distance_to(other.model, result, pictures)
-    _say(f"against {values.against}, {spell(distance)}")
+    say(f"against {values.against}, {spell(distance)}")
     bounds = bounds_of(result.card)
     problem = beyond(distance, bounds) if bounds else None
     if problem:
@@ -155,6 +115,10 @@ def _problems(cache_dir: str, entry: catalog.Entry) -> dict[str, str]:
     return bundle.faults_in(entry_folder(cache_dir, entry.card.name), entry.card)
 
 
+def _not_there(values: SimpleNamespace) -> str:
+    return f"{values.name} is not in the cache {values.cache_dir}; fetch it with `{_fetching(values.name)}`"
+
+
 def _fetching(name: str) -> str:
     return "birdlite model fetch" + ("" if name == DEFAULT_MODEL else f" {name}")
 
@@ -162,8 +126,8 @@ def _fetching(name: str) -> str:
 def _path(values: SimpleNamespace) -> None:
     entry = catalog.find(values.name)
     if _problems(values.cache_dir, entry):
-        raise ModelUnavailable(f"{values.name} is not in the cache {values.cache_dir}; run `{_fetching(values.name)}`")
-    _say(entry_folder(values.cache_dir, values.name))
+        raise ModelUnavailable(_not_there(values))
+    say(entry_folder(values.cache_dir, values.name))
 
 
 def _remove(values: SimpleNamespace) -> None:
@@ -172,5 +136,36 @@ def _remove(values: SimpleNamespace) -> None:
     log.info(f"{values.name} {'removed from' if gone else 'was not in'} {values.cache_dir}")
 
 
-def _say(text: str) -> None:
-    write_out(text + "\n")
+COMMAND = Command(
+    "model",
+    "Look after models, in the cache and in folders.",
+    "\b\nActions:\n" + "\n".join(f"  {action:<8}{does}" for action, does in ACTIONS.items()),
+    arguments=[
+        Argument("action", "ACTION", ", ".join(ACTIONS) + ".", type=Value(choice, *ACTIONS)),
+        Argument(
+            "name",
+            "[NAME]",
+            f"A model; show and verify also take a model folder. Without one: {DEFAULT_MODEL}.",
+            type=MODEL,
+        ),
+    ],
+    options={
+        "Check against another model (verify)": [
+            Option(
+                "--against MODEL",
+                "Also compare the answers with those of MODEL, from which the model was made.",
+                type=MODEL,
+            ),
+            Option(
+                "--pictures PATH",
+                "Compare on these pictures: files or folders. May be repeated.",
+                type=FILE,
+                multiple=True,
+                shown="the five samples (birds models) or the demo's drawings",
+            ),
+        ],
+        "Cache": [CACHE_DIR],
+        **NETWORK,
+        **MESSAGES,
+    },
+)

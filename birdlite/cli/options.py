@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
-from birdlite.cli.declare import Argument, Command, Main, Option, Value
+from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.values import SIZE_UNITS, fraction, seconds, shard, size, whole
 from birdlite.models.catalog import CATALOG
 from birdlite.settings import (
@@ -143,7 +143,7 @@ MESSAGES: Options = {
 _TARGETS = [
     Option(
         "--from LIST",
-        "Read more targets from the file LIST (txt, csv or jsonl). May be repeated.",
+        "Read more targets from the file LIST (text, csv or JSON). May be repeated.",
         name="lists",
         type=FILE,
         multiple=True,
@@ -225,28 +225,25 @@ An option on the command line wins over its variable. An empty variable counts a
 Exit codes: 0 all classified, 1 some targets failed, 2 wrong usage, 3 nothing could run, 130 or 143 interrupted.
 """
 
-
-def classify(main: Main) -> Command:
-    """The command `classify`, which `main` runs."""
-    targets = Argument(
-        "targets",
-        "[TARGET]...",
-        "What to classify: a URL, a file, a folder, a glob in quotes, or - for a list on standard input.",
-        type=FILE,
-    )
-    return Command(
-        "classify",
-        main,
-        "Name the birds in pictures: print the best candidates for each picture, with their scores.",
-        EPILOG,
-        arguments=[targets],
-        options={
-            "What to classify": _TARGETS,
-            "Answers": _ANSWERS,
-            "Batches": _BATCHES,
-            "Model": _MODEL,
-            **CACHE,
-            **NETWORK,
-            **MESSAGES,
-        },
-    )
+COMMAND = Command(
+    "classify",
+    "Name the birds in pictures: print the best candidates for each picture, with their scores.",
+    EPILOG,
+    arguments=[
+        Argument(
+            "targets",
+            "[TARGET]...",
+            "What to classify: a URL, a file, a folder, a glob in quotes, or - for a picture or list on stdin.",
+            type=FILE,
+        )
+    ],
+    options={
+        "What to classify": _TARGETS,
+        "Answers": _ANSWERS,
+        "Batches": _BATCHES,
+        "Model": _MODEL,
+        **CACHE,
+        **NETWORK,
+        **MESSAGES,
+    },
+)

@@ -1,9 +1,8 @@
 """A plain command line of `classify`, read without click.
 
 To import click takes half as long as all else that a warm start does. So a command line of nothing but whole option
-names, values and targets, as nearly all are, is read here, from `table`, which is made of the declarations for click.
-At the first word or variable that is anything else (`--help`, `--`, `-ofile`, a mistake) `read` gives up, and click
-reads the whole line. Tests hold that both give the same values.
+names, values and targets, as nearly all are, is read here, from `table`. At the first word or variable that is anything
+else (`--help`, `--`, `-ofile`, a mistake) `read` gives up, and click reads the whole line.
 """
 
 from __future__ import annotations
@@ -14,11 +13,6 @@ from typing import Any
 
 from birdlite.cli import values
 from birdlite.cli.table import OPPOSITES, OPTIONS, SHORT
-from birdlite.errors import UsageError
-
-
-class _NotPlain(Exception):
-    """Click should read this command line."""
 
 
 def read(argv: Sequence[str], environment: Mapping[str, str]) -> SimpleNamespace | None:
@@ -28,7 +22,7 @@ def read(argv: Sequence[str], environment: Mapping[str, str]) -> SimpleNamespace
         for option, (name, *_) in OPTIONS.items():
             if name not in given:
                 given[name] = _from_environment(option, environment)
-    except (_NotPlain, ValueError, UsageError):
+    except (KeyError, ValueError):  # for click
         return None
     return SimpleNamespace(**given)
 
@@ -50,20 +44,18 @@ def _from_words(argv: Sequence[str]) -> dict[str, Any]:
 
 
 def _take_option(given: dict[str, Any], word: str, words: Iterator[str]) -> None:
-    """Take an option, with its value from the same word or the next one."""
+    """Take an option, with its value from the same word or the next one. KeyError and ValueError leave it to click."""
     option, equals, value = word.partition("=")
-    if option not in OPTIONS:
-        raise _NotPlain
     name, kind, reading, _ = OPTIONS[option]
     if kind in ("flag", "switch"):
         if equals:
-            raise _NotPlain
+            raise ValueError(f"not plain: {word}")
         given[name] = True
         return
     if not equals:
         value = next(words, "")
     if not value or (value.startswith("-") and value != "-"):
-        raise _NotPlain
+        raise ValueError(f"not plain: {word}")
     if kind == "values":
         given[name] = (*given.get(name, ()), _convert(value, reading))
     else:

@@ -15,7 +15,8 @@ from birdlite.errors import PartsError
 from birdlite.results import RunSummary
 from birdlite.run.report_file import facts_of_outputs, folder_of
 from birdlite.storage.store import Storage
-from birdlite.writers import RunFacts, WriterOptions, open_writer
+from birdlite.writers import open_writer
+from birdlite.writers.base import RunFacts, WriterOptions
 from birdlite.writers.output import open_output
 
 EPILOG = """\
@@ -51,28 +52,25 @@ def main(values: SimpleNamespace, started: float) -> int:
     return EXIT_FAILURES if failed else EXIT_OK
 
 
-def command() -> Command:
-    """Declare the command."""
-    return Command(
-        "report",
-        main,
-        "Make an HTML page from the results of earlier runs: species, failures and pictures.",
-        EPILOG,
-        arguments=[
-            Argument(
-                "parts",
-                "PART...",
-                "Results (jsonl) that `birdlite classify` or `birdlite merge` wrote: a file, a folder of them, a glob,"
-                " or the same in object storage.",
-                type=FILE,
-            )
+COMMAND = Command(
+    "report",
+    "Make an HTML page from the results of earlier runs: species, failures and pictures.",
+    EPILOG,
+    arguments=[
+        Argument(
+            "parts",
+            "PART...",
+            "Results (jsonl) that `birdlite classify` or `birdlite merge` wrote: a file, a folder of them, a glob,"
+            " or the same in object storage.",
+            type=FILE,
+        )
+    ],
+    options={
+        "Output": [
+            Option("-o, --output FILE", "Write the page to FILE instead of standard output.", type=FILE),
+            SCRATCH,
         ],
-        options={
-            "Output": [
-                Option("-o, --output FILE", "Write the page to FILE instead of standard output.", type=FILE),
-                SCRATCH,
-            ],
-            "Object storage": TIMEOUTS,
-            **MESSAGES,
-        },
-    )
+        "Object storage": TIMEOUTS,
+        **MESSAGES,
+    },
+)

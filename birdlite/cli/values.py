@@ -1,8 +1,8 @@
-"""What the words and values of a command line mean, without click: text to values, and values to settings.
+"""What the values of a command line mean, without click: text to values, and values to settings.
 
-The first functions read one kind of value each. They take the text and give the value, or raise ValueError or
-UsageError with a reason that fits behind the text, as in "--top 0: must be between 1 and 1000". Both readers of command
-lines call them: click, through `declare.Value`, and `plain_line`, by the names that stand in `table`.
+The first functions read one kind of value each. They take the text and give the value, or raise ValueError with a
+reason that fits behind the text, as in "--top 0: must be between 1 and 1000". Both readers of command lines call them:
+click, through `declare.Value`, and `plain_line`, by the names that stand in `table`.
 """
 
 from __future__ import annotations

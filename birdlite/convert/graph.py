@@ -14,13 +14,13 @@ import math
 from contextlib import closing
 from typing import Any, NamedTuple
 
+from birdlite.convert.onnx_graph import PIXELS, PROBABILITIES
 from birdlite.convert.tensorflow_package import imported, quiet, reason
 from birdlite.engines import contract
 from birdlite.engines.contract import Pixels
 from birdlite.errors import EngineError, InvalidModel
 
-INPUT, OUTPUT = "pixels:0", "probabilities:0"
-PIXELS, PROBABILITIES = "pixels", "probabilities"
+INPUT, OUTPUT = f"{PIXELS}:0", f"{PROBABILITIES}:0"
 
 _WHITE = 255  # the highest pixel
 _LAST = 255  # the highest number of an 8-bit grid that begins at 0
@@ -122,8 +122,7 @@ def without_rounding(graph: Graph) -> WithoutRounding:
     except (ValueError, TypeError, tensorflow.errors.OpError) as error:
         raise InvalidModel(f"TensorFlow cannot compute the constants of the graph: {reason(error)}") from None
     count = sum(node.op in _FAKE_QUANTS for node in graph.definition.node)
-    floats = _rewritten(graph, moving, values, {})
-    return WithoutRounding(floats, _rewritten(graph, moving, values, ranges) if ranges else None, count)
+    return WithoutRounding(_rewritten(graph, values, {}), _rewritten(graph, values, ranges) if ranges else None, count)
 
 
 def _moving(start: Any) -> dict[str, Any]:
@@ -183,30 +182,22 @@ def _on_grid(low: Any, high: Any) -> tuple[float, float] | None:
     return -zero_point * scale, (_LAST - zero_point) * scale
 
 
-def _rewritten(
-    graph: Graph, moving: dict[str, Any], values: dict[str, Any], ranges: dict[str, tuple[float, float]]
-) -> Graph:
+def _rewritten(graph: Graph, values: dict[str, Any], ranges: dict[str, tuple[float, float]]) -> Graph:
     """The graph with constants for `values`, and its FakeQuants gone except those of `ranges`."""
     tensorflow = imported()
     v1 = tensorflow.compat.v1
     definition = v1.GraphDef()
     definition.CopyFrom(graph.definition)
-    names = {tensor: f"constant_{number}" for number, tensor in enumerate(values)}
     for node in definition.node:
-        if node.name not in moving:
-            continue
-        for place, read in enumerate(node.input):
-            tensor = read if ":" in read else f"{read}:0"
-            if tensor in names:
-                node.input[place] = names[tensor]
         if node.op in _FAKE_QUANTS:
             _replace_fake_quant(node, ranges.get(node.name))
-    for tensor, name in names.items():
-        made = definition.node.add(name=name, op="Const")
-        proto = tensorflow.make_tensor_proto(values[tensor])
-        made.attr["value"].tensor.CopyFrom(proto)
-        made.attr["dtype"].type = proto.dtype
-    return Graph(v1.graph_util.extract_sub_graph(definition, [PROBABILITIES]), graph.side)
+    with quiet(), tensorflow.Graph().as_default() as whole:
+        constants = {
+            name: tensorflow.constant(value, name=f"constant_{number}")
+            for number, (name, value) in enumerate(values.items())
+        }
+        v1.import_graph_def(definition, constants, name="")
+        return Graph(v1.graph_util.extract_sub_graph(whole.as_graph_def(), [PROBABILITIES]), graph.side)
 
 
 def _replace_fake_quant(node: Any, range_: tuple[float, float] | None) -> None:

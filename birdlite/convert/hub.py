@@ -13,14 +13,14 @@ import os
 import re
 import tarfile
 import zlib
-from typing import Any, NamedTuple, cast
+from typing import Any, TypeAlias, cast
 
 from birdlite import local_file, log
 from birdlite.convert.saved_model import MODEL_FILE
 from birdlite.errors import InvalidModel, ModelUnavailable, PictureError, UnknownModel
 from birdlite.http.fetcher import Fetcher
 from birdlite.models.bounded_tar import GZIP, HEADERS_MAX_BYTES, Packed
-from birdlite.models.store import DOWNLOAD_SECONDS
+from birdlite.models.cache import DOWNLOAD_SECONDS
 
 DEFAULT_HANDLE = "google/aiy/vision/classifier/birds_V1/1"
 
@@ -56,6 +56,8 @@ MAX_NAME = 512
 _TAR, _TAR_AT = b"ustar", 257  # a magic number, and where it stands
 _BLOCK = 512
 _CHUNK = 1 << 16
+_Path: TypeAlias = "tuple[str, ...]"
+
 _DEPTH = 3  # folders around a module in an archive
 
 
@@ -154,15 +156,6 @@ def _fetch(source: str, addresses: tuple[str, ...], fetcher: Fetcher) -> bytes:
     )
 
 
-class _Member(NamedTuple):
-    """A file or folder to write."""
-
-    path: tuple[str, ...]  # from the root of the archive
-    folder: bool
-    start: int  # of its content, in the archive without compression
-    size: int  # bytes
-
-
 def looks_packed(data: bytes) -> bool:
     """True if `data`, at least the first 512 bytes of a file, begins an archive."""
     return data.startswith(GZIP) or data[_TAR_AT:].startswith(_TAR)
@@ -179,12 +172,12 @@ def unpack(archive: bytes, folder: str) -> None:
         members = _members(packed)
     except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError) as error:
         raise InvalidModel(f"not a readable .tar.gz: {error}") from None
-    for member in members:
+    for path, info in members:
         try:
-            _write(packed, member, folder)
+            _write(packed, info, os.path.join(folder, *path))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "no file can have this name"
-            raise InvalidModel(f"{'/'.join(member.path)[:80]!r} cannot be unpacked: {reason}") from None
+            raise InvalidModel(f"{'/'.join(path)[:80]!r} cannot be unpacked: {reason}") from None
 
 
 def module_folder(folder: str) -> str:
@@ -204,35 +197,34 @@ def module_folder(folder: str) -> str:
     raise InvalidModel(f"the archive holds no SavedModel: there is no {MODEL_FILE}")
 
 
-def _members(packed: Packed) -> list[_Member]:
-    """The members of the archive. It is read to its end, where gzip has its checksum."""
-    found: list[_Member] = []
-    files: set[tuple[str, ...]] = set()
+def _members(packed: Packed) -> list[tuple[_Path, tarfile.TarInfo]]:
+    """The members of the archive, by their paths from its root. It is read to its end, where gzip has its checksum."""
+    found: list[tuple[_Path, tarfile.TarInfo]] = []
+    files: set[_Path] = set()
     with tarfile.open(fileobj=cast("Any", packed), mode="r:") as tar:
         while (info := tar.next()) is not None:
-            member = _checked(info)
+            path = _checked(info)
             if len(found) == MAX_MEMBERS:
                 raise InvalidModel(f"the archive has more than {MAX_MEMBERS:,} members")
-            if member.path in files:
+            if path in files:
                 raise InvalidModel(f"the archive has a member twice: {info.name!r}")
-            if not member.folder:
-                files.add(member.path)
-            found.append(member)
+            if info.isreg():
+                files.add(path)
+            found.append((path, info))
             packed.allow(HEADERS_MAX_BYTES)
         end = tar.offset
     packed.allow(_BLOCK)
     packed.seek(end)
     if packed.read(_BLOCK).strip(b"\0"):  # `tarfile` takes a damaged header for the end, except the first
         raise InvalidModel(f"not a readable .tar.gz: damaged after member {len(found):,}")
-    rest = True
-    while rest:
+    packed.allow(_CHUNK)
+    while packed.read(_CHUNK):
         packed.allow(_CHUNK)
-        rest = bool(packed.read(_CHUNK))
     return found
 
 
-def _checked(info: tarfile.TarInfo) -> _Member:
-    """The member that a header describes, if it is harmless. Call it before the next header is read."""
+def _checked(info: tarfile.TarInfo) -> _Path:
+    """The path of a member, if that is harmless. Call it before the next header is read."""
     name = info.name
     if len(name) > MAX_NAME:
         raise InvalidModel(f"the archive has a member with a name of {len(name):,} characters: {name[:80]!r}")
@@ -243,20 +235,16 @@ def _checked(info: tarfile.TarInfo) -> _Member:
         raise InvalidModel(f"the archive has a member that is no plain file: {name[:80]!r}")
     if info.size < 0:
         raise InvalidModel(f"the archive has a member of {info.size} bytes: {name[:80]!r}")
-    return _Member(path, info.isdir(), info.offset_data, info.size)
+    return path
 
 
-def _write(packed: Packed, member: _Member, folder: str) -> None:
-    path = os.path.join(folder, *member.path)
-    if member.folder:
+def _write(packed: Packed, info: tarfile.TarInfo, path: str) -> None:
+    if info.isdir():
         os.makedirs(path, exist_ok=True)
         return
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    packed.seek(member.start)
+    packed.seek(info.offset_data)
     with open(path, "xb") as copy:
-        left = member.size
-        while left:
+        for start in range(0, info.size, _CHUNK):
             packed.allow(_CHUNK)
-            chunk = packed.read(min(left, _CHUNK))
-            copy.write(chunk)
-            left -= len(chunk)
+            copy.write(packed.read(min(_CHUNK, info.size - start)))

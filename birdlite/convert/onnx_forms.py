@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -104,13 +104,8 @@ def quantized(model: bytes, pictures: Iterable[bytes]) -> bytes:
     with quiet(), tempfile.TemporaryDirectory(prefix="birdlite-convert-") as folder:
         from onnxruntime import quantization
 
-        source, plain, result = (os.path.join(folder, name) for name in ("source.onnx", "plain.onnx", "int8.onnx"))
-        with open(source, "wb") as file:
-            file.write(model)
-        # Folds constants and normalisations into convolutions before these are rounded.
-        quantization.quant_pre_process(source, plain, skip_symbolic_shape=True)
-        graph = onnx.load(plain).graph
-        input_ = graph.input[0]
+        plain, result = onnx.load_from_string(fused(model)), os.path.join(folder, "int8.onnx")
+        input_, nodes = plain.graph.input[0], plain.graph.node
         side = input_.type.tensor_type.shape.dim[1].dim_value
         feeds = ({input_.name: np.frombuffer(pixels, np.uint8).reshape(1, side, side, 3)} for pixels in pictures)
         quantization.quantize_static(
@@ -120,24 +115,17 @@ def quantized(model: bytes, pictures: Iterable[bytes]) -> bytes:
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
-            nodes_to_exclude=[
-                *_beginning(graph.node),
-                *(node.name for node in graph.node if node.op_type == "Softmax"),
-            ],
+            nodes_to_exclude=[*_beginning(nodes), *(node.name for node in nodes if node.op_type == "Softmax")],
             extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
         )
         with open(result, "rb") as file:
             return file.read()
 
 
-def _beginning(nodes: Iterable[Any]) -> list[str]:
+def _beginning(nodes: Sequence[Any]) -> list[str]:
     """The names of the nodes up to the first convolution; none if there is no convolution."""
-    names: list[str] = []
-    for node in nodes:
-        names.append(node.name)
-        if node.op_type == "Conv":
-            return names
-    return []
+    kinds = [node.op_type for node in nodes]
+    return [node.name for node in nodes[: kinds.index("Conv") + 1]] if "Conv" in kinds else []
 
 
 def unrounded(model: bytes) -> bytes:

@@ -1,38 +1,34 @@
 """An ONNX graph under construction: its nodes, its constants, its names, and the pairs of Q and DQ that make it int8.
 
-`tflite_to_onnx` writes through this. Each method gives back the name of the value that it adds. `add_weights` adds
-those of a `.tflite` model, dequantised to floats or as whole numbers.
+`tflite_to_onnx` and `to_onnx` write through this. Each method gives back the name of the value that it adds.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from birdlite._version import __version__
 from birdlite.errors import EngineMissing, InvalidModel, one_line
-from birdlite.tflite.graph import GraphTensor
-from birdlite.tflite.schema import ELSEWHERE, SIGN, Grid
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import ArrayLike
 
 OPSET = 17  # the newest that current tools agree on
-IR_VERSION = 8  # that of the same release of ONNX
 PIXELS, PROBABILITIES = "pixels", "probabilities"
 
 MOST_BYTES = 1 << 30
-"""The limit for all constants together. A protobuf message ends at 2 GiB, and a source may use one constant often."""
+"""The limit for all constants together, as floats. A protobuf message ends at 2 GiB, and a source may use one often."""
 
 
-def require(*packages: str) -> None:
-    """Import packages of the extra `onnx`.
+def require_onnx() -> None:
+    """Import the packages that make ONNX, those of the extra `onnx`.
 
     Raises:
         EngineMissing: one is not installed, or does not work here. The message names what to install.
     """
     from importlib import import_module
 
-    for package in packages:
+    for package in ("numpy", "onnx", "onnxruntime"):
         try:
             import_module(package)
         except ImportError:
@@ -44,17 +40,16 @@ def require(*packages: str) -> None:
 class OnnxGraph:
     """A model that takes `pixels`, uint8 [N, side, side, 3], and gives `probabilities`, float32 [N, classes]."""
 
-    def __init__(self, side: int) -> None:
-        self._side = side
-        self._nodes: list[Any] = []
-        self._constants: dict[str, Any] = {}
-        self._bytes = 0  # of the constants
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: dict[str, Any] = {}  # TensorProto by name
+        self._bytes = 0  # of the constants, as floats
 
     def node(self, kind: str, inputs: list[str], name: str, **attributes: Any) -> str:
         """Add a node with one output, which gets the node's name."""
         from onnx import helper
 
-        self._nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
+        self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
         return name
 
     def constant(self, name: str, values: ArrayLike, dtype: str) -> str:
@@ -66,13 +61,13 @@ class OnnxGraph:
         import numpy as np
         from onnx import numpy_helper
 
-        if name not in self._constants:
+        if name not in self.constants:
             # Transposed weights are written out in their new order.
             array = np.array(values, dtype=dtype, order="C")
-            self._bytes += array.nbytes
+            self._bytes += 4 * array.size
             if self._bytes > MOST_BYTES:
-                raise InvalidModel(f"its constants take more than {MOST_BYTES >> 20:,} MiB")
-            self._constants[name] = numpy_helper.from_array(array, name)
+                raise InvalidModel(f"its constants take more than {MOST_BYTES >> 20:,} MiB as floats")
+            self.constants[name] = numpy_helper.from_array(array, name)
         return name
 
     def dequantized(self, stored: str, scale: ArrayLike, zero_point: ArrayLike, dtype: str, *, axis: int = 0) -> str:
@@ -82,24 +77,6 @@ class OnnxGraph:
         grid = self._grid(stored, scale, zero_point, dtype)
         per_axis = {"axis": axis} if np.ndim(scale) else {}
         return self.node("DequantizeLinear", [stored, *grid], f"{stored}_real", **per_axis)
-
-    def real_constant(
-        self,
-        name: str,
-        stored: ArrayLike,
-        scale: ArrayLike,
-        zero_point: ArrayLike,
-        dtype: str,
-        *,
-        axis: int,
-        integers: bool,
-    ) -> str:
-        """Add what stored whole numbers stand for: them and their grid if `integers`, else floats."""
-        import numpy as np
-
-        if integers:
-            return self.dequantized(self.constant(name, stored, dtype), scale, zero_point, dtype, axis=axis)
-        return self.constant(name, _real_values(np.asarray(stored), scale, zero_point, axis), "float32")
 
     def rounded(self, real: str, scale: float, zero_point: int) -> str:
         """Put real values on a grid of 256 and saturate at its ends. onnxruntime makes integer kernels of it.
@@ -124,7 +101,7 @@ class OnnxGraph:
         planes = self.node("Transpose", [PIXELS], "planes", perm=[0, 3, 1, 2])
         return self.dequantized(planes, scale, zero_point, "uint8")
 
-    def finish(self, result: str, classes: int, producer_version: str) -> bytes:
+    def finish(self, result: str, side: int, classes: int) -> bytes:
         """The model, checked as far as ONNX can check it.
 
         Raises:
@@ -132,30 +109,19 @@ class OnnxGraph:
         """
         from onnx import TensorProto, helper
 
-        self._rename(result, PROBABILITIES)
-        side = self._side
+        self.node("Identity", [result], PROBABILITIES)
         graph = helper.make_graph(
-            self._nodes,
+            self.nodes,
             "classifier",
             [helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, ["N", side, side, 3])],
             [helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["N", classes])],
-            list(self._constants.values()),
+            list(self.constants.values()),
         )
-        model = helper.make_model(
-            graph,
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
-            producer_name="birdlite",
-            producer_version=producer_version,
+        versions = [helper.make_opsetid("", OPSET)]
+        model = helper.make_model_gen_version(
+            graph, opset_imports=versions, producer_name="birdlite", producer_version=__version__
         )
         return checked(model, "the ONNX model contradicts itself")
-
-    def _rename(self, old: str, new: str) -> None:
-        for node in self._nodes:
-            for names in (node.input, node.output):
-                for place, name in enumerate(names):
-                    if name == old:
-                        names[place] = new
 
 
 def checked(model: Any, problem: str) -> bytes:
@@ -171,89 +137,3 @@ def checked(model: Any, problem: str) -> bytes:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise InvalidModel(f"{problem}: {one_line(error)}") from None
     return bytes(model.SerializeToString())
-
-
-def _real_values(
-    stored: np.ndarray[Any, Any], scale: ArrayLike, zero_point: ArrayLike, axis: int
-) -> np.ndarray[Any, Any]:
-    """Constants as float32, rounded once. Scale and zero point are numbers, or one for each along `axis`."""
-    import numpy as np
-
-    shape = [1] * stored.ndim
-    if np.ndim(scale):
-        shape[axis] = -1
-    steps = stored.astype(np.float64) - np.reshape(np.asarray(zero_point, np.float64), shape)
-    return np.asarray(steps * np.reshape(np.asarray(scale, np.float64), shape), np.float32)
-
-
-def array_of(tensor: GraphTensor) -> np.ndarray[Any, Any]:
-    """A constant as it is stored, read-only.
-
-    Raises:
-        InvalidModel: it is no constant.
-    """
-    import numpy as np
-
-    return np.frombuffer(tensor.constant(), tensor.dtype).reshape(tensor.shape)
-
-
-def add_weights(
-    onnx: OnnxGraph,
-    place: str,
-    weights: GraphTensor,
-    bias: GraphTensor | None,
-    grid: Grid | None,
-    *,
-    axis: int,
-    permutation: tuple[int, ...],
-    integers: bool,
-) -> list[str]:
-    """Add the weights, their dimensions in the order of `permutation`, and the bias if there is one; gives their names.
-
-    `grid` is that of the operator's input, None if it is of floats. `axis` is the one of `weights` along which the
-    results lie, and with them the scales if there are several. The names begin with `place`.
-
-    Raises:
-        InvalidModel: they are not constant, do not fit, or are floats and should be `integers`.
-    """
-    import numpy as np
-
-    stored, name, results = array_of(weights).transpose(permutation), f"{place}_weights", weights.shape[axis]
-    if weights.dtype == "float32" and not integers:
-        return [onnx.constant(name, stored, "float32"), *_add_bias(onnx, place, bias, results, None, integers)]
-    quantization = weights.quantization
-    if quantization is None or grid is None:
-        raise InvalidModel(f"its weights, {weights.dtype}, or what they are for are not quantised{ELSEWHERE}")
-    one = len(quantization.scales) == 1
-    if not one and quantization.axis != axis:
-        raise InvalidModel(f"its weights have a scale for each index along {quantization.axis} instead of {axis}")
-    scale, zero_point = (quantization.scales[0], quantization.zero_points[0]) if one else quantization[:2]
-    shift = SIGN if weights.dtype == "uint8" else 0
-    added = onnx.real_constant(
-        name,
-        stored.astype("int16") - shift,
-        scale,
-        np.subtract(zero_point, shift),
-        "int8",
-        axis=permutation.index(axis),
-        integers=integers,
-    )
-    return [added, *_add_bias(onnx, place, bias, results, np.multiply(grid.scale, scale), integers)]
-
-
-def _add_bias(
-    onnx: OnnxGraph, place: str, bias: GraphTensor | None, results: int, scale: ArrayLike | None, integers: bool
-) -> list[str]:
-    """Add the bias. Its scale is input's times weights', whatever the file says, as for runtimes; None for floats."""
-    import numpy as np
-
-    if bias is None:
-        return []
-    wanted = "float32" if scale is None else "int32"
-    if bias.dtype != wanted or bias.shape != (results,):
-        raise InvalidModel(f"its bias is {bias.dtype} {list(bias.shape)} instead of {wanted} [{results}]")
-    stored, name = array_of(bias), f"{place}_bias"
-    if scale is None:
-        return [onnx.constant(name, stored, "float32")]
-    zeros = np.zeros(np.shape(scale))
-    return [onnx.real_constant(name, stored, scale, zeros, "int32", axis=0, integers=integers)]

@@ -14,7 +14,7 @@ from birdlite.convert.conversion import Conversion, Subject, bundle, concluded, 
 from birdlite.convert.graph import TensorFlowEngine
 from birdlite.convert.module import Module
 from birdlite.convert.onnx_forms import halved, optimised, quantized, unrounded
-from birdlite.convert.onnx_graph import require
+from birdlite.convert.onnx_graph import require_onnx
 from birdlite.convert.pictures import Calibration, drawn_pictures
 from birdlite.convert.proof import (
     AS_PUBLISHED,
@@ -31,22 +31,13 @@ from birdlite.convert.to_tflite import to_tflite
 from birdlite.engines.contract import Engine
 from birdlite.errors import InvalidModel, UsageError
 from birdlite.models.bundle import Model
-from birdlite.models.card import ModelFormat
+from birdlite.models.card import Card, ModelBytes, ModelFormat
 from birdlite.tflite.requantize import tflite_to_int8
 
 _MADE_WITH = {
     "onnx": ("tensorflow", "tf2onnx", "onnx", "onnxruntime", "numpy"),
     "tflite": ("tensorflow", "numpy"),
 }
-
-
-def check_onnx() -> None:
-    """Check before the download that everything for ONNX is installed.
-
-    Raises:
-        EngineMissing: a package is not installed.
-    """
-    require(*tflite_to_onnx.PACKAGES, "onnxruntime")
 
 
 def check_module(to: ModelFormat, quantize: Quantize, *, calibrated: bool) -> None:
@@ -60,7 +51,7 @@ def check_module(to: ModelFormat, quantize: Quantize, *, calibrated: bool) -> No
         raise UsageError("int8 for TensorFlow Lite takes its ranges from pictures: name some with --calibrate")
     tensorflow_package.require("tensorflow", *(["tf2onnx"] if to == "onnx" else []))
     if to == "onnx" or quantize == "int8":  # the proof of int8 is run in ONNX
-        check_onnx()
+        require_onnx()
 
 
 def convert_module(
@@ -75,20 +66,16 @@ def convert_module(
     """
     log.info(f"converting {module.subject.name} to {to} ({spell(quantize)})")
     data, smooth = (_tflite if to == "tflite" else _onnx)(module, quantize, calibration)
-    packages = _MADE_WITH[to]
-    made = bundle(module.subject, data, to, quantize, packages)
+    made = bundle(module.subject, data, to, quantize, _MADE_WITH[to])
     log.info(f"comparing on {len(pictures)} pictures")
-    with closing(engines.load(data, made[0])) as result:
-        with closing(TensorFlowEngine(module.published)) as published:
-            distance = compare(published, result, pictures)
-        with closing(TensorFlowEngine(module.plain.floats)) as floats:
-            if smooth is None:
-                float_distance = compare(floats, result, pictures)
-            else:
-                card, _ = bundle(module.subject, smooth, "onnx", quantize, packages)
-                with closing(engines.load(smooth, card)) as same:
-                    float_distance = compare(floats, same, [*pictures, *drawn_pictures(module.side)])
-    narrow = FLOATS if quantize != "int8" or smooth is not None else AS_PUBLISHED
+    distance = _apart(TensorFlowEngine(module.published), data, made[0], pictures)
+    narrow = FLOATS if quantize != "int8" else AS_PUBLISHED
+    like, card = data, made[0]
+    if smooth is not None:
+        narrow, like = FLOATS, smooth
+        card, _ = bundle(module.subject, smooth, "onnx", quantize, _MADE_WITH[to])
+        pictures = [*pictures, *drawn_pictures(module.side)]
+    float_distance = _apart(TensorFlowEngine(module.plain.floats), like, card, pictures)
     return concluded(made, (distance, AS_PUBLISHED[quantize]), (float_distance, narrow[quantize]))
 
 
@@ -142,14 +129,12 @@ def convert_tflite(model: Model, quantize: Quantize, pictures: Sequence[bytes]) 
         data = halved(data)
     made = bundle(_subject(model), data, "onnx", quantize, ("onnx", "onnxruntime", "numpy"))
     log.info(f"comparing on {len(pictures)} pictures")
-    with closing(engines.load(data, made[0])) as result:
-        with closing(engines.load(model.data, model.card)) as published:
-            distance = compare(published, result, pictures)
-        if quantize == "int8":
-            return concluded(made, (distance, SAME_GRIDS), None)
-        other = unrounded(tflite_to_onnx.tflite_to_onnx(source, quantize="int8"))
-        with closing(engines.load(other, made[0])) as floats:
-            return concluded(made, (distance, AS_PUBLISHED[quantize]), (compare(floats, result, pictures), TWO_WAYS))
+    distance = _apart(engines.load(model.data, model.card), data, made[0], pictures)
+    if quantize == "int8":
+        return concluded(made, (distance, SAME_GRIDS), None)
+    other = engines.load(unrounded(tflite_to_onnx.tflite_to_onnx(source, quantize="int8")), made[0])
+    floats = _apart(other, data, made[0], pictures)
+    return concluded(made, (distance, AS_PUBLISHED[quantize]), (floats, TWO_WAYS))
 
 
 def requantise(model: Model, pictures: Sequence[bytes]) -> Conversion:
@@ -169,8 +154,8 @@ def requantise(model: Model, pictures: Sequence[bytes]) -> Conversion:
     )
     card, files = bundle(_subject(model), made.model, "tflite", "int8", ())
     log.info(f"comparing on {len(pictures)} pictures")
-    with closing(engines.load(made.model, card)) as result, closing(engines.load(model.data, model.card)) as source:
-        conversion = concluded((card, files), (compare(source, result, pictures), REQUANTISED), None)
+    distance = _apart(engines.load(model.data, model.card), made.model, card, pictures)
+    conversion = concluded((card, files), (distance, REQUANTISED), None)
     exact = {"exact_channels": round(made.exact / max(made.channels, 1), 6)}
     return conversion._replace(card=conversion.card._replace(distance=conversion.card.distance | exact))
 
@@ -193,8 +178,13 @@ def distance_to(reference: Module | Model, result: Model, pictures: Iterable[byt
         subject, side = _subject(reference), reference.card.side
     if (side, subject.labels.names) != (result.card.side, result.labels.names):
         raise InvalidModel(f"{result.card.name} and {subject.name} are models of different things")
-    with closing(_engine(reference)) as source, closing(engines.load(result.data, result.card)) as other:
-        return compare(source, other, pictures)
+    return _apart(_engine(reference), result.data, result.card, pictures)
+
+
+def _apart(reference: Engine, model: ModelBytes, card: Card, pictures: Iterable[bytes]) -> Distance:
+    """Load the model and compare it; closes both engines."""
+    with closing(reference), closing(engines.load(model, card)) as result:
+        return compare(reference, result, pictures)
 
 
 def _engine(reference: Module | Model) -> Engine:

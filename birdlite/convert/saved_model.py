@@ -35,35 +35,14 @@ _OWN_SIGNATURES = "__"  # the beginning of TensorFlow's own signatures, such as 
 _DAMAGE = (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 
 
-class Endpoint(NamedTuple):
-    """One end of a signature."""
-
-    key: str  # its name in the signature
-    tensor: str  # such as images:0
-    dtype: str
-    shape: tuple[int, ...] | None  # -1 where any size goes; None if even the rank is open
-
-
 class SavedModel(NamedTuple):
     """A classifier as a SavedModel states it."""
 
     tags: tuple[str, ...]
     signature: str
-    input: Endpoint  # float32 or uint8, [n, side, side, 3]
-    output: Endpoint  # float32, [n, classes]
+    side: int  # height and width of the pictures, px
+    classes: int | None  # how many scores it gives; None if the signature does not say
     sha256: str  # of saved_model.pb
-
-    @property
-    def side(self) -> int:
-        """Height and width of the pictures, px."""
-        shape = self.input.shape
-        return shape[1] if shape else 0
-
-    @property
-    def classes(self) -> int | None:
-        """How many scores it gives; None if the signature does not say."""
-        shape = self.output.shape
-        return shape[1] if shape and shape[1] > 0 else None
 
 
 class Frozen(NamedTuple):
@@ -102,8 +81,8 @@ def read(folder: str, tags: str | None = None, signature: str | None = None) -> 
     return SavedModel(
         tags=tuple(meta_graph.meta_info_def.tags),
         signature=name,
-        input=_input(name, chosen.inputs),
-        output=_output(name, chosen.outputs),
+        side=_side(name, chosen.inputs),
+        classes=_classes(name, chosen.outputs),
         sha256=hashlib.sha256(data).hexdigest(),
     )
 
@@ -116,10 +95,16 @@ def frozen(folder: str, saved: SavedModel) -> Frozen:
         EngineMissing: TensorFlow is not installed.
     """
     tensorflow = imported()
+    # Part of TensorFlow's own converter, without a public name.
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
     try:
         with quiet():
             loaded = tensorflow.saved_model.load(folder, tags=list(saved.tags))
-            function = _without_variables(loaded.signatures[saved.signature])
+            # With constants instead of variables, and with the functions that it calls written into it.
+            function = convert_variables_to_constants_v2(
+                loaded.signatures[saved.signature], lower_control_flow=True, aggressive_inlining=True
+            )
             definition = function.graph.as_graph_def()
     except (*_DAMAGE, tensorflow.errors.OpError) as error:
         raise InvalidModel(f"TensorFlow cannot read the SavedModel: {reason(error)}") from None
@@ -127,14 +112,6 @@ def frozen(folder: str, saved: SavedModel) -> Frozen:
     if tuple(map(len, ends)) != (1, 1):
         raise InvalidModel(f"the signature {saved.signature} has {len(ends[0])} inputs and {len(ends[1])} outputs")
     return Frozen(definition, ends[0][0], ends[1][0])
-
-
-def _without_variables(function: Any) -> Any:
-    """The function with constants instead of variables, and with the functions that it calls written into it."""
-    # Part of TensorFlow's own converter, without a public name.
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    return convert_variables_to_constants_v2(function, lower_control_flow=True, aggressive_inlining=True)
 
 
 def _read_file(folder: str) -> bytes:
@@ -181,45 +158,40 @@ def _choose_signature(signatures: Mapping[str, Any], wanted: str | None) -> str:
     raise InvalidModel(f"which signature? there are: {', '.join(names)}" if names else "the graph has no signature")
 
 
-def _input(signature: str, ends: Mapping[str, Any]) -> Endpoint:
-    end = _only(signature, ends, "takes")
-    shape = end.shape
-    if end.dtype not in ("float32", "uint8") or not shape or len(shape) != 4 or shape[3] != 3:
-        raise InvalidModel(f"the signature {signature} takes {_spell_end(end)}; a classifier takes [n, side, side, 3]")
+def _side(signature: str, ends: Mapping[str, Any]) -> int:
+    dtype, shape = _only(signature, ends, "takes")
+    found = f"the signature {signature} takes {_spell_end(dtype, shape)}"
+    if dtype not in ("float32", "uint8") or not shape or len(shape) != 4 or shape[3] != 3:
+        raise InvalidModel(f"{found}; a classifier takes [n, side, side, 3]")
     if shape[1] != shape[2] or shape[1] < 1:
-        raise InvalidModel(
-            f"the signature {signature} takes {_spell_end(end)}; only square pictures of one size can be converted"
-        )
+        raise InvalidModel(f"{found}; only square pictures of one size can be converted")
     if shape[1] > MAX_SIDE:
-        raise InvalidModel(f"the signature {signature} takes {_spell_end(end)}; no side may be over {MAX_SIDE} px")
-    return end
+        raise InvalidModel(f"{found}; no side may be over {MAX_SIDE} px")
+    return shape[1]
 
 
-def _output(signature: str, ends: Mapping[str, Any]) -> Endpoint:
-    end = _only(signature, ends, "gives")
-    if end.dtype != "float32" or (end.shape is not None and (len(end.shape) != 2 or end.shape[1] == 0)):
+def _classes(signature: str, ends: Mapping[str, Any]) -> int | None:
+    dtype, shape = _only(signature, ends, "gives")
+    if dtype != "float32" or (shape is not None and (len(shape) != 2 or shape[1] == 0)):
         raise InvalidModel(
-            f"the signature {signature} gives {_spell_end(end)}; a classifier gives float32 [n, classes]"
+            f"the signature {signature} gives {_spell_end(dtype, shape)}; a classifier gives float32 [n, classes]"
         )
-    return end
+    return shape[1] if shape and shape[1] > 0 else None
 
 
-def _only(signature: str, ends: Mapping[str, Any], does: str) -> Endpoint:
+def _only(signature: str, ends: Mapping[str, Any], does: str) -> tuple[str, tuple[int, ...] | None]:
+    """Type and shape of the only end; the shape is None if even the rank is open, and -1 is any size."""
     if len(ends) != 1:
         names = ", ".join(sorted(ends)) or "nothing"
         raise InvalidModel(f"the signature {signature} {does} {names}; a classifier takes and gives one tensor")
-    ((key, info),) = ends.items()
+    (info,) = ends.values()
     shape = info.tensor_shape
     sizes = None if shape.unknown_rank else tuple(dim.size for dim in shape.dim)
-    return Endpoint(key, info.name, _dtype(info.dtype), sizes)
-
-
-def _dtype(number: int) -> str:
     try:
-        return str(imported().as_dtype(number).name)
+        return str(imported().as_dtype(info.dtype).name), sizes
     except TypeError:
-        return f"type {number}"
+        return f"type {info.dtype}", sizes
 
 
-def _spell_end(end: Endpoint) -> str:
-    return f"{end.dtype} {'of any shape' if end.shape is None else list(end.shape)}"
+def _spell_end(dtype: str, shape: tuple[int, ...] | None) -> str:
+    return f"{dtype} {'of any shape' if shape is None else list(shape)}"

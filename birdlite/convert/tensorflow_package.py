@@ -44,7 +44,7 @@ _DESCRIPTORS = (1, 2)  # standard output and standard error
 _LOGGERS = ("absl", "tensorflow", "tf2onnx")  # those of the packages that are called here
 
 MOST_TOLD = 256 * 1024
-"""Bytes of output that become lines, for each block. Some errors print the MLIR of a large model, which is more."""
+"""Characters of output that become lines, for each block. Some errors print the MLIR of a large model: more."""
 
 _one_at_a_time = threading.RLock()
 _inside = False
@@ -112,11 +112,11 @@ def quiet() -> Iterator[None]:
 @contextmanager
 def _caught(lines: list[str]) -> Iterator[None]:
     with ExitStack() as stack:
-        file = stack.enter_context(tempfile.TemporaryFile())
+        file = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace"))
         stack.callback(_read, file, lines)
         for descriptor in _DESCRIPTORS:
             stack.enter_context(_redirected(descriptor, file.fileno()))
-        stack.enter_context(_logs_caught(lines))
+        stack.enter_context(_logs_to(file))
         warned = stack.enter_context(warnings.catch_warnings(record=True))
         warnings.simplefilter("always")
         try:
@@ -125,9 +125,9 @@ def _caught(lines: list[str]) -> Iterator[None]:
             lines += [f"{warning.category.__name__}: {warning.message}" for warning in warned]
 
 
-def _read(file: IO[bytes], lines: list[str]) -> None:
+def _read(file: IO[str], lines: list[str]) -> None:
     file.seek(0)
-    lines += file.read(MOST_TOLD).decode("utf-8", "replace").splitlines()
+    lines += file.read(MOST_TOLD).splitlines()
 
 
 @contextmanager
@@ -157,9 +157,10 @@ def _flush() -> None:
 
 
 @contextmanager
-def _logs_caught(lines: list[str]) -> Iterator[None]:
-    """Collect the lines of TensorFlow's loggers instead of letting their handlers print them."""
-    catcher = _Catcher(lines)
+def _logs_to(file: IO[str]) -> Iterator[None]:
+    """Let TensorFlow's loggers write there, and not where their handlers would."""
+    catcher = logging.StreamHandler(file)
+    catcher.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     with ExitStack() as stack:
         for name in _LOGGERS:
             logger = logging.root.manager.loggerDict.get(name)
@@ -172,14 +173,3 @@ def _logs_caught(lines: list[str]) -> Iterator[None]:
             logging.root.addHandler(catcher)
             stack.callback(logging.root.removeHandler, catcher)
         yield
-
-
-class _Catcher(logging.Handler):
-    """A handler that collects the lines."""
-
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__()
-        self._lines = lines
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._lines += f"{record.levelname}: {record.getMessage()}".splitlines()

@@ -1,14 +1,14 @@
 """A quantised `.tflite` classifier becomes ONNX, in floats or in whole numbers, without TensorFlow.
 
-`proven` calls it, also for its proofs. It needs the packages `onnx` and `numpy`. Whatever the source is,
+`proven` calls it, also for its proofs. It needs the packages `onnx`, `onnxruntime` and `numpy`. Whatever the source is,
 the result takes plain pixels and gives probabilities, for any number of pictures at once.
 
 Pictures are [1, height, width, channels] in TFLite and [N, channels, height, width] in ONNX: they are transposed once,
 at the start, and every weight to fit. Everything else about a tensor, its shape above all, is kept as the source says
 it (`GraphTensor.shape`), and each operator checks that its output has the shape that follows from its inputs.
 
-`none`: weights are dequantised to 32-bit floats. What the source's 8-bit tensors cut off is cut off by an explicit Clip
-where it is an activation, see `tflite.schema`.
+`none`: ONNX Runtime dequantises the weights to 32-bit floats. What the source's 8-bit tensors cut off is cut off by an
+explicit Clip where it is an activation, see `tflite.schema`.
 `int8`: every activation is put on the source's own grid by a pair of QuantizeLinear and DequantizeLinear, from which
 onnxruntime makes integer kernels. Activations are uint8 and weights int8, the pair that has the fastest kernels;
 int8 activations and uint8 weights are moved by 128, which changes no real value.
@@ -18,13 +18,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from birdlite._version import __version__
-from birdlite.convert.onnx_graph import OnnxGraph, add_weights, array_of, require
+from birdlite.convert.onnx_forms import fused
+from birdlite.convert.onnx_graph import OnnxGraph, require_onnx
 from birdlite.errors import InvalidModel
 from birdlite.tflite import graph
-from birdlite.tflite.graph import Operator, Walk
+from birdlite.tflite.graph import GraphTensor, Operator, Walk
 from birdlite.tflite.schema import (
     ELSEWHERE,
     NOWHERE,
@@ -35,9 +35,11 @@ from birdlite.tflite.schema import (
     window_of,
 )
 
-Quantize = Literal["none", "int8"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike
 
-PACKAGES = ("numpy", "onnx")
+Quantize = Literal["none", "int8"]
 
 _TO_PLANES = (0, 3, 1, 2)  # [n, height, width, channels] -> [n, channels, height, width]
 _TO_PIXELS = (0, 2, 3, 1)  # and back
@@ -53,7 +55,7 @@ def tflite_to_onnx(model: bytes, *, quantize: Quantize) -> bytes:
         InvalidModel: the source is damaged, takes something else, or has an operator that is not known here.
         EngineMissing: a package is not installed. The message names what to install.
     """
-    require(*PACKAGES)
+    require_onnx()
     return _Conversion(graph.read(model), quantize).run()
 
 
@@ -67,7 +69,8 @@ class _Conversion(Walk[str]):
         super().__init__(graph, _OPERATORS, f"not known here{ELSEWHERE}")
         self._tensors = graph.tensors
         self._integers = quantize == "int8"
-        self._onnx = OnnxGraph(self._side())
+        self._side = self._check_input()
+        self._onnx = OnnxGraph()
 
     def run(self) -> bytes:
         scale, zero_point = self._tensors[self._source.input].grid() or (1.0, 0)
@@ -76,9 +79,11 @@ class _Conversion(Walk[str]):
         shape = self._tensors[self._source.output].shape
         if len(shape) != 2 or self._source.output not in self._values or not self._source.operators:
             raise InvalidModel(f"the model gives {list(shape)}; only [1, classes] can be converted")
-        return self._onnx.finish(self._values[self._source.output], shape[1], __version__)
+        model = self._onnx.finish(self._values[self._source.output], self._side, shape[1])
+        return model if self._integers else fused(model)
 
-    def _side(self) -> int:
+    def _check_input(self) -> int:
+        """The side of the pictures."""
         tensor = self._tensors[self._source.input]
         shape = tensor.shape
         if tensor.dtype != "uint8" or tensor.quantization is None:
@@ -87,16 +92,12 @@ class _Conversion(Walk[str]):
             raise InvalidModel(f"the model takes {list(shape)}; only [1, side, side, 3] can be converted")
         return shape[1]
 
-    # What an operator is given
-
     def _picture(self, index: int) -> tuple[int, int, int]:
         """Height, width and channels of a value that must be a picture."""
         shape = self._tensors[index].shape
         if len(shape) != 4 or shape[0] != 1 or 0 in shape:
             raise InvalidModel(f"reads {list(shape)}; only [1, height, width, channels] can be converted")
         return shape[1], shape[2], shape[3]
-
-    # What an operator gives
 
     def _expect(self, operator: Operator, shape: tuple[int, ...]) -> None:
         stated = self._tensors[operator.outputs[0]].shape
@@ -243,7 +244,7 @@ class _Conversion(Walk[str]):
         if grid is None:
             return self._onnx.constant(name, array, "float32")
         stored = array.astype("int16") + SIGN * (tensor.dtype == "int8")
-        return self._onnx.real_constant(name, stored, *grid, "uint8", axis=0, integers=self._integers)
+        return self._onnx.dequantized(self._onnx.constant(name, stored, "uint8"), *grid, "uint8")
 
     def _pad(self, operator: Operator) -> str:
         source = self._input(operator)
@@ -254,15 +255,18 @@ class _Conversion(Walk[str]):
         before, after = amounts[::2], amounts[1::2]
         self._expect(operator, tuple(sum(sizes) for sizes in zip(before, shape, after, strict=True)))
         pads = [amounts_of[axis] for amounts_of in (before, after) for axis in _TO_PLANES]
-        real = self._onnx.node(
-            "Pad", [self._value(source), self._onnx.constant(f"{self._place}_pads", pads, "int64")], self._place
-        )
+        constant = self._onnx.constant(f"{self._place}_pads", pads, "int64")
+        real = self._onnx.node("Pad", [self._value(source), constant], self._place)
         return self._done(real, operator.outputs[0])
 
-    def _activation(self, operator: Operator) -> str:
-        source = self._input(operator)
+    def _same(self, operator: Operator) -> str:
+        """RELU and RELU6; QUANTIZE and DEQUANTIZE, which only store the same real values in another way."""
+        source, output = self._input(operator), operator.outputs[0]
         self._expect(operator, self._tensors[source].shape)
-        return self._done(self._value(source), operator.outputs[0], 3 if operator.name == "RELU6" else 1)
+        fused = {"RELU": 1, "RELU6": 3}.get(operator.name)
+        if fused is None and self._tensors[source].grid() == self._tensors[output].grid():
+            return self._value(source)
+        return self._done(self._value(source), output, fused)
 
     def _softmax(self, operator: Operator) -> str:
         """Probabilities stay floats also in int8: the source's steps of 1/256 are its way to store them, no more."""
@@ -273,28 +277,57 @@ class _Conversion(Walk[str]):
         axis = 1 if len(self._tensors[source].shape) == 4 else -1
         return self._onnx.node("Softmax", [self._value(source)], self._place, axis=axis)
 
-    def _regrid(self, operator: Operator) -> str:
-        """QUANTIZE and DEQUANTIZE: another way to store the same real values."""
-        source, output = self._input(operator), operator.outputs[0]
-        self._expect(operator, self._tensors[source].shape)
-        if self._tensors[source].grid() == self._tensors[output].grid():
-            return self._value(source)
-        return self._done(self._value(source), output)
-
     def _weights(self, operator: Operator, axis: int, permutation: tuple[int, ...]) -> list[str]:
-        """Weights and, where there is one, bias. `axis` is that of the results in the source's order of dimensions."""
-        weights = self._tensors[self._input(operator, 1)]
-        bias = operator.inputs[2] if len(operator.inputs) > 2 else -1
-        return add_weights(
-            self._onnx,
-            self._place,
-            weights,
-            self._tensors[bias] if bias >= 0 else None,
-            self._tensors[self._input(operator)].grid(),
-            axis=axis,
-            permutation=permutation,
-            integers=self._integers,
+        """Add the weights, and the bias if there is one; gives their names.
+
+        `permutation` is the new order of their dimensions. Results, and scales if there are several, lie along `axis`.
+        """
+        import numpy as np
+
+        weights, grid = self._tensors[self._input(operator, 1)], self._tensors[self._input(operator)].grid()
+        stored, name = array_of(weights).transpose(permutation), f"{self._place}_weights"
+        if weights.dtype == "float32" and not self._integers:
+            return [self._onnx.constant(name, stored, "float32"), *self._bias(operator, weights.shape[axis], None)]
+        quantization = weights.quantization
+        if quantization is None or grid is None:
+            raise InvalidModel(f"its weights, {weights.dtype}, or what they are for are not quantised{ELSEWHERE}")
+        one = len(quantization.scales) == 1
+        if not one and quantization.axis != axis:
+            raise InvalidModel(f"its weights have a scale for each index along {quantization.axis} instead of {axis}")
+        scale, zero_point = (quantization.scales[0], quantization.zero_points[0]) if one else quantization[:2]
+        shift = SIGN if weights.dtype == "uint8" else 0
+        added = self._onnx.dequantized(
+            self._onnx.constant(name, stored.astype("int16") - shift, "int8"),
+            scale,
+            np.subtract(zero_point, shift),
+            "int8",
+            axis=permutation.index(axis),
         )
+        return [added, *self._bias(operator, weights.shape[axis], np.multiply(grid.scale, scale))]
+
+    def _bias(self, operator: Operator, results: int, scale: ArrayLike | None) -> list[str]:
+        """Its scale is input's times weights', whatever the file says, as for runtimes; None for floats."""
+        import numpy as np
+
+        index = operator.inputs[2] if len(operator.inputs) > 2 else -1
+        if index < 0:
+            return []
+        bias, dtype = self._tensors[index], "float32" if scale is None else "int32"
+        if bias.dtype != dtype or bias.shape != (results,):
+            raise InvalidModel(f"its bias is {bias.dtype} {list(bias.shape)} instead of {dtype} [{results}]")
+        name = self._onnx.constant(f"{self._place}_bias", array_of(bias), dtype)
+        return [name if scale is None else self._onnx.dequantized(name, scale, np.zeros(np.shape(scale)), "int32")]
+
+
+def array_of(tensor: GraphTensor) -> np.ndarray[Any, Any]:
+    """A constant as it is stored, read-only.
+
+    Raises:
+        InvalidModel: it is no constant.
+    """
+    import numpy as np
+
+    return np.frombuffer(tensor.constant(), tensor.dtype).reshape(tensor.shape)
 
 
 _OPERATORS: dict[str, Callable[[_Conversion, Operator], str]] = {
@@ -302,15 +335,15 @@ _OPERATORS: dict[str, Callable[[_Conversion, Operator], str]] = {
     "AVERAGE_POOL_2D": _Conversion._pool,
     "CONV_2D": _Conversion._convolution,
     "DEPTHWISE_CONV_2D": _Conversion._convolution,
-    "DEQUANTIZE": _Conversion._regrid,
+    "DEQUANTIZE": _Conversion._same,
     "FULLY_CONNECTED": _Conversion._fully_connected,
     "MAX_POOL_2D": _Conversion._pool,
     "MEAN": _Conversion._mean,
     "MUL": _Conversion._arithmetic,
     "PAD": _Conversion._pad,
-    "QUANTIZE": _Conversion._regrid,
-    "RELU": _Conversion._activation,
-    "RELU6": _Conversion._activation,
+    "QUANTIZE": _Conversion._same,
+    "RELU": _Conversion._same,
+    "RELU6": _Conversion._same,
     "RESHAPE": _Conversion._reshape,
     "SOFTMAX": _Conversion._softmax,
     "SQUEEZE": _Conversion._reshape,

@@ -16,11 +16,11 @@ too little of 32 bits for the sum; its weights are next to nothing beside the bi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from birdlite.convert.graph import INPUT, OUTPUT, PIXELS, PROBABILITIES, Graph
+from birdlite.convert.graph import INPUT, OUTPUT, Graph
 from birdlite.convert.onnx_forms import fused
-from birdlite.convert.onnx_graph import OPSET, checked
+from birdlite.convert.onnx_graph import OPSET, PIXELS, PROBABILITIES, OnnxGraph, checked
 from birdlite.convert.tensorflow_package import imported, quiet, reason
 from birdlite.errors import InvalidModel
 
@@ -86,14 +86,6 @@ def with_trained_ranges(model: bytes) -> bytes:
     return bytes(whole.SerializeToString())
 
 
-class _Grid(NamedTuple):
-    """The values that an activation can have."""
-
-    scale: str  # the names of constants
-    zero_point: str
-    step: float
-
-
 class _Rewriting:
     """One graph being rewritten, node by node."""
 
@@ -106,47 +98,40 @@ class _Rewriting:
         for node in graph.node:
             for name in node.input:
                 self._readers.setdefault(name, []).append(node.op_type)
-        self._grids: dict[str, _Grid] = {}  # by the name of a value
-        self._nodes: list[Any] = []
-        self._added: dict[str, Array] = {}  # constants
+        self._grids: dict[str, tuple[float, int]] = {}  # scale and zero point, by the name of a value
+        self._made = OnnxGraph()
 
     def run(self) -> None:
         """Replace nodes and constants of the graph."""
-        from onnx import numpy_helper
-
         for node in self._graph.node:
             if node.op_type == "DequantizeLinear":
                 self._note_grid(node)
             elif node.op_type in ("Conv", "Gemm", "MatMul"):
                 self._make_integers(node)
-            self._nodes.append(node)
+            self._made.nodes.append(node)
             if node.op_type in _KEEP_GRID:
                 self._keep_grid(node)
-        read = {name for node in self._nodes for name in node.input}
+        read = {name for node in self._made.nodes for name in node.input}
         kept = [constant for constant in self._graph.initializer if constant.name in read]
-        kept += [numpy_helper.from_array(array, name) for name, array in self._added.items()]
-        for field, values in ((self._graph.node, self._nodes), (self._graph.initializer, kept)):
+        kept += self._made.constants.values()
+        for field, values in ((self._graph.node, self._made.nodes), (self._graph.initializer, kept)):
             del field[:]
             field.extend(values)
         del self._graph.value_info[:]
 
     def _note_grid(self, node: Any) -> None:
-        scale = self._constants.get(node.input[1])
-        if scale is not None and scale.ndim == 0 and node.input[2] in self._constants:
-            self._grids[node.output[0]] = _Grid(node.input[1], node.input[2], float(scale))
+        scale, zero_point = (self._constants.get(name) for name in node.input[1:])
+        if scale is not None and scale.ndim == 0 and zero_point is not None:
+            self._grids[node.output[0]] = float(scale), int(zero_point)
 
     def _keep_grid(self, node: Any) -> None:
         """Put the result of a node on the grid of its input, unless it is rounded anyway."""
-        from onnx import helper
-
         grid, result = self._grids.get(node.input[0]), node.output[0]
         if grid is None or set(self._readers.get(result, ())) <= {"QuantizeLinear"}:
             return
-        exact, stored = f"{result}_exact", f"{result}_stored"
-        node.output[0] = exact
-        on_grid = [grid.scale, grid.zero_point]
-        self._nodes.append(helper.make_node("QuantizeLinear", [exact, *on_grid], [stored], name=stored))
-        self._nodes.append(helper.make_node("DequantizeLinear", [stored, *on_grid], [result], name=f"{result}_rounded"))
+        node.output[0] = f"{result}_exact"
+        self._made.rounded(node.output[0], *grid)
+        self._made.nodes[-1].output[0] = result
         self._grids[result] = grid
 
     def _make_integers(self, node: Any) -> None:
@@ -162,27 +147,18 @@ class _Rewriting:
         axis = 0 if node.op_type == "Conv" or _attribute(node, "transB", 0) else weights.ndim - 1
         scales = _scales(weights, axis)
         if bias is not None:
-            scales = np.maximum(scales, np.abs(bias) / (grid.step * _MOST_BIAS))
-            bias_scales = grid.step * scales
-            node.input[2] = self._dequantized(f"{node.name}_bias", bias, bias_scales, "int32", 0)
+            scales = np.maximum(scales, np.abs(bias) / (grid[0] * _MOST_BIAS))
+            node.input[2] = self._dequantized(f"{node.name}_bias", bias, grid[0] * scales, "int32", 0)
         node.input[1] = self._dequantized(f"{node.name}_weights", weights, scales, "int8", axis)
 
     def _dequantized(self, name: str, values: Array, scales: Array, dtype: str, axis: int) -> str:
         """Add whole numbers and their scales along `axis`; gives the name of the values that they stand for."""
         import numpy as np
-        from onnx import helper
 
         shape = [1] * values.ndim
         shape[axis] = -1
-        parts = (
-            np.rint(values / scales.reshape(shape)).astype(dtype),
-            scales.astype(np.float32),
-            np.zeros(scales.shape, dtype),
-        )
-        names = [f"{name}_stored", f"{name}_scale", f"{name}_zero_point"]
-        self._added.update(zip(names, parts, strict=True))
-        self._nodes.append(helper.make_node("DequantizeLinear", names, [name], name=name, axis=axis))
-        return name
+        stored = self._made.constant(name, np.rint(values / scales.reshape(shape)), dtype)
+        return self._made.dequantized(stored, scales, np.zeros(scales.shape), dtype, axis=axis)
 
 
 def _is_plain(node: Any) -> bool:

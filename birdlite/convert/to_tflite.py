@@ -21,8 +21,8 @@ from birdlite import engines
 from birdlite.convert.graph import INPUT, OUTPUT, Graph, scores_of
 from birdlite.convert.proof import Quantize
 from birdlite.convert.tensorflow_package import imported, quiet, reason
-from birdlite.engines.contract import spell
 from birdlite.errors import InvalidModel
+from birdlite.models.card import spell
 
 if TYPE_CHECKING:
     import numpy as np

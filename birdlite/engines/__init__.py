@@ -6,7 +6,7 @@ Importing this package costs nothing; a runtime is imported by the first call th
 from __future__ import annotations
 
 from birdlite import log
-from birdlite.engines.contract import Engine, Runtime
+from birdlite.engines.contract import Engine, Runtime, always_probabilities
 from birdlite.errors import EngineError, InvalidModel
 from birdlite.models.card import Card, ModelBytes, ModelFormat, Tensor
 from birdlite.settings import EngineChoice
@@ -48,6 +48,15 @@ def load(model: ModelBytes, card: Card, *, engine: EngineChoice = "auto", thread
         raise type(error)(f"{card.name}: {error}") from None
 
 
+def checked(engine: Engine, card: Card) -> Engine:
+    """The engine, with its scores checked where its model could give others than probabilities."""
+    if always_probabilities(card.output):
+        return engine
+    from birdlite.engines.checked_engine import CheckedEngine  # the official model gives nothing to check
+
+    return CheckedEngine(engine, card)
+
+
 def describe(model: ModelBytes, format: ModelFormat = "tflite") -> tuple[Tensor, Tensor]:  # noqa: A002 - as in `Card`
     """Read input and output of a model that comes without a card. A dimension without a fixed size is -1.
 
@@ -59,6 +68,15 @@ def describe(model: ModelBytes, format: ModelFormat = "tflite") -> tuple[Tensor,
     runtime = _runtime(format, "auto")
     _check_not_empty(model)
     return runtime.describe(model)
+
+
+def identity(format: ModelFormat, engine: EngineChoice = "auto") -> str:  # noqa: A002 - as in `Card`
+    """What runs models of that format here, down to its build: another build may run what this one does not.
+
+    Raises:
+        EngineMissing: it is not installed.
+    """
+    return _runtime(format, engine).identity()
 
 
 def _runtime(format_: ModelFormat, engine: EngineChoice) -> Runtime:

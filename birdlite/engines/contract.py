@@ -6,16 +6,16 @@ Each runtime reads a model's two tensors in its own way and has them checked her
 from __future__ import annotations
 
 import math
+import os
 from typing import Literal, Protocol, TypeAlias
 
 from birdlite.errors import EngineError, InvalidModel
-from birdlite.models.card import Card, ModelBytes, Tensor
+from birdlite.models.card import STORED, Card, ModelBytes, Tensor, check_ends, spell
 
 Pixels: TypeAlias = "bytes | bytearray | memoryview"
 """uint8 RGB, NHWC, contiguous: n * height * width * 3 bytes, as the model's card says."""
 
 _DTYPES: dict[str, Literal["uint8", "int8", "float32"]] = {"uint8": "uint8", "int8": "int8", "float32": "float32"}
-_ONE_OR_ANY = (1, -1)  # the batches that can be run: pictures go through one at a time
 
 # Runtimes keep scales as 32-bit floats (6e-8 relative), cards as decimal text.
 _SCALE_TOLERANCE = 1e-6
@@ -29,10 +29,14 @@ class Engine(Protocol):
         """`litert`, `tflite` or `onnx`, and how it runs where that differs: `litert (interpreter)`."""
 
     def run(self, pixels: Pixels, n: int = 1) -> list[list[float]]:
-        """Classify `n` pictures: one list of scores in [0, 1] each, in the order of the model's output.
+        """Classify `n` pictures: one list of scores each, in the order of the model's output.
+
+        They lie in [0, 1] if the engine is `checked`.
 
         Raises:
             EngineError: the runtime refused, or `pixels` is not of the size that `n` pictures have.
+            InvalidModel: the scores of this model are not probabilities (`checked`).
+            PictureError: those of this picture are not numbers (`checked`).
         """
 
     def close(self) -> None:
@@ -57,6 +61,17 @@ class Runtime(Protocol):
             InvalidModel: it is damaged, or has not one of each.
             EngineError: the library cannot read it.
         """
+
+    def identity(self) -> str:
+        """Which library this is, down to its build."""
+
+
+def build_of(path: str | None) -> str:
+    """A file of a runtime, with what changes when another version is installed."""
+    if path is None:
+        return "built in"
+    facts = os.stat(path)
+    return f"{path} {facts.st_size} {facts.st_mtime_ns}"
 
 
 def tensor(shape: tuple[int, ...], dtype: str, scale: float, zero_point: int, *, per_tensor: bool) -> Tensor:
@@ -86,14 +101,7 @@ def check_model(input_: Tensor, output: Tensor, card: Card) -> None:
     for does, found, wanted in (("takes", input_, card.input), ("gives", output, card.output)):
         if not _same(found, wanted):
             raise InvalidModel(f"the model {does} {spell(found)}, but its card says {spell(wanted)}")
-    shape = input_.shape
-    if input_.dtype != "uint8" or len(shape) != 4 or shape[1] != shape[2] or shape[1] < 1 or shape[3] != 3:
-        raise InvalidModel(f"the model takes {spell(input_)}; only uint8 [1, side, side, 3] can be run")
-    if len(output.shape) != 2 or output.shape[1] < 1:
-        raise InvalidModel(f"the model gives {spell(output)}; only [1, classes] can be read")
-    if shape[0] not in _ONE_OR_ANY or output.shape[0] not in _ONE_OR_ANY:
-        batch = max(shape[0], output.shape[0])
-        raise InvalidModel(f"the model takes {batch} pictures at once; only one at a time can be run")
+    check_ends(input_, output)
 
 
 def check_one_of_each(inputs: int, outputs: int, signatures: int) -> None:
@@ -141,17 +149,17 @@ def score_table(output: Tensor) -> list[float]:
     return [output.scale * ((byte - 256 if signed and byte > 127 else byte) - output.zero_point) for byte in range(256)]
 
 
+def always_probabilities(output: Tensor) -> bool:
+    """Whether each score that can be stored lies from 0 to 1."""
+    if output.dtype == "float32":
+        return False
+    lowest, highest = STORED[output.dtype]
+    return output.scale * (lowest - output.zero_point) >= 0.0 and output.scale * (highest - output.zero_point) <= 1.0
+
+
 def floats(stored: bytes) -> list[float]:
     """Read 32-bit floats."""
     return [*memoryview(stored).cast("f")]
-
-
-def spell(tensor: Tensor) -> str:
-    """A tensor in words, such as `uint8 [1, 224, 224, 3] (scale 0.0078125, zero point 128)`."""
-    text = f"{tensor.dtype} {list(tensor.shape)}"
-    if tensor.dtype == "float32":
-        return text
-    return f"{text} (scale {tensor.scale:.7g}, zero point {tensor.zero_point})"
 
 
 def _same(found: Tensor, wanted: Tensor) -> bool:

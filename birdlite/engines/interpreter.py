@@ -8,6 +8,7 @@ same either way.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -38,6 +39,10 @@ class PythonPackage(NamedTuple):
         """See `Runtime.describe`."""
         with Caught():
             return _ends(_open(self, model, 1))
+
+    def identity(self) -> str:
+        """See `Runtime.identity`."""
+        return f"{self.engine} {contract.build_of(sys.modules[self.interpreter.__module__].__file__)}"
 
     def load(self, model: ModelBytes, card: Card, threads: int) -> InterpreterEngine:
         """See `Runtime.load`."""

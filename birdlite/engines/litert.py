@@ -43,6 +43,10 @@ class CLibrary:
         finally:
             handles.close()
 
+    def identity(self) -> str:
+        """See `Runtime.identity`."""
+        return f"litert {contract.build_of(c.library_file())}"
+
     def load(self, model: ModelBytes, card: Card, threads: int) -> LitertEngine:
         """See `Runtime.load`. `threads` are LiteRT's own."""
         handles = _Handles()
@@ -150,7 +154,7 @@ class _Loaded:
         self._model = ctypes.c_void_p()
         # LiteRT verifies every offset in the file before it follows one, so cut or overwritten files end here. What it
         # does not see is a complete file that describes an impossible network: one turned bit in 5,000 of a tiny model
-        # makes XNNPACK crash. Only a checksum helps against that, and a bare model file has none.
+        # makes XNNPACK crash. A checksum helps against that, and `trial` where there is none.
         if library.LiteRtCreateModelFromBuffer(self._environment, handles.pin(model), size, byref(self._model)):
             raise InvalidModel("not a TensorFlow Lite model, or a damaged one")
         handles.add(self._model, library.LiteRtDestroyModel)

@@ -12,7 +12,7 @@ from typing import Any
 from birdlite.engines import contract
 from birdlite.engines.contract import Pixels
 from birdlite.errors import EngineError, EngineMissing, InvalidModel, one_line
-from birdlite.models.card import Card, ModelBytes, Tensor
+from birdlite.models.card import Card, ModelBytes, Tensor, spell
 
 # Pictures that go through together where the model takes any number. For the birds each takes 11 MB meanwhile; 4 are up
 # to a tenth quicker than one by one, and 8 no quicker than 4.
@@ -53,13 +53,19 @@ def describe(model: ModelBytes) -> tuple[Tensor, Tensor]:
     return _ends(_session(model, 1))
 
 
+def identity() -> str:
+    """See `Runtime.identity`."""
+    onnxruntime = runtime()
+    return f"onnx {onnxruntime.__version__} {contract.build_of(onnxruntime.__file__)}"
+
+
 def load(model: ModelBytes, card: Card, threads: int) -> OnnxEngine:
     """See `Runtime.load`."""
     session = _session(model, threads)
     input_, output = _ends(session)
     contract.check_model(input_, output, card)
     if output.dtype != "float32":
-        raise InvalidModel(f"the model gives {contract.spell(output)}; only float32 can be read from an onnx model")
+        raise InvalidModel(f"the model gives {spell(output)}; only float32 can be read from an onnx model")
     return OnnxEngine(session, card.side, card.classes, any_batch=input_.shape[0] == output.shape[0] == -1)
 
 

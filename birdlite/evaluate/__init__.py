@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from functools import partial
 from typing import NamedTuple
 
@@ -90,13 +89,12 @@ def combinations(settings: Settings, models: Iterable[str], ways: Iterable[Resiz
 
 
 class Comparison:
-    """Models and ways to resize, measured one after the other on the same pictures."""
+    """Settings measured one after the other on the same pictures."""
 
     def __init__(self, combinations: Sequence[Settings], source: Source) -> None:
         """Each of `combinations` gives at least `TOP` predictions, of any score."""
         self._source = source
-        self._open = ExitStack()
-        self._classifiers = [(one, self._open.enter_context(Classifier(one))) for one in combinations]
+        self._classifiers = [(one, Classifier(one)) for one in combinations]
         self._cancelled = False
 
     def check(self) -> None:
@@ -129,7 +127,8 @@ class Comparison:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._open.close()
+        for _, classifier in self._classifiers:
+            classifier.close()
 
 
 def _species(classifier: Classifier) -> Species:

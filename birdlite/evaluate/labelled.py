@@ -1,32 +1,28 @@
-"""Pictures with the species that they show: a folder of folders named by species, or a CSV file.
+"""Pictures with the species that they show: a folder of folders named by species, or a list.
 
     folder   each subfolder is a label, and all pictures in and below it have it; pictures beside the subfolders have no
              label and are left out, with a warning, and so are subfolders without pictures
-    CSV      a header with a column `label`, and one of `url`, `path` or `target`, in any case and any order; divided by
-             comma, semicolon or tab. Relative paths are relative to the current folder, as in the lists of `classify`
+    list     one of the lists that `classify` reads (`targets.list_file`), with a column or field `label`; but here any
+             fault ends the run
 
 A source is read as often as it is asked for, once for each model to be measured, and never held in memory. That is why
-a CSV file must be a regular file.
+a list must be a regular file.
 """
 
 from __future__ import annotations
 
-import codecs
-import csv
 import os
+from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol, TextIO
+from typing import NamedTuple, Protocol
 
 from birdlite import log
 from birdlite.errors import UsageError
 from birdlite.local_file import reason
 from birdlite.targets import BadTarget, Target
-from birdlite.targets.expand import SUFFIXES, pictures_in, single
-from birdlite.targets.list_file import LINE_LIMIT, delimiter, first_filled, target_columns
-
-LABEL_COLUMN = "label"
-
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+from birdlite.targets.expand import listed
+from birdlite.targets.folders import SUFFIXES, SYSTEM_FOLDERS, described, pictures_in
+from birdlite.targets.list_file import entries_of
 
 
 class Label(NamedTuple):
@@ -63,7 +59,7 @@ def open_source(path: str) -> Source:
     if os.path.isdir(path):
         source = _Folders(path)
     elif os.path.isfile(path):
-        source = _Table(path)
+        source = _List(path)
         if next(source.labels(), None) is None:
             raise UsageError(f"{path}: no pictures in this list")
     else:
@@ -84,7 +80,7 @@ class _Folders:
             raise UsageError(f"{folder}: {reason(error)}") from None
         for name in names:
             path = os.path.join(folder, name)
-            if name.startswith("."):
+            if name.startswith(".") or name.lower() in SYSTEM_FOLDERS:
                 continue
             if not os.path.isdir(path):
                 unlabelled |= os.path.splitext(name)[1].lower() in SUFFIXES
@@ -101,10 +97,13 @@ class _Folders:
         return iter(self._labels)
 
     def pictures(self) -> Iterator[Picture]:
-        found = ((*one, label) for label in self._labels for one in pictures_in(label.place))
+        skipped: Counter[str] = Counter()
+        found = ((*one, label) for label in self._labels for one in pictures_in(label.place, skipped))
         for index, (path, failure, label) in enumerate(found):
             target = Target(path, "file", path, index) if failure is None else BadTarget(path, failure, index)
             yield Picture(target, label)
+        if skipped:
+            log.info(f"not read, in folders: {described(skipped)}")
 
 
 def _is_empty(folder: str) -> bool:
@@ -113,8 +112,8 @@ def _is_empty(folder: str) -> bool:
     return failure is not None and failure.kind == "not_found"
 
 
-class _Table:
-    """A CSV file of targets and labels."""
+class _List:
+    """A file of targets and labels."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -124,60 +123,16 @@ class _Table:
 
     def pictures(self) -> Iterator[Picture]:
         for index, (target, label) in enumerate(self._rows()):
-            yield Picture(single(target, index), label)
+            yield Picture(listed(target, index), label)
 
     def _rows(self) -> Iterator[tuple[str, Label]]:
-        """Yield target and label of each row that is not blank.
+        """Yield target and label of each entry.
 
         Raises:
-            UsageError: the file cannot be read, or a row lacks either. A guess would spoil the figures unseen.
+            UsageError: the file cannot be read, or an entry has a fault. A guess would spoil the figures unseen.
         """
-        columns: tuple[list[int], int] | None = None
-        for number, row in self._cells():
-            cells = [cell.strip() for cell in row]
-            if not any(cells):
-                continue
-            if columns is None:
-                columns = self._columns(cells)
-                continue
-            targets, at = columns
-            target = first_filled(cells, targets)
-            label = cells[at] if at < len(cells) else ""
+        for number, target, label, fault in entries_of(self._path, labelled=True):
             place = f"{self._path}:{number}"
-            if not target or not label:
-                raise UsageError(f"{place}: no {'label' if target else 'url, path or target'} in this row")
+            if fault:
+                raise UsageError(f"{place}: {fault}")
             yield target, Label(label, place)
-
-    def _columns(self, header: list[str]) -> tuple[list[int], int]:
-        """Where the targets may stand, in the order of COLUMNS, and where the label stands."""
-        known = [cell.lower() for cell in header]
-        targets = target_columns(header)
-        if not targets or LABEL_COLUMN not in known:
-            lacking = "label" if targets else "url, path or target"
-            raise UsageError(f"{self._path}: no column {lacking}; found: {', '.join(header)[:500]}")
-        return targets, known.index(LABEL_COLUMN)
-
-    def _cells(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield line numbers and rows; no more than one line is ever in memory."""
-        try:
-            with open(self._path, "rb") as file:
-                wide = file.read(2) in _UTF_16
-            encoding, errors = ("utf-16", "replace") if wide else ("utf-8-sig", "surrogateescape")
-            with open(self._path, encoding=encoding, errors=errors, newline="") as text:
-                header = text.readline(LINE_LIMIT)
-                text.seek(0)
-                rows = csv.reader(self._lines(text), delimiter=delimiter(header))
-                for row in rows:
-                    yield rows.line_num, row
-        except OSError as error:
-            raise UsageError(f"{self._path}: the list cannot be read: {reason(error)}") from None
-        except csv.Error as error:
-            raise UsageError(f"{self._path}: not CSV: {error}") from None
-
-    def _lines(self, text: TextIO) -> Iterator[str]:
-        number = 0
-        while line := text.readline(LINE_LIMIT):
-            number += 1
-            if len(line) == LINE_LIMIT and not line.endswith("\n"):
-                raise UsageError(f"{self._path}:{number}: longer than {LINE_LIMIT} characters")
-            yield line

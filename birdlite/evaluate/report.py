@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from birdlite.evaluate import Evaluation
-from birdlite.writers.record import to_json
-from birdlite.writers.terminal import BOLD, Terminal, columns, pad
+from birdlite.writers.record import rounded, to_json
+from birdlite.writers.terminal import BOLD, GAP, Terminal, aligned
 
-GAP = "  "
 INDENT = "  "
 NARROWEST_NAME = 12  # columns that a model's name keeps on a narrow terminal
 NOTHING = "-"  # for a rate of no pictures
@@ -39,17 +38,13 @@ def _record(one: Evaluation, confusions: int) -> dict[str, object]:
     return {
         "model": {"given": given.model, "name": one.card_name, "sha256": one.sha256, "engine": one.engine},
         "resize": given.resize,
-        **_rounded(tally.figures()._asdict()),
+        **rounded(tally.figures()._asdict(), 6),
         "confusions": [
             {"true": _species(one, pair.true), "predicted": _species(one, pair.predicted), "count": pair.pictures}
             for pair in tally.confusions(confusions)
         ],
-        "calibration": [_rounded(row._asdict()) for row in tally.calibration()],
+        "calibration": [rounded(row._asdict(), 6) for row in tally.calibration()],
     }
-
-
-def _rounded(values: dict[str, float | None]) -> dict[str, float | None]:
-    return {key: round(value, 6) if isinstance(value, float) else value for key, value in values.items()}
 
 
 def _species(one: Evaluation, key: int) -> dict[str, object]:
@@ -64,7 +59,7 @@ def _summary(evaluations: Sequence[Evaluation], terminal: Terminal) -> str:
         others = sum(max(len(row[at]) for row in rows) + len(GAP) for at in range(1, len(_HEADER)))
         room = max(terminal.width - others, NARROWEST_NAME)
         rows = [(terminal.cut_middle(row[0], room), *row[1:]) for row in rows]
-    lines = _aligned(rows, "<<>>>>>>>")
+    lines = aligned(rows, "<<>>>>>>>")
     return "\n".join((terminal.paint(lines[0], BOLD), *lines[1:])) + "\n"
 
 
@@ -93,7 +88,7 @@ def _confusions(one: Evaluation, most: int, terminal: Terminal) -> str:
 
     rows = [("count", "true", "predicted")]
     rows += [(str(pair.pictures), name(pair.true), name(pair.predicted)) for pair in confusions]
-    return "".join(f"{INDENT}{line}\n" for line in _aligned(rows, "><<"))
+    return "".join(f"{INDENT}{line}\n" for line in aligned(rows, "><<"))
 
 
 def _calibration(one: Evaluation) -> str:
@@ -102,19 +97,7 @@ def _calibration(one: Evaluation) -> str:
         if row.pictures:
             span = f"{row.low:.1f}-{row.high:.1f}"
             rows.append((span, str(row.pictures), _three_digits(row.mean_score), _percent(row.accuracy)))
-    return "".join(f"{INDENT}{line}\n" for line in _aligned(rows, "<>>>"))
-
-
-def _aligned(rows: Sequence[Sequence[str]], alignment: str) -> list[str]:
-    """Lines in which each column is as wide as its widest cell."""
-    widths = [max(columns(row[at]) for row in rows) for at in range(len(alignment))]
-    return [
-        GAP.join(
-            pad(cell, width) if side == "<" else " " * (width - columns(cell)) + cell
-            for cell, width, side in zip(row, widths, alignment, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
+    return "".join(f"{INDENT}{line}\n" for line in aligned(rows, "<>>>"))
 
 
 def _percent(rate: float | None) -> str:

@@ -66,15 +66,18 @@ def address(url: str) -> Address:
 def join(base: Address, location: str) -> Address:
     """Resolve the value of a Location header against the URL that was asked for.
 
+    The user name and password stay only with the same scheme, host and port.
+
     Raises:
         PictureError: `http_status`, it is not a URL; or `unsupported`, it cannot be fetched.
     """
     from urllib.parse import urljoin  # only a redirect needs it
 
     try:
-        return _parse(urljoin(str(base), location))
+        joined = _parse(urljoin(str(base), location))
     except ValueError as error:
         raise PictureError("http_status", f"not a URL: {error}") from error
+    return joined._replace(userinfo=joined.userinfo or base.userinfo) if joined[:3] == base[:3] else joined
 
 
 def mirror_address(base: str) -> Address:

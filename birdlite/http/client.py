@@ -1,4 +1,4 @@
-"""HTTP on httpx, over connections of our own: the only module that imports httpx and httpcore. For `fetcher`.
+"""HTTP on httpx, over connections of our own: the only module (but `digest`) that imports httpx. For `fetcher`.
 
 httpcore keeps the connections and h11 reads the answers; both are reached through their public interfaces only.
 
@@ -21,16 +21,20 @@ import ssl
 import sys
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 from birdlite.errors import PictureError, one_line
 from birdlite.http.address import Address
+from birdlite.http.body import finish
 from birdlite.http.framing import BodyEnd, mend_head
-from birdlite.http.network import Early, Network, authorization, request_fields
+from birdlite.http.network import Early, Fields, Network, authorization, request_fields
 from birdlite.http.politeness import phrase
 from birdlite.http.proxies import Proxies
 from birdlite.http.sockets import Stream, Timeouts, TransientError
+
+if TYPE_CHECKING:
+    from birdlite.http.digest import Digests, Signed
 
 # httpx tolerates that its command line is missing, and imports click and rich if it is there. A fetch needs neither.
 _UNUSED = "httpx._main"
@@ -47,7 +51,7 @@ KEPT_S = 5.0
 
 _LONGEST_HEAD = 100 * 1024  # bytes; servers that send 8 KiB of cookies and policies are known
 _MOST_INTERIM = 20  # answers such as 103 Early Hints before the real one
-_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+_END_OF_HEAD = re.compile(rb"\n\r{0,3}\n")
 
 
 class _Asking(threading.local):
@@ -94,10 +98,12 @@ class Connection(httpcore.NetworkStream):
         if self._mended:
             given, self._mended = self._mended[:max_bytes], self._mended[max_bytes:]
             return given
-        data = self._received or self._receive()
-        end = self._body.take(data[:max_bytes])
-        self._received = data[end:]
-        return data[:end]
+        while True:
+            data = self._received or self._receive()
+            taken, passed = self._body.take(data[:max_bytes])
+            self._received = data[taken:]
+            if passed or not taken:  # else a part of a line between chunks
+                return passed
 
     def close(self) -> None:
         """Close the connection."""
@@ -128,7 +134,7 @@ class Connection(httpcore.NetworkStream):
     def _read_head(self) -> bytes:
         """Read a head to its end, and mend it."""
         looked_at, block = 0, self._received.lstrip(b"\r\n")
-        while not (end := _END_OF_HEAD.search(block, max(0, looked_at - 3))):
+        while not (end := _END_OF_HEAD.search(block, max(0, looked_at - 4))):
             looked_at = len(block)
             if looked_at > _LONGEST_HEAD:
                 raise self._invalid("the head is too long")
@@ -144,7 +150,7 @@ class Connection(httpcore.NetworkStream):
             head = mend_head(block[: end.start()])
         except ValueError as error:
             raise self._invalid(str(error)) from error
-        self._in_head = head.status < 200 and head.status != 101
+        self._in_head = head.status < 200
         self._body = head.body
         return head.text
 
@@ -231,6 +237,7 @@ class Client:
         self._kept = kept
         self._asking = _Asking()
         self._lock = threading.Lock()  # around the transports
+        self._digests: Digests | None = None
         self._transports: dict[Address | None, httpx.BaseTransport] = {}  # by the proxy that they build tunnels through
 
     def get(self, target: Address, timeouts: Timeouts, early: Early | None = None) -> httpx.Response:
@@ -241,12 +248,33 @@ class Client:
         Raises:
             PictureError: out of time, cancelled, not reachable, or a `TransientError` where another try may help.
         """
+        signed = None if self._digests is None else self._digests.before(target)
+        response = self._ask(*(signed or (target, authorization("Authorization", target))), timeouts, early)
+        if response.status_code == 401 and target.userinfo:
+            signed = self._answer(target, response)
+            if signed is not None:
+                return self._ask(*signed, timeouts, None)
+        return response
+
+    def _answer(self, target: Address, refusal: httpx.Response) -> Signed | None:
+        """Sign the request that a server refused, if it asks for Digest; then the refusal is read and closed."""
+        from birdlite.http.digest import Digests  # few servers ask for it
+
+        self._digests = self._digests or Digests()
+        signed = self._digests.after(target, refusal)
+        if signed is not None:
+            with closing(refusal), suppress(TransientError):
+                finish(refusal)
+        return signed
+
+    def _ask(self, target: Address, known_as: Fields, timeouts: Timeouts, early: Early | None) -> httpx.Response:
+        """Make one request; `known_as` tells the host who asks."""
         self._asking.timeouts, self._asking.early = timeouts, early
         proxy = None if self._proxies is None else self._proxies.on_the_way_to(target)
         if "https" in (target.scheme, proxy and proxy.scheme):
             self._network.prepare_tls()
         tunnel = target.scheme == "https"
-        request = self._request(target, None if tunnel else proxy)
+        request = self._request(target, known_as, None if tunnel else proxy)
         try:
             with _as_ours(target.host):
                 return self._transport(proxy if tunnel else None).handle_request(request)
@@ -262,12 +290,12 @@ class Client:
         for transport in transports.values():
             transport.close()
 
-    def _request(self, target: Address, proxy: Address | None) -> httpx.Request:
+    def _request(self, target: Address, known_as: Fields, proxy: Address | None) -> httpx.Request:
         """Make the request for a target, or the one that asks a proxy for its whole URL.
 
         httpx would change some paths, so the path stands beside the URL.
         """
-        fields, asked, path = request_fields(target, self._user_agent), target, target.target
+        fields, asked, path = request_fields(target, self._user_agent) + known_as, target, target.target
         if proxy is not None:
             fields += authorization("Proxy-Authorization", proxy)
             asked, path = proxy, str(target._replace(userinfo=""))

@@ -31,6 +31,7 @@ from birdlite.http.politeness import (
     may_pass,
     phrase,
     retry_after,
+    span,
 )
 from birdlite.http.proxies import find_proxies
 from birdlite.http.sockets import Timeouts, TransientError
@@ -45,14 +46,14 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULTS", "FetchSettings", "Fetcher", "PerHost"]
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})
 
 
 class Fetcher:
     """Fetches URLs for many threads at once, over connections that they share.
 
     `close` ends every fetch under way within a fraction of a second, as setting `cancel` does, except those that
-    resolve a name or connect. These end with their own timeouts, so run them in daemon threads.
+    connect. These end with their own timeout, so run them in daemon threads.
     """
 
     def __init__(
@@ -230,7 +231,7 @@ class Fetcher:
         if 200 <= status < 300:
             return read_body(response, max_bytes)
         said = f"{phrase(status)} from {target.host}"
-        location: str | None = response.headers.get("Location")
+        location = _location(response)
         asked = retry_after(response.headers.get("Retry-After"))
         try:
             finish(response)
@@ -240,12 +241,14 @@ class Fetcher:
             if location:
                 return location
             raise PictureError("http_status", f"{said}, without a Location")
-        if status == 429:
+        if status in (400, 429):
             from birdlite.http.wikimedia import thumbnail_advice
 
             advice = thumbnail_advice(target.host, target.path)
             if advice is not None:
                 raise PictureError("http_status", f"{said}: {advice}")
+        if status == 401:
+            raise PictureError("http_status", f"{said}: {_who_may(response, target)}")
         if may_pass(status):
             raise TransientError("http_status", said, asked)
         raise PictureError("http_status", said)
@@ -257,7 +260,7 @@ class Fetcher:
             raise PictureError(kind, f"{failure}{tries}") from failure
         asked = failure.retry_after or 0.0
         if asked > MAX_RETRY_AFTER_S:
-            words = f"it asks to wait {asked:.0f} s, longer than {MAX_RETRY_AFTER_S:.0f} s"
+            words = f"it asks to wait {span(asked)}, longer than {MAX_RETRY_AFTER_S:.0f} s"
             raise PictureError(kind, f"{failure}{tries}; {words}") from failure
         pause = max(asked, backoff(failures, self._settings.backoff))
         if pause >= clock.left():
@@ -265,3 +268,24 @@ class Fetcher:
         log.debug("retry", url=target.shown, reason=str(failure), failures=failures, wait_s=round(pause, 3))
         clock.doing = f"pausing after: {failure}"
         clock.wait(pause)
+
+
+def _location(response: httpx.Response) -> str:
+    """Give the first Location, or "". httpx would join several, and read its letters as those of the other fields."""
+    sent = next((value for name, value in response.headers.raw if name.lower() == b"location"), b"")
+    try:
+        return sent.decode()
+    except UnicodeDecodeError:
+        return sent.decode("latin-1")
+
+
+def _who_may(response: httpx.Response, target: Address) -> str:
+    """Say what to do about a 401."""
+    if not target.userinfo:
+        return f"put a user name and a password into the URL, {target.scheme}://USER:PASSWORD@{target.netloc}/…"
+    from birdlite.http.digest import challenges
+
+    ways = {challenge.partition(" ")[0].lower() for challenge in challenges(response)}
+    if ways and not ways & {"basic", "digest"}:
+        return f"it asks for {', '.join(sorted(ways))[:40]!a}; birdlite knows Basic and Digest"
+    return "the user name and the password in the URL are not accepted"

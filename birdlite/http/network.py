@@ -4,7 +4,7 @@ The first requests of a run go out before httpx is imported, with sockets and ss
 import takes as long as a server takes to answer, and so it happens while the answers are on their way. `client` then
 reads each answer from the connection on which its request was sent.
 
-Two waits cannot be interrupted and have timeouts of their own: resolving a name and making a connection.
+One wait cannot be interrupted and has a timeout of its own: making a connection.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from birdlite.errors import PictureError, one_line
 from birdlite.http.address import Address
+from birdlite.http.resolver import Resolver
 from birdlite.http.sockets import Stream, Tcp, Timeouts, Tls, TransientError, reason
 from birdlite.namedtuple import NamedTuple
 
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
     Permit = Callable[[IPv4Address | IPv6Address], None]
     """Raises a `PictureError` for an address that must not be connected to."""
 
-_LONGEST_LABEL, _LONGEST_NAME = 63, 253  # RFC 1035: characters between two dots, and in all
-_NO_SUCH_HOST = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
-
-_Place = tuple[int, int, int, tuple[str, int]]  # family, type, protocol, address as `socket.connect` takes it
 Fields = list[tuple[str, str]]
 
 
@@ -47,6 +44,7 @@ class Network:
 
     def __init__(self, permit: Permit | None = None) -> None:
         self._permit = permit
+        self._resolver = Resolver()
         self._lock = threading.Lock()  # around the context
         self._context: ssl.SSLContext | None = None
 
@@ -57,10 +55,10 @@ class Network:
         addresses that were checked are the ones that are connected to.
 
         Raises:
-            PictureError: `not_found` if the name does not resolve; out of time, cancelled; what `permit` raises; or a
+            PictureError: `not_found` if there is no such host; out of time, cancelled; what `permit` raises; or a
                 `TransientError`.
         """
-        places = _resolve(host, port)
+        places = self._resolver.places(host, port, timeouts.deadline)
         if self._permit is not None:
             from ipaddress import ip_address  # only a guarded run needs it
 
@@ -114,7 +112,8 @@ class Network:
         stream = self.connect(target.host, target.port, timeouts)
         if target.scheme == "https":
             stream = self.secure(stream, target.host, timeouts)
-        fields = [f"{name}: {value}" for name, value in request_fields(target, user_agent)]
+        known_as = authorization("Authorization", target)
+        fields = [f"{name}: {value}" for name, value in request_fields(target, user_agent) + known_as]
         request = "\r\n".join([f"GET {target.target} HTTP/1.1", *fields, "", ""]).encode("ascii")
         try:
             stream.send(request, timeouts)
@@ -152,12 +151,11 @@ def _read_certificates() -> ssl.SSLContext:
 
 
 def request_fields(target: Address, user_agent: str) -> Fields:
-    """Give the header fields of a request for `target`.
+    """Give the header fields of a request for `target`, but for those that tell who asks.
 
     Nothing compressed is asked for: pictures and models do not shrink, and what is not compressed cannot swell.
     """
-    fields = [("Host", target.netloc), ("User-Agent", user_agent), ("Accept", "*/*"), ("Accept-Encoding", "identity")]
-    return fields + authorization("Authorization", target)
+    return [("Host", target.netloc), ("User-Agent", user_agent), ("Accept", "*/*"), ("Accept-Encoding", "identity")]
 
 
 def authorization(name: str, place: Address) -> Fields:
@@ -170,21 +168,3 @@ def authorization(name: str, place: Address) -> Fields:
     user, _, password = place.userinfo.partition(":")
     words = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
     return [(name, f"Basic {b64encode(words).decode('ascii')}")]
-
-
-def _resolve(host: str, port: int) -> list[_Place]:
-    """Find the addresses of a host."""
-    labels = host.removesuffix(".").split(".")
-    if len(host) > _LONGEST_NAME or not all(0 < len(label) <= _LONGEST_LABEL for label in labels):
-        raise PictureError("not_found", f"{one_line(host)} is not a valid host name")
-    try:
-        # As bytes: for text, Python would import its codec for international names, and this one is ASCII.
-        found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        if error.errno in _NO_SUCH_HOST:
-            raise PictureError("not_found", f"cannot resolve {host} (no network?)") from error
-        raise TransientError("network", f"cannot resolve {host} at the moment: {error.strerror}") from error
-    except OSError as error:
-        raise TransientError("network", f"no connection to {host}: {reason(error)}") from error
-    places = ((family, kind, protocol, place) for family, kind, protocol, _, place in found)
-    return list(dict.fromkeys(places))  # type: ignore[arg-type]  # places of internet sockets: (host, port, …)

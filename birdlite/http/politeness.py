@@ -7,6 +7,7 @@ default User-Agent is answered there with 403 or 429.
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -23,6 +24,8 @@ BACKOFF_CAP_S = 5.0
 MAX_RETRY_AFTER_S = 10.0
 """The longest wait that a server may ask for. After a longer one the picture fails; the next run asks again."""
 
+_DAY_S = 86_400
+_LAST_YEAR = 9999  # of Python's calendar
 _PASSING_4XX = frozenset({408, 425, 429})
 _LASTING_5XX = frozenset({501, 505, 506, 508, 510, 511})  # "never in this way", says RFC 9110 and the registry of codes
 
@@ -156,12 +159,12 @@ def backoff(failures: int, base: float) -> float:
 def retry_after(value: str | None) -> float | None:
     """Read the seconds that a Retry-After header asks for (RFC 9110, 10.2.3), a number or a date; None otherwise.
 
-    A date in the past asks for 0.
+    A date in the past asks for 0. A number of any length counts, and may be infinite.
     """
     if value is None:
         return None
     value = value.strip()
-    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value, re.ASCII):  # fractions are not in the standard, but they are sent
+    if re.fullmatch(r"\d+(\.\d+)?", value, re.ASCII):  # fractions are not in the standard, but they are sent
         return float(value)
     from email.utils import mktime_tz, parsedate_tz
 
@@ -171,4 +174,9 @@ def retry_after(value: str | None) -> float | None:
     try:
         return max(0.0, mktime_tz(parts) - time.time())
     except (ValueError, OverflowError):  # the 40th of January, the year 99999
-        return None
+        return math.inf if parts[0] > _LAST_YEAR else None
+
+
+def span(seconds: float) -> str:
+    """Name a time that a server asks to wait."""
+    return f"{seconds:.0f} s" if seconds <= _DAY_S else "more than a day"

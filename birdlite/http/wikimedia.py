@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from birdlite.settings import WIKIMEDIA, host_key
+from birdlite.settings import WIKIMEDIA, WIKIMEDIA_THUMBNAILS, host_key
 
 WIDTH = 960
 """px. The smallest width that Wikimedia serves whose other side is at least 448 px in pictures up to 2:1.
@@ -39,9 +39,9 @@ def smaller(url: str) -> str | None:
 def thumbnail_advice(host: str, path: str) -> str | None:
     """Say what is wrong with the URL of a thumbnail whose width is not served; None for all other URLs.
 
-    Such a request is answered 429 without Retry-After. Asking again does not help.
+    Such a request is answered 400, or 429 without Retry-After. Asking again does not help.
     """
     match = re.search(r"/thumb/.*/(?:[a-z0-9]+-)*(\d{1,6})px-[^/]*$", path)
-    if host_key(host) != WIKIMEDIA or match is None or int(match[1]) in _WIDTHS:
+    if host_key(host) not in (WIKIMEDIA, WIKIMEDIA_THUMBNAILS) or match is None or int(match[1]) in _WIDTHS:
         return None
     return f"thumbnails are served {', '.join(map(str, _WIDTHS))} px wide, not {match[1]}"

@@ -60,6 +60,7 @@ _HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1"
 _CR3 = b"crx "
 
 _HEAD = 1024  # bytes to look at
+_CONTROLS = bytes((*range(1, 9), *range(14, 27), *range(28, 32)))  # without those that a text may have
 _HTML = (b"<!doctype html", b"<html", b"<head", b"<body", b"<title", b"<script", b"<meta")
 
 
@@ -95,6 +96,39 @@ def _brands(data: Data) -> set[bytes]:
     """What an ISO base media file says it can be read as, in its first box."""
     end = min(int.from_bytes(data[:4], "big"), len(data), 256)
     return {bytes(data[at : at + 4]) for at in range(8, end, 4) if at != 12}  # there stands a version
+
+
+def is_picture(head: bytes) -> bool:
+    """Whether a file that begins so is a picture, perhaps of a kind that is not supported. `targets` and `writers` ask.
+
+    A text may begin like a picture.
+    """
+    if not is_binary(head):
+        text = head.lstrip().lower()
+        return text.startswith(b"<svg") or (text.startswith(b"<?xml") and b"<svg" in text)
+    try:
+        kind(head)
+    except PictureError as error:
+        return error.kind == "unsupported"
+    return True
+
+
+def is_binary(head: bytes) -> bool:
+    """Whether this is no text: over 1 % control characters in what is not UTF-8 or has zero bytes, or two zeros."""
+    if b"\0\0" in head:
+        return True
+    if len(head) - len(head.translate(None, _CONTROLS)) <= (len(head) - head.count(0)) // 100:
+        return False
+    return b"\0" in head or _is_broken(head)
+
+
+def _is_broken(head: bytes) -> bool:
+    """Whether this is not UTF-8; the last character may be cut."""
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        return error.start < len(head) - 3
+    return False
 
 
 def _unknown(data: Data) -> PictureError:

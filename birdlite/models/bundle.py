@@ -2,19 +2,20 @@
 
 The store writes one for each model it downloads, `--model DIR` reads one. `model.json` is written last, so a folder
 that has it is whole; a folder without it is not a bundle. Every file is checked against the card before it is loaded;
-the checked files make a `Model`.
+the checked files make a `Model`. Files are read, not mapped: a mapped one that is overwritten in place changes after
+the check, and one that is cut off kills the process.
 """
 
 from __future__ import annotations
 
 import hashlib
-import mmap
+import math
 import os
 
-from birdlite.errors import InvalidModel
-from birdlite.local_file import reason
-from birdlite.models.card import Card, FileFact, ModelBytes, ModelFormat, Tensor
-from birdlite.models.labels import Labels, read_labels
+from birdlite.errors import InvalidModel, one_line
+from birdlite.local_file import read_bounded, reason
+from birdlite.models.card import MODEL_MAX_BYTES, Card, FileFact, ModelBytes, ModelFormat, Tensor, check_ends
+from birdlite.models.labels import LABELS_MAX_BYTES, Labels, read_labels
 from birdlite.namedtuple import NamedTuple
 
 CARD_FILE = "model.json"
@@ -23,12 +24,15 @@ LABELS_FILE = "labels.csv"
 NAMES_FILE = "names.txt"
 
 CARD_SCHEMA = 1  # raised when an older birdlite could misread a newer card
-CARD_MAX_BYTES = 1024 * 1024
+CARD_MAX_BYTES = 256 * 1024  # 100 times the card of the birds
+TEXT_MAX_CHARACTERS = 2000  # of a name or a URL in it
+DIMENSIONS_MAX = 8
+FILES_MAX = 16
 HEX_DIGITS = frozenset("0123456789abcdef")
 
 
 class Model(NamedTuple):
-    """A verified model, in memory or mapped."""
+    """A verified model in memory."""
 
     card: Card
     data: ModelBytes
@@ -85,43 +89,34 @@ def read_card(folder: str) -> Card:
 
     path = os.path.join(folder, CARD_FILE)
     try:
-        with open(path, "rb") as file:
-            data = file.read(CARD_MAX_BYTES + 1)
-    except OSError as error:
+        data = read_bounded(path, CARD_MAX_BYTES)
+    except (OSError, ValueError) as error:
         raise InvalidModel(f"{folder}: not a model bundle: {CARD_FILE}: {reason(error)}") from None
-    if len(data) > CARD_MAX_BYTES:
+    if data is None:
         raise InvalidModel(f"{path}: larger than a card can be")
     try:
-        return _card_from(json.loads(data))
+        card = _card_from(json.loads(data, parse_constant=_no_number, object_pairs_hook=_object))
+        check_ends(card.input, card.output)
+    except RecursionError:
+        raise InvalidModel(f"{path}: not a model card: nested too deeply") from None
+    except InvalidModel as error:
+        raise InvalidModel(f"{path}: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InvalidModel(f"{path}: not a model card: {type(error).__name__}: {str(error)[:100]}") from None
+        raise InvalidModel(f"{path}: not a model card: {type(error).__name__}: {one_line(error)}") from None
+    return card
 
 
-def sha256(data: ModelBytes | mmap.mmap) -> str:
+def sha256(data: ModelBytes) -> str:
     """64 hexadecimal digits; the GIL is released meanwhile. 3.5 MB take 2 ms with SHA instructions, 10 ms without."""
     return hashlib.sha256(data).hexdigest()
 
 
-def problem(data: ModelBytes | mmap.mmap, fact: FileFact) -> str | None:
+def problem(data: ModelBytes, fact: FileFact) -> str | None:
     """What is wrong with `data`, as the rest of a sentence about the file; None if nothing is."""
     if len(data) != fact.bytes:
         return f"has {len(data):,} bytes instead of {fact.bytes:,}"
     found = sha256(data)
     return None if found == fact.sha256 else f"has sha256 {found[:12]}… instead of {fact.sha256[:12]}…"
-
-
-def map_file(path: str) -> memoryview:
-    """A file's bytes, mapped and not read. They stay what was verified when the file is replaced.
-
-    The map lives as long as the view. It is writable, so that a pointer into it can be taken without a copy.
-
-    Raises:
-        OSError: the file cannot be opened.
-    """
-    with open(path, "rb") as file:
-        if os.fstat(file.fileno()).st_size == 0:
-            return memoryview(b"")  # an empty file cannot be mapped
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
 
 
 def look_in(folder: str, card: Card) -> tuple[dict[str, ModelBytes], dict[str, str]]:
@@ -130,15 +125,15 @@ def look_in(folder: str, card: Card) -> tuple[dict[str, ModelBytes], dict[str, s
     problems: dict[str, str] = {}
     for name, fact in card.files.items():
         try:
-            data = map_file(os.path.join(folder, name))
+            data = read_bounded(os.path.join(folder, name), fact.bytes)
         except FileNotFoundError:
             continue
-        except OSError as error:
+        except (OSError, ValueError) as error:
             problems[name] = f"cannot be read ({reason(error)})"
             continue
-        wrong = problem(data, fact)
-        if wrong:
-            problems[name] = wrong
+        wrong = f"has more than {fact.bytes:,} bytes" if data is None else problem(data, fact)
+        if data is None or wrong:
+            problems[name] = wrong or ""
         else:
             files[name] = data
     return files, problems
@@ -157,13 +152,16 @@ def _card_from(fields: dict[str, object]) -> Card:
     format_ = fields["format"]
     if format_ not in MODEL_FILES:
         raise ValueError(f"format {format_!r} is not one of {', '.join(MODEL_FILES)}")
-    files = {name: _fact_from(fact) for name, fact in _mapping(fields["files"]).items()}
-    for name in files:
-        if name != os.path.basename(name):
-            raise ValueError(f"`files` lists {name!r}, which is not in the bundle's own folder")
+    facts = _mapping(fields["files"])
+    if len(facts) > FILES_MAX:
+        raise ValueError(f"`files` lists {len(facts)} files")
+    for name in facts:
+        if name != os.path.basename(name) or name in ("", ".", ".."):
+            raise ValueError(f"`files` lists {_shown(name)}, which is not in the bundle's own folder")
     for name in (MODEL_FILES[format_], LABELS_FILE):
-        if name not in files:
+        if name not in facts:
             raise ValueError(f"`files` does not list {name}")
+    files = {_string(name): _fact_from(fact, _largest(name)) for name, fact in facts.items()}
     return Card(
         name=_string(fields["name"]),
         format=format_,
@@ -173,35 +171,77 @@ def _card_from(fields: dict[str, object]) -> Card:
         source=_string(fields["source"]),
         licence=_string(fields.get("licence", "")),
         quantization=_string(fields.get("quantization", "none")),
-        made_with={key: _string(value) for key, value in _mapping(fields.get("made_with", {})).items()},
-        distance={key: float(str(value)) for key, value in _mapping(fields.get("distance", {})).items()},
+        made_with={_string(key): _string(value) for key, value in _mapping(fields.get("made_with", {})).items()},
+        distance={_string(key): _number(value) for key, value in _mapping(fields.get("distance", {})).items()},
     )
 
 
 def _tensor_from(fields: dict[str, object]) -> Tensor:
     shape, dtype = fields["shape"], fields["dtype"]
-    if not (isinstance(shape, list) and shape and all(type(size) is int for size in shape)):
-        raise ValueError(f"shape {shape!r} is not a list of whole numbers")
+    if not (isinstance(shape, list) and 0 < len(shape) <= DIMENSIONS_MAX and all(map(_is_whole, shape))):
+        raise ValueError(f"shape {_shown(shape)} is not a list of whole numbers")
     if dtype not in ("uint8", "int8", "float32"):
-        raise ValueError(f"dtype {dtype!r}")
-    return Tensor(tuple(shape), dtype, float(str(fields["scale"])), int(str(fields["zero_point"])))
+        raise ValueError(f"dtype {_shown(dtype)}")
+    zero_point = fields["zero_point"]
+    if not _is_whole(zero_point):
+        raise TypeError(f"the zero point {_shown(zero_point)} is not a whole number")
+    return Tensor(tuple(shape), dtype, _number(fields["scale"]), int(str(zero_point)))
 
 
-def _fact_from(fields: object) -> FileFact:
+def _fact_from(fields: object, max_bytes: int) -> FileFact:
     fact = _mapping(fields)
     size, digest = fact["bytes"], _string(fact["sha256"])
-    if type(size) is not int or size <= 0 or len(digest) != 64 or not HEX_DIGITS.issuperset(digest):
-        raise ValueError(f"no bytes and sha256 in {fact!r}")
+    if type(size) is not int or not 0 < size <= max_bytes or len(digest) != 64 or not HEX_DIGITS.issuperset(digest):
+        raise ValueError(f"no bytes and sha256 in {_shown(fact)}")
     return FileFact(size, digest)
+
+
+def _largest(name: str) -> int:
+    """How many bytes a file of a bundle may have."""
+    return MODEL_MAX_BYTES if name in MODEL_FILES.values() else LABELS_MAX_BYTES
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON, whose keys must differ: readers do not agree which of two counts."""
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a key appears twice")
+    return fields
+
+
+def _no_number(constant: str) -> float:
+    """JSON has no NaN and no Infinity, though Python reads them."""
+    raise ValueError(f"{constant} is not a number")
+
+
+def _is_whole(value: object) -> bool:
+    """Whether it is a whole number of a size that other programs can store."""
+    return type(value) is int and abs(value) < 1 << 63
+
+
+def _number(value: object) -> float:
+    if type(value) not in (int, float) or not math.isfinite(number := float(str(value))):
+        raise TypeError(f"{_shown(value)} is not a number")
+    return number
 
 
 def _mapping(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
-        raise TypeError(f"{value!r} is not an object")
+        raise TypeError(f"{_shown(value)} is not an object")
     return value
 
 
 def _string(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a string")
+        raise TypeError(f"{_shown(value)} is not a string")
+    if len(value) > TEXT_MAX_CHARACTERS:
+        raise ValueError(f"a text of {len(value):,} characters")
+    if any(character < " " for character in value):
+        raise ValueError(f"{_shown(value)} has control characters")
+    value.encode()  # a ValueError for half a character, which no output can have
     return value
+
+
+def _shown(value: object) -> str:
+    """The beginning of a value, for a message."""
+    return repr(value)[:60]

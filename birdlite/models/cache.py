@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from birdlite import log
-from birdlite.errors import OutputError
-from birdlite.local_file import reason
+from birdlite.atomic_file import quietly
+from birdlite.errors import ModelUnavailable, OutputError
+from birdlite.local_file import check_regular, reason
 from birdlite.models.bundle import look_in
 from birdlite.models.card import ModelBytes
 from birdlite.models.catalog import Entry
+from birdlite.timing import clock
+
+DOWNLOAD_SECONDS = 600.0  # for one file of a model, retries and all sources included: 4 MB at 64 kbit/s
+
+LOCK_SECONDS = DOWNLOAD_SECONDS + 60.0
+"""How long to wait for a process that downloads a model: longer than that may take, so a lock kept longer is stuck."""
+
+TELL_AFTER_S = 3.0
+POLL_S = 0.1
 
 
 def default_cache_dir() -> str | None:
@@ -45,6 +56,7 @@ def remove(cache: str, name: str) -> bool:
 
     Raises:
         OutputError: it cannot be deleted.
+        ModelUnavailable: another process does not stop downloading it.
     """
     import shutil
 
@@ -66,24 +78,62 @@ class EntryLock:
     """Lets one process at a time write an entry. The kernel frees the lock however the process ends.
 
     Where the system has no such locks (Windows, some network file systems) it does nothing: two processes may then
-    download the same model, and the last rename wins with the same bytes.
+    download the same model, and the last rename wins with the same bytes. The file names its holder, for messages.
     """
 
-    def __init__(self, folder: str) -> None:
-        """Wait for the lock of the entry in `folder`, without a limit: its holder's downloads have deadlines.
+    def __init__(self, folder: str, seconds: float = LOCK_SECONDS) -> None:
+        """Wait for the lock of the entry in `folder`, at most so long, and say so if that is not at once.
 
         Raises:
             OSError: the file cannot be made.
+            ModelUnavailable: another process kept the lock all that time.
         """
         path = folder + ".lock"
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
         try:
-            import fcntl
-
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        except (ImportError, OSError) as error:
-            log.debug(f"no file locks here: {error}", path=path)
+            check_regular(self._descriptor, path)
+            self._wait(path, seconds)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
 
     def release(self) -> None:
         """Let the next process in. The file stays: after a removal, two processes could lock two files of one name."""
         os.close(self._descriptor)
+
+    def _wait(self, path: str, seconds: float) -> None:
+        try:
+            import fcntl
+        except ImportError as error:
+            log.debug(f"no file locks here: {error}", path=path)
+            return
+        began, told = clock(), False
+        while True:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                waited = clock() - began
+            except OSError as error:
+                log.debug(f"no file locks here: {error}", path=path)
+                return
+            if waited >= seconds:
+                raise ModelUnavailable(
+                    f"{path} has been locked for {seconds:g} s by {self._holder()}; end that process, or use "
+                    "another --cache-dir or --no-cache"
+                )
+            if waited >= TELL_AFTER_S and not told:
+                told = True
+                log.warning(f"waiting for {self._holder()}, which has locked {path} while it gets the model")
+            time.sleep(POLL_S)
+        quietly(self._sign)
+
+    def _sign(self) -> None:
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid()} {os.uname().nodename}".encode(), 0)
+
+    def _holder(self) -> str:
+        """Who has the lock, as the file tells."""
+        process, _, host = os.pread(self._descriptor, 100, 0).decode("utf-8", "replace").partition(" ")
+        known = process.isdecimal() and host.isprintable()
+        return f"process {process} on {host}" if known else "another process"

@@ -140,6 +140,11 @@ def find(name: str) -> Entry:
         raise UnknownModel(f"no model {name!r}: neither a file or folder, nor one of: {known}") from None
 
 
+def is_known(sha256: str) -> bool:
+    """Whether a model file is one of the catalogue."""
+    return any(fact.sha256 == sha256 for entry in CATALOG.values() for fact in entry.card.files.values())
+
+
 def is_birds(card: Card) -> bool:
     """Whether a model is Google's birds V1, in whatever form."""
     return card.source in BIRDS_SOURCES

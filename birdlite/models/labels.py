@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from heapq import nlargest
 
-from birdlite.errors import InvalidModel
-from birdlite.local_file import reason
+from birdlite.errors import InvalidModel, one_line
+from birdlite.local_file import read_bounded, reason
 from birdlite.namedtuple import NamedTuple
 from birdlite.results import Prediction
 
 LABELS_MAX_BYTES = 16 * 1024 * 1024  # 700 times the birds label map; bounds what a wrong URL can make us hold
+NAME_MAX_CHARACTERS = 1000  # of a label
 
 
 class Labels(NamedTuple):
@@ -66,7 +67,9 @@ def _read_label_map(data: bytes, classes: int) -> tuple[str, ...]:
             raise InvalidModel(f"label map, line {line}: id {row[0][:40]}, but the model has {classes} outputs")
         if key in names:
             raise InvalidModel(f"label map, line {line}: id {key} appears twice")
-        names[key] = row[1].strip()
+        names[key] = name = row[1].strip()
+        if len(name) > NAME_MAX_CHARACTERS:
+            raise InvalidModel(f"label map, line {line}: {name[:40]!r}… is too long for a name")
     if len(names) != classes:
         missing = next(key for key in range(classes) if key not in names)
         raise InvalidModel(
@@ -82,8 +85,13 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
         import io
 
         reader = csv.reader(io.StringIO(text, newline=""))
-        for row in reader:
-            yield reader.line_num, row
+        try:
+            for row in reader:
+                if any("\n" in cell or "\r" in cell for cell in row):
+                    raise InvalidModel(f"label map, line {reader.line_num}: a cell of several lines; a quote too many?")
+                yield reader.line_num, row
+        except csv.Error as error:  # a cell of more than 131,072 characters
+            raise InvalidModel(f"label map, line {reader.line_num}: {one_line(error)}") from None
         return
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     for number, line in enumerate(lines, start=1):
@@ -118,11 +126,10 @@ def read_label_file(path: str, classes: int) -> Labels:
         InvalidModel: it cannot be read, or does not fit a model with so many classes.
     """
     try:
-        with open(path, "rb") as file:
-            data = file.read(LABELS_MAX_BYTES + 1)
-    except OSError as error:
+        data = read_bounded(path, LABELS_MAX_BYTES)
+    except (OSError, ValueError) as error:
         raise InvalidModel(f"{path}: {reason(error)}") from None
-    if len(data) > LABELS_MAX_BYTES:
+    if data is None:
         raise InvalidModel(f"{path}: larger than a label map can be")
     try:
         return read_labels(data, None, classes)

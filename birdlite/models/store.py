@@ -8,6 +8,7 @@ moment and to start two at once:
 - Every file is checked against the catalogue's size and sha256 on every load; one that fails is fetched again.
 - A file is written under a temporary name in the same folder, flushed to the disk and renamed; the card comes last.
 - A process downloads under the entry's lock. The next one to get the lock finds the model there and downloads nothing.
+  Downloads have a deadline, so who waits longer than that gives up.
   A process that makes a model from another one holds its lock, and meanwhile takes the other's.
 - Temporary files belong to the lock's holder, so a new holder removes those of a killed process.
 
@@ -26,14 +27,13 @@ from birdlite.errors import BirdliteError, InvalidModel, ModelUnavailable, Pictu
 from birdlite.local_file import reason
 from birdlite.models import bundle
 from birdlite.models.bundle import Model, labels_of, model_of, problem
-from birdlite.models.cache import EntryLock, entry_folder, look_up
+from birdlite.models.cache import DOWNLOAD_SECONDS, LOCK_SECONDS, EntryLock, entry_folder, look_up
 from birdlite.models.card import FileFact, ModelBytes
 from birdlite.models.catalog import Entry, Source
 from birdlite.models.labels import Labels
-from birdlite.timing import Timeline
+from birdlite.timing import Timeline, clock
 
 PACKED_SPARE_BYTES = 1024 * 1024  # an archive may be this much larger than the file we want from it
-DOWNLOAD_SECONDS = 600.0  # for one file of a model, retries included: 4 MB at 64 kbit/s
 
 
 class Downloads(Protocol):
@@ -138,13 +138,18 @@ class Store:
         )
 
     def _lock(self, entry: Entry) -> EntryLock | None:
-        """The entry's lock; None if there is no cache, or it cannot be written."""
+        """The entry's lock; None if there is no cache, or it cannot be written.
+
+        Raises:
+            ModelUnavailable: another process keeps it for ever.
+        """
         if self._folder is None:
             return None
         folder = entry_folder(self._folder, entry.card.name)
         try:
             os.makedirs(folder, exist_ok=True)
-            return EntryLock(folder)
+            # Who makes a model may have to wait for the lock of its source, and then download that.
+            return EntryLock(folder, LOCK_SECONDS if entry.made_from is None else 2 * LOCK_SECONDS)
         except OSError as error:
             log.warning(f"the cache {self._folder} cannot be written ({reason(error)}); keeping the model in memory")
             return None
@@ -200,9 +205,12 @@ class Store:
     def _fetch_file(self, entry: Entry, name: str) -> ModelBytes:
         fact = entry.card.files[name]
         reasons = []
+        until = clock() + DOWNLOAD_SECONDS
         for source in entry.sources[name]:
+            if (seconds := until - clock()) <= 0:
+                break
             try:
-                data = self._fetch_from(source, fact)
+                data = self._fetch_from(source, fact, seconds)
             except (PictureError, InvalidModel) as error:
                 if isinstance(error, PictureError) and error.kind == "cancelled":
                     raise
@@ -213,15 +221,15 @@ class Store:
             return data
         raise ModelUnavailable(f"{entry.card.name}: no source gave {name}: {'; '.join(reasons)}")
 
-    def _fetch_from(self, source: Source, fact: FileFact) -> ModelBytes:
-        """The file from one source, unpacked and verified.
+    def _fetch_from(self, source: Source, fact: FileFact, seconds: float) -> ModelBytes:
+        """The file from one source in at most so many seconds, unpacked and verified.
 
         Raises:
             PictureError: the source did not answer with a file.
             InvalidModel: it answered with the wrong one.
         """
         spare = PACKED_SPARE_BYTES if source.member else 0
-        data: ModelBytes = self._downloads.get(source.url, max_bytes=fact.bytes + spare, timeout=DOWNLOAD_SECONDS)
+        data: ModelBytes = self._downloads.get(source.url, max_bytes=fact.bytes + spare, timeout=seconds)
         if source.member:
             from birdlite.models.bounded_tar import member_of
 

@@ -38,7 +38,7 @@ class Job:
         self.target = target
         self.held = held  # memory for the file
         self.began = clock()  # s; when the feeder sent it
-        self.data: bytes | None = None  # the file, between fetching and decoding
+        self.data = target.data  # the file, between fetching and decoding
         self.pixels: bytes | None = None  # the model's input, between decoding and inference
         self.image: ImageInfo | None = None
         self.fetch_ms: float | None = None

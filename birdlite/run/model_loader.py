@@ -7,11 +7,12 @@ import threading
 
 from birdlite import engines, log
 from birdlite.engines.contract import Engine
-from birdlite.errors import InvalidModel, UnknownModel, UsageError
+from birdlite.errors import EngineError, InvalidModel, UnknownModel, UsageError
+from birdlite.local_file import read_bounded, reason
 from birdlite.models import bundle, catalog
-from birdlite.models.bundle import Model, map_file, model_of, sha256
+from birdlite.models.bundle import Model, model_of, sha256
 from birdlite.models.cache import default_cache_dir
-from birdlite.models.card import Card, FileFact, ModelFormat
+from birdlite.models.card import MODEL_MAX_BYTES, Card, FileFact, ModelFormat, check_ends
 from birdlite.models.labels import read_label_file
 from birdlite.models.store import Store
 from birdlite.run.remote import Remote
@@ -31,7 +32,7 @@ class ModelLoader:
         check_labels(settings.model, settings.labels)
         self._settings = settings
         self._timeline = timeline
-        cache_dir = None if settings.no_cache else settings.cache_dir or default_cache_dir()
+        self._cache_dir = cache_dir = None if settings.no_cache else settings.cache_dir or default_cache_dir()
         if cache_dir is None and not settings.no_cache:
             log.warning(
                 "this user has no home folder for a cache; keeping the model in memory (--cache-dir names a place)"
@@ -99,7 +100,8 @@ class ModelLoader:
         with self._timeline.span("imports"):
             engines.preload(model.card.format, self._settings.engine)
         with self._timeline.span("model load"):
-            return engines.load(model.data, model.card, engine=self._settings.engine, threads=threads)
+            engine = engines.load(model.data, model.card, engine=self._settings.engine, threads=threads)
+            return engines.checked(engine, model.card)
 
     def close(self) -> None:
         """Finish writing to the cache."""
@@ -113,20 +115,31 @@ class ModelLoader:
             if name not in files:
                 raise InvalidModel(f"{os.path.join(folder, name)} {problems.get(name, 'is missing')}")
         with self._timeline.span("labels"):
-            return model_of(card, files, folder)
+            model = model_of(card, files, folder)
+        if "birdlite" not in card.made_with and not catalog.is_known(model.sha256):
+            with self._timeline.span("model load"):
+                self._try(bytes(model.data), model.sha256, os.path.join(folder, bundle.MODEL_FILES[card.format]))
+        return model
+
+    def _try(self, data: bytes, digest: str, path: str) -> None:
+        """Load and run a model that nobody vouches for in another process, unless that was done before."""
+        from birdlite.engines.trial import try_once
+
+        format_: ModelFormat = "onnx" if path.endswith(".onnx") else "tflite"
+        try_once(data, digest, path, (format_, self._settings.engine), self._cache_dir)
 
     def _open_file(self, path: str, labels_path: str) -> Model:
         """A model file without a card: its own tensors make one."""
         format_: ModelFormat = "onnx" if path.endswith(".onnx") else "tflite"
-        try:
-            with self._timeline.span("model load"):
-                data = map_file(path)
+        with self._timeline.span("model load"):
+            data = _read(path)
+            digest = sha256(data)
+            self._try(data, digest, path)
+            try:
                 input_, output = engines.describe(data, format_)
-                digest = sha256(data)
-        except OSError as error:
-            raise InvalidModel(f"{error.filename}: {error.strerror}") from None
-        except InvalidModel as error:
-            raise InvalidModel(f"{path}: {error}") from None
+                check_ends(input_, output)
+            except (InvalidModel, EngineError) as error:
+                raise type(error)(f"{path}: {error}") from None
         card = Card(
             name=os.path.basename(path),
             format=format_,
@@ -138,6 +151,16 @@ class ModelLoader:
         log.debug("bare model file", path=path, sha256=digest)
         with self._timeline.span("labels"):
             return Model(card, data, read_label_file(labels_path, card.classes), None)
+
+
+def _read(path: str) -> bytes:
+    try:
+        data = read_bounded(path, MODEL_MAX_BYTES)
+    except (OSError, ValueError) as error:
+        raise InvalidModel(f"{path}: {reason(error)}") from None
+    if data is None:
+        raise InvalidModel(f"{path}: larger than a model can be")
+    return data
 
 
 def check_labels(name: str, labels: str | None) -> None:

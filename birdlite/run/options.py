@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from birdlite.errors import UsageError
 from birdlite.namedtuple import NamedTuple
-from birdlite.writers import Format, Names
+from birdlite.writers.base import Format, Names
 
 if TYPE_CHECKING:
     from birdlite.batch.shard import Shard
@@ -61,5 +62,18 @@ def _named(option: str, path: str | None, shard: Shard | None) -> str | None:
 
 
 def guess_format(output: str | None) -> Format:
-    """The format for the suffix of an output file; text for an unknown one."""
-    return SUFFIXES.get((output or "").rpartition(".")[2].lower(), "text")
+    """The format for the suffix of an output file; text without one, and for pipes and devices.
+
+    Raises:
+        UsageError: no format has this suffix.
+    """
+    suffix = os.path.splitext(output or "")[1][1:]
+    format_ = SUFFIXES.get(suffix.lower())
+    if (
+        format_ is None
+        and suffix[:1].isalpha()
+        and not (os.path.exists(output or "") and not os.path.isfile(output or ""))
+    ):
+        known = ", ".join(f".{one}" for one in SUFFIXES)
+        raise UsageError(f"--output {output}: no format has the suffix .{suffix}; use one of {known}, or --format")
+    return format_ or "text"

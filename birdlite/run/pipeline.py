@@ -223,7 +223,7 @@ class Pipeline:
             try:
                 step(job)
             except PictureError as error:
-                self._finish(job, Failure(error.kind, f"{job.target.name}: {error}"))
+                self._finish(job, Failure(error.kind, f"{job.target.name}: {error}{_hint(job.target, error)}"))
             except (NoEngine, LeftBehind):
                 raise
             except BaseException as error:  # noqa: BLE001 - as in `_feed`
@@ -310,6 +310,12 @@ class Pipeline:
             waiting[job.turn] = job.result(Failure("cancelled", f"{job.target.name}: the run was interrupted"))
         for turn in sorted(waiting):
             yield waiting[turn]
+
+
+def _hint(target: Target, error: PictureError) -> str:
+    """What to do about a list that was named like a picture."""
+    is_list = target.kind == "file" and str(error).startswith(("this is text", "this is JSON"))
+    return "; if it is a list of pictures, give it with --from" if is_list else ""
 
 
 def _remote_location(target: Target | BadTarget) -> str | None:

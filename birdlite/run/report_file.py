@@ -16,7 +16,8 @@ from birdlite.results import Result
 from birdlite.storage import is_storage
 from birdlite.storage.store import Storage
 from birdlite.timing import FOLD_AT
-from birdlite.writers import ModelFacts, ReportFacts, RunFacts, Writer, WriterOptions, open_writer
+from birdlite.writers import open_writer
+from birdlite.writers.base import ModelFacts, ReportFacts, RunFacts, Writer, WriterOptions
 from birdlite.writers.output import open_output
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ The commands `classify` and `demo` call it, and so can any Python program.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from birdlite.namedtuple import NamedTuple
@@ -18,8 +18,10 @@ from birdlite.run.classifier import Classifier
 from birdlite.run.options import RunOptions, settled
 from birdlite.settings import Settings
 from birdlite.targets import BadTarget, Target
+from birdlite.targets.expand import Targets
 from birdlite.timing import Breakdown, Timeline
-from birdlite.writers import ModelFacts, ReportFacts, RunFacts, Writer, WriterOptions, open_writer
+from birdlite.writers import open_writer
+from birdlite.writers.base import ModelFacts, ReportFacts, RunFacts, Writer, WriterOptions
 from birdlite.writers.output import open_output
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ class Runner:
         self._classifier: Classifier | None = None
         self._cancelled = False
         self._ok = 0
+        self._skipped: Mapping[str, int] = {}
         self._failures: dict[str, int] = {}
 
     def cancel(self) -> None:
@@ -85,6 +88,8 @@ class Runner:
             BrokenPipeError: the reader of standard output has gone away.
         """
         self._on_progress = on_progress
+        if isinstance(targets, Targets):
+            self._skipped = targets.skipped
         path = self.options.report
         if path is None:
             return self._run(targets, None)
@@ -149,7 +154,8 @@ class Runner:
     def _summary(self, breakdown: Breakdown) -> RunSummary:
         failed = sum(self._failures.values())
         rate = self._ok / breakdown.wall_ms * 1e3 if breakdown.wall_ms else 0.0
-        return RunSummary(self._ok + failed, self._ok, failed, breakdown.wall_ms, rate, self._cancelled)
+        skipped = dict(sorted(self._skipped.items()))
+        return RunSummary(self._ok + failed, self._ok, failed, breakdown.wall_ms, rate, self._cancelled, skipped)
 
     def _writer_options(self) -> WriterOptions:
         return WriterOptions(self.options.names, self.options.times, self._settings.min_score)
@@ -168,6 +174,10 @@ class Runner:
         notes: list[str] = []
         if selection is not None and selection.shard.count > 1:
             more.append(("shard", f"{selection.shard.index}/{selection.shard.count}"))
+        if self._skipped:
+            from birdlite.targets.folders import described
+
+            notes.append(f"Not read, in folders: {described(self._skipped)}.")
         part = None if selection is None else selection.part
         if part is not None and part.already:
             notes.append(

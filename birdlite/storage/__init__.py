@@ -6,6 +6,7 @@ are part of it.
 
     store.py    objects read, listed and put
     bucket.py   one bucket's client: requests within the time limits, errors as kinds of failure
+    s3_listing.py   a folder in S3 with all its keys, if obstore refuses one of them
     upload.py   an output: made on this machine, then put, or kept where the user finds it
 
 obstore is the extra `cloud`, and is imported when a bucket is first opened. A run without such a URL imports only this
@@ -67,8 +68,8 @@ def parse(url: str) -> Place:
         size = len(key.encode())
     except UnicodeEncodeError:
         raise ValueError("broken characters in this URL") from None
-    if any(ord(sign) < 32 or ord(sign) == 127 or sign == "\\" for sign in key):
-        raise ValueError("a key with control characters or backslashes is not supported")
+    if any(ord(sign) < 32 or ord(sign) == 127 for sign in key):
+        raise ValueError("a key with control characters is not supported")
     if size > KEY_LIMIT:
         raise ValueError(f"longer than {KEY_LIMIT} bytes, the limit for keys")
     return Place(scheme.lower(), bucket, key)

@@ -11,16 +11,21 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from obstore.exceptions import InvalidPathError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from birdlite.deadline import POLL_S, Deadline
 from birdlite.errors import PictureError, StorageError, one_line
 from birdlite.settings import FetchSettings
 from birdlite.storage import Place
+
+if TYPE_CHECKING:
+    from birdlite.storage.s3_listing import Page
 
 T = TypeVar("T")
 
@@ -89,6 +94,18 @@ class Bucket:
         self._answered = True
         return answer
 
+    def page(self, query: Mapping[str, str]) -> Page:
+        """A page of a listing of S3, with the keys that obstore refuses. Raises as `ask` does."""
+        from birdlite.storage.s3_listing import list_url, parse_page, read_patiently
+
+        def read(_: Any) -> Page:
+            status, body = read_patiently(list_url(self._make, query), self._settings)
+            if status != 200:
+                raise _answered(status, "", body[:10_000].decode(errors="replace"))
+            return parse_page(body)
+
+        return self.ask(read)
+
     def _noted(self, fault: StorageError) -> StorageError:
         """Remember that there are no credentials: that will not change."""
         if fault.cause == "no_credentials" and not self._answered:
@@ -102,7 +119,7 @@ class Bucket:
                 self._store = self._make()
             return self._store
 
-    def _make(self) -> Any:
+    def _make(self, more: Mapping[str, str] = MappingProxyType({})) -> Any:
         settings = self._settings
         config = {
             "timeout": _ms(settings.timeout),
@@ -119,7 +136,7 @@ class Bucket:
                 config["allow_http"] = "true"  # the user has chosen it
         make: Any = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[self._place.scheme]
         retries = {"max_retries": settings.retries, "retry_timeout": timedelta(seconds=settings.timeout)}
-        return make(self._place.bucket, config=config, retry_config=retries)
+        return make(self._place.bucket, config={**config, **more}, retry_config=retries)
 
 
 def _ms(seconds: float) -> str:
@@ -162,6 +179,9 @@ def explain(error: BaseException, scheme: str) -> StorageError:
     text, _, state = (str(error) or type(error).__name__).partition("\n\nDebug source")
     if _ASKS_FOR_CREDENTIALS.search(text) or _ASKS_FOR_CREDENTIALS.search(state):
         return _no_credentials(scheme)
+    if isinstance(error, InvalidPathError):
+        odd = f"it holds a key that obstore refuses: {_brief(text.partition(': ')[2])}; rename that object"
+        return StorageError("unsupported", odd, "odd_key")
     match = _STATUS.search(text)
     status = int(match[1]) if match else 404 if isinstance(error, FileNotFoundError) else None
     if status is not None:

@@ -13,7 +13,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from birdlite.errors import PictureError, StorageError, StorageMissing
+from birdlite import log
+from birdlite.errors import PictureError, StorageError, StorageMissing, one_line
 from birdlite.settings import DEFAULTS, FetchSettings
 from birdlite.storage import Place, parse
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 PIECE = 5 << 20
 PIECES = 2  # at once: 10 MB in memory
 PAGE = 1000  # keys of a listing in memory; the stores list as many at once
+
+_NAMED = 3  # keys in a warning
 
 FIRST = 1 << 16  # bytes of the first range: a header, a short list
 GROWTH = 4
@@ -75,11 +78,13 @@ class Storage:
             found = self._ask(place, lambda store: _get(store, place.key), stops=stops)
             if found.meta["size"] > most:
                 raise PictureError("too_large", f"more than {most} bytes, allowed by --max-bytes")
+            encoding = str(found.attributes.get("Content-Encoding", ""))
             if room is not None:
-                room(found.meta["size"], most)
-            return self._ask(place, lambda _: _body(found), stops=stops)
+                room(None if encoding else found.meta["size"], most)
+            data = self._ask(place, lambda _: _body(found), stops=stops)
         except StorageError as error:
             raise PictureError(error.kind, str(error)) from error
+        return _unpacked(data, encoding, most)
 
     def open(self, url: str, *, largest: int | None = None) -> ObjectStream:
         """An object to read from its beginning, with at most `largest` bytes in memory. No request is made yet.
@@ -97,25 +102,21 @@ class Storage:
     def pictures(self, url: str, suffixes: frozenset[str]) -> Iterator[str]:
         """URLs of the objects below a folder that have one of these suffixes and are not hidden, by key, page by page.
 
+        Those with odd keys too, which cannot be fetched: each is to have its failure. Empty markers are left out.
+
         Raises:
             StorageError: while iterating: the bucket does not exist or may not be listed.
         """
         place = _parsed(url)
-
-        def begin(store: Any) -> Iterator[Any]:
-            import obstore
-
-            return iter(obstore.list(store, place.key.rstrip("/") or None, chunk_size=PAGE))
-
-        pages = self._ask(place, begin)
-        while (page := self._ask(place, lambda _: next(pages, None))) is not None:
-            for key in (meta["path"] for meta in page):
-                rest = key[len(place.key) :]
-                if os.path.splitext(rest)[1].lower() in suffixes and not rest.startswith(".") and "/." not in rest:
-                    yield f"{place.root}/{key}"
+        for key, size in self._listed(place):
+            rest = key[len(place.key) :]
+            if os.path.splitext(rest)[1].lower() not in suffixes or _hidden(rest):
+                continue
+            if size != 0 or not self._is_marker(place._replace(key=key)):
+                yield f"{place.root}/{key}"
 
     def directly_in(self, url: str) -> list[str]:
-        """URLs of the objects in a folder, without those in folders below it, by key.
+        """URLs of the objects in a folder, without those in folders below it, by key. Odd keys are left out, and named.
 
         Raises:
             StorageError: the bucket does not exist or may not be listed.
@@ -128,7 +129,60 @@ class Storage:
             found = obstore.list_with_delimiter(store, place.key.rstrip("/") or None)
             return sorted(f"{place.root}/{meta['path']}" for meta in found["objects"])
 
-        return self._ask(place, look)
+        try:
+            return self._ask(place, look)
+        except StorageError as error:
+            if not _can_list_all(place, error):
+                raise
+        found = [f"{place.root}/{key}" for key in self._all_keys(place, {"delimiter": "/"}) if not key.endswith("/")]
+        odd = [one for one in found if _is_odd(one)]
+        if odd:
+            names = one_line(", ".join(odd[:_NAMED]))
+            log.warning(f"{url}: {len(odd)} left out, as their keys are not supported: {names}")
+        return sorted(set(found) - set(odd))
+
+    def _listed(self, place: Place) -> Iterator[tuple[str, int | None]]:
+        """The keys below a folder, page by page, and the size of each if it is known."""
+
+        def begin(store: Any) -> Iterator[Any]:
+            import obstore
+
+            return iter(obstore.list(store, place.key.rstrip("/") or None, chunk_size=PAGE))
+
+        last = None
+        try:
+            pages = self._ask(place, begin)
+            while (page := self._ask(place, lambda _: next(pages, None))) is not None:
+                for meta in page:
+                    yield (last := meta["path"]), meta["size"]
+        except StorageError as error:
+            if not _can_list_all(place, error):
+                raise
+            for key in self._all_keys(place, {"start-after": last} if last else {}):
+                yield key, None
+
+    def _all_keys(self, place: Place, query: dict[str, str]) -> Iterator[str]:
+        """The keys of a listing of S3, page by page, also those that obstore refuses."""
+        token: str | None = ""
+        while token is not None:
+            more = {"continuation-token": token} if token else {}
+            page = self._bucket(place).page({"prefix": place.key, **query, **more})
+            yield from page.keys
+            token = page.token
+
+    def _is_marker(self, place: Place) -> bool:
+        """Whether an empty object is none: obstore gives the marker `a.jpg/`, which some tools make, as `a.jpg`."""
+
+        def look(store: Any) -> None:
+            import obstore
+
+            obstore.head(store, place.key)
+
+        try:
+            self._ask(place, look)
+        except StorageError as error:
+            return error.cause == "no_object"
+        return False
 
     def probe(self, url: str) -> None:
         """Find out before a long run whether an output can be put, as far as that is possible without writing.
@@ -195,6 +249,9 @@ class Storage:
     def _ask(
         self, place: Place, call: Callable[[Any], T], *, stops: tuple[threading.Event, ...] = (), writing: bool = False
     ) -> T:
+        return self._bucket(place, writing=writing).ask(call, stops)
+
+    def _bucket(self, place: Place, *, writing: bool = False) -> Bucket:
         if self._settings.offline:
             raise StorageError("blocked", "it is in object storage, and --offline allows no network")
         self.preload()
@@ -204,7 +261,7 @@ class Storage:
             key = place.root, writing
             if key not in self._buckets:
                 self._buckets[key] = Bucket(place, self._settings, writing=writing)
-        return self._buckets[key].ask(call, stops)
+            return self._buckets[key]
 
 
 class ObjectStream:
@@ -250,6 +307,24 @@ def _parsed(url: str) -> Place:
         raise StorageError("unsupported", str(error)) from None
 
 
+def _is_odd(url: str) -> bool:
+    try:
+        parse(url)
+    except ValueError:
+        return True
+    return False
+
+
+def _hidden(rest: str) -> bool:
+    """Whether an object or a folder above it is hidden. `.` and `..` are only odd."""
+    return any(name.startswith(".") and name not in (".", "..") for name in rest.split("/"))
+
+
+def _can_list_all(place: Place, error: StorageError) -> bool:
+    """Whether the keys can be listed though obstore refuses one."""
+    return error.cause == "odd_key" and place.scheme == "s3"
+
+
 def _get(store: Any, key: str) -> Any:
     """The answer for an object, whose bytes are still to be read."""
     import obstore
@@ -262,6 +337,22 @@ def _body(found: Any) -> bytes:
     for part in found.stream(min_chunk_size=_CHUNK):
         body.write(part)
     return body.getvalue()
+
+
+def _unpacked(data: bytes, encoding: str, most: int) -> bytes:
+    """An object's bytes as they were before it was stored compressed.
+
+    Raises:
+        PictureError: `too_large`, `unsupported`, `decode`.
+    """
+    if not encoding:
+        return data
+    from birdlite.content_encoding import DamagedError, decoded
+
+    try:
+        return b"".join(decoded(iter((data,)), encoding, most))
+    except DamagedError as error:
+        raise PictureError("decode", str(error)) from error
 
 
 def _get_range(store: Any, key: str, start: int, end: int, version: str | None) -> Range:

@@ -1,6 +1,9 @@
-"""What to classify: URLs, files, folders, patterns and lists into a lazy stream of targets.
+"""What to classify: URLs, files, folders, patterns and lists into a lazy stream of targets, for the pipeline.
 
-`expand` makes the targets, and `list_file` reads lists for it. The pipeline classifies them.
+expand       makes the targets, with the help of all others
+folders      pictures in folders and of patterns
+second_look  paths as other machines and programs write them
+list_file    lists, by `list_csv`, `list_json`, `list_fields` (names of columns) and `list_text` (bytes into lines)
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ class Target(NamedTuple):
     kind: Literal["url", "file", "object"]
     location: str  # an absolute http(s) URL without fragment, in ASCII except for its host; a path; or a storage URL
     index: int = 0  # type: ignore[assignment]  # position among all targets of the list, from 0; hides tuple.index
+    data: bytes | None = None  # the picture itself, if it came on standard input
 
 
 class BadTarget(NamedTuple):

@@ -3,14 +3,6 @@
 A name that leads to no picture becomes a `BadTarget` at its place in the stream. So it gets a result like every other
 target, and the targets after it are not delayed. No picture is opened here. A connection is made only to list a folder
 in object storage, or to read a list there.
-
-Of a folder first its pictures are given, then its subfolders, both by name in code-point order. In memory are only the
-names of one folder, and the folders that are still to be read. Inside a folder, names that begin with a dot are
-skipped, and links to other folders too, so that nothing is visited twice. Links to pictures are followed. The folder
-that the user named may begin with a dot or be a link.
-
-A pattern is one of the standard library's `glob`, with `**` for any number of folders. Its matches are taken as if the
-user had typed them, in code-point order: a file with any suffix is a target, and a folder is searched.
 """
 
 from __future__ import annotations
@@ -18,16 +10,19 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from birdlite.errors import StorageError
 from birdlite.results import Failure
+from birdlite.settings import DEFAULTS
 from birdlite.storage import SCHEMES, parse
 from birdlite.targets import BadTarget, Found, Target, path_failure
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
+    from birdlite.targets.list_text import Ahead
 
 SAMPLES = (
     "https://upload.wikimedia.org/wikipedia/commons/c/c8/Phalacrocorax_varius_-Waikawa%2C_Marlborough%2C_New_Zealand-8.jpg",
@@ -38,13 +33,95 @@ SAMPLES = (
 )
 """The photographs of `--samples`, for which scores of the model are published."""
 
-SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"))
-
 
 def single(name: str, index: int = 0) -> Target | BadTarget:
     """Take `name` as one URL, object or file: never as a folder, a pattern or a list."""
     scheme = _scheme(name)
     return _remote(name.strip(), scheme, index) if scheme else Target(name, "file", name, index)
+
+
+def listed(name: str, index: int = 0) -> Target | BadTarget:
+    """Take `name` as `single` does, but look again if there is no such file: it is from somebody's list."""
+    target = single(name, index)
+    if isinstance(target, Target) and target.kind == "file" and not os.path.lexists(target.location):
+        from birdlite.targets.second_look import existing
+
+        target = target._replace(location=existing(target.location) or target.location)
+    return target
+
+
+class Targets(Iterator["Target | BadTarget"]):
+    """The targets of a command line, numbered from 0. `expand` makes it."""
+
+    def __init__(self, names: Iterator[Found | bytes], storage: Storage | None) -> None:
+        """Find the targets of each name. The bytes of a picture stand for themselves."""
+        self.skipped: Counter[str] = Counter()  # files in folders that are no targets, by kind; until now
+        self._storage = storage
+        self._targets = self._expand(names)
+
+    def __next__(self) -> Target | BadTarget:
+        return next(self._targets)
+
+    def _expand(self, names: Iterator[Found | bytes]) -> Iterator[Target | BadTarget]:
+        """Number the targets. No other place counts positions."""
+        index = 0
+        for found in names:
+            for target in self._locate(found, index):
+                yield target
+                index += 1
+
+    def _locate(self, found: Found | bytes, index: int) -> Iterable[Target | BadTarget]:
+        """The targets of one argument or line, numbered from `index`."""
+        if isinstance(found, bytes):
+            return (Target("-", "file", "-", index, found),)
+        name, failure = found
+        if failure is not None:
+            return (BadTarget(name, failure, index),)
+        scheme = _scheme(name)
+        if not scheme:
+            return self._locate_path(name, name, index)
+        target = _remote(name.strip(), scheme, index)
+        if scheme in ("http", "https"):
+            return (target,)
+        if isinstance(target, Target) and target.kind == "file":
+            return self._locate_path(target.name, target.location, index)
+        if isinstance(target, Target) and target.kind == "object" and parse(target.name).is_folder:
+            return _stored(target, self._storage)
+        return (target,)
+
+    def _locate_path(self, name: str, path: str, index: int) -> Iterable[Target | BadTarget]:
+        """The targets at `path`, which the user calls `name`."""
+        if not path:
+            return (BadTarget(name, Failure("not_found", "an empty name"), index),)
+        try:
+            is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+        except (OSError, ValueError) as error:
+            return self._look_again(name, path, index, error)
+        if not is_folder:
+            return (Target(name, "file", path, index),)
+        from birdlite.targets.folders import pictures_in
+
+        return _found(pictures_in(path, self.skipped), index)
+
+    def _look_again(
+        self, name: str, path: str, index: int, error: OSError | ValueError
+    ) -> Iterable[Target | BadTarget]:
+        """The targets of a path that has nothing: a pattern, or a path as other programs write it."""
+        from birdlite.targets.folders import is_pattern, pictures_matching
+        from birdlite.targets.second_look import advice, existing
+
+        failure = path_failure(name, error)
+        if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            meant = existing(path)
+            if meant is not None:
+                return self._locate_path(name, meant, index)
+            if is_pattern(path):
+                return _found(pictures_matching(os.path.expanduser(path), self.skipped), index)
+        if isinstance(error, FileNotFoundError):
+            what = "no such folder" if name.endswith("/") else "no such file"
+            hint = advice(name)
+            failure = failure._replace(message=f"{name}: {what}{f' ({hint})' if hint else ''}")
+        return (BadTarget(name, failure, index),)
 
 
 def expand(
@@ -53,15 +130,17 @@ def expand(
     *,
     stdin: BinaryIO | None = None,
     storage: Storage | None = None,
-) -> Iterator[Target | BadTarget]:
-    """Yield the targets of a command line, numbered from 0: first the `arguments`, then what the files `lists` name.
+    max_bytes: int = DEFAULTS.max_bytes,
+) -> Targets:
+    """The targets of a command line: first the `arguments`, then what the files `lists` name. They are found lazily.
 
-    `-` among either is a list on `stdin`. A line of a list can be anything that an argument can be, except `-`. Paths
-    in a list are relative to the current folder, not to the list. `storage` reads folders and lists in object storage.
+    `-` among either is a list on `stdin`; among the arguments it may also be a picture of at most `max_bytes`. A line
+    of a list can be anything that an argument can be, except `-`. Paths in a list are relative to the current folder,
+    not to the list. `storage` reads folders and lists in object storage.
 
     Raises:
-        UsageError: a list cannot be read, or is CSV without a column of targets. It is raised at once, or while
-            iterating for standard input and for a list that has changed since.
+        UsageError: a list cannot be read, is no list, or names no targets in a way that is known. It is raised at once,
+            or while iterating for standard input and for a list that has changed since.
         StorageError: a list is in object storage, which refuses or cannot be reached.
         StorageMissing: there is no client for object storage.
     """
@@ -71,60 +150,65 @@ def expand(
 
         for path in from_files:
             check(path, storage)
-    return _expand(_names(arguments, lists, stdin, storage), storage)
-
-
-def _expand(names: Iterable[Found], storage: Storage | None) -> Iterator[Target | BadTarget]:
-    """Find the targets of each name. This is the only place where their positions are counted."""
-    index = 0
-    for name, failure in names:
-        for target in _locate(name, index, storage) if failure is None else (BadTarget(name, failure, index),):
-            yield target
-            index += 1
+    return Targets(_names(arguments, lists, _Stdin(stdin, max_bytes), storage), storage)
 
 
 def _names(
-    arguments: Iterable[str], lists: Sequence[str], stdin: BinaryIO | None, storage: Storage | None
-) -> Iterator[Found]:
+    arguments: Iterable[str], lists: Sequence[str], stdin: _Stdin, storage: Storage | None
+) -> Iterator[Found | bytes]:
     for argument in arguments:
         if argument == "-":
-            yield from _lines("-", stdin, storage)
-            stdin = None
+            yield from stdin.read(may_be_picture=True)
         else:
             yield argument, None
     for path in lists:
-        yield from _lines(path, stdin, storage)
         if path == "-":
-            stdin = None
+            yield from stdin.read(may_be_picture=False)
+        else:
+            from birdlite.targets.list_file import read_file
+
+            yield from read_file(path, storage)
 
 
-def _lines(path: str, stdin: BinaryIO | None, storage: Storage | None) -> Iterator[Found]:
-    from birdlite.targets import list_file
+class _Stdin:
+    """Standard input, which can be read once."""
 
-    if path != "-":
-        return list_file.read_file(path, storage)
-    if stdin is not None:
-        return list_file.read(stdin, "stdin")
-    return iter((("-", Failure("unsupported", "-: there is no standard input, or it was read before")),))
+    def __init__(self, stream: BinaryIO | None, max_bytes: int) -> None:
+        self._stream = stream
+        self._max_bytes = max_bytes
+
+    def read(self, *, may_be_picture: bool) -> Iterator[Found | bytes]:
+        """The names of the list there, or the bytes of the picture."""
+        stream, self._stream = self._stream, None
+        if stream is None:
+            yield "-", Failure("unsupported", "-: there is no standard input, or it was read before")
+            return
+        from birdlite.images.formats import is_picture
+        from birdlite.targets.list_file import read
+        from birdlite.targets.list_text import Ahead, reader, unreadable
+
+        if not may_be_picture:
+            yield from read(stream, "stdin")
+            return
+        try:
+            ahead = Ahead(reader(stream))
+            data = _read_whole(ahead, self._max_bytes) if is_picture(ahead.head) else b""
+        except (OSError, ValueError) as error:
+            raise unreadable("stdin", error) from error
+        if not data:
+            yield from read(ahead, "stdin")
+        elif len(data) <= self._max_bytes:
+            yield data
+        else:
+            yield "-", Failure("too_large", f"-: more than {self._max_bytes} bytes")
 
 
-def _locate(name: str, index: int, storage: Storage | None) -> Iterable[Target | BadTarget]:
-    """The targets of one argument or line, numbered from `index`."""
-    scheme = _scheme(name)
-    if scheme:
-        target = _remote(name.strip(), scheme, index)
-        if isinstance(target, Target) and target.kind == "object" and parse(target.name).is_folder:
-            return _stored(target, storage)
-        return (target,)
-    if not name:
-        return (BadTarget(name, Failure("not_found", "an empty name"), index),)
-    try:
-        is_folder = stat.S_ISDIR(os.stat(name).st_mode)
-    except (OSError, ValueError) as error:
-        if is_pattern(name) and isinstance(error, (FileNotFoundError, NotADirectoryError)):
-            return _found(pictures_matching(name), index)
-        return (BadTarget(name, path_failure(name, error), index),)
-    return _found(pictures_in(name), index) if is_folder else (Target(name, "file", name, index),)
+def _read_whole(stream: Ahead, max_bytes: int) -> bytes:
+    """At most `max_bytes` and what the last read gave."""
+    data = bytearray()
+    while len(data) <= max_bytes and (part := stream.read(1 << 16)):
+        data += part
+    return bytes(data)
 
 
 def _found(paths: Iterator[Found], first: int) -> Iterator[Target | BadTarget]:
@@ -132,68 +216,10 @@ def _found(paths: Iterator[Found], first: int) -> Iterator[Target | BadTarget]:
         yield Target(path, "file", path, index) if failure is None else BadTarget(path, failure, index)
 
 
-def pictures_in(folder: str) -> Iterator[Found]:
-    """Every picture in `folder` and below, by suffix. A folder that cannot be read is a failure."""
-    empty = True
-    waiting = [folder]
-    while waiting:
-        here = waiting.pop()
-        try:
-            names, folders = _list(here)
-        except OSError as error:
-            empty = False
-            yield here, path_failure(here, error)
-            continue
-        for name in names:
-            empty = False
-            yield os.path.join(here, name), None
-        waiting.extend(os.path.join(here, name) for name in reversed(folders))
-    if empty:
-        yield folder, Failure("not_found", f"{folder}: no pictures in this folder")
-
-
-def is_pattern(name: str) -> bool:
-    """Whether `name` has a character of patterns."""
-    return "*" in name or "?" in name or "[" in name
-
-
-def pictures_matching(pattern: str) -> Iterator[Found]:
-    """Every file that `pattern` matches, and every picture in the folders that it matches; no file twice."""
-    from glob import glob
-
-    try:
-        matches = sorted(glob(pattern, recursive=True))
-    except ValueError:
-        matches = []  # the pattern has a NUL, which no name has
-    seen: set[str] = set()  # real paths: `**` follows links, so a circle of links leads to one file many times
-    for path in matches:
-        for name, failure in pictures_in(path) if os.path.isdir(path) else ((path, None),):
-            real = os.path.realpath(name)
-            if real not in seen:
-                seen.add(real)
-                yield name, failure
-    if not matches:
-        yield pattern, Failure("not_found", f"{pattern}: no such file, and nothing matches it as a pattern")
-
-
-def _list(folder: str) -> tuple[list[str], list[str]]:
-    """Sorted names of the pictures and of the subfolders directly in `folder`."""
-    names: list[str] = []
-    folders: list[str] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(entry.name)
-            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
-                names.append(entry.name)  # a broken link too: the user should know of it
-    return sorted(names), sorted(folders)
-
-
 def _stored(folder: Target, storage: Storage | None) -> Iterator[Target | BadTarget]:
     """The pictures in a folder of object storage, by key."""
     from birdlite.storage.store import Storage
+    from birdlite.targets.folders import SUFFIXES
 
     name, index = folder.name, folder.index
     try:
@@ -211,6 +237,10 @@ def _remote(name: str, scheme: str, index: int) -> Target | BadTarget:
     try:
         if scheme in SCHEMES:
             return Target(name, "object", parse(name).url, index)
+        if scheme == "file":
+            from birdlite.targets.second_look import file_path
+
+            return Target(name, "file", file_path(name), index)
         return Target(name, "url", _location(name, scheme), index)
     except ValueError as error:
         return BadTarget(name, Failure("unsupported", f"{name}: {error}"), index)
@@ -222,7 +252,7 @@ def _scheme(name: str) -> str:
     if not colon:
         return ""
     scheme = scheme.lower()
-    if scheme in ("http", "https", "data"):
+    if scheme in ("http", "https", "data") or (scheme == "file" and rest.startswith("/")):
         return scheme
     letters = scheme.translate({ord(sign): None for sign in "+-."})
     return scheme if rest.startswith("//") and letters.isascii() and letters.isalnum() else ""
@@ -238,8 +268,6 @@ def _location(url: str, scheme: str) -> str:
     """
     if re.fullmatch(_PLAIN_URL, url):
         return url
-    if scheme == "file":
-        raise ValueError("give the path without file://")
     if scheme not in ("http", "https"):
         raise ValueError(f"{scheme}: is not supported, only http, https, s3, gs and az")
     rest = url.partition("#")[0].partition(":")[2]

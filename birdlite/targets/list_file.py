@@ -1,84 +1,101 @@
-"""List files: text, CSV or JSON lines into the targets that they name, a line at a time. `expand` calls it.
+"""List files into the targets that they name, and their labels if they have some, an entry at a time.
 
-    text     a target in each line; blank lines and lines that begin with # are skipped
-    CSV      a header with a column `url`, `path` or `target` in any case; in each row the first of them that is not
-             empty is the target; the delimiter is comma, semicolon or tab, whichever the header has most of
-    JSONL    objects with one of these keys, or plain strings; so birdlite's own JSON lines are a list too
+    text     a target in each line; blank lines and lines that begin with # are skipped, quotes around a line removed
+    CSV      see `list_csv`
+    JSONL    objects with a field as CSV has columns, or plain strings; so birdlite's own JSON lines are a list too
+    JSON     see `list_json`
 
-The suffix tells the format (.txt, .csv, .tsv, .jsonl, .ndjson), otherwise the first line that is not blank. Lists are
-UTF-8 with or without a byte order mark, or UTF-16 with one. Bytes that are not UTF-8 are kept, as in `os.fsdecode`.
+What the first line looks like tells the format, and then the suffix (.txt, .csv, .tsv, .jsonl, .ndjson). `list_text`
+has the encodings, line ends and limits.
 
-A line that cannot be understood is a failure with its line number, and the lines after it are still read. Lines have a
-length limit, `LINE_LIMIT`, and only one line at a time is in memory.
+A line that cannot be understood is an entry with a fault, and the lines after it are still read. Only one line at a
+time is in memory. `expand` calls `read` and `read_file`, and `evaluate` calls `entries_of`.
 """
 
 from __future__ import annotations
 
-import codecs
-import itertools
 import os
+import re
 import stat
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from birdlite.errors import StorageError, UsageError
-from birdlite.local_file import reason
 from birdlite.results import Failure
 from birdlite.storage import is_storage
+from birdlite.targets.list_fields import FAULT, LABEL, Entry, Fields, divided, field_of, lacking
+from birdlite.targets.list_text import LINE_LIMIT, TOO_LONG, Ahead, ListText, NumberedLines, unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from birdlite.storage.store import ObjectStream, Storage
     from birdlite.targets import Found
 
-ListKind = Literal["text", "csv", "jsonl"]
+ListKind = Literal["text", "csv", "jsonl", "json"]
 
-LINE_LIMIT = 1 << 16  # characters; a path has at most 4096 bytes, and servers refuse URLs far shorter than this
-COLUMNS = ("url", "path", "target")
-
-_CHUNK = 1 << 16  # bytes
-_KINDS: dict[str, ListKind] = {".txt": "text", ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-_TOO_LONG = f"longer than {LINE_LIMIT} characters"
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-NumberedLines = Iterator[tuple[int, "str | None"]]
-"""Line numbers from 1, and lines without their ends; None for one that is too long."""
+_SUFFIXES: dict[str, ListKind] = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "«": "»"}
+_OPEN_DOCUMENT = r'\{\s*$|\{\s*"[^"]*"\s*:\s*(?:[\[{]|$)|\{.*[,\[{]$'
 
 
 def check(path: str, storage: Storage | None = None) -> None:
     """Find out before the work whether the list can be read. A pipe is not read, because that is possible only once.
 
     Raises:
-        UsageError: it does not exist, cannot be read, or is CSV without a column of targets.
+        UsageError: it does not exist, cannot be read, is no list, or names no targets in a way that is known.
         StorageError: it is in object storage, which refuses or cannot be reached.
     """
     try:
         if not is_storage(path) and not stat.S_ISREG(os.stat(path).st_mode):
             return
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     next(read_file(path, storage), None)
 
 
 def read_file(path: str, storage: Storage | None = None) -> Iterator[Found]:
     """Yield the targets of the list at `path`, a file or an object in `storage`; see `read`."""
     if is_storage(path):
-        yield from _read_object(path, storage)
-        return
+        return _found(_entries_of_object(path, storage), path)
+    return _found(entries_of(path), path)
+
+
+def read(stream: BinaryIO | ObjectStream | Ahead, name: str) -> Iterator[Found]:
+    """Yield the targets of an open list: a text each, or `name:line` with the failure of that line.
+
+    Raises:
+        UsageError: it cannot be read, is no list, or names no targets in a way that is known.
+    """
+    return _found(_entries(stream, name), name)
+
+
+def _found(entries: Iterator[Entry], name: str) -> Iterator[Found]:
+    for number, target, _, fault in entries:
+        if fault:
+            place = f"{name}:{number}"
+            yield place, Failure("unsupported", f"{place}: {fault}")
+        else:
+            yield target, None
+
+
+def entries_of(path: str, *, labelled: bool = False) -> Iterator[Entry]:
+    """Yield the entries of the list at `path`, a file. In a `labelled` list, an entry without a label has a fault.
+
+    Raises:
+        UsageError: it cannot be read, is no list, or names no targets or labels in a way that is known.
+    """
     try:
         stream = open(path, "rb")  # noqa: SIM115 - closed below; only its own errors are caught here
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     with stream:
-        yield from read(stream, path)
+        yield from _entries(stream, path, labelled=labelled)
 
 
-def _read_object(url: str, storage: Storage | None) -> Iterator[Found]:
+def _entries_of_object(url: str, storage: Storage | None) -> Iterator[Entry]:
     from birdlite.storage.store import Storage
 
     try:
-        yield from read((storage or Storage()).open(url), url)
+        yield from _entries((storage or Storage()).open(url), url)
     except StorageError as error:
         message = f"{url}: the list cannot be read: {error}"
         if error.cause in ("no_object", "no_bucket") or error.kind == "unsupported":
@@ -86,162 +103,102 @@ def _read_object(url: str, storage: Storage | None) -> Iterator[Found]:
         raise StorageError(error.kind, message, error.cause) from error
 
 
-def read(stream: BinaryIO | ObjectStream, name: str) -> Iterator[Found]:
-    """Yield the targets of an open list: a text each, or `name:line` with the failure of that line.
-
-    Raises:
-        UsageError: the list cannot be read, or it is CSV without a column of targets.
-    """
-    lines = _lines(stream, name)
-    first = next((line for line in lines if line[1] is None or line[1].strip()), None)
-    if first is None:
-        return
-    kind = _KINDS.get(os.path.splitext(name)[1].lower()) or _sniff(first[1])
-    lines = itertools.chain((first,), lines)
+def _entries(stream: BinaryIO | ObjectStream | Ahead, name: str, *, labelled: bool = False) -> Iterator[Entry]:
+    text = ListText(stream, name)
+    kind = _kind(text, name)
     if kind == "csv":
-        yield from _csv(lines, name, first[1] or "")
-    elif kind == "jsonl":
-        yield from _jsonl(lines, name)
-    else:
-        yield from _text(lines, name)
+        from birdlite.targets.list_csv import Table
+
+        return iter(Table(text, name, labelled=labelled))
+    if kind == "json":
+        from birdlite.targets.list_json import Document
+
+        return iter(Document(text, name, labelled=labelled))
+    if kind == "jsonl":
+        return _jsonl(text.lines(), labelled=labelled)
+    if labelled and text.first:
+        raise UsageError(f"{name}: no column {LABEL}: give a csv of path,{LABEL}; its first line is {text.first[:500]}")
+    return _text(text.lines(), exact=text.exact)
 
 
-def _sniff(line: str | None) -> ListKind:
-    line = (line or "").strip()
-    if line.startswith("{"):
-        return "jsonl"
-    if not {cell.strip(' "').lower() for cell in line.split(delimiter(line))}.isdisjoint(COLUMNS):
+def _kind(text: ListText, name: str) -> ListKind:
+    """The format, by the first line that is not blank and then by the suffix of the list's name."""
+    first, suffix = text.first, os.path.splitext(name.lower().removesuffix(".gz"))[1]
+    if text.exact or not first:
+        return "text"
+    if re.match(r'\[\s*(?:$|["{\]])', first):
+        return "json"
+    if first.startswith("{"):
+        return _kind_of_object(first)
+    if _SUFFIXES.get(suffix) == "csv" or re.match(r'"?sep=|#TYPE ', first, re.IGNORECASE):
         return "csv"
-    return "jsonl" if len(line) > 1 and line.startswith('"') and line.endswith('"') else "text"
+    if first.startswith('"') and suffix != ".txt" and _is_json_string(first):
+        return "jsonl"
+    cells = divided(first)
+    if Fields(cells) and (len(cells) > 1 or (suffix != ".txt" and Fields(cells).ours)):
+        return "csv"
+    return "jsonl" if _SUFFIXES.get(suffix) == "jsonl" and first[0] in '{["' else "text"
 
 
-def delimiter(header: str) -> str:
-    """The most frequent of the three in a CSV header; a comma for a single column."""
-    return max(",;\t", key=header.count)
+def _kind_of_object(first: str) -> ListKind:
+    """JSON lines begin with a whole object that names a target; a document with one that is not whole or has a list."""
+    import json
 
+    from birdlite.targets.list_json import LISTS
 
-def target_columns(header: list[str]) -> list[int]:
-    """The positions of the columns of targets, in the order of `COLUMNS`; their names can be in any case."""
-    known = [cell.lower() for cell in header]
-    return [known.index(column) for column in COLUMNS if column in known]
-
-
-def first_filled(cells: list[str], columns: list[int]) -> str | None:
-    """The first cell of a row, in the order of `columns`, that exists and is not empty."""
-    return next((cells[at] for at in columns if at < len(cells) and cells[at]), None)
-
-
-def _lines(stream: BinaryIO | ObjectStream, name: str) -> NumberedLines:
-    """Decode and split into lines. Memory is bounded, while `readline` would hold a line of any length."""
     try:
-        # read1 gives what a pipe has now; read would wait for a whole chunk.
-        read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
-        data = read(_CHUNK)
-        while 0 < len(data) < 3 and (more := read(_CHUNK)):  # a byte order mark has up to three bytes
-            data += more
-        if data.startswith(_UTF_16):
-            decoder = codecs.getincrementaldecoder("utf-16")("replace")
-        else:
-            decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
-        number = 1
-        line = ""
-        too_long = False
-        while data:
-            first, *others = decoder.decode(data).split("\n")
-            line += first
-            for other in others:
-                yield number, None if too_long or len(line) > LINE_LIMIT else line.removesuffix("\r")
-                number += 1
-                line = other
-                too_long = False
-            if len(line) > LINE_LIMIT:
-                line = ""
-                too_long = True
-            data = read(_CHUNK)
-        line += decoder.decode(b"", final=True)
-    except (OSError, ValueError) as error:
-        raise _unreadable(name, error) from error
-    if too_long or line:
-        yield number, None if too_long or len(line) > LINE_LIMIT else line.removesuffix("\r")
+        value = json.loads(first)
+    except (ValueError, RecursionError):
+        return "json" if len(first) > LINE_LIMIT or re.match(_OPEN_DOCUMENT, first) else "jsonl"
+    lists = [key for key in LISTS if isinstance(value.get(key), list)]
+    return "json" if lists and field_of(value) is None else "jsonl"
 
 
-def _text(lines: NumberedLines, name: str) -> Iterator[Found]:
+def _is_json_string(line: str) -> bool:
+    """Whether a line is a string of JSON: not a path of Windows in quotes, whose backslashes mean something else."""
+    import json
+
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(value, str) and value.isprintable()
+
+
+def _text(lines: NumberedLines, *, exact: bool) -> Iterator[Entry]:
+    """A target in each line; `exact` ones were divided by NUL, as `find -print0` does."""
     for number, line in lines:
         if line is None:
-            yield _bad_line(name, number, _TOO_LONG)
+            yield number, "", "", TOO_LONG
+        elif exact:
+            if line:
+                yield number, line, "", ""
         elif (target := line.strip()) and not target.startswith("#"):
-            yield target, None
+            if target[0] in _QUOTES and len(target) > 2 and target[-1] == _QUOTES[target[0]]:
+                target = target[1:-1]  # "Copy as path" in Windows, or a shell's
+            yield number, target, "", ""
 
 
-def _jsonl(lines: NumberedLines, name: str) -> Iterator[Found]:
+def _jsonl(lines: NumberedLines, *, labelled: bool) -> Iterator[Entry]:
     import json
 
     for number, line in lines:
         if line is None:
-            yield _bad_line(name, number, _TOO_LONG)
+            yield number, "", "", TOO_LONG
         if not line or not line.strip():
             continue
         try:
             value: object = json.loads(line)
         except (ValueError, RecursionError):
-            yield _bad_line(name, number, "not JSON")
+            yield number, "", "", "not JSON"
             continue
-        if isinstance(value, dict):
-            if value.keys() == {"birdlite_run"}:
-                continue  # the header of a part
-            value = next((value[key] for key in COLUMNS if value.get(key)), None)
-        if isinstance(value, str) and value:
-            yield value, None
+        if isinstance(value, dict) and value.keys() == {"birdlite_run"}:
+            continue  # the header of a part
+        target = field_of(value)
+        label = value.get(LABEL) if isinstance(value, dict) else None
+        if target is None:
+            yield number, "", "", FAULT
+        elif labelled and not (isinstance(label, str) and label):
+            yield number, "", "", lacking(LABEL)
         else:
-            yield _bad_line(name, number, "neither a string nor an object with a string as url, path or target")
-
-
-def _csv(lines: NumberedLines, name: str, header: str) -> Iterator[Found]:
-    import csv
-
-    class Feed:
-        """Lines for the reader. Unlike a generator, this iterator continues after it has raised."""
-
-        number = 0  # of the latest line
-
-        def __iter__(self) -> Feed:
-            return self
-
-        def __next__(self) -> str:
-            self.number, line = next(lines)
-            if line is None:
-                raise csv.Error(_TOO_LONG)
-            return line + "\n"
-
-    feed = Feed()
-    rows = csv.reader(feed, delimiter=delimiter(header))
-    columns: list[int] | None = None  # the columns of targets, in the order of COLUMNS
-    while True:
-        try:
-            cells = [cell.strip() for cell in next(rows)]
-        except StopIteration:
-            return
-        except csv.Error as error:
-            if columns is None:
-                raise UsageError(f"{name}: the header is broken: {error}") from error
-            yield _bad_line(name, feed.number, str(error))
-            continue
-        if columns is None:
-            columns = target_columns(cells)
-            if not columns:
-                raise UsageError(f"{name}: no column url, path or target; found: {', '.join(cells)[:500]}")
-            continue
-        value = first_filled(cells, columns)
-        if value is not None:
-            yield value, None
-        elif any(cells):
-            yield _bad_line(name, feed.number, "no url, path or target in this row")
-
-
-def _bad_line(name: str, number: int, fault: str) -> Found:
-    place = f"{name}:{number}"
-    return place, Failure("unsupported", f"{place}: {fault}")
-
-
-def _unreadable(path: str, error: OSError | ValueError) -> UsageError:
-    return UsageError(f"{path}: the list cannot be read: {reason(error)}")
+            yield number, target, label if isinstance(label, str) else "", ""

@@ -4,28 +4,31 @@
 Containers have neither the package flatbuffers nor NumPy, which it needs, and can make a model all the same.
 
 A flatbuffer is made of tables and vectors. A table begins with the distance back to its vtable, which says how far into
-the table each field lies. A field that is not a number holds the distance forward to a vector or to another table. The
-format's schema says what each field is. Here the caller does, by field numbers and by `struct` codes for numbers.
+the table each field lies. A field that is not a number holds the distance forward to a vector or to another table.
+`schema.TABLES` says what each field is.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias, Union
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from birdlite.errors import InvalidModel
 from birdlite.tflite import schema
 
-_PARTS = (schema.Model.OPERATOR_CODES, schema.Model.SUBGRAPHS, schema.Model.BUFFERS)  # that runtimes take for granted
+_PARTS = ("operator_codes", "subgraphs", "buffers")  # of a model, that runtimes take for granted
+_BYTES = "B"
+_DATA_ALIGNMENT = 16  # that of a buffer's data in the schema of TFLite
 
 
 class Table:
     """A table in an untrusted file. Whatever leads out of the file raises `struct.error` or ValueError."""
 
-    def __init__(self, data: memoryview, place: int) -> None:
+    def __init__(self, data: memoryview, place: int, kind: str) -> None:
         self._data = data
         self.place = place  # in the file
+        self.kind = kind  # its name in `schema.TABLES`
         vtable = place - self._number(place, "i")
         if vtable < 0:
             raise ValueError("a table that begins before the file")
@@ -36,58 +39,52 @@ class Table:
         if max(self._fields, default=0) >= max(size, 1):
             raise ValueError("a field behind its table")
 
-    def number(self, field: int, code: str, default: float = 0) -> Any:
-        """A number, or the schema's default for one that is left out."""
-        place = self._field(field)
-        return default if place is None else self._number(place, code)
+    def get(self, name: str) -> Any:
+        """A field: a number, a tuple of them, bytes (not copied), or a table.
 
-    def table(self, field: int) -> Table | None:
-        """Another table, None if it is left out."""
-        place = self._field(field)
-        return None if place is None else Table(self._data, self._follow(place))
+        One that is left out is the schema's default, nothing, or None for a table. A vector of tables has `element`.
+        """
+        field, place = schema.TABLES[self.kind][name], self._place_of(name)
+        if field.vector:
+            start, length = self.vector(name)
+            if field.of == _BYTES:
+                return self._data[start : start + length]
+            return struct.unpack_from(f"<{length}{field.of}", self._data, start)
+        if len(field.of) == 1:
+            return field.default if place is None else self._number(place, field.of)
+        if place is None:
+            return None
+        kind = field.of
+        if kind == schema.OPTIONS:
+            kind = schema.OPTIONS_KINDS.get(self.get("options_type"), schema.OTHER)
+        return Table(self._data, self._follow(place), kind)
 
-    def has(self, field: int) -> bool:
+    def has(self, name: str) -> bool:
         """True if the field is there."""
-        return self._field(field) is not None
+        return self._place_of(name) is not None
 
-    def length(self, field: int) -> int:
+    def length(self, name: str) -> int:
         """Of a vector; 0 if it is left out."""
-        place = self._field(field)
-        return 0 if place is None else int(self._number(self._follow(place), "I"))
+        return self.vector(name)[1]
 
-    def element(self, field: int, index: int) -> Table:
+    def element(self, name: str, index: int) -> Table:
         """One of a vector of tables."""
-        start = self.vector(field, 4)[0]
-        return Table(self._data, self._follow(start + 4 * index))
+        place = self.vector(name)[0] + 4 * index
+        return Table(self._data, self._follow(place), schema.TABLES[self.kind][name].of)
 
-    def elements(self, field: int) -> Iterator[Table]:
-        """All of a vector of tables; nothing if it is left out."""
-        start, length = self.vector(field, 4)
-        for place in range(start, start + 4 * length, 4):
-            yield Table(self._data, self._follow(place))
-
-    def numbers(self, field: int, code: str) -> tuple[Any, ...]:
-        """A vector of numbers; nothing if it is left out."""
-        start, length = self.vector(field, struct.calcsize(f"<{code}"))
-        return struct.unpack_from(f"<{length}{code}", self._data, start)
-
-    def bytes(self, field: int) -> memoryview:
-        """A vector of bytes, or a string; not copied."""
-        start, length = self.vector(field, 1)
-        return self._data[start : start + length]
-
-    def vector(self, field: int, size: int) -> tuple[int, int]:
-        """Where a vector of elements of `size` bytes begins, and how many there are. All of them lie in the file."""
-        place = self._field(field)
+    def vector(self, name: str) -> tuple[int, int]:
+        """Where a vector begins, and how many elements it has. All of them lie in the file."""
+        place = self._place_of(name)
         if place is None:
             return 0, 0
-        vector = self._follow(place)
+        vector, of = self._follow(place), schema.TABLES[self.kind][name].of
         length = self._number(vector, "I")
-        if length * size > len(self._data) - vector - 4:
+        if length * (struct.calcsize(f"<{of}") if len(of) == 1 else 4) > len(self._data) - vector - 4:
             raise ValueError("a vector that ends behind the file")
         return vector + 4, length
 
-    def _field(self, number: int) -> int | None:
+    def _place_of(self, name: str) -> int | None:
+        number = schema.TABLES[self.kind][name].number
         if number >= len(self._fields) or not self._fields[number]:
             return None
         return self.place + self._fields[number]
@@ -100,8 +97,8 @@ class Table:
 
 
 def root(data: memoryview) -> Table:
-    """The table that a file begins with."""
-    return Table(data, int.from_bytes(data[:4], "little"))
+    """The model that a file begins with."""
+    return Table(data, int.from_bytes(data[:4], "little"), "Model")
 
 
 def check_whole(model: memoryview) -> None:
@@ -130,102 +127,82 @@ def _is_whole(model: Table) -> bool:
         ValueError, struct.error: an offset leads out of the file.
     """
     seen: set[tuple[str, int]] = set()
-    ahead = [("model", model)]
+    ahead = [model]
     while ahead:
-        kind, table = ahead.pop()
-        if (kind, table.place) in seen:
+        table = ahead.pop()
+        if (table.kind, table.place) in seen:
             continue
-        seen.add((kind, table.place))
-        for field, leads_to in schema.LEADS_TO[kind].items():
-            if isinstance(leads_to, int):
-                table.vector(field, leads_to)
-            elif isinstance(leads_to, list):
-                ahead += [(leads_to[0], element) for element in table.elements(field)]
-            elif (other := table.table(field)) is not None:
-                ahead.append((leads_to, other))
+        seen.add((table.kind, table.place))
+        for name, field in schema.TABLES[table.kind].items():
+            if field.vector and len(field.of) > 1:
+                ahead += [table.element(name, index) for index in range(table.length(name))]
+            elif field.vector:
+                table.vector(name)
+            elif len(field.of) > 1 and (other := table.get(name)) is not None:
+                ahead.append(other)
     return all(model.has(part) for part in _PARTS)
 
 
-class Number(NamedTuple):
-    """A field that is a number, of one byte or four."""
-
-    code: str  # of `struct`
-    value: float
+Fields: TypeAlias = Mapping[str, Any]
+"""A table to write, by the names of its fields: numbers, sequences of them, bytes, strings, and tables again."""
 
 
-class Numbers(NamedTuple):
-    """A field that is a vector of numbers."""
-
-    code: str
-    values: Sequence[float]
-
-
-class Data(NamedTuple):
-    """A field that is a vector of bytes, whose beginning is aligned as the schema wants it."""
-
-    values: bytes | memoryview
-    alignment: int = 16  # that of `Buffer.data` in the schema of TFLite
-
-
-Field: TypeAlias = Union[Number, Numbers, Data, str, "Fields", "list[Fields]"]
-Fields: TypeAlias = "Mapping[int, Field]"
-"""A table to write, by the numbers of its fields."""
-
-
-def write(fields: Fields, identifier: bytes) -> bytes:
-    """The file whose root is that table. The same fields give the same bytes."""
-    return _Writer(identifier).finish(fields)
+def write(model: Fields) -> bytes:
+    """The file. The same fields give the same bytes."""
+    return _Writer().finish(model)
 
 
 class _Writer:
     """Writes forward: a table, then what its fields lead to, so that every distance is known when it is filled in."""
 
-    def __init__(self, identifier: bytes) -> None:
-        self._out = bytearray(4) + identifier
+    def __init__(self) -> None:
+        self._out = bytearray(4) + schema.IDENTIFIER
 
-    def finish(self, fields: Fields) -> bytes:
-        self._point(0, self._table(fields))
+    def finish(self, model: Fields) -> bytes:
+        self._point(0, self._table("Model", model))
         self._align(16)
         return bytes(self._out)
 
-    def _table(self, fields: Fields) -> int:
-        numbers = {number: field for number, field in fields.items() if isinstance(field, Number)}
-        sizes = {number: struct.calcsize(f"<{numbers[number].code}") if number in numbers else 4 for number in fields}
+    def _table(self, kind: str, values: Fields) -> int:
+        fields = {name: schema.TABLES[kind][name] for name in values}
+        numbers = {name: field for name, field in fields.items() if len(field.of) == 1 and not field.vector}
+        sizes = {name: struct.calcsize(f"<{fields[name].of}") if name in numbers else 4 for name in fields}
         places: dict[int, int] = {}
         end = 4
-        for number in sorted(fields, key=lambda number: -sizes[number]):  # large ones first need no gaps
-            places[number] = end
-            end += sizes[number]
-        count = max(fields, default=-1) + 1
+        for name in sorted(fields, key=lambda name: -sizes[name]):  # large ones first need no gaps
+            places[fields[name].number] = end
+            end += sizes[name]
+        count = max(places, default=-1) + 1
         vtable = struct.pack(f"<HH{count}H", 4 + 2 * count, end, *(places.get(number, 0) for number in range(count)))
         self._align(4, ahead=len(vtable))
         self._out += vtable
         start = len(self._out)
         self._out += struct.pack("<i", len(vtable)) + bytes(end - 4)
-        for number, field in numbers.items():
-            struct.pack_into(f"<{field.code}", self._out, start + places[number], field.value)
-        for number, other in fields.items():
-            if not isinstance(other, Number):
-                self._point(start + places[number], self._place_of(other))
+        for name, field in fields.items():
+            place = start + places[field.number]
+            if name in numbers:
+                struct.pack_into(f"<{field.of}", self._out, place, values[name])
+            elif field.vector:
+                self._point(place, self._vector(field.of, values[name]))
+            else:
+                other = schema.OPTIONS_KINDS[values["options_type"]] if field.of == schema.OPTIONS else field.of
+                self._point(place, self._table(other, values[name]))
         return start
 
-    def _place_of(self, field: Numbers | Data | str | Fields | list[Fields]) -> int:
-        if isinstance(field, str):
-            text = field.encode()
-            return self._vector(len(text), text + b"\0", 1)
-        if isinstance(field, Numbers):
-            stored = struct.pack(f"<{len(field.values)}{field.code}", *field.values)
-            return self._vector(len(field.values), stored, struct.calcsize(f"<{field.code}"))
-        if isinstance(field, Data):
-            return self._vector(len(field.values), field.values, field.alignment)
-        if isinstance(field, list):
-            start = self._vector(len(field), bytes(4 * len(field)), 4)
-            for index, fields in enumerate(field):
-                self._point(start + 4 + 4 * index, self._table(fields))
+    def _vector(self, of: str, values: Any) -> int:
+        if len(of) > 1:
+            start = self._elements(len(values), bytes(4 * len(values)), 4)
+            for index, fields in enumerate(values):
+                self._point(start + 4 + 4 * index, self._table(of, fields))
             return start
-        return self._table(field)
+        if isinstance(values, str):
+            text = values.encode()
+            return self._elements(len(text), text + b"\0", 1)
+        if of == _BYTES:
+            return self._elements(len(values), values, _DATA_ALIGNMENT)
+        return self._elements(len(values), struct.pack(f"<{len(values)}{of}", *values), struct.calcsize(f"<{of}"))
 
-    def _vector(self, length: int, elements: bytes | memoryview, alignment: int) -> int:
+    def _elements(self, length: int, elements: bytes | memoryview, alignment: int) -> int:
         self._align(max(alignment, 4), ahead=4)
         start = len(self._out)
         self._out += struct.pack("<I", length)

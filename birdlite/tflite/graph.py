@@ -35,17 +35,8 @@ STORED_RANGES = {"uint8": (0, 255), "int8": (-128, 127)}
 # What `flatbuffer` raises when an offset, a length or a string of the file is wrong.
 _DAMAGE = (struct.error, IndexError, TypeError, ValueError, AttributeError, OverflowError)
 
-# Operators whose options say what they do; of the others, shapes and inputs say it.
-_WITH_OPTIONS = {
-    "CONV_2D",
-    "DEPTHWISE_CONV_2D",
-    "AVERAGE_POOL_2D",
-    "MAX_POOL_2D",
-    "FULLY_CONNECTED",
-    "ADD",
-    "MUL",
-    "SOFTMAX",
-}
+# Operators whose options say nothing that matters here: shapes and inputs say it.
+_WITHOUT_OPTIONS = {"RESHAPE", "PAD", "MEAN", "DEQUANTIZE", "QUANTIZE"}
 
 
 class Quantization(NamedTuple):
@@ -185,26 +176,21 @@ class _Reader:
         self._model = root(self._bytes)
 
     def graph(self) -> Graph:
-        subgraphs = self._model.length(schema.Model.SUBGRAPHS)
+        subgraphs = self._model.length("subgraphs")
         if subgraphs != 1:
             raise ValueError(f"{subgraphs} graphs instead of one")
-        graph = self._model.element(schema.Model.SUBGRAPHS, 0)
-        tensors = tuple(
-            self._tensor(graph.element(schema.Subgraph.TENSORS, i), i)
-            for i in range(_bounded(graph.length(schema.Subgraph.TENSORS), MOST_TENSORS, "tensors"))
-        )
+        graph = self._model.element("subgraphs", 0)
+        count = _bounded(graph.length("tensors"), MOST_TENSORS, "tensors")
+        tensors = tuple(self._tensor(graph.element("tensors", i), i) for i in range(count))
         self._check_sharing(sum(len(tensor.data or b"") for tensor in tensors))
-        operators = tuple(
-            self._operator(graph.element(schema.Subgraph.OPERATORS, i), len(tensors))
-            for i in range(_bounded(graph.length(schema.Subgraph.OPERATORS), MOST_OPERATORS, "operators"))
-        )
+        steps = _bounded(graph.length("operators"), MOST_OPERATORS, "operators")
+        operators = tuple(self._operator(graph.element("operators", i), count) for i in range(steps))
         used = (tensors[i].data for operator in operators for i in operator.inputs if i >= 0)
         self._check_sharing(sum(len(data or b"") for data in used))
-        ends = (graph.length(schema.Subgraph.INPUTS), graph.length(schema.Subgraph.OUTPUTS))
+        ends = (graph.length("inputs"), graph.length("outputs"))
         if ends != (1, 1):
             raise ValueError(f"{ends[0]} inputs and {ends[1]} outputs; a classifier has one of each")
-        (input_,) = _indices(graph.numbers(schema.Subgraph.INPUTS, "i"), len(tensors))
-        (output,) = _indices(graph.numbers(schema.Subgraph.OUTPUTS, "i"), len(tensors))
+        (input_,), (output,) = (_indices(graph.get(end), count) for end in ("inputs", "outputs"))
         return Graph(tensors, operators, input_, output)
 
     def _check_sharing(self, constants: int) -> None:
@@ -213,71 +199,68 @@ class _Reader:
             raise ValueError(f"{constants} bytes of constants in a file of {len(self._bytes)}")
 
     def _tensor(self, tensor: Table, index: int) -> GraphTensor:
-        number = tensor.number(schema.Tensor.TYPE, "b")
+        number = tensor.get("type")
         dtype = schema.TENSOR_TYPES[number] if 0 <= number < len(schema.TENSOR_TYPES) else f"type {number}"
-        _bounded(tensor.length(schema.Tensor.SHAPE), MOST_DIMENSIONS, f"dimensions of tensor {index}")
-        shape = tensor.numbers(schema.Tensor.SHAPE, "i")
+        _bounded(tensor.length("shape"), MOST_DIMENSIONS, f"dimensions of tensor {index}")
+        shape = tensor.get("shape")
         if min(shape, default=1) < 0 or math.prod(shape) > MOST_ELEMENTS:
             raise ValueError(f"tensor {index} has the shape {list(shape)}")
-        if tensor.table(schema.Tensor.SPARSITY) is not None:
+        if tensor.has("sparsity"):
             raise ValueError(f"tensor {index} is sparse, which no image classifier is")
-        name = bytes(tensor.bytes(schema.Tensor.NAME)[:MOST_NAME]).decode("utf-8", "replace")
-        data = self._data(tensor.number(schema.Tensor.BUFFER, "I"))
+        data = self._data(tensor.get("buffer"))
         if data is not None and len(data) != math.prod(shape) * ITEM_BYTES.get(dtype, 0):
             raise ValueError(f"tensor {index}, {dtype} {list(shape)}, has {len(data)} bytes")
-        stored = tensor.table(schema.Tensor.QUANTIZATION) if dtype in STORED_RANGES else None
-        if stored is None or stored.length(schema.Quantization.SCALE) == 0:
-            return GraphTensor(shape, dtype, None, data, name)
-        return GraphTensor(shape, dtype, _quantization(stored, index, shape, dtype), data, name)
+        quantization, stored = None, tensor.get("quantization") if dtype in STORED_RANGES else None
+        if stored is not None and stored.length("scale"):
+            quantization = _quantization(stored, index, shape, dtype)
+        name = bytes(tensor.get("name")[:MOST_NAME]).decode("utf-8", "replace")
+        return GraphTensor(shape, dtype, quantization, data, name)
 
     def _data(self, index: int) -> memoryview | None:
         """The bytes of a buffer, in the file's table or, with newer writers, behind it; None where there are none."""
-        count = self._model.length(schema.Model.BUFFERS)
+        count = self._model.length("buffers")
         if not 0 <= index < count:
             raise ValueError(f"buffer {index} of {count}")
-        buffer = self._model.element(schema.Model.BUFFERS, index)
-        start, size = buffer.number(schema.Buffer.OFFSET, "Q"), buffer.number(schema.Buffer.SIZE, "Q")
+        buffer = self._model.element("buffers", index)
+        start, size = buffer.get("offset"), buffer.get("size")
         if start > 1:
             if start + size > len(self._bytes):
                 raise ValueError(f"buffer {index} lies outside of the file")
             return self._bytes[start : start + size]
-        return buffer.bytes(schema.Buffer.DATA) if buffer.length(schema.Buffer.DATA) else None
+        return buffer.get("data") or None
 
     def _operator(self, operator: Table, tensors: int) -> Operator:
-        codes = self._model.length(schema.Model.OPERATOR_CODES)
-        index = _bounded(operator.number(schema.Operator.CODE_INDEX, "I"), codes - 1, "code")
-        code = self._model.element(schema.Model.OPERATOR_CODES, index)
+        index = _bounded(operator.get("code_index"), self._model.length("operator_codes") - 1, "code")
+        code = self._model.element("operator_codes", index)
         # In old files the number is in the older of two fields, in new ones in both, where it fits.
-        number = max(code.number(schema.OperatorCode.OLD_CODE, "b"), code.number(schema.OperatorCode.CODE, "i"))
+        number = max(code.get("old_code"), code.get("code"))
         name = schema.OPERATORS[number] if 0 <= number < len(schema.OPERATORS) else f"operator code {number}"
         if name == "CUSTOM":
-            name += f" {_printable(bytes(code.bytes(schema.OperatorCode.CUSTOM_CODE)[:MOST_CHARACTERS]))}"
-        _bounded(operator.length(schema.Operator.INPUTS), MOST_ENDS, "inputs")
-        _bounded(operator.length(schema.Operator.OUTPUTS), MOST_ENDS, "outputs")
+            name += f" {_printable(bytes(code.get('custom_code')[:MOST_CHARACTERS]))}"
+        _bounded(operator.length("inputs"), MOST_ENDS, "inputs")
+        _bounded(operator.length("outputs"), MOST_ENDS, "outputs")
         return Operator(
             name,
-            _indices(operator.numbers(schema.Operator.INPUTS, "i"), tensors, optional=True),
-            _indices(operator.numbers(schema.Operator.OUTPUTS, "i"), tensors),
+            _indices(operator.get("inputs"), tensors, optional=True),
+            _indices(operator.get("outputs"), tensors),
             self._options(operator, name),
         )
 
     def _options(self, operator: Table, name: str) -> dict[str, Any]:
-        if name not in _WITH_OPTIONS:
+        if name not in schema.OPTIONS_OF or name in _WITHOUT_OPTIONS:
             return {}
-        known = schema.OPTIONS[name]
-        options = operator.table(schema.Operator.OPTIONS)
-        if options is None or operator.number(schema.Operator.OPTIONS_TYPE, "B") != known.number:
-            raise ValueError(f"{name} without {known.name}")
-        return {name: options.number(field, code, default) for field, (name, code, default) in enumerate(known.fields)}
+        kind, options = schema.OPTIONS_KINDS[schema.OPTIONS_OF[name]], operator.get("options")
+        if options is None or options.kind != kind:
+            raise ValueError(f"{name} without {kind}")
+        return {field: options.get(field) for field in schema.TABLES[kind]}
 
 
 def _quantization(stored: Table, index: int, shape: tuple[int, ...], dtype: str) -> Quantization:
-    axis = stored.number(schema.Quantization.DIMENSION, "i")
-    lengths = (stored.length(schema.Quantization.SCALE), stored.length(schema.Quantization.ZERO_POINT))
+    axis = stored.get("dimension")
+    lengths = (stored.length("scale"), stored.length("zero_point"))
     if lengths != (1, 1) and (not 0 <= axis < len(shape) or lengths != (shape[axis], shape[axis])):
         raise ValueError(f"tensor {index} of shape {list(shape)} has {lengths[0]} scales, {lengths[1]} zero points")
-    scales = stored.numbers(schema.Quantization.SCALE, "f")
-    zero_points = stored.numbers(schema.Quantization.ZERO_POINT, "q")
+    scales, zero_points = stored.get("scale"), stored.get("zero_point")
     if not all(0 < scale < LARGEST_SCALE for scale in scales):
         raise ValueError(f"tensor {index} has a scale that is not above 0 and below {LARGEST_SCALE:g}")
     lowest, highest = STORED_RANGES[dtype]

@@ -65,6 +65,8 @@ class _Conversion(Walk[int]):
 
     def run(self) -> Requantised:
         source = self._source
+        if any(tensor.dtype == "int8" and tensor.data is None for tensor in source.tensors):
+            raise InvalidModel("the network is int8 already; use the model as it is")
         pixels = self._add(source.tensors[source.input])
         self._values[source.input] = self._operator("QUANTIZE", [pixels], self._activation(source.input))
         self._run_operators()
@@ -151,12 +153,8 @@ class _Conversion(Walk[int]):
 
     def _plain(self, operator: Operator) -> int:
         """Operators of one value, on which int8 changes nothing."""
-        value = self._integers(operator)
-        return self._operator(operator.name, [value], self._activation(operator.outputs[0]), operator.options)
-
-    def _pad(self, operator: Operator) -> int:
-        inputs = [self._integers(operator), self._constant(operator, 1)]
-        return self._operator("PAD", inputs, self._activation(operator.outputs[0]))
+        inputs = [self._integers(operator)] + ([self._constant(operator, 1)] if operator.name == "PAD" else [])
+        return self._operator(operator.name, inputs, self._activation(operator.outputs[0]), operator.options)
 
     def _mean(self, operator: Operator) -> int:
         inputs = [self._integers(operator), self._constant(operator, 1)]
@@ -197,7 +195,7 @@ _OPERATORS: dict[str, Callable[[_Conversion, Operator], int]] = {
     "MAX_POOL_2D": _Conversion._plain,
     "MEAN": _Conversion._mean,
     "MUL": _Conversion._arithmetic,
-    "PAD": _Conversion._pad,
+    "PAD": _Conversion._plain,
     "QUANTIZE": _Conversion._plain,
     "RELU": _Conversion._plain,
     "RELU6": _Conversion._plain,
@@ -213,8 +211,6 @@ def _signed(tensor: GraphTensor) -> GraphTensor:
     Raises:
         InvalidModel: it is no uint8 with one scale.
     """
-    if tensor.dtype == "int8":
-        raise InvalidModel(f"{list(tensor.shape)} is int8 already")
     quantization = tensor.quantization
     if tensor.dtype != "uint8" or quantization is None or len(quantization.scales) != 1:
         raise InvalidModel(

@@ -1,13 +1,13 @@
 """TensorFlow Lite's schema: its numbers as they stand in a file, and the rules that a file does not state.
 
-The numbers are from tensorflow/lite/schema/schema.fbs, which only ever grows at its ends. `graph` and `check_whole`
-read by them, `writer` writes by them. The rules say where a window lies and what an activation cuts off;
+The numbers are from tensorflow/lite/schema/schema.fbs, which only ever grows at its ends. `flatbuffer` reads, checks
+and writes by them. The rules say where a window lies and what an activation cuts off;
 `convert.tflite_to_onnx` calls them for each operator.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from birdlite.errors import InvalidModel
 
@@ -43,153 +43,86 @@ OPERATORS = tuple(_OPERATORS.split())
 LAST_OLD_OPERATOR = 127  # higher numbers do not fit into the older of the two fields that hold one
 
 
-class Model:
-    """The fields of the table that a file begins with."""
+class Field(NamedTuple):
+    """A field of a table: a number, a vector, or another table."""
 
-    VERSION, OPERATOR_CODES, SUBGRAPHS, DESCRIPTION, BUFFERS, METADATA_BUFFERS, METADATA, SIGNATURES = range(8)
-
-
-class OperatorCode:
-    """Which operator, in which version."""
-
-    OLD_CODE, CUSTOM_CODE, VERSION, CODE = range(4)
+    number: int
+    of: str  # a code of `struct` for numbers, else the name of a table
+    vector: bool  # [B] is bytes, or a string
+    default: int  # of a number that is left out
 
 
-class Subgraph:
-    """One function."""
-
-    TENSORS, INPUTS, OUTPUTS, OPERATORS, NAME = range(5)
-
-
-class Tensor:
-    """One value or constant."""
-
-    SHAPE, TYPE, BUFFER, NAME, QUANTIZATION, VARIABLE, SPARSITY, OPEN_SHAPE = range(8)
+def _fields(text: str) -> dict[str, Field]:
+    found = {}
+    for number, field in enumerate(text.split()):
+        name, _, kind = field.partition(":")
+        kind, _, default = kind.partition("=")
+        found[name] = Field(number, kind.strip("[]"), kind.startswith("["), int(default or 0))
+    return found
 
 
-class Quantization:
-    """How whole numbers stand for real ones."""
+OPTIONS = "Options"  # a table whose kind stands in the field before it, see `OPTIONS_KINDS`
+OTHER = "Other"  # a table that runtimes do not follow further
 
-    MINIMUM, MAXIMUM, SCALE, ZERO_POINT, DETAILS_TYPE, DETAILS, DIMENSION = range(7)
+_WINDOW = "Padding:b StrideW:i StrideH:i"
+_DILATION = "DilationWFactor:i=1 DilationHFactor:i=1"
+_ACTIVATION = "FusedActivationFunction:b"
 
-
-class Operator:
-    """One step."""
-
-    CODE_INDEX, INPUTS, OUTPUTS, OPTIONS_TYPE, OPTIONS, CUSTOM_OPTIONS, CUSTOM_FORMAT, MUTATED, INTERMEDIATES = range(9)
-
-
-class Buffer:
-    """The bytes of a constant, in the table or behind it."""
-
-    DATA, OFFSET, SIZE = range(3)
-
-
-class Metadata:
-    """A remark about the model."""
-
-    NAME, BUFFER = range(2)
-
-
-class Signature:
-    """A function by its name."""
-
-    INPUTS, OUTPUTS, KEY = range(3)
-
-
-Kind: TypeAlias = "str | list[str] | int"
-"""What a field leads to: a table, a vector of tables, or a vector of elements of so many bytes (1 for a string)."""
-
-OTHER = "other"  # a table that runtimes do not follow further
-
-LEADS_TO: dict[str, dict[int, Kind]] = {
-    "model": {
-        Model.OPERATOR_CODES: ["operator code"],
-        Model.SUBGRAPHS: ["subgraph"],
-        Model.DESCRIPTION: 1,
-        Model.BUFFERS: ["buffer"],
-        Model.METADATA_BUFFERS: 4,
-        Model.METADATA: ["metadata"],
-        Model.SIGNATURES: ["signature"],
-    },
-    "operator code": {OperatorCode.CUSTOM_CODE: 1},
-    "subgraph": {
-        Subgraph.TENSORS: ["tensor"],
-        Subgraph.INPUTS: 4,
-        Subgraph.OUTPUTS: 4,
-        Subgraph.OPERATORS: ["operator"],
-        Subgraph.NAME: 1,
-    },
-    "tensor": {
-        Tensor.SHAPE: 4,
-        Tensor.NAME: 1,
-        Tensor.QUANTIZATION: "quantization",
-        Tensor.SPARSITY: OTHER,
-        Tensor.OPEN_SHAPE: 4,
-    },
-    "quantization": {
-        Quantization.MINIMUM: 4,
-        Quantization.MAXIMUM: 4,
-        Quantization.SCALE: 4,
-        Quantization.ZERO_POINT: 8,
-        Quantization.DETAILS: OTHER,
-    },
-    "operator": {
-        Operator.INPUTS: 4,
-        Operator.OUTPUTS: 4,
-        Operator.OPTIONS: OTHER,
-        Operator.CUSTOM_OPTIONS: 1,
-        Operator.MUTATED: 1,
-        Operator.INTERMEDIATES: 4,
-    },
-    "buffer": {Buffer.DATA: 1},
-    "metadata": {Metadata.NAME: 1},
-    "signature": {Signature.INPUTS: ["end"], Signature.OUTPUTS: ["end"], Signature.KEY: 1},
-    "end": {0: 1},
-    OTHER: {},
+TABLES = {
+    name: _fields(text)
+    for name, text in {
+        "Model": (
+            "version:I operator_codes:[OperatorCode] subgraphs:[Subgraph] description:[B] buffers:[Buffer] "
+            "metadata_buffers:[i] metadata:[Metadata] signatures:[Signature]"
+        ),
+        "OperatorCode": "old_code:b custom_code:[B] version:i code:i",
+        "Subgraph": "tensors:[Tensor] inputs:[i] outputs:[i] operators:[Operator] name:[B]",
+        "Tensor": (
+            "shape:[i] type:b buffer:I name:[B] quantization:Quantization variable:? sparsity:Other open_shape:[i]"
+        ),
+        "Quantization": "minimum:[f] maximum:[f] scale:[f] zero_point:[q] details_type:B details:Other dimension:i",
+        "Operator": (
+            "code_index:I inputs:[i] outputs:[i] options_type:B options:Options custom_options:[B] custom_format:b "
+            "mutated:[?] intermediates:[i]"
+        ),
+        "Buffer": "data:[B] offset:Q size:Q",
+        "Metadata": "name:[B] buffer:I",
+        "Signature": "inputs:[End] outputs:[End] key:[B]",
+        "End": "name:[B]",
+        OTHER: "",
+        "Conv2DOptions": f"{_WINDOW} {_ACTIVATION} {_DILATION}",
+        "DepthwiseConv2DOptions": f"{_WINDOW} DepthMultiplier:i {_ACTIVATION} {_DILATION}",
+        "Pool2DOptions": f"{_WINDOW} FilterWidth:i FilterHeight:i {_ACTIVATION}",
+        "FullyConnectedOptions": f"{_ACTIVATION} WeightsFormat:b",
+        "SoftmaxOptions": "Beta:f",
+        "AddOptions": _ACTIVATION,
+        "MulOptions": _ACTIVATION,
+        "ReducerOptions": "KeepDims:?",
+        **dict.fromkeys(("ReshapeOptions", "PadOptions", "DequantizeOptions", "QuantizeOptions"), ""),
+    }.items()
 }
-"""By table: its fields that are no numbers, and what each of them leads to."""
+"""The fields of each table, by name, in the order of their numbers; of options, those that image classifiers need."""
 
+_OPTIONS = """
+    1 Conv2DOptions CONV_2D
+    2 DepthwiseConv2DOptions DEPTHWISE_CONV_2D
+    5 Pool2DOptions AVERAGE_POOL_2D MAX_POOL_2D
+    8 FullyConnectedOptions FULLY_CONNECTED
+    9 SoftmaxOptions SOFTMAX
+    11 AddOptions ADD
+    17 ReshapeOptions RESHAPE
+    21 MulOptions MUL
+    22 PadOptions PAD
+    27 ReducerOptions MEAN
+    38 DequantizeOptions DEQUANTIZE
+    89 QuantizeOptions QUANTIZE
+"""
+_KINDS = [line.split() for line in _OPTIONS.strip().splitlines()]
+OPTIONS_KINDS = {int(number): kind for number, kind, *_ in _KINDS}
+"""The kinds of options by their number in the union of all."""
 
-class Option(NamedTuple):
-    """A field of an operator's options."""
-
-    name: str
-    code: str  # of `struct`
-    default: float = 0
-
-
-class Options(NamedTuple):
-    """The table that holds the options of an operator."""
-
-    name: str
-    number: int  # in the union of all
-    fields: tuple[Option, ...] = ()  # in the order of their numbers, from 0
-
-
-_WINDOW = (Option("Padding", "b"), Option("StrideW", "i"), Option("StrideH", "i"))
-_DILATION = (Option("DilationWFactor", "i", 1), Option("DilationHFactor", "i", 1))
-_ACTIVATION = Option("FusedActivationFunction", "b")
-_POOL = Options("Pool2DOptions", 5, (*_WINDOW, Option("FilterWidth", "i"), Option("FilterHeight", "i"), _ACTIVATION))
-
-OPTIONS: dict[str, Options] = {
-    "CONV_2D": Options("Conv2DOptions", 1, (*_WINDOW, _ACTIVATION, *_DILATION)),
-    "DEPTHWISE_CONV_2D": Options(
-        "DepthwiseConv2DOptions", 2, (*_WINDOW, Option("DepthMultiplier", "i"), _ACTIVATION, *_DILATION)
-    ),
-    "AVERAGE_POOL_2D": _POOL,
-    "MAX_POOL_2D": _POOL,
-    "FULLY_CONNECTED": Options("FullyConnectedOptions", 8, (_ACTIVATION, Option("WeightsFormat", "b"))),
-    "SOFTMAX": Options("SoftmaxOptions", 9, (Option("Beta", "f"),)),
-    "ADD": Options("AddOptions", 11, (_ACTIVATION,)),
-    "MUL": Options("MulOptions", 21, (_ACTIVATION,)),
-    "RESHAPE": Options("ReshapeOptions", 17),
-    "PAD": Options("PadOptions", 22),
-    "MEAN": Options("ReducerOptions", 27, (Option("KeepDims", "?"),)),
-    "DEQUANTIZE": Options("DequantizeOptions", 38),
-    "QUANTIZE": Options("QuantizeOptions", 89),
-}
-"""By operator: the fields that matter to image classifiers."""
+OPTIONS_OF = {operator: int(number) for number, _, *operators in _KINDS for operator in operators}
+"""The number of an operator's kind of options."""
 
 # The rules that a file does not state
 

@@ -6,8 +6,10 @@ TensorFlow on a runtime knows them all (tensorflow/lite/tools/versioning, op_ver
 
 from __future__ import annotations
 
+from typing import Any
+
 from birdlite.tflite import schema
-from birdlite.tflite.flatbuffer import Data, Field, Fields, Number, Numbers, write
+from birdlite.tflite.flatbuffer import Fields, write
 from birdlite.tflite.graph import Graph, GraphTensor, Operator
 
 # operator -> its version for int8, and the first release of TensorFlow that had it
@@ -44,28 +46,23 @@ def write_graph(graph: Graph, description: str) -> bytes:
     tensors = [_tensor(tensor, buffers) for tensor in graph.tensors]
     operators = [_operator(operator, codes.index(code)) for operator, code in zip(graph.operators, used, strict=True)]
     release = max((first for _, first in versions), key=_as_numbers, default="1.5.0")
-    buffers.append({schema.Buffer.DATA: Data(release.encode().ljust(_RELEASE_BYTES, b"\0"))})
-    subgraph: Fields = {
-        schema.Subgraph.TENSORS: tensors,
-        schema.Subgraph.INPUTS: Numbers("i", [graph.input]),
-        schema.Subgraph.OUTPUTS: Numbers("i", [graph.output]),
-        schema.Subgraph.OPERATORS: operators,
-        schema.Subgraph.NAME: "main",
-    }
-    metadata: Fields = {
-        schema.Metadata.NAME: _RELEASE_KEY,
-        schema.Metadata.BUFFER: Number("I", len(buffers) - 1),
+    buffers.append({"data": release.encode().ljust(_RELEASE_BYTES, b"\0")})
+    subgraph = {
+        "tensors": tensors,
+        "inputs": [graph.input],
+        "outputs": [graph.output],
+        "operators": operators,
+        "name": "main",
     }
     return write(
         {
-            schema.Model.VERSION: Number("I", schema.VERSION),
-            schema.Model.OPERATOR_CODES: [_code(name, version) for name, version in codes],
-            schema.Model.SUBGRAPHS: [subgraph],
-            schema.Model.DESCRIPTION: description,
-            schema.Model.BUFFERS: buffers,
-            schema.Model.METADATA: [metadata],
-        },
-        schema.IDENTIFIER,
+            "version": schema.VERSION,
+            "operator_codes": [_code(name, version) for name, version in codes],
+            "subgraphs": [subgraph],
+            "description": description,
+            "buffers": buffers,
+            "metadata": [{"name": _RELEASE_KEY, "buffer": len(buffers) - 1}],
+        }
     )
 
 
@@ -92,44 +89,26 @@ def _as_numbers(release: str) -> tuple[int, ...]:
 
 def _code(name: str, version: int) -> Fields:
     number = schema.OPERATORS.index(name)
-    return {
-        schema.OperatorCode.OLD_CODE: Number("b", min(number, schema.LAST_OLD_OPERATOR)),
-        schema.OperatorCode.VERSION: Number("i", version),
-        schema.OperatorCode.CODE: Number("i", number),
-    }
+    return {"old_code": min(number, schema.LAST_OLD_OPERATOR), "version": version, "code": number}
 
 
 def _tensor(tensor: GraphTensor, buffers: list[Fields]) -> Fields:
     """A tensor; its constant, if it is one, goes to the end of `buffers`."""
-    fields: dict[int, Field] = {
-        schema.Tensor.SHAPE: Numbers("i", tensor.shape),
-        schema.Tensor.TYPE: Number("b", schema.TENSOR_TYPES.index(tensor.dtype)),
-        schema.Tensor.BUFFER: Number("I", 0 if tensor.data is None else len(buffers)),
-        schema.Tensor.NAME: tensor.name,
+    fields: dict[str, Any] = {
+        "shape": tensor.shape,
+        "type": schema.TENSOR_TYPES.index(tensor.dtype),
+        "buffer": 0 if tensor.data is None else len(buffers),
+        "name": tensor.name,
     }
     if tensor.data is not None:
-        buffers.append({schema.Buffer.DATA: Data(tensor.data)})
+        buffers.append({"data": tensor.data})
     if tensor.quantization is not None:
-        quantization: Fields = {
-            schema.Quantization.SCALE: Numbers("f", tensor.quantization.scales),
-            schema.Quantization.ZERO_POINT: Numbers("q", tensor.quantization.zero_points),
-            schema.Quantization.DIMENSION: Number("i", tensor.quantization.axis),
-        }
-        fields[schema.Tensor.QUANTIZATION] = quantization
+        scales, zero_points, axis = tensor.quantization
+        fields["quantization"] = {"scale": scales, "zero_point": zero_points, "dimension": axis}
     return fields
 
 
 def _operator(operator: Operator, code: int) -> Fields:
-    fields: dict[int, Field] = {
-        schema.Operator.CODE_INDEX: Number("I", code),
-        schema.Operator.INPUTS: Numbers("i", operator.inputs),
-        schema.Operator.OUTPUTS: Numbers("i", operator.outputs),
-    }
-    known = schema.OPTIONS.get(operator.name)
-    if known is not None:
-        options: Fields = {
-            field: Number(option.code, operator.options[option.name]) for field, option in enumerate(known.fields)
-        }
-        fields[schema.Operator.OPTIONS_TYPE] = Number("B", known.number)
-        fields[schema.Operator.OPTIONS] = options
-    return fields
+    fields: dict[str, Any] = {"code_index": code, "inputs": operator.inputs, "outputs": operator.outputs}
+    kind = schema.OPTIONS_OF.get(operator.name)
+    return fields if kind is None else {**fields, "options_type": kind, "options": operator.options}

@@ -7,33 +7,11 @@
         writer.finish(run)
 
 A run that was interrupted or had no target is finished in the same way, so the output is always a complete document.
-The modules here import each other's types from `writers.base`, never from this package.
 """
 
 from __future__ import annotations
 
-from birdlite.writers.base import (
-    Format,
-    ModelFacts,
-    Names,
-    ReportFacts,
-    RunFacts,
-    TextSink,
-    Writer,
-    WriterOptions,
-)
-
-__all__ = [
-    "Format",
-    "ModelFacts",
-    "Names",
-    "ReportFacts",
-    "RunFacts",
-    "TextSink",
-    "Writer",
-    "WriterOptions",
-    "open_writer",
-]
+from birdlite.writers.base import Format, TextSink, Writer, WriterOptions
 
 
 def open_writer(format: Format, stream: TextSink, options: WriterOptions) -> Writer:  # noqa: A002 - the option's name

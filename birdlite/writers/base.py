@@ -78,17 +78,29 @@ class RunFacts(NamedTuple):
 
 
 class Writer(Protocol):
-    """Takes results one by one, and the facts of the run at the end."""
+    """Takes results one by one, and the facts of the run at the end.
+
+    Raises:
+        OSError: the stream refused; `OutputError` if it is the stream of an `Output`.
+    """
 
     def write(self, result: Result) -> None:
-        """Write one result.
-
-        Raises:
-            OSError: the stream refused; `OutputError` if it is the stream of an `Output`.
-        """
+        """Write one result."""
 
     def finish(self, run: RunFacts) -> None:
-        """Complete the document and flush the stream. Raises the same errors as `write`."""
+        """Complete the document and flush the stream."""
+
+
+class LineWriter:
+    """What the writers share that are done with a result when it is written."""
+
+    def __init__(self, stream: TextSink, options: WriterOptions) -> None:
+        self._stream = stream
+        self._options = options
+
+    def finish(self, run: RunFacts) -> None:  # noqa: ARG002 - part of the protocol
+        """Flush. Without results, there is nothing to write."""
+        self._stream.flush()
 
 
 def nothing(options: WriterOptions) -> str:
@@ -102,10 +114,7 @@ def short_message(result: Result, failure: Failure) -> str:
 
 
 def printable(text: str) -> str:
-    """Escape control characters, line breaks, changes of direction and undecodable bytes.
-
-    A name on a web server can hold codes that clear the screen or reverse the direction of writing.
-    """
+    """Escape control characters, line breaks, changes of direction and undecodable bytes."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in _SPACES else _escape(ord(c)) for c in text)

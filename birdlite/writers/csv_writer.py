@@ -2,9 +2,8 @@
 
 UTF-8 without byte order mark, lines end in CR LF, quotes where needed: RFC 4180. There is always a header.
 
-A spreadsheet runs a cell as a formula if it begins with one of `= + - @`, tab, CR, LF or a full-width form of the
-first four. File names and messages of servers can hold anything, so such texts get an apostrophe in front, as OWASP
-advises ("CSV Injection"). Our own numbers are written as they are.
+A spreadsheet runs a cell as a formula if it begins with one of `_FORMULA_STARTS`. So such texts get an apostrophe in
+front, as OWASP advises ("CSV Injection"). Our own numbers are written as they are.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The report: a run as one page for people, that needs no network, no script and no other file.
 
-`classify --report`, `report` and `merge` make it. A page begins with facts that are known only at the end of a run, so
-the rows of the pictures have to wait. At most `ROWS` of them are kept, compressed; the rest is only counted, and the
-page says so. So a run of a million pictures makes a page that a browser can open, and memory does not grow.
+`classify --report`, `report` and `merge` make it. At most `ROWS` pictures are shown and the rest is only counted, so a
+run of a million pictures makes a page that a browser can open, and memory does not grow.
 """
 
 from __future__ import annotations
@@ -10,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from birdlite._version import __version__
-from birdlite.results import Result
+from birdlite.results import Result, RunSummary
 from birdlite.timing import STAGES, Breakdown
 from birdlite.writers.base import ReportFacts, RunFacts, TextSink, WriterOptions
 from birdlite.writers.html_sections import FailureCount, KeptRows, SpeciesCount, row
-from birdlite.writers.page import bar, dot, head, text
+from birdlite.writers.page import bar, page, section, table, text
 from birdlite.writers.waterfall import waterfall
+
+_ROWS = "\0"  # where the rows are put in
 
 ROWS = 10_000  # pictures in the table; with more, browsers take long to open the page
 
@@ -42,65 +43,55 @@ class HtmlWriter:
 
     def finish(self, run: RunFacts) -> None:
         """Write the page."""
-        put = self._stream.write
-        report = run.report or ReportFacts()
+        report, summary = run.report or ReportFacts(), run.summary
         timing = run.timing if self._options.times else None
-        put(head(report.title))
-        put(self._header(run, report, timed=timing is not None))
-        put(self._numbers(run, report))
-        put(self._species.section(self._options))
-        put(self._failures.section())
-        if timing is not None:
-            put(_time(timing, run.summary.targets, report))
-        put(self._pictures_begin(run.summary.targets))
+        sections = {
+            "species": self._species.section(self._options),
+            "failures": self._failures.section(),
+            "time": "" if timing is None else _time(timing, summary.targets, report),
+            "pictures": section("pictures", "Pictures", self._pictures(summary.targets)),
+        }
+        notes = list(report.notes)
+        if summary.interrupted:
+            notes.insert(0, f"The run was interrupted. {summary.targets:,} results came before that.")
+        begin, end = page(
+            title=text(report.title),
+            links="".join(f'<a href="#{place}">{place.capitalize()}</a>' for place, part in sections.items() if part),
+            notes="".join(f'<p class="note">{text(note)}</p>\n' for note in notes),
+            numbers="".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in self._numbers(summary)),
+            facts="".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>\n" for name, value in _facts(run, report)),
+            sections="".join(sections.values()),
+            version=__version__,
+        ).split(_ROWS)
+        self._stream.write(begin)
         for line in self._rows:
-            put(line)
-        put("</tbody>\n</table>\n" if self._rows else "")
-        put(f"</section>\n</main>\n<footer><p>Made by birdlite {__version__}.</p></footer>\n</body>\n</html>\n")
+            self._stream.write(line)
+        self._stream.write(end)
         self._stream.flush()
 
-    def _header(self, run: RunFacts, report: ReportFacts, *, timed: bool) -> str:
-        sections = (
-            ("species", bool(self._species)),
-            ("failures", bool(self._failures)),
-            ("time", timed),
-            ("pictures", True),
-        )
-        links = "".join(f'<a href="#{place}">{place.capitalize()}</a>' for place, shown in sections if shown)
-        notes = list(report.notes)
-        if run.summary.interrupted:
-            notes.insert(0, f"The run was interrupted. {run.summary.targets:,} results came before that.")
-        shown_notes = "".join(f'<p class="note">{text(note)}</p>\n' for note in notes)
-        return f"<header>\n<h1>{text(report.title)}</h1>\n<nav>{links}</nav>\n{shown_notes}</header>\n<main>\n"
-
-    def _numbers(self, run: RunFacts, report: ReportFacts) -> str:
-        summary = run.summary
-        numbers = [("pictures", f"{summary.targets:,}"), ("classified", f"{summary.ok:,}")]
-        failed = f'<span class="bad">{summary.failed:,}</span>' if summary.failed else "0"
-        numbers += [("failed", failed), ("species", self._species.number())]
+    def _numbers(self, summary: RunSummary) -> Iterator[tuple[str, str]]:
+        yield "pictures", f"{summary.targets:,}"
+        yield "classified", f"{summary.ok:,}"
+        yield "failed", f'<span class="bad">{summary.failed:,}</span>' if summary.failed else "0"
+        yield "species", self._species.number()
         if self._options.times and summary.wall_ms:
-            numbers.append(("pictures a second", f"{summary.images_per_second:,.1f}"))
-            numbers.append(("from process start", _duration(summary.wall_ms)))
-        shown = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in numbers)
-        facts = "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>\n" for name, value in _facts(run, report))
-        return f'<section id="run">\n<dl class="numbers">{shown}</dl>\n<dl class="facts">\n{facts}</dl>\n</section>\n'
+            yield "pictures a second", f"{summary.images_per_second:,.1f}"
+            yield "from process start", _duration(summary.wall_ms)
 
-    def _pictures_begin(self, targets: int) -> str:
-        begin = '<section id="pictures">\n<h2>Pictures</h2>\n'
+    def _pictures(self, targets: int) -> str:
+        """The table of pictures, with `_ROWS` where its rows belong."""
         if not self._rows:
-            return f'{begin}<p class="soft">There are none.</p>\n'
-        if targets > len(self._rows):
-            begin += f'<p class="soft">The first {len(self._rows):,} of {targets:,}; the output has them all.</p>\n'
-        return (
-            f'{begin}<table class="pictures">\n<thead><tr><th class="n">number</th><th>picture</th>'
-            "<th>best candidates</th></tr></thead>\n<tbody>\n"
-        )
+            return f'<p class="soft">There are none.</p>\n{_ROWS}'
+        rest = f"The first {len(self._rows):,} of {targets:,}; the output has them all."
+        cells = '<th class="n">number</th><th>picture</th><th>best candidates</th>'
+        before = f'<p class="soft">{rest}</p>\n' if targets > len(self._rows) else ""
+        return before + table("pictures", cells, [_ROWS])
 
 
 def _time(breakdown: Breakdown, pictures: int, report: ReportFacts) -> str:
     wall = breakdown.wall_ms or 1.0
     rows = [
-        f'<tr><td>{dot(STAGES.index(one.stage))}{one.stage}</td><td class="n">{one.count:,}</td>'
+        f'<tr><td><span class="dot s{STAGES.index(one.stage)}"></span>{one.stage}</td><td class="n">{one.count:,}</td>'
         f'<td class="n">{one.spent_ms:,.1f}</td><td class="n">{one.critical_ms:,.1f}</td>'
         f"<td>{bar(one.critical_ms / wall)}</td></tr>\n"
         for one in breakdown.stages
@@ -110,14 +101,14 @@ def _time(breakdown: Breakdown, pictures: int, report: ReportFacts) -> str:
         f"<td>{bar(breakdown.other_ms / wall)}</td></tr>\n"
         f'<tr class="sum"><td>total</td><td></td><td></td><td class="n">{breakdown.wall_ms:,.1f}</td><td></td></tr>\n'
     )
+    cells = '<th>stage</th><th class="n">times</th><th class="n">spent</th><th class="n">critical</th><th></th>'
     drawn = "" if report.trace is None else waterfall(report.trace, report.names, pictures)
-    return (
-        '<section id="time">\n<h2>Where the time went</h2>\n<p class="soft">In ms, from the start of the process to the'
-        " last result. Spent is the work of all threads; critical is what the run waited for, and adds up to the"
-        ' total.</p>\n<table class="stages">\n<thead><tr><th>stage</th><th class="n">times</th><th class="n">spent</th>'
-        f'<th class="n">critical</th><th></th></tr></thead>\n<tbody>\n{"".join(rows)}</tbody>\n</table>\n'
-        f'<div class="wide" tabindex="0" role="group" aria-label="Timeline">\n{drawn}\n</div>\n</section>\n'
+    body = (
+        '<p class="soft">In ms, from the start of the process to the last result. Spent is the work of all threads;'
+        f" critical is what the run waited for, and adds up to the total.</p>\n{table('stages', cells, rows)}"
+        f'<div class="wide" tabindex="0" role="group" aria-label="Timeline">\n{drawn}\n</div>\n'
     )
+    return section("time", "Where the time went", body)
 
 
 def _facts(run: RunFacts, report: ReportFacts) -> Iterator[tuple[str, str]]:

@@ -9,12 +9,13 @@ is the dictionary for all others, because they hardly differ from it.
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from heapq import heappush, heappushpop
 
-from birdlite.results import Failure, ImageInfo, Prediction, Result
+from birdlite.results import Failure, Prediction, Result
 from birdlite.writers.base import WriterOptions, nothing, short_message
-from birdlite.writers.page import address, bar, last_part, text
+from birdlite.writers.page import address, bar, last_part, section, table, text
 
 CANDIDATES = 5  # shown of a picture, even if --top asks for more
 LONGEST_NAME = 100  # characters of a species' name, and of a file's
@@ -39,6 +40,8 @@ MEANINGS = {
     "unsupported": "of a kind that birdlite does not read",
     "cancelled": "under way when the run was interrupted",
 }
+_Species = tuple[int, str]  # id and name
+
 # zlib's fastest settings that find a whole row again; a negative window: without header and checksum.
 LEVEL, WINDOW, MEMORY = 1, -12, 5
 
@@ -47,7 +50,9 @@ class SpeciesCount:
     """How often each species was the best candidate, and with what score."""
 
     def __init__(self) -> None:
-        self._species: dict[tuple[int, str], _Species] = {}
+        self._common_names: dict[_Species, str | None] = {}
+        self._counts: Counter[_Species] = Counter()
+        self._scores: Counter[_Species] = Counter()  # sums in millionths, which do not depend on the order of results
         self._beyond = 0  # pictures of species beyond the first `SPECIES`
         self._unnamed = 0  # pictures without a candidate
 
@@ -57,70 +62,46 @@ class SpeciesCount:
             self._unnamed += 1
             return
         best = predictions[0]
-        species = self._species.get((best.id, best.name))
-        if species is None:
-            if len(self._species) >= SPECIES:
-                self._beyond += 1
-                return
-            species = self._species[best.id, best.name] = _Species(best)
-        species.count += 1
-        species.scores += round(best.score * MILLIONTHS)
-
-    def __bool__(self) -> bool:
-        return bool(self._species or self._unnamed)
+        species = best.id, best.name
+        if species not in self._counts and len(self._counts) >= SPECIES:
+            self._beyond += 1
+            return
+        self._common_names.setdefault(species, best.common_name)
+        self._counts[species] += 1
+        self._scores[species] += round(best.score * MILLIONTHS)
 
     def number(self) -> str:
         """The number of species, without background."""
-        count = sum(name != BACKGROUND for _, name in self._species)
+        count = sum(name != BACKGROUND for _, name in self._counts)
         return f"{count:,}{'+' if self._beyond else ''}"
 
     def section(self, options: WriterOptions) -> str:
         """The section of the page; empty if nothing was classified."""
-        if not self:
+        if not self._counts and not self._unnamed:
             return ""
-        ranked = sorted(self._species.values(), key=lambda one: (-one.count, one.name))
-        most = max((one.count for one in ranked), default=0)
-        rows = [one.row(most) for one in ranked[:SPECIES_SHOWN]]
+        ranked = sorted(self._counts, key=lambda one: (-self._counts[one], one[1]))
+        rows = [self._row(one, self._counts[ranked[0]]) for one in ranked[:SPECIES_SHOWN]]
         rest = [f"And {len(ranked) - len(rows):,} more species."] if len(ranked) > len(rows) else []
         if self._beyond:
             rest.append(f"And {self._beyond:,} pictures of species beyond the first {SPECIES:,}.")
         if self._unnamed:
             rest.append(f"{self._unnamed:,} with {nothing(options)}.")
+        body = '<p class="soft">By the best candidate of each picture.</p>\n'
+        cells = '<th>species</th><th class="n">pictures</th><th></th><th class="n">mean score</th>'
+        if rows:
+            body += table("species", cells, rows[:SPECIES_FIRST])
+        if folded := rows[SPECIES_FIRST:]:
+            body += f"<details>\n<summary>{len(folded):,} more</summary>\n{table('species', cells, folded)}</details>\n"
+        return section("species", "Species", body + "".join(f"<p>{line}</p>\n" for line in rest))
+
+    def _row(self, species: _Species, most: int) -> str:
+        name, count = species[1], self._counts[species]
+        common_name = self._common_names[species] or ("no bird" if name == BACKGROUND else None)
+        mean = self._scores[species] / MILLIONTHS / count
         return (
-            '<section id="species">\n<h2>Species</h2>\n<p class="soft">By the best candidate of each picture.</p>\n'
-            f"{_table(rows[:SPECIES_FIRST])}{_folded(rows[SPECIES_FIRST:])}"
-            f"{''.join(f'<p>{line}</p>{chr(10)}' for line in rest)}</section>\n"
+            f'<tr><td class="t">{named(name, common_name, "span")}</td><td class="n">{count:,}</td>'
+            f'<td>{bar(count / most)}</td><td class="n">{mean:.3f}</td></tr>\n'
         )
-
-
-class _Species:
-    __slots__ = ("common_name", "count", "name", "scores")
-
-    def __init__(self, best: Prediction) -> None:
-        self.name = best.name
-        self.common_name = best.common_name
-        self.count = 0
-        self.scores = 0  # their sum in millionths, which does not depend on the order of the results
-
-    def row(self, most: int) -> str:
-        common_name = "no bird" if self.name == BACKGROUND and not self.common_name else self.common_name
-        return (
-            f'<tr><td class="t">{named(self.name, common_name, "span")}</td><td class="n">{self.count:,}</td>'
-            f'<td>{bar(self.count / most)}</td><td class="n">{self.scores / MILLIONTHS / self.count:.3f}</td></tr>\n'
-        )
-
-
-def _table(rows: list[str]) -> str:
-    if not rows:
-        return ""
-    return (
-        '<table class="species">\n<thead><tr><th>species</th><th class="n">pictures</th><th></th>'
-        f'<th class="n">mean score</th></tr></thead>\n<tbody>\n{"".join(rows)}</tbody>\n</table>\n'
-    )
-
-
-def _folded(rows: list[str]) -> str:
-    return f"<details>\n<summary>{len(rows):,} more</summary>\n{_table(rows)}</details>\n" if rows else ""
 
 
 class FailureCount:
@@ -128,29 +109,22 @@ class FailureCount:
 
     def __init__(self, *, by_index: bool) -> None:
         self._by_index = by_index
-        self._counts: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
         self._examples: dict[str, KeptRows] = {}  # items of a list, in HTML
 
     def add(self, result: Result, failure: Failure) -> None:
         """Count a failed picture."""
-        self._counts[failure.kind] = self._counts.get(failure.kind, 0) + 1
-        if failure.kind not in self._examples:
-            self._examples[failure.kind] = KeptRows(EXAMPLES, by_index=self._by_index)
-        examples = self._examples[failure.kind]
+        self._counts[failure.kind] += 1
+        examples = self._examples.setdefault(failure.kind, KeptRows(EXAMPLES, by_index=self._by_index))
         if examples.wants(result.index):
             target, message = text(result.target), text(short_message(result, failure))
             example = f'<li><span class="t">{target}</span><br><small class="t">{message}</small></li>\n'
             examples.add(result.index, example)
 
-    def __bool__(self) -> bool:
-        return bool(self._counts)
-
     def section(self) -> str:
         """The section of the page; empty if nothing failed."""
-        if not self:
-            return ""
         kinds = sorted(self._counts, key=lambda kind: (-self._counts[kind], kind))
-        return f'<section id="failures">\n<h2>Failures</h2>\n{"".join(map(self._kind, kinds))}</section>\n'
+        return section("failures", "Failures", "".join(map(self._kind, kinds))) if kinds else ""
 
     def _kind(self, kind: str) -> str:
         count, examples = self._counts[kind], self._examples[kind]
@@ -202,7 +176,11 @@ def row(result: Result, options: WriterOptions) -> str:
         outcome = f"<ol>{''.join(map(_candidate, result.predictions[:CANDIDATES]))}</ol>"
     else:
         outcome = f'<span class="soft">{nothing(options)}</span>'
-    details = [] if result.image is None else _image(result.image)
+    details = []
+    if result.image is not None:
+        width, height, format_, size = result.image
+        shown_size = f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.1f} kB"
+        details = [f"{width} × {height}", text(format_), shown_size]
     if options.times and result.times is not None:
         details.append(f"{result.times.total:,.1f} ms")
     small = f"<small>{' · '.join(details)}</small>" if details else ""
@@ -231,8 +209,3 @@ def _name(result: Result, folder: str | None) -> str:
 def _candidate(prediction: Prediction) -> str:
     species = named(prediction.name, prediction.common_name, "b")
     return f'<li>{bar(prediction.score)}<span>{species}</span><span class="n">{prediction.score:.3f}</span></li>'
-
-
-def _image(image: ImageInfo) -> list[str]:
-    size = f"{image.bytes / 1e6:,.1f} MB" if image.bytes >= 1e6 else f"{image.bytes / 1e3:,.1f} kB"
-    return [f"{image.width} × {image.height}", text(image.format), size]

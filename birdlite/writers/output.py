@@ -18,6 +18,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
+from birdlite import log
 from birdlite.atomic_file import AtomicFile, quietly
 from birdlite.errors import OutputError, StorageError
 from birdlite.local_file import reason
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from birdlite.storage.store import Storage
     from birdlite.storage.upload import Upload
     from birdlite.writers.base import Format
+
+
+_HEAD = 1024  # bytes that tell whether a file is a picture
 
 
 class GuardedText:
@@ -134,8 +138,8 @@ def open_output(
     `storage` is for a path in object storage.
 
     Raises:
-        OutputError: the folder does not exist, `path` is a folder, may not be written, or its disk is full; no such
-            bucket, no connection to it.
+        OutputError: `path` is a folder or a picture, may not be written, or its disk is full; no such bucket, no
+            connection to it.
         StorageMissing: there is no client for object storage.
     """
     if path is None or path == "-":
@@ -146,17 +150,51 @@ def open_output(
         return _in_storage(path, format, storage, whole=whole)
     try:
         mode = _mode(path)
+        if mode is None:
+            make_folder(path)
+        else:
+            refuse_picture(path)
         if (format == "jsonl" and not whole) or (mode is not None and not stat.S_ISREG(mode)):
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+            is_pipe = mode is not None and stat.S_ISFIFO(mode)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+            descriptor = _open_pipe(path) if is_pipe else os.open(path, flags, 0o666)
             return Output(_text(descriptor, closefd=True), path)
         if mode is not None and not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))  # a rename would not check this
         file = AtomicFile(path, mode=mode, durable=whole)
         return Output(_text(file.descriptor, closefd=False), path, file=file)
-    except FileNotFoundError as error:
-        raise OutputError(f"{path}: the folder for the results does not exist") from error
     except (OSError, ValueError) as error:
         raise refused(path, error) from error
+
+
+def make_folder(path: str) -> None:
+    """Make the folder for an output, if it is missing.
+
+    Raises:
+        OSError: this is not possible.
+    """
+    folder = os.path.dirname(path)
+    if folder and not os.path.lexists(folder):
+        os.makedirs(folder, exist_ok=True)
+
+
+def refuse_picture(path: str) -> None:
+    """Check that results do not replace a picture, which may be among the targets of a list that is not read yet.
+
+    Raises:
+        OutputError: there is a picture at `path`.
+    """
+    try:
+        if not os.path.isfile(path):
+            return
+        with open(path, "rb") as file:
+            head = file.read(_HEAD)
+    except (OSError, ValueError):
+        return  # opening it for writing will say what is wrong
+    from birdlite.images.formats import is_picture
+
+    if is_picture(head):
+        raise OutputError(f"{path}: a picture is there, and the results would replace it")
 
 
 def check_output(url: str, storage: Storage | None) -> None:
@@ -208,6 +246,19 @@ def _mode(path: str) -> int | None:
         return os.stat(path).st_mode
     except FileNotFoundError:
         return None
+
+
+def _open_pipe(path: str) -> int:
+    """Open a named pipe, and say so if that has to wait for its reader."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        log.warning(f"{path} is a pipe; waiting for something to read it")
+        return os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def _text(descriptor: int, *, closefd: bool) -> TextIO:

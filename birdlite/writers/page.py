@@ -5,8 +5,8 @@ so a style that somebody managed to insert has no effect; widths are therefore c
 
 Names of files, URLs, labels and messages of servers can hold anything. So every text reaches a page through `text`, and
 every link through `address`. `address` makes links to http(s) URLs, which are parsed and encoded as for fetching them,
-and to files, as paths relative to the report. All other targets (`data:`, objects in a bucket) are shown without a
-link, and `javascript:` is the name of a file.
+and to files, as paths relative to the report. All other targets (`data:`, `file:`, objects in a bucket) are shown
+without a link, and `javascript:` is the name of a file.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import hashlib
 import html
 import os
 from binascii import b2a_base64
+from collections.abc import Iterable
+from string import Template
 from urllib.parse import quote
 
 from birdlite.targets import Target
@@ -38,38 +40,41 @@ COLOURS: dict[Stage, str] = {  # each has enough contrast on white and on near-b
 LONGEST_TEXT = 300  # characters of a text that are shown
 LONGEST_ADDRESS = 2048  # characters; browsers take more, servers often do not
 
-with open(os.path.join(os.path.dirname(__file__), "report.css"), encoding="utf-8") as file:
-    _STYLE = file.read()
+
+def _read(name: str) -> str:
+    with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
+        return file.read()
+
+
 STYLE = (
-    _STYLE
+    _read("report.css")
     + "".join(f".w{share}{{width:{share}%}}" for share in range(101))
     + "".join(f".s{at}{{background:{COLOURS[stage]}}}" for at, stage in enumerate(STAGES))
     + "\n"
 )
 
 
-def head(title: str) -> str:
-    """The page up to its first heading; `title` is plain text."""
+def page(**parts: str) -> str:
+    """The page: `report.html` with its parts, in HTML."""
     digest = b2a_base64(hashlib.sha256(STYLE.encode()).digest(), newline=False).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="referrer" content="no-referrer">\n'
-        f"<title>{text(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-    )
+    return Template(_read("report.html")).substitute(parts, style=STYLE, digest=digest)
+
+
+def section(place: str, heading: str, body: str) -> str:
+    """A section of the page, to which `#place` leads."""
+    return f'<section id="{place}">\n<h2>{heading}</h2>\n{body}</section>\n'
+
+
+def table(kind: str, cells: str, rows: Iterable[str]) -> str:
+    """A table with the class `kind`; `cells` are those of its head."""
+    head = f'<table class="{kind}">\n<thead><tr>{cells}</tr></thead>\n<tbody>\n'
+    return f"{head}{''.join(rows)}</tbody>\n</table>\n"
 
 
 def bar(share: float) -> str:
     """A share between 0 and 1 as a bar."""
     percent = min(max(round(share * 100), 0), 100)
     return f'<span class="bar"><i class="w{percent}"></i></span>'
-
-
-def dot(at: int) -> str:
-    """The colour of a stage in the waterfall, by its position in `STAGES`."""
-    return f'<span class="dot s{at}"></span>'
 
 
 def text(value: str, limit: int = LONGEST_TEXT) -> str:
@@ -91,7 +96,8 @@ def address(target: str, folder: str | None) -> str | None:
         safe = "@" not in found.location.split("/", 3)[2]  # else it holds a user name or a password
         where = found.location if safe else None
     else:
-        where = _path(found.location, folder) if found.kind == "file" else None
+        is_path = found.kind == "file" and found.location == target  # else it is a file: URL
+        where = _path(target, folder) if is_path else None
     return None if where is None or len(where) > LONGEST_ADDRESS else html.escape(encodable(where))
 
 

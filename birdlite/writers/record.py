@@ -1,8 +1,6 @@
 """A result as a JSON record, and the writers of `--format jsonl` and `json`, which print records.
 
-The names of a record's fields and their order are a promise to users; docs/record.schema.json describes them. Records
-always have the scientific and the common name, whatever `--names` says. A step that a picture did not reach has null
-for its time. Without times, a record has no `timing_ms`.
+The names of a record's fields and their order are a promise to users; docs/record.schema.json describes them.
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ import json
 
 from birdlite.results import Prediction, Result
 from birdlite.timing import Breakdown
-from birdlite.writers.base import RunFacts, TextSink, WriterOptions, encodable
+from birdlite.writers.base import LineWriter, RunFacts, TextSink, WriterOptions, encodable
 
 
 def record(result: Result, *, times: bool) -> dict[str, object]:
@@ -50,20 +48,12 @@ def to_json(value: object) -> str:
     return encodable(json.dumps(value, ensure_ascii=False))
 
 
-class JsonLinesWriter:
+class JsonLinesWriter(LineWriter):
     """Writes `--format jsonl`: a record a line, and nothing about the run. Each line is flushed at once."""
-
-    def __init__(self, stream: TextSink, options: WriterOptions) -> None:
-        self._stream = stream
-        self._times = options.times
 
     def write(self, result: Result) -> None:
         """Write a line, and pass it to the file or the next program."""
-        self._stream.write(to_json(record(result, times=self._times)) + "\n")
-        self._stream.flush()
-
-    def finish(self, run: RunFacts) -> None:  # noqa: ARG002 - part of the protocol
-        """Flush. Without results, the file is empty."""
+        self._stream.write(to_json(record(result, times=self._options.times)) + "\n")
         self._stream.flush()
 
 
@@ -101,11 +91,9 @@ class JsonWriter:
 
 def timing(breakdown: Breakdown) -> dict[str, object]:
     """The breakdown as JSON, in ms, with enough digits to add up."""
-    return {
-        "wall_ms": round(breakdown.wall_ms, 3),
-        "stages": [
-            stage._asdict() | {"spent_ms": round(stage.spent_ms, 3), "critical_ms": round(stage.critical_ms, 3)}
-            for stage in breakdown.stages
-        ],
-        "other_ms": round(breakdown.other_ms, 3),
-    }
+    return rounded(breakdown._asdict() | {"stages": [rounded(one._asdict(), 3) for one in breakdown.stages]}, 3)
+
+
+def rounded(values: dict[str, object], digits: int) -> dict[str, object]:
+    """The values, with so many digits behind the point."""
+    return {key: round(value, digits) if isinstance(value, float) else value for key, value in values.items()}

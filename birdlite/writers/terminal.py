@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from birdlite.namedtuple import NamedTuple
 from birdlite.writers.base import TextSink, printable
@@ -10,7 +11,9 @@ from birdlite.writers.base import TextSink, printable
 NARROWEST = 20  # columns; narrower terminals wrap the lines themselves
 DEFAULT_WIDTH = 80  # columns, if the terminal does not say
 
-BOLD, DIM, RED, GREEN = "1", "2", "31", "32"  # ECMA-48, select graphic rendition
+GAP = "  "  # between columns
+
+BOLD, RED, GREEN = "1", "31", "32"  # ECMA-48, select graphic rendition
 
 
 class Terminal(NamedTuple):
@@ -106,9 +109,27 @@ def _columns(character: str) -> int:
     return 2 if east_asian_width(character) in "WF" else 1
 
 
+def aligned(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
+    """Lines in which each column is as wide as its widest cell, `sides` (`<` or `>`) of which are flush."""
+    widths = [max(columns(row[at]) for row in rows) for at in range(len(sides))]
+    return [
+        GAP.join(
+            pad(cell, width) if side == "<" else " " * (width - columns(cell)) + cell
+            for cell, width, side in zip(row, widths, sides, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+
+
 def pad(text: str, width: int) -> str:
     """Fill up with spaces to `width` columns."""
     return text + " " * (width - columns(text))
+
+
+def bar(share: float, width: int, terminal: Terminal) -> str:
+    """Draw a share between 0 and 1 as a bar of `width` columns."""
+    full = min(max(round(share * width), 0), width)
+    return "█" * full + "░" * (width - full) if terminal.blocks else "#" * full + "." * (width - full)
 
 
 def _head(text: str, width: int) -> str:

@@ -11,34 +11,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from birdlite.namedtuple import NamedTuple
 from birdlite.results import Prediction, Result
-from birdlite.writers.base import Names, RunFacts, TextSink, WriterOptions, nothing, short_message
-from birdlite.writers.terminal import BOLD, GREEN, RED, Terminal, columns, pad
+from birdlite.writers.base import LineWriter, Names, TextSink, WriterOptions, nothing, short_message
+from birdlite.writers.terminal import BOLD, GAP, GREEN, RED, Terminal, bar, columns, pad
 
 INDENT = "  "
-GAP = "  "
 SCORE_WIDTH = 5  # 0.863
 BAR_WIDTH = 10
 NAME_WIDTH, COMMON_WIDTH = 28, 26  # at least, where they fit, so that columns align: 80 in all
 
 
-class TextWriter:
+class TextWriter(LineWriter):
     """Writes `--format text`. The command line prints summary and breakdown to stderr."""
 
     def __init__(self, stream: TextSink, options: WriterOptions, terminal: Terminal) -> None:
-        self._stream = stream
-        self._options = options
+        super().__init__(stream, options)
         self._terminal = terminal
 
     def write(self, result: Result) -> None:
         """Write the lines of one picture, and flush."""
         lines = picture_lines(result, self._options, self._terminal)
         self._stream.write("\n".join(lines) + "\n")
-        self._stream.flush()
-
-    def finish(self, run: RunFacts) -> None:  # noqa: ARG002 - part of the protocol
-        """Flush."""
         self._stream.flush()
 
 
@@ -53,75 +46,54 @@ def picture_lines(result: Result, options: WriterOptions, terminal: Terminal) ->
         message = terminal.text(short_message(result, failure))
         lines.append(f"{INDENT}{terminal.paint('error', RED)}: {failure.kind}: {message}")
     elif result.predictions:
-        lines += _table([_row(prediction, options.names, terminal) for prediction in result.predictions], terminal)
+        lines += _table([_shown(prediction, options.names, terminal) for prediction in result.predictions], terminal)
     else:
         lines.append(INDENT + nothing(options))
     return lines
 
 
-class _Row(NamedTuple):
-    rank: int
-    name: str
-    common: str  # empty if it is not shown or unknown
-    score: float
-
-
-class _Layout(NamedTuple):
-    """Widths in columns. `common` is 0 if common names have no column; `below` puts them on their own lines."""
-
-    rank: int
-    name: int
-    common: int
-    below: bool
-    bar: bool
-
-
-def _row(prediction: Prediction, names: Names, terminal: Terminal) -> _Row:
+def _shown(prediction: Prediction, names: Names, terminal: Terminal) -> Prediction:
+    """The prediction with the names that are to be shown, safe to print."""
     name = terminal.text(prediction.name)
     common = terminal.text(prediction.common_name or "")
     if names == "common":
         name, common = common or name, ""
-    elif names == "scientific":
-        common = ""
-    return _Row(prediction.rank, name, common, prediction.score)
+    return prediction._replace(name=name, common_name="" if names == "scientific" else common)
 
 
-def _table(rows: Sequence[_Row], terminal: Terminal) -> list[str]:
-    layout = _layout(rows, terminal.width)
+def _table(rows: Sequence[Prediction], terminal: Terminal) -> list[str]:
+    rank_width = max(len(str(row.rank)) for row in rows)
+    margin = len(INDENT) + rank_width + len(GAP)
+    name_width, common_width, bar_width = _widths(rows, terminal.width, margin)
     lines: list[str] = []
     for row in rows:
-        name = pad(terminal.cut(row.name, layout.name), layout.name)
-        cells = [f"{row.rank:>{layout.rank}}", terminal.paint(name, BOLD) if row is rows[0] else name]
-        if layout.common:
-            cells.append(pad(row.common, layout.common))
+        name = pad(terminal.cut(row.name, name_width), name_width)
+        cells = [f"{row.rank:>{rank_width}}", terminal.paint(name, BOLD) if row is rows[0] else name]
+        if common_width:
+            cells.append(pad(row.common_name or "", common_width))
         cells.append(f"{row.score:.3f}")
-        if layout.bar:
-            cells.append(terminal.paint(bar(row.score, BAR_WIDTH, terminal), GREEN))
+        if bar_width:
+            cells.append(terminal.paint(bar(row.score, bar_width, terminal), GREEN))
         lines.append(INDENT + GAP.join(cells))
-        if layout.below and row.common:
-            margin = len(INDENT) + layout.rank + len(GAP)
-            lines.append(" " * margin + terminal.cut(row.common, (terminal.width or 0) - margin))
+        if row.common_name and not common_width:
+            lines.append(" " * margin + terminal.cut(row.common_name, (terminal.width or 0) - margin))
     return lines
 
 
-def _layout(rows: Sequence[_Row], width: int | None) -> _Layout:
-    rank = max(len(str(row.rank)) for row in rows)
+def _widths(rows: Sequence[Prediction], width: int | None, margin: int) -> tuple[int, int, int]:
+    """How wide name, common name and bar are, in columns; 0 if they have no column.
+
+    `margin` is what stands before the name.
+    """
     name = max(columns(row.name) for row in rows)
-    common = max(columns(row.common) for row in rows)
+    common = max(columns(row.common_name or "") for row in rows)
+    wide_name, wide_common = max(name, NAME_WIDTH), common and max(common, COMMON_WIDTH)
     if width is None:
-        return _Layout(rank, max(name, NAME_WIDTH), common and max(common, COMMON_WIDTH), below=False, bar=True)
-    fixed = len(INDENT) + rank + 2 * len(GAP) + SCORE_WIDTH
-    for bar_width in (len(GAP) + BAR_WIDTH, 0):
-        spare = width - fixed - bar_width - name - (common and len(GAP) + common)
+        return wide_name, wide_common, BAR_WIDTH
+    most = width - margin - len(GAP) - SCORE_WIDTH  # for the name, if it stands alone
+    for bar_width in (BAR_WIDTH, 0):
+        spare = most - name - (common and len(GAP) + common) - (bar_width and len(GAP) + bar_width)
         if spare >= 0:
-            wider_name = min(max(name, NAME_WIDTH), name + spare)
-            spare -= wider_name - name
-            wider_common = common and min(max(common, COMMON_WIDTH), common + spare)
-            return _Layout(rank, wider_name, wider_common, below=False, bar=bar_width > 0)
-    return _Layout(rank, min(name, width - fixed), 0, below=common > 0, bar=False)
-
-
-def bar(share: float, width: int, terminal: Terminal) -> str:
-    """Draw a share between 0 and 1 as a bar of `width` columns."""
-    full = min(max(round(share * width), 0), width)
-    return "█" * full + "░" * (width - full) if terminal.blocks else "#" * full + "." * (width - full)
+            wider = min(wide_name, name + spare)
+            return wider, min(wide_common, common + spare - (wider - name)), bar_width
+    return min(name, most), 0, 0

@@ -41,15 +41,10 @@ class _Scale(NamedTuple):
     """From the clock to the drawing."""
 
     start: float  # s
-    end: float
-
-    @property
-    def length(self) -> float:
-        """In s; never 0, so that an empty run can be drawn."""
-        return max(self.end - self.start, 1e-6)
+    length: float  # s; never 0, so that an empty run can be drawn
 
     def x(self, time: float) -> float:
-        share = (min(max(time, self.start), self.end) - self.start) / self.length
+        share = min(max((time - self.start) / self.length, 0.0), 1.0)
         return LABELS + share * (WIDTH - LABELS - END)
 
 
@@ -63,9 +58,10 @@ def waterfall(trace: Trace, names: Mapping[int, str], pictures: int) -> str:
     """
     rows, left_out = _rows(trace.spans, names), max(pictures - TRACED, 0)
     end = max((span.end for row in rows for span in row.lane), default=trace.end) if left_out else trace.end
-    scale = _Scale(trace.start, end)
+    scale = _Scale(trace.start, max(end - trace.start, 1e-6))
     bottom = REST + len(rows) * ROW
-    parts = [*_axis(scale, bottom), *_waited_for(scale, trace.path)]
+    parts = [*_axis(scale, bottom), _label("waited for", TOP, bold=True)]
+    parts += [_bar(scale, piece, TOP, _title(piece, "waited for ")) for piece in trace.path if piece.start < end]
     for number, row in enumerate(rows):
         parts += _row(scale, row, REST + number * ROW, trace.path)
     legend, height = _legend({span.stage for row in rows for span in row.lane}, bottom + 14)
@@ -117,14 +113,14 @@ def _lanes(spans: Iterable[Span]) -> list[_Lane]:
 
 def _axis(scale: _Scale, bottom: int) -> Iterable[str]:
     step = _step(scale.length * 1e3)
-    for number in range(TICKS + 1):
-        ms = number * step
+    for tick in range(TICKS + 1):
+        ms = tick * step
         if ms > scale.length * 1e3:
             break
         x = _units(scale.x(scale.start + ms / 1e3))
         yield f'<path d="M{x} {TOP - 6}V{bottom}" stroke="currentColor" stroke-opacity=".16"/>'
-        unit = " ms" if number == 0 else ""
-        yield f'<text x="{x}" y="{TOP - 12}" text-anchor="middle" fill-opacity=".75">{_ms_number(ms)}{unit}</text>'
+        number, unit = f"{ms:,.0f}" if ms >= 10 else f"{ms:.3g}", "" if tick else " ms"
+        yield f'<text x="{x}" y="{TOP - 12}" text-anchor="middle" fill-opacity=".75">{number}{unit}</text>'
 
 
 def _step(length_ms: float) -> float:
@@ -135,13 +131,6 @@ def _step(length_ms: float) -> float:
             if length_ms <= step * times * TICKS:
                 return step * times
         step *= 10
-
-
-def _waited_for(scale: _Scale, path: Sequence[Span]) -> Iterable[str]:
-    yield _label("waited for", TOP, bold=True)
-    for piece in path:
-        if piece.start < scale.end:
-            yield _bar(scale, piece, TOP, _title(piece, "waited for "))
 
 
 def _row(scale: _Scale, row: _Row, y: int, path: Sequence[Span]) -> Iterable[str]:
@@ -203,7 +192,3 @@ def _units(value: float) -> str:
 def _ms(seconds: float) -> str:
     ms = seconds * 1e3
     return f"{ms:,.0f}" if ms >= 100 else f"{ms:.1f}" if ms >= 1 else f"{ms:.2f}"
-
-
-def _ms_number(ms: float) -> str:
-    return f"{ms:,.0f}" if ms >= 10 else f"{ms:.3g}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -353,8 +354,18 @@ def test_a_disk_that_is_full_ends_the_run_and_what_fits_stays(
     assert len(records_of(part)) == 30
 
 
-def test_a_missing_folder_is_a_clear_error(classify: Classify, album: Path, tmp_path: Path) -> None:
-    code, err = classify(album, "-o", tmp_path / "no" / "part.jsonl")
+def test_a_missing_folder_is_made(classify: Classify, album: Path, tmp_path: Path) -> None:
+    code, _ = classify(album, "-o", tmp_path / "runs" / "today" / "part.jsonl")
+
+    assert code == 0
+    assert os.listdir(tmp_path / "runs" / "today") == ["part.jsonl"]
+
+
+def test_a_part_never_replaces_a_picture(classify: Classify, album: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "part.jsonl"
+    picture.write_bytes(PICTURES[0].read_bytes())
+    code, err = classify(album, "-o", picture)
 
     assert code == 3
-    assert "the folder for the results does not exist" in err
+    assert "a picture is there" in err
+    assert picture.read_bytes() == PICTURES[0].read_bytes()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from birdlite.bench.environment import peak_memory_bytes
+from birdlite.bench import peak_memory_bytes
 from birdlite.models.catalog import DEMO_MODEL
 from tests.command_line import Run
 from tests.demo_world import PICTURES

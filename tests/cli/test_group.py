@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from birdlite.cli.console import known_variables
-from birdlite.cli.declare import Command, Option
+from birdlite.cli.declare import Option
 from birdlite.cli.group import COMMANDS
+from scripts.make_cli_table import commands
 from tests.command_line import Run
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_its_options_their_variables_and_defaults(name: str, run: Run) -> None:
-    command: Command = import_module(f"birdlite.cli.{name}").command()
+    command = commands()[name]
 
     code, out, err = run(name, "--help")
 

@@ -10,10 +10,10 @@ import click
 import pytest
 
 from birdlite.cli import plain_line
-from birdlite.cli.classify import command
 from birdlite.cli.declare import Option, Value
+from birdlite.cli.options import COMMAND
 
-OPTIONS = [param for param in command().params if isinstance(param, Option)]
+OPTIONS = [param for param in COMMAND.params if isinstance(param, Option)]
 TAKING_VALUES = [option for option in OPTIONS if not option.is_flag]
 FLAGS = [option for option in OPTIONS if option.is_flag]
 
@@ -75,7 +75,7 @@ FOR_CLICK = [
 
 
 def by_click(argv: Sequence[str]) -> SimpleNamespace:
-    with command().make_context("birdlite classify", list(argv)) as context:
+    with COMMAND.make_context("birdlite classify", list(argv)) as context:
         return SimpleNamespace(**context.params)
 
 

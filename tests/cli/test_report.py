@@ -212,10 +212,19 @@ def test_a_run_in_which_nothing_could_run_leaves_the_old_page(run: Run, report: 
 
 
 def test_a_page_that_cannot_be_written_is_known_before_any_work(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "no").touch()
     code, out, err = run("classify", *WITH_DEMO_MODEL, "--report", tmp_path / "no" / "page.html", PICTURES[0])
 
     assert (code, out) == (3, "")
-    assert err == f"birdlite: error: {tmp_path}/no/page.html: the folder for the results does not exist\n"
+    wrong = "the results cannot be written: a part of the path is not a folder"
+    assert err == f"birdlite: error: {tmp_path}/no/page.html: {wrong}\n"
+
+
+def test_the_missing_folder_of_a_page_is_made(run: Run, tmp_path: Path) -> None:
+    page = tmp_path / "pages" / "today" / "page.html"
+
+    assert run("classify", *WITH_DEMO_MODEL, "--report", page, PICTURES[0])[0] == 0
+    assert page.read_text().startswith("<!doctype html>")
 
 
 def test_a_folder_is_no_page(run: Run, tmp_path: Path) -> None:
@@ -494,7 +503,7 @@ def test_a_record_that_is_not_birdlites_is_one_line_and_no_page(
         (["no/such.jsonl"], 2, "no/such.jsonl: no such file or folder"),
         (["empty"], 3, "there are no results to report on"),
         (["parts/0.jsonl", "-o", "parts/0.jsonl"], 2, "parts/0.jsonl is both a PART and the --output"),
-        (["parts/0.jsonl", "-o", "no/page.html"], 3, "the folder for the results does not exist"),
+        (["parts/0.jsonl", "-o", "parts/0.jsonl/page.html"], 3, "a part of the path is not a folder"),
         (["album/0000.jpg"], 3, "album/0000.jpg:1: not a record of birdlite"),
     ],
 )

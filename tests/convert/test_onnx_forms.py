@@ -26,14 +26,14 @@ VALUES = SIDE * SIDE * 3
 
 def classifier(weights: Array, dtype: str = "float32") -> bytes:
     """A model whose scores are the pixels times `weights`, [243, classes], plus a bias for each."""
-    graph = OnnxGraph(SIDE)
+    graph = OnnxGraph()
     row = graph.node("Reshape", [graph.pixels(1 / 255, 0), graph.constant("row", (0, VALUES), "int64")], "flat")
     matrix = graph.constant("weights", weights, dtype)
     if dtype != "float32":
         matrix = graph.node("Cast", [matrix], "real", to=onnx.TensorProto.FLOAT)
     classes = weights.shape[1]
     bias = graph.constant("bias", np.linspace(0, 1 / 3, classes), "float32")
-    return graph.finish(graph.node("Gemm", [row, matrix, bias], "scores"), classes, "a test")
+    return graph.finish(graph.node("Gemm", [row, matrix, bias], "scores"), SIDE, classes)
 
 
 def chance(*shape: int) -> Array:
@@ -249,12 +249,12 @@ def test_what_the_quantiser_has_to_say_is_for_those_who_look_for_a_fault(
 ) -> None:
     """It warns of a bias that is no constant."""
     monkeypatch.setattr(logging.getLogger(), "handlers", [])  # pytest's, which other programs do not have
-    graph = OnnxGraph(SIDE)
+    graph = OnnxGraph()
     values = SIDE * SIDE * 3
     row = graph.node("Reshape", [graph.pixels(1 / 255, 0), graph.constant("shape", (0, values), "int64")], "row")
     weights = graph.constant("weights", np.random.default_rng(1).normal(0, 0.1, (values, 5)), "float32")
     bias = graph.node("Gemm", [row, weights], "bias")
-    model = graph.finish(graph.node("Gemm", [row, weights, bias], "last"), 5, "a test")
+    model = graph.finish(graph.node("Gemm", [row, weights, bias], "last"), SIDE, 5)
     lines: list[str] = []
     log.to(lambda level, message, fields: lines.append(f"{level} {fields}"), log.DEBUG)
 

@@ -11,7 +11,7 @@ import pytest
 from birdlite.convert.onnx_forms import unrounded
 from birdlite.convert.to_onnx import with_trained_ranges
 from birdlite.errors import InvalidModel
-from tests.onnx_networks import WEIGHT_STEP, Network, apart, classifier, optimised_kinds
+from tests.onnx_networks import SIDE, WEIGHT_STEP, Network, apart, classifier, optimised_kinds
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
@@ -66,8 +66,8 @@ def test_the_model_is_valid_and_its_ends_are_as_they_were() -> None:
 def test_weights_are_int8_and_biases_int32_with_a_scale_for_each_result() -> None:
     model = with_trained_ranges(classifier(rounds=True))
 
-    assert {array.dtype.name for array in stored(model, "_weights_stored")} == {"int8"}
-    assert {array.dtype.name for array in stored(model, "_bias_stored")} == {"int32"}
+    assert {array.dtype.name for array in stored(model, "_weights")} == {"int8"}
+    assert {array.dtype.name for array in stored(model, "_bias")} == {"int32"}
     assert sorted(array.shape for array in stored(model, "_weights_scale")) == [(5,), (8,), (8,)]
     assert not any(array.any() for array in stored(model, "_weights_zero_point"))
 
@@ -80,12 +80,12 @@ def matrix(weights: Any, *, rounded_to: float | None = None, bias: float = 0.1) 
     network.round(2 / 255, 128)
     values = np.rint(weights / rounded_to) * rounded_to if rounded_to else weights
     network.add("Gemm", network.constant("weights", values), network.constant("bias", [bias] * weights.shape[1]))
-    return network.graph.finish(network.add("Softmax"), weights.shape[1], "a test")
+    return network.graph.finish(network.add("Softmax"), SIDE, weights.shape[1])
 
 
 def weights_of(model: bytes) -> tuple[Any, Any]:
     """What is stored, and the scales."""
-    (numbers,), (scales,) = stored(model, "_weights_stored"), stored(model, "_weights_scale")
+    (numbers,), (scales,) = stored(model, "_weights"), stored(model, "_weights_scale")
     return numbers, scales
 
 
@@ -120,7 +120,7 @@ def test_weights_that_are_on_no_grid_fill_all_of_int8() -> None:
 def test_a_large_bias_leaves_room_for_the_sum() -> None:
     model = with_trained_ranges(matrix(np.full((3, 40), 1e-6), bias=1e4))
 
-    (bias,) = stored(model, "_bias_stored")
+    (bias,) = stored(model, "_bias")
     assert np.abs(bias).max() == pytest.approx(2**30, rel=1e-3)
 
 
@@ -144,4 +144,4 @@ def test_a_product_that_adds_more_than_its_bias_stays_floats(tmp_path: Path) -> 
     (gemm,) = [node for node in whole.graph.node if node.op_type == "Gemm"]
     gemm.attribute.append(onnx.helper.make_attribute("alpha", 2.0))
 
-    assert not stored(with_trained_ranges(whole.SerializeToString()), "_weights_stored")
+    assert not stored(with_trained_ranges(whole.SerializeToString()), "_weights")

@@ -81,9 +81,9 @@ LIGHT = """
 import sys
 from birdlite import engines
 from birdlite.models.card import Card, Tensor
-from birdlite.models.bundle import map_file
+from birdlite.local_file import read_bounded
 
-data = map_file(sys.argv[1])
+data = read_bounded(sys.argv[1], 1 << 20)
 card = Card("tiny", "tflite", *engines.describe(data), {}, "")
 engine = engines.load(data, card)
 assert engine.name == "litert"

@@ -11,7 +11,7 @@ from birdlite import log
 from birdlite.errors import UsageError
 from birdlite.evaluate.labelled import Picture, open_source
 from birdlite.targets import BadTarget, Target
-from birdlite.targets.list_file import LINE_LIMIT
+from birdlite.targets.list_text import LINE_LIMIT
 
 
 def touch(path: Path) -> Path:
@@ -139,7 +139,7 @@ def test_the_place_of_a_label_is_its_line(tmp_path: Path) -> None:
         ("", "no pictures in this list"),
         ("path,label\n", "no pictures in this list"),
         ("path,species\na.jpg,Pica pica\n", "no column label; found: path, species"),
-        ("file,label\na.jpg,Pica pica\n", "no column url, path or target; found: file, label"),
+        ("where,label\na.jpg,Pica pica\n", "no column url, path or target; found: where, label"),
         ("path,label\na.jpg,\n", ":2: no label in this row"),
         ("path,label\na.jpg\n", ":2: no label in this row"),
         ("path,label\na.jpg,Pica pica\n,Pica pica\n", ":3: no url, path or target in this row"),

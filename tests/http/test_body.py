@@ -73,8 +73,25 @@ def test_compression_that_nobody_asked_for_is_undone(encoding: str) -> None:
         ("Deflate", zlib.compress(BODY)[2:-4]),
         ("aws-chunked,gzip", gzip.compress(BODY)),
         ("identity, gzip", gzip.compress(BODY)),
+        ("gzip, gzip", gzip.compress(gzip.compress(BODY))),
+        ("deflate, x-gzip", gzip.compress(zlib.compress(BODY)[2:-4])),
+        ('"gzip";q=1', gzip.compress(BODY)),
+        ("gzip", zlib.compress(BODY)),
+        ("deflate", gzip.compress(BODY)),
     ],
-    ids=["members", "surplus", "deflate", "deflate without zlib's header", "aws-chunked", "identity"],
+    ids=[
+        "members",
+        "surplus",
+        "deflate",
+        "deflate without zlib's header",
+        "aws-chunked",
+        "identity",
+        "twice",
+        "two ways",
+        "parameters",
+        "zlib called gzip",
+        "gzip called deflate",
+    ],
 )
 def test_compressed_data_is_read_in_all_its_forms(encoding: str, packed: bytes, size: int) -> None:
     assert read_body(answer(in_parts(packed, size), content_encoding=encoding), len(BODY) * 2) == BODY
@@ -85,6 +102,45 @@ def test_compressed_data_is_read_in_all_its_forms(encoding: str, packed: bytes, 
 )
 def test_an_encoding_that_is_no_compression_is_ignored(encoding: str) -> None:
     assert read_body(answer(in_parts(BODY), content_encoding=encoding), len(BODY)) == BODY
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "compress", "gzip, gzip"])
+@pytest.mark.parametrize("start", [b"\xff\xd8\xff\xe0", b"\x89PNG\r\n", b"GIF89a", b"RIFF", b"II*\0", b"MM\0*"])
+@pytest.mark.parametrize("size", [1, 1000])
+def test_a_picture_that_is_only_called_compressed_is_taken_as_it_is(encoding: str, start: bytes, size: int) -> None:
+    picture = start + BODY
+    assert read_body(answer(in_parts(picture, size), content_encoding=encoding), len(picture)) == picture
+
+
+def test_a_picture_that_is_called_compressed_twice_and_is_so_once_is_read() -> None:
+    picture = b"\xff\xd8\xff\xe0" + BODY
+    packed = in_parts(gzip.compress(picture))
+    assert read_body(answer(packed, content_encoding="gzip, gzip"), len(picture)) == picture
+
+
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "deflate, gzip"])
+def test_a_bomb_in_a_bomb_is_too_large(encoding: str) -> None:
+    inner = gzip.compress(bytes(50_000_000)) if encoding == "gzip, gzip" else zlib.compress(bytes(50_000_000))
+    with pytest.raises(PictureError) as failure:
+        read_body(answer(iter([gzip.compress(inner)]), content_encoding=encoding), 60_000)
+    assert failure.value.kind == "too_large"
+
+
+def answer_206(range_: str) -> httpx.Response:
+    headers = {"Content-Range": range_} if range_ else {}
+    return httpx.Response(206, headers=headers, content=iter([BODY]))
+
+
+@pytest.mark.parametrize("range_", ["bytes 0-99/2048", "Bytes 1-2048/2049", "bytes  2000-2047/2048"])
+def test_a_part_that_nobody_asked_for_is_refused(range_: str) -> None:
+    with pytest.raises(PictureError, match="206 Partial Content: only bytes ") as failure:
+        read_body(answer_206(range_), 60_000)
+    assert failure.value.kind == "http_status"
+
+
+@pytest.mark.parametrize("range_", ["bytes 0-2047/2048", "bytes 0-2047/*", ""])
+def test_a_part_that_may_be_all_is_read(range_: str) -> None:
+    assert read_body(answer_206(range_), 60_000) == BODY
 
 
 def test_a_compression_bomb_is_too_large() -> None:
@@ -130,7 +186,7 @@ def test_compressed_data_that_is_damaged_is_not_passed_on() -> None:
     assert failure.value.kind == "network"
 
 
-@pytest.mark.parametrize("encoding", ["br", "zstd", "utf-8, compress", "gzip, gzip"])
+@pytest.mark.parametrize("encoding", ["br", "zstd", "utf-8, compress", "gzip, br", "gzip, " * 5])
 def test_another_compression_is_unsupported(encoding: str) -> None:
     with pytest.raises(PictureError, match="which was not asked for") as failure:
         read_body(answer(iter([BODY]), content_encoding=encoding), len(BODY))

@@ -200,14 +200,23 @@ def test_a_server_that_says_when_to_come_back_is_obeyed(
     assert pauses == [7.0]
 
 
+@pytest.mark.parametrize(
+    ("when", "named"),
+    [
+        ("120", "120 s"),
+        ("9999999999", "more than a day"),
+        ("9" * 400, "more than a day"),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", "more than a day"),
+    ],
+)
 def test_a_server_that_asks_for_too_long_is_left_alone(
-    origin: Origin, make: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch
+    origin: Origin, make: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch, when: str, named: str
 ) -> None:
     pauses = note_pauses(monkeypatch)
-    origin.serve("/a", b"", status=429, headers={"Retry-After": "120"})
+    origin.serve("/a", b"", status=429, headers={"Retry-After": when})
     failure = failure_of(make(), origin.url("/a"))
     assert failure.kind == "http_status"
-    assert str(failure) == "429 Too Many Requests from 127.0.0.1; it asks to wait 120 s, longer than 10 s"
+    assert str(failure) == f"429 Too Many Requests from 127.0.0.1; it asks to wait {named}, longer than 10 s"
     assert (pauses, origin.hits("/a")) == ([], 1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
@@ -207,7 +208,15 @@ def test_the_wait_is_drawn_from_the_whole_range_below_the_ceiling(monkeypatch: p
         ("1.5", 1.5),
         (formatdate(NOW + 90, usegmt=True), 90.0),
         (formatdate(NOW - 90, usegmt=True), 0.0),
-        ("Sunday, 06-Nov-94 08:49:37 GMT", 0.0),  # the obsolete form that RFC 9110 still allows
+        ("9999999999", 9_999_999_999.0),
+        ("0000000000007", 7.0),
+        ("1.5000000000", 1.5),
+        ("9" * 400, math.inf),
+        ("Tue, 14 Nov 2023 22:14:50 GMT", 90.0),
+        ("Tuesday, 14-Nov-23 22:14:50 GMT", 90.0),  # the obsolete forms that RFC 9110 still allows
+        ("Tue Nov 14 22:14:50 2023", 90.0),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", 0.0),
+        ("Fri, 31 Dec 99999 23:59:59 GMT", math.inf),
     ],
 )
 def test_a_server_says_when_to_come_back_in_seconds_or_by_date(
@@ -218,7 +227,8 @@ def test_a_server_says_when_to_come_back_in_seconds_or_by_date(
 
 
 @pytest.mark.parametrize(
-    "value", [None, "", "soon", "-1", "1e9", "9999999999", "٣", "inf", "nan", "Mon, 99 Foo 2023 99:99:99 GMT"]
+    "value",
+    [None, "", "soon", "-1", "+1", "1e9", "٣", "inf", "nan", "Mon, 99 Foo 2023 99:99:99 GMT"],
 )
 def test_what_is_neither_is_ignored(value: str | None) -> None:
     assert retry_after(value) is None

@@ -10,7 +10,7 @@ import pytest
 from birdlite.cli import main
 from birdlite.http.fetcher import Fetcher
 from birdlite.http.wikimedia import smaller, thumbnail_advice
-from birdlite.settings import WIKIMEDIA
+from birdlite.settings import DEFAULTS, WIKIMEDIA, WIKIMEDIA_THUMBNAILS
 from tests.fetching import BODY, SETTINGS, failure_of, fetchers
 from tests.origin import Origin
 
@@ -90,9 +90,10 @@ def test_exact_wants_originals(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert "--resize exact samples the original" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("host", [WIKIMEDIA, WIKIMEDIA_THUMBNAILS, "Thumb.Wikimedia.org."])
 @pytest.mark.parametrize("name", ["640px-Bird.jpg", "lossy-page1-640px-Bird.tif.jpg", "640px-Bird_(a).png"])
-def test_a_wikimedia_thumbnail_of_a_width_that_is_not_served_is_explained(name: str) -> None:
-    advice = thumbnail_advice(WIKIMEDIA, f"/wikipedia/commons/thumb/8/81/Bird.jpg/{name}")
+def test_a_wikimedia_thumbnail_of_a_width_that_is_not_served_is_explained(host: str, name: str) -> None:
+    advice = thumbnail_advice(host, f"/wikipedia/commons/thumb/8/81/Bird.jpg/{name}")
     assert advice is not None
     assert "960" in advice
     assert advice.endswith("not 640")
@@ -103,8 +104,27 @@ def test_a_wikimedia_thumbnail_of_a_width_that_is_not_served_is_explained(name: 
     [
         (WIKIMEDIA, "/wikipedia/commons/thumb/8/81/Bird.jpg/960px-Bird.jpg"),
         (WIKIMEDIA, "/wikipedia/commons/8/81/640px-Bird.jpg"),
+        (WIKIMEDIA_THUMBNAILS, "/wikipedia/commons/thumb/8/81/Bird.jpg/500px-Bird.jpg"),
         ("a.example", "/wikipedia/commons/thumb/8/81/Bird.jpg/640px-Bird.jpg"),
     ],
 )
 def test_nothing_is_said_about_other_pictures(host: str, path: str) -> None:
     assert thumbnail_advice(host, path) is None
+
+
+@pytest.mark.parametrize("host", [WIKIMEDIA, WIKIMEDIA_THUMBNAILS])
+def test_wikimedia_is_asked_for_two_pictures_at_once(host: str) -> None:
+    assert DEFAULTS.per_host.limit(host) == 2
+
+
+@pytest.mark.usefixtures("every_host_is_here")
+@pytest.mark.parametrize("status", [400, 429])
+def test_an_odd_width_is_explained_at_once(origin: Origin, make: Callable[..., Fetcher], status: int) -> None:
+    path = "/wikipedia/commons/thumb/8/81/Bird.jpg/640px-Bird.jpg"
+    origin.serve(path, b"Use thumbnail steps", status=status)
+
+    failure = failure_of(make(), f"http://{WIKIMEDIA_THUMBNAILS}:{origin.port}{path}")
+
+    assert failure.kind == "http_status"
+    assert str(failure).endswith(" 960, 1280, 1920, 3840 px wide, not 640")
+    assert origin.hits(path) == 1

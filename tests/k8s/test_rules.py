@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from birdlite.cli import EXIT_CANNOT_RUN, EXIT_USAGE
-from birdlite.cli.classify import command
+from birdlite.cli.options import COMMAND
 from birdlite.targets.expand import SAMPLES
 from tests.k8s_rules import Document, faults_in, jobs_in
 from tests.manifests import BASE, OVERLAYS, Render, documents_of
@@ -153,11 +153,37 @@ def test_the_number_of_indexes_is_said_once_and_reaches_every_place(render: Rend
     assert [job.spec["parallelism"] for job in jobs] == [16, 16]
 
 
-def test_a_drain_leaves_half_of_the_pods(render: Render) -> None:
-    documents = render("cluster")
-    (budget,) = (document for document in documents if document["kind"] == "PodDisruptionBudget")
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_drain_is_never_blocked(render: Render, overlay: str) -> None:
+    assert "PodDisruptionBudget" not in {document["kind"] for document in render(overlay)}
 
-    assert budget["spec"]["minAvailable"] * 2 == jobs_in(documents)[0].spec["parallelism"]
+
+def test_a_disruption_budget_that_blocks_drains_is_found(base: list[Document]) -> None:
+    base.append({"kind": "PodDisruptionBudget", "metadata": {"name": "b"}, "spec": {"minAvailable": 8}})
+
+    assert faults_in(base) == ["PodDisruptionBudget/b: minAvailable blocks every drain when fewer pods run"]
+
+
+def test_a_list_that_is_too_large_for_a_configmap_is_found(base: list[Document]) -> None:
+    line = "https://example.com/0123456789.jpg\n"
+    base.append({"kind": "ConfigMap", "metadata": {"name": "l"}, "data": {"list.txt": line * 30_000}})
+
+    (fault,) = faults_in(base)
+    assert fault == "ConfigMap/l: it holds 1,050,008 bytes of at most 1,048,576: put the list in object storage"
+
+
+def test_what_makes_every_apply_a_change_is_found(base: list[Document]) -> None:
+    (policy,) = (document for document in base if document["kind"] == "NetworkPolicy")
+    (nightly,) = (document for document in base if document["kind"] == "CronJob")
+    (run,) = (e for e in jobs_in([nightly])[0].containers[0]["env"] if e["name"] == "RUN")
+
+    policy["spec"]["ingress"] = []
+    del run["valueFrom"]["fieldRef"]["apiVersion"]
+
+    assert faults_in(base) == [
+        "NetworkPolicy/birdlite: ingress is empty, and the API drops it: every apply is a change",
+        "CronJob/birdlite-nightly: fieldRef without apiVersion: every apply is a change",
+    ]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -167,7 +193,7 @@ def test_every_variable_is_one_that_birdlite_reads(render: Render, overlay: str)
     names = {entry["name"] for job in jobs_in(documents) for c in job.containers for entry in c["env"]} | set(settings)
 
     wanted = {name for name in names if name.startswith("BIRDLITE_")} - READ_WITHOUT_OPTION
-    assert wanted <= {option.envvar for option in command().params}
+    assert wanted <= {option.envvar for option in COMMAND.params}
 
 
 def test_what_leaves_a_pod_goes_to_names_and_https_only(base: list[Document]) -> None:
@@ -175,7 +201,31 @@ def test_what_leaves_a_pod_goes_to_names_and_https_only(base: list[Document]) ->
 
     ports = [{(port["protocol"], port["port"]) for port in rule["ports"]} for rule in policy["spec"]["egress"]]
     assert ports == [{("UDP", 53), ("TCP", 53)}, {("TCP", 443)}]
-    assert policy["spec"]["ingress"] == []
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in policy["spec"]  # nothing comes in
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "192.0.0.0/24",
+        "198.18.0.0/15",
+        "64:ff9b::/96",
+        "2002::/16",
+        "fc00::/7",
+        "fe80::/10",
+    ],
+)
+def test_no_pod_reaches_a_network_that_is_not_public(base: list[Document], network: str) -> None:
+    (policy,) = (document for document in base if document["kind"] == "NetworkPolicy")
+
+    blocks = [peer["ipBlock"] for rule in policy["spec"]["egress"] for peer in rule["to"] if "ipBlock" in peer]
+    assert network in [cut for block in blocks for cut in block.get("except", [])]
 
 
 def test_the_exit_codes_that_fail_an_index_are_those_that_starting_again_does_not_mend(base: list[Document]) -> None:

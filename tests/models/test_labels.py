@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from birdlite.errors import InvalidModel
-from birdlite.models.labels import Labels, read_labels, top_k
+from birdlite.models.labels import Labels, read_label_file, read_labels, top_k
 
 
 def label_map(*rows: str) -> bytes:
@@ -51,6 +52,10 @@ def test_a_hybrid_is_recognised_though_its_cross_is_spelt_as_an_escape() -> None
         (["0,a", "", "1,b,c", "2,c"], "line 4: expected an id and a name"),
         (["0,a", "1,", "2,c"], "line 3: expected an id and a name"),
         ([], "0 labels for a model with 3 outputs"),
+        (["0,a", '1,"' + "b" * 140_000 + '"', "2,c"], r"label map, line 3: field larger than field limit \(131072\)"),
+        (["0,a", "1," + "b" * 1001, "2,c"], "line 3: 'b{40}'… is too long for a name"),
+        (["0,a", '1,"b', '2,c"'], "line 4: a cell of several lines; a quote too many?"),
+        (["0,a", '1,"b', "2,c"], "line 4: a cell of several lines"),
     ],
 )
 def test_ids_other_than_exactly_those_of_the_outputs_are_an_error(rows: list[str], complaint: str) -> None:
@@ -67,6 +72,21 @@ def test_a_label_map_without_its_header_is_an_error(data: bytes) -> None:
 def test_a_label_map_that_is_not_utf8_is_an_error() -> None:
     with pytest.raises(InvalidModel, match="label map: not UTF-8"):
         read_labels(b"id,name\n0,caf\xe9\n", None, 1)
+
+
+def test_a_label_file_that_is_a_pipe_a_folder_or_far_too_large_is_an_error_at_once(tmp_path: Path) -> None:
+    pipe, large = tmp_path / "pipe.csv", tmp_path / "large.csv"
+    os.mkfifo(pipe)
+    with large.open("wb") as file:
+        file.truncate(1 << 40)
+
+    for path, complaint in (
+        (pipe, "not a regular file"),
+        (tmp_path, "it is a folder"),
+        (large, "larger than a label map can be"),
+    ):
+        with pytest.raises(InvalidModel, match=complaint):
+            read_label_file(str(path), 3)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

@@ -40,6 +40,7 @@ def test_the_public_names_are_these_and_all_of_them_are_there() -> None:
         "UsageError",
         "__version__",
         "expand",
+        "picture",
     ]
     for name in birdlite.__all__:
         assert getattr(birdlite, name) is not None
@@ -48,6 +49,12 @@ def test_the_public_names_are_these_and_all_of_them_are_there() -> None:
 def test_another_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Classify'"):
         birdlite.Classify  # noqa: B018
+
+
+def test_a_picture_is_decoded_without_a_model() -> None:
+    decoded = birdlite.picture.decode(PICTURES[0].read_bytes(), side=64)
+
+    assert len(decoded.pixels) == 64 * 64 * 3
 
 
 def test_a_failure_of_a_picture_is_a_value(warm_cache: Path) -> None:

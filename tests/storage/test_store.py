@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import threading
 from pathlib import Path
@@ -20,7 +21,7 @@ JPG = frozenset((".jpg",))
 def test_a_folder_is_listed_a_page_at_a_time(bucket: Bucket, gate: Gate) -> None:
     keys = [f"album/{number:05d}.jpg" for number in range(PAGE + 5)]
     for key in keys:
-        bucket.put(key, b"")
+        bucket.put(key, b"x")
     found = Storage().pictures(bucket.url("album/"), JPG)
 
     assert list(itertools.islice(found, 3)) == [bucket.url(key) for key in keys[:3]]
@@ -41,6 +42,7 @@ def test_a_folder_gives_its_pictures_and_those_below_without_hidden_ones(bucket:
         "a/.git/x.jpg",
         "a/b/.x/y.jpg",
         "a/folder/",
+        "a/marker.jpg/",
     ]:
         bucket.put(key, b"")
 
@@ -113,6 +115,38 @@ def test_a_picture_that_is_too_large_is_not_read(bucket: Bucket) -> None:
         Storage(FetchSettings(max_bytes=100)).fetch(url)
 
     assert caught.value.kind == "too_large"
+
+
+def test_a_key_with_a_backslash_is_a_key_like_any_other(bucket: Bucket) -> None:
+    url = bucket.put("a\\b.jpg", b"x")
+
+    assert list(Storage().pictures(bucket.url(""), JPG)) == [url]
+    assert Storage().fetch(url) == b"x"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "aws-chunked,gzip"])
+def test_an_object_that_is_stored_compressed_is_unpacked(bucket: Bucket, encoding: str) -> None:
+    url = bucket.put("a.jpg", gzip.compress(b"abc"), encoding=encoding)
+
+    assert Storage().fetch(url) == b"abc"
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding", "kind"),
+    [
+        (gzip.compress(bytes(50_000_000)), "gzip", "too_large"),
+        (gzip.compress(b"abc")[:-1], "gzip", "decode"),
+        (b"abc", "br", "unsupported"),
+    ],
+    ids=["a bomb", "damaged", "another compression"],
+)
+def test_an_object_that_cannot_be_unpacked_is_a_failure(bucket: Bucket, data: bytes, encoding: str, kind: str) -> None:
+    url = bucket.put("a.jpg", data, encoding=encoding)
+
+    with pytest.raises(PictureError) as caught:
+        Storage(FetchSettings(max_bytes=60_000)).fetch(url)
+
+    assert caught.value.kind == kind
 
 
 @pytest.mark.parametrize("status", [404, 403])

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import pytest
+from PIL import Image
 
 from birdlite.errors import UsageError
 from birdlite.http.address import address
 from birdlite.results import Failure
 from birdlite.targets import BadTarget, Target
-from birdlite.targets.expand import SAMPLES, expand, single
+from birdlite.targets.expand import SAMPLES, expand, listed, single
+from tests.demo_world import PICTURES
 from tests.targeting import failure_of, only, without_rights
 
 REPO = Path(__file__).parents[2]
@@ -82,7 +84,8 @@ class TestUrls:
     @pytest.mark.parametrize(
         ("given", "message"),
         [
-            ("file:///etc/passwd", "file:///etc/passwd: give the path without file://"),
+            ("file://nas/birds/a.jpg", "file://nas/birds/a.jpg: the file is on another machine, nas"),
+            ("file:///half\ud83d.jpg", "file:///half\ud83d.jpg: broken characters in this URL"),
             (
                 "ftp://example.org/a.jpg",
                 "ftp://example.org/a.jpg: ftp: is not supported, only http, https, s3, gs and az",
@@ -269,11 +272,124 @@ class TestLists:
         assert found == ["https://example.org/1.jpg"]
 
 
+class TestPicturesOnStandardInput:
+    @pytest.mark.parametrize("picture", [*PICTURES[:2], "png", "bmp", "webp", "heic"])
+    def test_a_picture_is_the_target_and_no_list(self, picture: str | Path) -> None:
+        data = picture.read_bytes() if isinstance(picture, Path) else made(picture)
+        found = list(expand(["a:", "-", "b:"], stdin=io.BytesIO(data)))
+        assert found[1] == Target("-", "file", "-", 1, data)
+        assert [target.index for target in found] == [0, 1, 2]
+
+    def test_a_picture_comes_in_pieces(self) -> None:
+        class Trickle(io.BytesIO):
+            def read1(self, size: int | None = -1, /) -> bytes:
+                return super().read1(7)
+
+        data = PICTURES[0].read_bytes()
+        assert list(expand(["-"], stdin=Trickle(data))) == [Target("-", "file", "-", 0, data)]
+
+    def test_a_picture_larger_than_allowed_is_not_read_to_its_end(self) -> None:
+        stdin = io.BytesIO(PICTURES[0].read_bytes() + bytes(10_000_000))
+        (found,) = expand(["-"], stdin=stdin, max_bytes=200_000)
+        assert found == BadTarget("-", Failure("too_large", "-: more than 200000 bytes"))
+        assert stdin.tell() < 400_000
+
+    def test_where_a_list_is_wanted_a_picture_is_refused(self) -> None:
+        with pytest.raises(UsageError, match=r"^stdin: this is a JPEG picture, not a list of pictures$"):
+            list(expand([], ["-"], stdin=io.BytesIO(PICTURES[0].read_bytes())))
+
+    def test_other_data_is_refused_in_one_line(self) -> None:
+        with pytest.raises(UsageError, match=r"^stdin: this is binary data, not a list of pictures$"):
+            list(expand(["-"], stdin=io.BytesIO(bytes(range(256)) * 50)))
+
+
+def made(format_: str) -> bytes:
+    if format_ == "heic":  # no more than its beginning: the decoder will say that it is not supported
+        return b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(600)
+    stream = io.BytesIO()
+    Image.effect_noise((32, 32), 50).convert("RGB").save(stream, format_)
+    return stream.getvalue()
+
+
+class TestPathsOfOthers:
+    """Names in lists that come from another machine or program; the target keeps the name."""
+
+    @pytest.mark.parametrize(
+        ("name", "path"),
+        [
+            ("~/a.jpg", "home/a.jpg"),
+            ("pics\\a.jpg", "pics/a.jpg"),
+            (".\\pics\\a.jpg", "./pics/a.jpg"),
+            ("pics/Z\udcfcrich.jpg", "pics/Zürich.jpg"),  # Windows-1252
+            ("pics/\udc93a\udc94.jpg", "pics/“a”.jpg"),
+            ("pics/Zu\u0308rich.jpg", "pics/Zürich.jpg"),  # as macOS writes it
+            ("pics\\Z\udcfcrich.jpg", "pics/Zürich.jpg"),
+            ("file://{here}/pics/Z%C3%BCrich.jpg", "{here}/pics/Zürich.jpg"),
+            ("file://localhost{here}/pics/a.jpg", "{here}/pics/a.jpg"),
+            ("FILE:{here}/pics/a.jpg", "{here}/pics/a.jpg"),
+            ("file://{here}/pics/a#1 b?.jpg", "{here}/pics/a#1 b?.jpg"),
+        ],
+    )
+    def test_a_path_is_found_as_it_is_meant(
+        self, here: Path, monkeypatch: pytest.MonkeyPatch, name: str, path: str
+    ) -> None:
+        monkeypatch.setenv("HOME", "home")
+        for file in ("home/a.jpg", "pics/a.jpg", "pics/Zürich.jpg", "pics/“a”.jpg", "pics/a#1 b?.jpg"):
+            (here / file).parent.mkdir(exist_ok=True)
+            (here / file).touch()
+        name, path = name.format(here=here), path.format(here=here)
+        assert only(name) == Target(name, "file", path)
+        assert listed(name) == Target(name, "file", path)
+
+    def test_accents_apart_are_found_too(self, here: Path) -> None:
+        (here / "Zu\u0308rich.jpg").touch()
+        assert only("Zürich.jpg") == Target("Zürich.jpg", "file", "Zu\u0308rich.jpg")
+
+    @pytest.mark.parametrize("name", ["~/a", "file://{here}/home/a", "home\\a"])
+    def test_a_folder_is_searched_and_its_pictures_have_their_paths(
+        self, here: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        monkeypatch.setenv("HOME", str(here / "home"))
+        (here / "home" / "a").mkdir(parents=True)
+        (here / "home" / "a" / "b.jpg").touch()
+        (found,) = expand([name.format(here=here)])
+        assert isinstance(found, Target)
+        assert found.name == found.location
+        assert os.path.samefile(found.location, here / "home" / "a" / "b.jpg")
+
+    @pytest.mark.parametrize("name", ["a\\b.jpg", "~", "m\udcf6we.jpg", "Zu\u0308rich.jpg"])
+    def test_a_file_that_is_really_called_so_comes_first(self, here: Path, name: str) -> None:
+        for file in (name, "a/b.jpg", "möwe.jpg", "Zürich.jpg"):
+            (here / file).parent.mkdir(exist_ok=True)
+            (here / file).touch()
+        assert only(name) == Target(name, "file", name)
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("nofolder/", "no such folder"),
+            ("www.example.org/a.jpg", "no such file (a web address begins with https://)"),
+            ("upload.wikimedia.org/a/b.jpg", "no such file (a web address begins with https://)"),
+            ("localhost:8000/a.jpg", "no such file (a web address begins with https://)"),
+            ("//example.org/a.jpg", "no such file (a web address begins with https://)"),
+            ("C:\\birds\\a.jpg", "no such file (this is a path of Windows)"),
+            ("\\\\nas\\birds\\a.jpg", "no such file (this is a path of Windows)"),
+            ("Z\udcfcrich.jpg", "no such file (it is not UTF-8: save the list as UTF-8)"),
+            ("~nobody-of-this-name/a.jpg", "no such file"),
+            ("birds/a.jpg", "no such file"),
+            ("file:///no/such.jpg", "no such file"),
+        ],
+    )
+    def test_a_name_that_nothing_has_gets_a_hint(self, here: Path, name: str, message: str) -> None:
+        assert failure_of(name) == Failure("not_found", f"{name}: {message}")
+
+
 def test_local_files_need_no_module_that_urls_and_lists_need(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").touch()
     code = (
         "import sys; from birdlite.targets import expand; list(expand.expand(sys.argv[1:]));"
         "print([m for m in ('urllib.parse', 'birdlite.targets.list_file', 'json', 'csv', 'fnmatch', 'glob',"
+        " 'birdlite.targets.second_look',"
         " 'pathlib', 'dataclasses', 'logging', 'tempfile') if m in sys.modules])"
     )
     ran = subprocess.run(

@@ -38,7 +38,8 @@ class TestFolders:
         ]
 
     def test_only_files_with_the_suffix_of_a_picture_are_found(self, here: Path) -> None:
-        kept = ["a.bmp", "a.dib", "a.gif", "a.jfif", "a.jpe", "a.jpeg", "a.jpg", "a.png", "a.tif", "a.tiff", "a.webp"]
+        kept = ["a.MPO", "a.bmp", "a.dib", "a.gif", "a.jfif", "a.jpe", "a.jpeg", "a.jpg", "a.png", "a.tif", "a.tiff"]
+        kept.append("a.webp")
         for name in [*kept, "a.txt", "a.jpg.part", "jpg", "a.xmp", "a"]:
             (here / name).touch()
         assert [target.name for target in expand(["."])] == [f"./{name}" for name in kept]
@@ -88,6 +89,39 @@ class TestFolders:
             BadTarget("./locked", Failure("blocked", "./locked: permission denied")),
             Target("./open/a.jpg", "file", "./open/a.jpg", 1),
         ]
+
+    @pytest.mark.parametrize("name", ["@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "__MACOSX"])
+    def test_folders_of_the_system_are_left_out_unless_the_user_names_them(self, here: Path, name: str) -> None:
+        (here / "nas" / name / "a.jpg").mkdir(parents=True)
+        (here / "nas" / name / "a.jpg" / "thumb.jpg").touch()
+        (here / "nas" / "a.jpg").touch()
+        assert only("nas") == Target("nas/a.jpg", "file", "nas/a.jpg")
+        assert only("nas/**/*.jpg") == Target("nas/a.jpg", "file", "nas/a.jpg")
+        for named in (f"nas/{name}", f"nas/{name}/*"):
+            assert only(named).name == f"nas/{name}/a.jpg/thumb.jpg"
+
+    def test_what_is_not_read_is_counted_by_kind(self, here: Path) -> None:
+        (here / "birds" / "sub").mkdir(parents=True)
+        (here / "elsewhere").mkdir()
+        (here / "birds" / "link").symlink_to(here / "elsewhere")
+        (here / "birds" / "link.jpg").symlink_to(here / "elsewhere")
+        for name in ("a.jpg", "b.NEF", "c.cr3", "sub/d.mp4", "e.psd", "f.txt", "g.xmp", ".h.mov", "Thumbs.db"):
+            (here / "birds" / name).touch()
+        targets = expand(["birds", "birds/sub", "birds/*.jpg"])
+        assert targets.skipped == {}
+        assert len(list(targets)) == 4
+        assert targets.skipped == {
+            "linked folder": 2,
+            "raw": 2,
+            "video": 2,
+            "other picture": 1,
+        }  # `sub` was named twice
+
+    def test_a_folder_with_nothing_but_what_is_not_read_says_so(self, here: Path) -> None:
+        (here / "birds").mkdir()
+        (here / "birds" / "a.nef").touch()
+        message = "birds: no pictures in this folder, but 1 raw file"
+        assert failure_of("birds") == Failure("not_found", message)
 
     def test_undecodable_names_keep_their_bytes(self, here: Path) -> None:
         name = os.fsencode(here) + b"/m\xf6we.jpg"

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import json
+import lzma
 import os
+import tarfile
 import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -13,6 +19,7 @@ import pytest
 from birdlite.errors import UsageError
 from birdlite.results import Failure
 from birdlite.targets.list_file import check, read, read_file
+from tests.demo_world import PICTURES
 
 
 def listed(data: bytes, name: str = "stdin") -> list[str]:
@@ -75,7 +82,7 @@ class TestKind:
     @pytest.mark.parametrize(
         ("name", "first_line", "found"),
         [
-            ("a.txt", b'{"url": "x"}', '{"url": "x"}'),
+            ("a.txt", b'{"url": "x"}', "x"),  # what is in it counts more than its name
             ("a.TXT", b"url", "url"),
             ("a.jsonl", b'"x"', "x"),
             ("a.ndjson", b'{"path": "x"}', "x"),
@@ -130,17 +137,9 @@ class TestCsv:
             ("b.jpg", None),
         ]
 
-    def test_a_quote_that_is_never_closed_costs_a_bounded_number_of_rows(self) -> None:
-        data = b'path\n"a.jpg\n' + b"b.jpg\n" * 100_000
-        found = list(read(io.BytesIO(data), "my.csv"))
-        failures = [(text, failure) for text, failure in found if failure]
-        assert len(failures) == 1
-        assert "field larger than field limit" in failures[0][1].message
-        assert len(found) > 70_000
-
     def test_a_header_without_a_known_column_names_those_it_has(self) -> None:
-        with pytest.raises(UsageError, match=r"^my\.csv: no column url, path or target; found: id, file name$"):
-            list(read(io.BytesIO(b"id,file name\n1,a.jpg\n"), "my.csv"))
+        with pytest.raises(UsageError, match=r"^my\.csv: no column url, path or target; found: id, where$"):
+            list(read(io.BytesIO(b"id,where\n1,a.jpg\n"), "my.csv"))
 
     def test_a_header_that_is_too_long_is_wrong_usage(self) -> None:
         with pytest.raises(UsageError, match=r"^my\.csv: the header is broken: longer than 65536 characters$"):
@@ -182,6 +181,281 @@ class TestJsonLines:
         assert failure.kind == "unsupported"
         if fault:  # how a number of ten thousand digits fails depends on the version of Python
             assert failure.message == f"my.jsonl:2: {fault}"
+
+
+class TestQuotes:
+    """A quote that is not closed would swallow the rows after it."""
+
+    NOT_CLOSED = "a quote in this row is not closed"
+
+    @pytest.mark.parametrize(
+        ("lines", "at"),
+        [
+            (["path,note", 'a.jpg,"14 cm', *["b.jpg,ok"] * 500], 2),  # never closed
+            (["path,note", 'a.jpg,"14 cm', *["b.jpg,ok"] * 5], 2),
+            (["path,note", 'a.jpg,"14 cm', "b.jpg,x", 'b.jpg,"a, b"', "b.jpg,x"], 2),  # ends in the middle of a cell
+            (["path,note", 'a.jpg,"14 cm', "b.jpg,x", 'b.jpg,5.5"', "b.jpg,x"], 2),  # pairs with another stray one
+            (["path", '"a.jpg', *["b.jpg"] * 100_000], 2),
+            (["id;path;note", "1;b.jpg;ok", '2;a.jpg;"14 cm', *["3;b.jpg;ok"] * 40], 3),
+        ],
+    )
+    def test_a_quote_that_is_not_closed_costs_its_own_row_and_no_other(self, lines: list[str], at: int) -> None:
+        found = list(read(io.BytesIO("\r\n".join(lines).encode()), "my.csv"))
+        place = f"my.csv:{at}"
+        assert found[at - 2] == (place, Failure("unsupported", f"{place}: {self.NOT_CLOSED}"))
+        assert [text for text, _ in found[: at - 2] + found[at - 1 :]] == ["b.jpg"] * (len(lines) - 2)
+
+    def test_several_of_them_cost_a_row_each(self) -> None:
+        rows = ['a.jpg,"x', "b.jpg,y"] * 1000
+        found = list(read(io.BytesIO("\n".join(["path,note", *rows]).encode()), "my.csv"))
+        assert [text for text, failure in found if failure is None] == ["b.jpg"] * 1000
+        assert sum(failure is not None for _, failure in found) == 1000
+
+    def test_a_stray_quote_inside_a_cell_is_a_part_of_it(self) -> None:
+        assert listed(b'path,note\na.jpg,5.5" long\nb.jpg,"5.5"" long"\n', "my.csv") == ["a.jpg", "b.jpg"]
+
+    def test_a_note_of_many_lines_with_delimiters_and_quotes_is_one_cell(self) -> None:
+        note = '"Seen at dawn, near the lake.\nHe said ""a robin"", and left.\n\nb; c"'
+        assert listed(f"path,note\na.jpg,{note}\nb.jpg,\n".encode(), "my.csv") == ["a.jpg", "b.jpg"]
+
+    def test_a_header_with_line_ends_is_fine_and_one_with_an_open_quote_is_wrong_usage(self) -> None:
+        assert listed(b'path,"date\n(UTC)"\na.jpg,1\n', "my.csv") == ["a.jpg"]
+        with pytest.raises(UsageError, match=rf"^my\.csv: the header is broken: {self.NOT_CLOSED}$"):
+            list(read(io.BytesIO(b'path,"note\na.jpg,1\nb.jpg,2\n'), "my.csv"))
+
+
+PEOPLE = ["pics/a.jpg", "pics/Zürich 1.jpg"]
+
+
+class TestSpreadsheets:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "sep=;\r\npath;species\r\n{};robin\r\n{};robin\r\n",
+            "sep=,\npath,species\n{},robin\n{},robin\n",
+            '"sep=|"\npath|species\n{}|a,b,c\n{}|a;b;c\n',
+            "sep=\t\npath\tspecies, sex, age, site\n{}\trobin\n{}\trobin\n",
+            "SEP=\\t\npath\tspecies, sex\n{}\trobin\n{}\trobin\n",
+            '#TYPE Selected.System.IO.FileInfo\r\n"path","Length"\r\n"{}","1"\r\n"{}","1"\r\n',
+            "# exported on 1 June\n\npath,species\n{},robin\n{},robin\n",
+            "path|species\n{}|robin\n{}|robin\n",
+            "path,species\r{},robin\r{},robin\r",
+            '\npath,note\r{},"two\nlines"\r{},robin\r',
+        ],
+    )
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+    def test_what_excel_numbers_and_powershell_write_is_read(self, text: str, encoding: str) -> None:
+        assert listed(text.format(*PEOPLE).encode(encoding), "my.csv") == PEOPLE
+
+    @pytest.mark.parametrize("name", ["my.txt", "my.csv", "stdin", "my"])
+    def test_unicode_text_of_excel_is_a_table_although_it_is_called_txt(self, name: str) -> None:
+        assert listed("path\tspecies\r\n{}\trobin\r\n{}\t\r\n".format(*PEOPLE).encode("utf-16"), name) == PEOPLE
+
+    @pytest.mark.parametrize(
+        ("header", "row", "target"),
+        [
+            ("filepath,species", "a/b.jpg,robin", "a/b.jpg"),
+            ("id,image_path", "1,a/b.jpg", "a/b.jpg"),
+            ("mediaID,filePath,fileName", "1,https://e.org/b.jpg,b.jpg", "https://e.org/b.jpg"),  # Camtrap DP
+            ("SourceFile,FileName,Directory", "./a/b.jpg,b.jpg,./a", "./a/b.jpg"),  # exiftool
+            ("Station,Directory,FileName", "7,/data/a,b.jpg", "/data/a/b.jpg"),  # camtrapR
+            ("RootFolder,File,RelativePath", "x,b.jpg,a", "a/b.jpg"),  # Timelapse
+            ("File,Folder", "b.jpg,a/", "a/b.jpg"),
+            ("File,RelativePath", "b.jpg,", "b.jpg"),
+            ('"PSPath","FullName","Name"', '"x","/a/b.jpg","b.jpg"', "/a/b.jpg"),  # Get-ChildItem
+            ("file name,when", "b.jpg,now", "b.jpg"),
+            ("url,filepath", "https://e.org/b.jpg,a/b.jpg", "https://e.org/b.jpg"),  # our own names come first
+        ],
+    )
+    def test_the_columns_of_other_programs_are_known(self, header: str, row: str, target: str) -> None:
+        for name in ("my.csv", "stdin", "my.txt"):
+            assert listed(f"{header}\n{row}\n".encode(), name) == [target]
+
+    def test_a_word_in_a_text_list_is_no_header_because_a_program_uses_it(self) -> None:
+        assert listed(b"photo\nimage\n", "stdin") == ["photo", "image"]
+
+
+class TestTextOfPeople:
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\0"])
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+    def test_every_line_end_in_every_encoding(self, end: str, encoding: str) -> None:
+        assert listed((end.join(PEOPLE) + end).encode(encoding), "my.txt") == PEOPLE
+
+    @pytest.mark.parametrize("quotes", ['""', "''", "“”", "«»"])
+    def test_quotes_of_copy_as_path_are_removed(self, quotes: str) -> None:
+        lines = [f"{quotes[0]}{name}{quotes[1]}" for name in PEOPLE]
+        assert listed("\r\n".join(lines).encode(), "my.txt") == PEOPLE
+
+    def test_paths_of_windows_in_quotes_are_no_strings_of_json(self) -> None:
+        assert listed(b'"birds\\new\\tit.jpg"\r\n"birds\\a.jpg"\r\n') == ["birds\\new\\tit.jpg", "birds\\a.jpg"]
+
+    def test_names_divided_by_nul_keep_everything(self) -> None:
+        names = ["./# no comment.jpg", './"quoted"', "./two\nlines.jpg", " spaces "]
+        assert listed("\0".join(names).encode() + b"\0") == names
+
+    def test_a_nul_in_a_line_does_not_divide_the_list(self) -> None:
+        assert listed(b"a\0.jpg\nb.jpg\n") == ["a\0.jpg", "b.jpg"]
+
+    def test_a_carriage_return_in_a_name_stays(self) -> None:
+        assert listed(b"a\r.jpg\nb.jpg\n") == ["a\r.jpg", "b.jpg"]
+
+    def test_byte_order_marks_of_joined_files_are_removed(self) -> None:
+        assert listed("\ufeffa.jpg\n\ufeffb.jpg\n".encode()) == ["a.jpg", "b.jpg"]
+
+    def test_patterns_with_brackets_are_no_json(self) -> None:
+        assert listed(b"[ab]*.jpg\n{a}.jpg\n", "my.txt") == ["[ab]*.jpg", "{a}.jpg"]
+
+    def test_a_line_from_a_pipe_is_a_target_before_the_next_one_comes(self) -> None:
+        read_end, write_end = os.pipe()
+        with open(read_end, "rb") as stream, open(write_end, "wb", buffering=0) as producer:
+            producer.write(b"a\n")
+            found = read(stream, "stdin")
+            assert next(found) == ("a", None)
+            producer.write(b"b\n")
+            assert next(found) == ("b", None)
+
+
+class TestPacked:
+    def test_gzip_is_unpacked_on_the_way_and_its_suffix_set_aside(self) -> None:
+        assert listed(gzip.compress(b"path;x\na.jpg;1\n"), "my.csv.gz") == ["a.jpg"]
+        joined = gzip.compress(b"a.jpg\n") + gzip.compress(b"b.jpg\n")
+        assert listed(joined, "my.txt.gz") == ["a.jpg", "b.jpg"]
+
+    def test_a_packed_list_that_is_cut_off_says_so_after_its_first_lines(self) -> None:
+        packed = gzip.compress("".join(f"{at}.jpg\n" for at in range(50_000)).encode())
+        found = read(io.BytesIO(packed[: len(packed) // 2]), "my.gz")
+        assert next(found) == ("0.jpg", None)
+        with pytest.raises(UsageError, match=r"^my\.gz: the list cannot be read: damaged or cut off: "):
+            list(found)
+
+    BOMB = r"^my\.gz: it grows to more than 100 times its size; unpack it first$"
+
+    def test_a_bomb_is_refused_in_bounded_memory(self) -> None:
+        bomb = gzip.compress(b"x" * 40_000_000)
+        tracemalloc.start()
+        try:
+            with pytest.raises(UsageError, match=self.BOMB):
+                next(read(io.BytesIO(bomb), "my.gz"))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 2_000_000, f"{peak} bytes"
+
+    def test_a_bomb_of_blank_lines_is_refused(self) -> None:
+        with pytest.raises(UsageError, match=self.BOMB):
+            next(read(io.BytesIO(gzip.compress(b"\n" * 40_000_000)), "my.gz"))
+
+
+def archive(*names: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as file:
+        for name in names:
+            file.writestr(name, "x")
+    return stream.getvalue()
+
+
+def tape(name: str) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as file:
+        file.addfile(tarfile.TarInfo(name))
+    return stream.getvalue()
+
+
+class TestNoList:
+    @pytest.mark.parametrize(
+        ("data", "message"),
+        [
+            (
+                archive("[Content_Types].xml", "xl/workbook.xml"),
+                "a spreadsheet or document, not a list; save it as CSV",
+            ),
+            (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100), "a spreadsheet or document, not a list"),
+            (b"{\\rtf1\\ansi a.jpg}", "a spreadsheet or document, not a list"),
+            (archive("list.txt"), "this is a ZIP archive, not a list of pictures"),
+            (bz2.compress(b"a.jpg\n"), "packed by bzip2; unpack it first: bzip2 -dc LIST | birdlite classify --from -"),
+            (lzma.compress(b"a.jpg\n"), "packed by xz; unpack it first"),
+            (b"\x28\xb5\x2f\xfd\x04\x58", "packed by zstd; unpack it first"),
+            (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "this is a PDF document, not a list of pictures"),
+            (b"<!DOCTYPE html>\n<html>sign in</html>", "this is an HTML page, not a list of pictures"),
+            (b"\n<?xml version='1.0'?>\n<a/>", "this is an XML document, not a list of pictures"),
+            (PICTURES[0].read_bytes(), "this is a JPEG picture, not a list of pictures"),
+            (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "not a list: HEIC pictures are not supported"),
+            (bytes(range(256)) * 8, "this is binary data, not a list of pictures"),
+            (bytes(5000), "this is binary data, not a list of pictures"),
+            (b"\x7fELF\2\1\1" + bytes(9) + b"\3\0>\0\1\0\0\0\xd0\x38" + bytes(6) + b"a.jpg\n", "this is binary data"),
+            (tape("list.txt"), "this is binary data, not a list of pictures"),
+            (gzip.compress(bytes(range(256)) * 8), "this is binary data, not a list of pictures"),
+        ],
+    )
+    def test_what_is_no_list_is_refused_in_one_line(self, data: bytes, message: str) -> None:
+        with pytest.raises(UsageError) as caught:
+            list(read(io.BytesIO(data), "my.txt"))
+        assert str(caught.value).startswith(f"my.txt: {message}")
+        assert "\n" not in str(caught.value)
+
+
+class TestJsonDocuments:
+    @pytest.mark.parametrize(
+        "document",
+        [
+            {"instances": [{"filepath": "a.jpg", "country": "CHE"}, {"filepath": "b.jpg"}]},  # SpeciesNet
+            {"predictions": [{"filepath": "a.jpg", "prediction": "x"}, {"filepath": "b.jpg"}]},
+            {
+                "info": {"detector": "md_v5a", "format_version": "1.4"},
+                "detection_categories": {"1": "animal"},
+                "images": [{"file": "a.jpg", "detections": [{"bbox": [0.1, 0.2]}]}, {"file": "b.jpg", "failure": None}],
+            },
+            {
+                "annotations": [{"id": 1}, [2]],
+                "images": [{"id": 1, "file_name": "a.jpg"}, {"file_name": "b.jpg"}],
+            },  # COCO
+            {"results": [{"index": 0, "target": "a.jpg", "predictions": []}, {"target": "b.jpg"}], "model": None},
+            ["a.jpg", "b.jpg"],
+            [{"path": "a.jpg"}, {"url": "b.jpg"}],
+        ],
+    )
+    @pytest.mark.parametrize("indent", [None, 0, 1])
+    @pytest.mark.parametrize("name", ["my.json", "my.txt", "stdin"])
+    def test_documents_of_other_programs_are_read(self, document: object, indent: int | None, name: str) -> None:
+        assert listed(json.dumps(document, indent=indent).encode(), name) == ["a.jpg", "b.jpg"]
+
+    @pytest.mark.parametrize("indent", [None, 1])
+    def test_a_document_of_any_length_costs_no_memory(self, indent: int | None) -> None:
+        images = [{"file": f"{at}.jpg", "detections": [{"conf": 0.5}] * 5} for at in range(5000)]
+        data = io.BytesIO(json.dumps({"images": images}, indent=indent).encode())
+        tracemalloc.start()
+        try:
+            count = sum(failure is None for _, failure in read(data, "my.json"))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert count == 5000
+        assert peak < 600_000, f"{peak} bytes"  # the text has over 700,000
+
+    @pytest.mark.parametrize(
+        ("data", "message"),
+        [
+            (b'{"instances": [', "my.json: the list is damaged or cut off: not JSON"),
+            (b'["a.jpg", "b.jpg"', "my.json: the list is damaged or cut off after entry 1: not JSON"),
+            (b'["a.jpg" "b.jpg"]', "my.json: the list is damaged or cut off after entry 1: not JSON"),
+            (b'["a.jpg",]', "my.json: the list is damaged or cut off after entry 1: not JSON"),
+            (b'["a.jpg", {"path"]]', "my.json: the list is damaged or cut off after entry 1: not JSON"),
+            (b'["a.jpg", ' + b"[" * 100_000, "my.json: the list is damaged or cut off after entry 1: not JSON"),
+            (b'["a.jpg", "' + b"x" * 3_000_000, "my.json: the list is damaged or cut off after entry 1: not JSON"),
+            (b'{\n"photos": []}', "my.json: JSON without a list of pictures: instances, predictions, images, results"),
+            (b'[{"id": 1}]', "my.json: no url, path, filepath or file in its first entry; found: id"),
+            (b"[\n5]", "my.json: no url, path, filepath or file in its first entry"),
+        ],
+    )
+    def test_a_document_that_is_no_list_is_one_error(self, data: bytes, message: str) -> None:
+        with pytest.raises(UsageError) as caught:
+            list(read(io.BytesIO(data), "my.json"))
+        assert str(caught.value).startswith(message)
+
+    def test_an_entry_without_a_target_fails_alone(self) -> None:
+        found = list(read(io.BytesIO(b'["a.jpg", {"id": 5}, "b.jpg"]'), "my.json"))
+        assert [text for text, _ in found] == ["a.jpg", "my.json:2", "b.jpg"]
+        assert found[1][1] is not None
 
 
 class TestUnreadable:

@@ -10,7 +10,7 @@ import flatbuffers  # type: ignore[import-untyped]
 import pytest
 from ai_edge_litert import schema_py_generated as tfl
 
-from birdlite.convert.onnx_graph import array_of
+from birdlite.convert.tflite_to_onnx import array_of
 from birdlite.errors import InvalidModel
 from birdlite.tflite import graph as tflite_graph
 from birdlite.tflite.graph import Quantization

@@ -13,7 +13,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as tfl
 
 from birdlite import engines
-from birdlite.convert.onnx_graph import array_of
+from birdlite.convert.tflite_to_onnx import array_of
 from birdlite.errors import InvalidModel
 from birdlite.models.card import Card
 from birdlite.models.catalog import find

@@ -9,7 +9,8 @@ import os
 import pytest
 
 from birdlite.results import Failure, Prediction, Result, RunSummary, Times
-from birdlite.writers import RunFacts, WriterOptions, open_writer
+from birdlite.writers import open_writer
+from birdlite.writers.base import RunFacts, WriterOptions
 
 RUN = RunFacts(RunSummary(0, 0, 0, 1.0, 0.0))
 ROBIN = Result(

@@ -16,7 +16,8 @@ import pytest
 from birdlite import __version__
 from birdlite.results import Failure, ImageInfo, Prediction, Result, RunSummary, Times
 from birdlite.timing import Breakdown, Span, StageTime, Trace
-from birdlite.writers import ModelFacts, ReportFacts, RunFacts, WriterOptions, html, html_sections, open_writer
+from birdlite.writers import html, html_sections, open_writer
+from birdlite.writers.base import ModelFacts, ReportFacts, RunFacts, WriterOptions
 from tests.page import Element, facts, numbers, read, rows
 
 ROBIN = Result(

@@ -11,7 +11,8 @@ import pytest
 
 from birdlite.results import Failure, ImageInfo, Prediction, Result, RunSummary, Times
 from birdlite.timing import Breakdown, StageTime
-from birdlite.writers import Format, ModelFacts, Names, RunFacts, WriterOptions, open_writer
+from birdlite.writers import open_writer
+from birdlite.writers.base import Format, ModelFacts, Names, RunFacts, WriterOptions
 from birdlite.writers.record import record
 
 ROBIN = Result(
@@ -111,7 +112,7 @@ class TestJson:
             "],\n"
             '"model": {"name": "birds-v1-lite", "sha256": "95f5", "engine": "litert", "threads": 1},\n'
             '"summary": {"targets": 2, "ok": 1, "failed": 1, "wall_ms": 312.4, "images_per_second": 3.2, '
-            '"interrupted": false},\n'
+            '"interrupted": false, "skipped": {}},\n'
             '"timing": {"wall_ms": 312.44, "stages": ['
             '{"stage": "imports", "spent_ms": 21.0, "critical_ms": 20.4, "count": 3}, '
             '{"stage": "decode", "spent_ms": 300.0, "critical_ms": 288.8, "count": 2}], "other_ms": 3.24}}\n'
@@ -132,7 +133,13 @@ class TestJson:
         late = ROBIN._replace(times=Times(1.0, 2.0, 3.0, 4.0))
         first = written("json", ROBIN, times=False)
         assert first == written("json", late, run=slow, times=False)
-        assert json.loads(first)["summary"] == {"targets": 2, "ok": 1, "failed": 1, "interrupted": False}
+        assert json.loads(first)["summary"] == {
+            "targets": 2,
+            "ok": 1,
+            "failed": 1,
+            "interrupted": False,
+            "skipped": {},
+        }
         assert "timing" not in json.loads(first)
 
     def test_nothing_is_written_before_the_first_result(self) -> None:

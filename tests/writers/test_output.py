@@ -8,15 +8,18 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 import pytest
 
+from birdlite import log
 from birdlite.errors import OutputError
-from birdlite.writers import Format
+from birdlite.writers.base import Format
 from birdlite.writers.output import open_output
+from tests.demo_world import PICTURES
 
 REPO = Path(__file__).parents[2]
 
@@ -153,6 +156,25 @@ class TestWhatIsNoFile:
         assert stat.S_ISFIFO(path.stat().st_mode)
         assert os.listdir(tmp_path) == ["pipe"]
 
+    def test_a_named_pipe_without_a_reader_is_waited_for_with_a_word(self, tmp_path: Path) -> None:
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+        said: list[str] = []
+        read: list[bytes] = []
+        reader = threading.Thread(target=lambda: read.append(path.read_bytes()))
+
+        def hear(level: int, message: str, fields: dict[str, object]) -> None:
+            said.append(message)
+            reader.start()
+
+        log.to(hear, log.WARNING)
+        with open_output(str(path), "jsonl") as output:
+            output.stream.write("{}\n")
+        reader.join()
+
+        assert said == [f"{path} is a pipe; waiting for something to read it"]
+        assert read == [b"{}\n"]
+
     @pytest.mark.parametrize("chosen", [*WHOLE, "jsonl"])
     def test_a_pipe_without_a_name_is_written_to(self, chosen: Format) -> None:
         read_end, write_end = os.pipe()
@@ -163,12 +185,36 @@ class TestWhatIsNoFile:
             assert reader.read(100) == b"through\n"
 
 
+class TestFolders:
+    @pytest.mark.parametrize("chosen", [*WHOLE, "jsonl"])
+    def test_a_missing_folder_is_made(self, tmp_path: Path, chosen: Format) -> None:
+        path = tmp_path / "2025" / "June" / "out"
+        with open_output(str(path), chosen) as output:
+            output.stream.write("x")
+        assert path.read_text() == "x"
+
+
 class TestRefusals:
+    @pytest.mark.parametrize("chosen", [*WHOLE, "jsonl"])
+    @pytest.mark.parametrize("picture", [PICTURES[0].read_bytes(), b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"])
+    def test_a_picture_is_never_replaced(self, tmp_path: Path, picture: bytes, chosen: Format) -> None:
+        path = tmp_path / "bird.csv"  # whatever it is called
+        path.write_bytes(picture)
+        with pytest.raises(OutputError, match=r"bird\.csv: a picture is there, and the results would replace it$"):
+            open_output(str(path), chosen)
+        assert path.read_bytes() == picture
+
+    @pytest.mark.parametrize("before", [b"", b"RIFF notes", b"BMW.jpg\n" * 9, b"<html><svg>"])
+    def test_a_text_is_replaced_even_if_it_begins_like_a_picture(self, tmp_path: Path, before: bytes) -> None:
+        (tmp_path / "out").write_bytes(before)
+        with open_output(str(tmp_path / "out"), "json") as output:
+            output.stream.write("x")
+        assert (tmp_path / "out").read_text() == "x"
+
     @pytest.mark.parametrize("chosen", [*WHOLE, "jsonl"])
     @pytest.mark.parametrize(
         ("path", "message"),
         [
-            ("missing/out", "missing/out: the folder for the results does not exist"),
             ("folder", "folder: the results cannot be written: it is a folder"),
             ("new/", "new/: the results cannot be written: it is a folder"),
             ("file/out", "file/out: the results cannot be written: a part of the path is not a folder"),
@@ -306,7 +352,8 @@ class TestStandardOutput:
 def test_a_format_imports_nothing_that_only_others_need(tmp_path: Path, chosen: Format, spared: list[str]) -> None:
     ran = run(
         "from birdlite.results import Prediction, Result, RunSummary\n"
-        "from birdlite.writers import RunFacts, WriterOptions, open_writer\n"
+        "from birdlite.writers import open_writer\n"
+        "from birdlite.writers.base import RunFacts, WriterOptions\n"
         f"with open_output({str(tmp_path / 'out')!r}, {chosen!r}) as output:\n"
         f"    writer = open_writer({chosen!r}, output.stream, WriterOptions())\n"
         "    writer.write(Result(0, 'a.jpg', (Prediction(1, 1, 'x', 0.5),)))\n"

@@ -16,7 +16,8 @@ from birdlite import Classifier, FetchSettings, Settings
 from birdlite.images.frame import Format
 from birdlite.models.catalog import DEMO_MODEL
 from birdlite.results import Failure, FailureKind, ImageInfo, Prediction, Result, RunSummary, Times
-from birdlite.writers import RunFacts, WriterOptions, open_writer
+from birdlite.writers import open_writer
+from birdlite.writers.base import RunFacts, WriterOptions
 from tests.demo_world import PICTURES
 
 Record = dict[str, Any]

@@ -13,8 +13,8 @@ from typing import TextIO
 import pytest
 
 from birdlite.results import Failure, Prediction, Result
-from birdlite.writers import Names, WriterOptions, open_writer
-from birdlite.writers.base import encodable, printable
+from birdlite.writers import open_writer
+from birdlite.writers.base import Names, WriterOptions, encodable, printable
 from birdlite.writers.terminal import Terminal, columns, look
 from birdlite.writers.text import picture_lines
 

@@ -1,0 +1,122 @@
+"""The pictures in folders and of patterns, found lazily; what is left out is counted. `expand` and `evaluate` call it.
+
+Of a folder first its pictures are given, then its subfolders, both by name in code-point order. In memory are only the
+names of one folder, and the folders that are still to be read. Inside a folder, names that begin with a dot are
+skipped, the folders in which other programs keep thumbnails and deleted files (`SYSTEM_FOLDERS`), and links to other
+folders, so that nothing is visited twice. Links to pictures are followed. The folder that the user named may have any
+name, or be a link.
+
+A pattern is one of the standard library's `glob`, with `**` for any number of folders. Its matches are taken as if the
+user had typed them, in code-point order: a file with any suffix is a target, and a folder is searched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from birdlite.results import Failure
+from birdlite.targets import Found, path_failure
+
+_JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")  # mpo: of stereo cameras, a JPEG with another one behind it
+SUFFIXES = frozenset((*_JPEG, ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"))
+
+_OF_NAS = ("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot")  # Synology, QNAP
+_OF_SYSTEMS = ("$recycle.bin", "recycler", "system volume information", "__macosx", "lost+found")
+SYSTEM_FOLDERS = frozenset((*_OF_NAS, *_OF_SYSTEMS))
+"""In lower case. Those that are not here begin with a dot."""
+
+_SKIPPED = {
+    "HEIC": ".heic .heif .hif",
+    "AVIF": ".avif",
+    "raw": ".3fr .arw .cr2 .cr3 .crw .dng .erf .iiq .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f",
+    "video": ".3gp .avi .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .webm .wmv",
+    "other picture": ".ico .jp2 .jxl .psd .svg .xcf",
+}
+_KIND_OF = {suffix: kind for kind, suffixes in _SKIPPED.items() for suffix in suffixes.split()}
+
+
+def described(skipped: Mapping[str, int]) -> str:
+    """What was left out, for people: `12 HEIC files, 1 linked folder and 1 raw file`."""
+    parts = []
+    for kind, count in sorted(skipped.items()):
+        noun = kind if kind.endswith("folder") else f"{kind} file"
+        parts.append(f"{count} {noun}{'s' if count != 1 else ''}")
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""
+
+
+def pictures_in(folder: str, skipped: Counter[str] | None = None) -> Iterator[Found]:
+    """Every picture in `folder` and below, by suffix. A folder that cannot be read is a failure."""
+    skipped = Counter() if skipped is None else skipped
+    before = Counter(skipped)
+    empty = True
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        try:
+            names, folders = _list(here, skipped)
+        except OSError as error:
+            empty = False
+            yield here, path_failure(here, error)
+            continue
+        for name in names:
+            empty = False
+            yield os.path.join(here, name), None
+        waiting.extend(os.path.join(here, name) for name in reversed(folders))
+    if empty:
+        others = described(skipped - before)
+        but = f", but {others}" if others else ""
+        yield folder, Failure("not_found", f"{folder}: no pictures in this folder{but}")
+
+
+def is_pattern(name: str) -> bool:
+    """Whether `name` has a character of patterns."""
+    return "*" in name or "?" in name or "[" in name
+
+
+def pictures_matching(pattern: str, skipped: Counter[str] | None = None) -> Iterator[Found]:
+    """Every file that `pattern` matches, and every picture in the folders that it matches; no file twice."""
+    from glob import glob
+
+    try:
+        matches = sorted(path for path in glob(pattern, recursive=True) if not _is_of_system(path, pattern))
+    except ValueError:
+        matches = []  # the pattern has a NUL, which no name has
+    seen: set[str] = set()  # real paths: `**` follows links, so a circle of links leads to one file many times
+    for path in matches:
+        for name, failure in pictures_in(path, skipped) if os.path.isdir(path) else ((path, None),):
+            real = os.path.realpath(name)
+            if real not in seen:
+                seen.add(real)
+                yield name, failure
+    if not matches:
+        yield pattern, Failure("not_found", f"{pattern}: no such file, and nothing matches it as a pattern")
+
+
+def _is_of_system(path: str, pattern: str) -> bool:
+    """Whether a match is in a folder of the system that the pattern does not name."""
+    return not SYSTEM_FOLDERS.isdisjoint({*path.lower().split("/")} - {*pattern.lower().split("/")})
+
+
+def _list(folder: str, skipped: Counter[str]) -> tuple[list[str], list[str]]:
+    """Sorted names of the pictures and of the subfolders directly in `folder`."""
+    names: list[str] = []
+    folders: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if name.lower() not in SYSTEM_FOLDERS:
+                    folders.append(name)
+                continue
+            suffix = os.path.splitext(name)[1].lower()
+            if entry.is_symlink() and entry.is_dir():
+                skipped["linked folder"] += 1
+            elif suffix in SUFFIXES:
+                names.append(name)  # a broken link too: the user should know of it
+            elif suffix in _KIND_OF:
+                skipped[_KIND_OF[suffix]] += 1
+    return sorted(names), sorted(folders)

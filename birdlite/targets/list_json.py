@@ -1,0 +1,139 @@
+"""Lists in one JSON document, read an entry at a time, however long the document is. `list_file` calls it.
+
+    [ … ]                   strings, or objects with a field as in JSON lines
+    {"instances": [ … ]}    what SpeciesNet reads; `predictions` is what it writes
+    {"images": [ … ]}       MegaDetector, COCO
+    {"results": [ … ]}      birdlite's own `--format json`
+
+Everything else in the document is skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from birdlite.errors import UsageError
+from birdlite.targets.list_fields import FAULT, LABEL, Entry, field_of, lacking
+from birdlite.targets.list_text import ListText
+
+LISTS = ("instances", "predictions", "images", "results")
+ENTRY_LIMIT = 1 << 20  # characters of one entry, or of one value that is skipped
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+_DECODER = json.JSONDecoder()
+
+
+class Document:
+    """The entries of a list in a JSON document."""
+
+    def __init__(self, text: ListText, name: str, *, labelled: bool) -> None:
+        """Take over the text of the list `name`."""
+        self._chunks = text.chunks()
+        self._name = name
+        self._labelled = labelled
+        self._text = ""
+        self._at = 0
+        self._count = 0  # entries
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yield the entries.
+
+        Raises:
+            UsageError: while iterating: it is not JSON, is cut off, or has no list of pictures.
+        """
+        if self._next() == "[":
+            yield from self._list()
+            return
+        self._take("{")
+        found = False
+        while self._next() != "}":
+            key = self._value()
+            self._take(":")
+            if self._next() != "[":
+                self._value()
+            elif key in LISTS and not found:
+                found = True
+                yield from self._list()
+            else:
+                self._skip_list()
+            if self._next() != "}":
+                self._take(",")
+        if not found:
+            raise UsageError(f"{self._name}: JSON without a list of pictures: {', '.join(LISTS)}, or [ … ]")
+
+    def _list(self) -> Iterator[Entry]:
+        for value in self._values():
+            self._count += 1
+            target = field_of(value)
+            label = value.get(LABEL) if isinstance(value, dict) else None
+            if target is None:
+                if self._count == 1:  # none of the others will have one either
+                    found = f"; found: {', '.join(value)[:500]}" if isinstance(value, dict) else ""
+                    raise UsageError(f"{self._name}: no url, path, filepath or file in its first entry{found}")
+                yield self._count, "", "", FAULT
+            elif self._labelled and not (isinstance(label, str) and label):
+                yield self._count, "", "", lacking(LABEL)
+            else:
+                yield self._count, target, label if isinstance(label, str) else "", ""
+
+    def _skip_list(self) -> None:
+        for _ in self._values():
+            pass
+
+    def _values(self) -> Iterator[object]:
+        self._take("[")
+        while self._next() != "]":
+            yield self._value()
+            if self._next() != "]":
+                self._take(",")
+                if self._next() == "]":
+                    raise self._wrong()
+        self._take("]")
+
+    def _next(self) -> str:
+        """The next character that is not a space."""
+        while True:
+            space = _SPACE.match(self._text, self._at)
+            self._at = space.end() if space else self._at
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._more():
+                raise self._wrong()
+
+    def _take(self, character: str) -> None:
+        if self._next() != character:
+            raise self._wrong()
+        self._at += 1
+
+    def _value(self) -> object:
+        self._next()
+        wanted = 0  # characters; doubled, so that a long value is not decoded again for every chunk
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._text, self._at)
+                if end < len(self._text):  # else a number may go on
+                    self._at = end
+                    return value
+            except RecursionError:
+                raise self._wrong() from None
+            except ValueError:
+                if len(self._text) - self._at > ENTRY_LIMIT:
+                    raise self._wrong() from None
+            wanted = max(2 * wanted, len(self._text) - self._at + 1)
+            while len(self._text) - self._at < wanted:
+                if not self._more():
+                    raise self._wrong()
+
+    def _more(self) -> bool:
+        """Read on, and let go what was used."""
+        more = next(self._chunks, None)
+        if more is None:
+            return False
+        self._text, self._at = self._text[self._at :] + more, 0
+        return True
+
+    def _wrong(self) -> UsageError:
+        after = f" after entry {self._count}" if self._count else ""
+        return UsageError(f"{self._name}: the list is damaged or cut off{after}: not JSON")

@@ -48,7 +48,7 @@ import json, sys, time
 from birdlite.cli import main
 began = time.perf_counter()
 code = main(sys.argv[1:])
-from birdlite.bench.environment import peak_memory_bytes
+from birdlite.bench import peak_memory_bytes
 print(code, time.perf_counter() - began, time.process_time(), peak_memory_bytes(), file=sys.stderr)
 """
 

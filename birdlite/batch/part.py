@@ -5,7 +5,8 @@ storage by a put, so a file `NAME` is always complete. The growing file is alway
 depends on the order in which pictures finish. So two runs with --no-timing write the same bytes, whether they were
 killed and resumed or not.
 
-The thread that feeds the pipeline, which knows the list, calls `begin`, `has` and `end`; the caller's thread the rest.
+The thread that feeds the pipeline, which knows the list, calls `begin`, `has`, `admit` and `end`; its threads that
+decode call `guard`; the caller's thread the rest.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from birdlite import atomic_file, log
@@ -20,9 +22,11 @@ from birdlite.atomic_file import SUFFIX
 from birdlite.batch.files import read_lines
 from birdlite.batch.header import Header, Run, Totals, difference
 from birdlite.batch.journal import Journal
-from birdlite.errors import OutputError, PartsError
+from birdlite.batch.suspects import LocalNotes, Notes, ObjectNotes, Suspects
+from birdlite.errors import BirdliteError, OutputError, PartsError
 from birdlite.results import Result
 from birdlite.storage import is_storage
+from birdlite.targets import BadTarget, Target
 from birdlite.writers.base import RunFacts
 from birdlite.writers.output import check_output, open_output, refuse_picture
 from birdlite.writers.record import record, to_json
@@ -55,6 +59,7 @@ class Part:
         self._guard = threading.Lock()  # so that the file is not closed during `begin`
         self._closed = False
         self._journal: Journal | None = None
+        self._suspects: Suspects | None = None
         self._header: Header | None = None
         self.already = 0  # records of earlier starts
         self._resumed_to = -1  # the highest index among the records of earlier starts
@@ -84,6 +89,8 @@ class Part:
                 return False
             journal = Journal(self._partial)
             try:
+                if self._resume:
+                    self._suspects = Suspects(self._notes(), run.shards)
                 before = journal.resume() if self._resume else None
                 if before is None:
                     if not self._resume and os.stat(self._partial).st_size:
@@ -103,9 +110,11 @@ class Part:
             return True
 
     def _sweep(self) -> None:
-        """Remove what runs left that were killed while they finished this part."""
+        """Remove what runs left that were killed while they finished this part, and notes that are of no use now."""
         for left in atomic_file.leftovers(self.path):
             os.unlink(left)
+        if not self._resume:
+            LocalNotes(self.path).remove()
 
     def has(self, index: int, name: str) -> bool:
         """Whether the target at `index` in the list needs no further work.
@@ -126,6 +135,14 @@ class Part:
             )
         return not (place.failed and self._retry_failed)
 
+    def guard(self, target: Target) -> AbstractContextManager[None]:
+        """Around the decoding of a picture; see `suspects`."""
+        return nullcontext() if self._suspects is None else self._suspects.alone_or_noted(target)
+
+    def admit(self, target: Target | BadTarget) -> Target | BadTarget:
+        """Take a target that the run is to work on. One that has killed the process becomes a failure."""
+        return target if self._suspects is None else self._suspects.admit(target)
+
     def end(self, *, targets: int, left_out: int, list_sha256: str) -> None:
         """Note the end of the list.
 
@@ -145,6 +162,8 @@ class Part:
         if failure is None or failure.kind != "cancelled":
             line = to_json(record(result, times=self._times)) + "\n"
             self._open_journal().append(result.index, line, failed=failure is not None)
+            if self._suspects is not None:
+                self._suspects.recorded(result.index)
 
     def finish(self, run: RunFacts) -> None:
         """Write the complete part. After an interruption only the journal stays, for --resume."""
@@ -161,13 +180,19 @@ class Part:
         except OutputError as error:
             raise OutputError(f"{error}; all records are in {self._partial}, where --resume finds them") from error
         self._journal.remove()
+        if self._suspects is not None:
+            self._suspects.remove()
+            self._suspects = None
 
     def __enter__(self) -> Part:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         with self._guard:
             self._closed = True
+            if self._suspects is not None:  # a fault in birdlite is as bad as a kill
+                in_order = kind is None or issubclass(kind, (BirdliteError, OSError, KeyboardInterrupt))
+                self._suspects.close(in_order=in_order)
             if self._journal is not None:
                 self._journal.close()
 
@@ -206,6 +231,13 @@ class Part:
                     output.stream.write(line.decode() + "\n")
         except (PartsError, FileNotFoundError) as error:
             raise OutputError(f"{self.path}: another program has changed this file: {error}") from error
+
+    def _notes(self) -> Notes:
+        if not is_storage(self.path):
+            return LocalNotes(self.path)
+        from birdlite.storage.store import Storage
+
+        return ObjectNotes(self.path, self._storage or Storage())
 
     def _journal_of_object(self) -> str:
         """The path of the journal of a part in object storage. Whether the part can be put is checked now."""

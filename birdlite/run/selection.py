@@ -76,7 +76,7 @@ class Selection:
             if earlier is not None and earlier.has(target.name):
                 left_out += 1
                 continue
-            yield target
+            yield target if self.part is None else self.part.admit(target)
         if self.part is not None:
             self.part.end(targets=count, left_out=left_out, list_sha256=digest.hexdigest())
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from typing import TypeAlias
 
 from birdlite.errors import PictureError
+
+Room: TypeAlias = "Callable[[int | None, int], int]"
+"""Reserves memory for a body: of so many bytes, or of an unknown number up to a bound. Gives how many it may have."""
 
 POLL_S = 0.1
 """How often a wait checks for a stop: an interrupted run ends within a second, and ten checks a second cost nothing."""
@@ -14,12 +19,14 @@ POLL_S = 0.1
 class Deadline:
     """When one fetch ends, retries and pauses included, and the events that cancel it before."""
 
-    def __init__(self, seconds: float, stops: tuple[threading.Event, ...]) -> None:
+    def __init__(self, seconds: float, stops: tuple[threading.Event, ...], room: Room | None = None) -> None:
         """Start now. The fetch is cancelled when any of the `stops` (there is at least one) is set."""
         self._seconds = seconds
         self._at = time.monotonic() + seconds
         self._stops = stops
+        self._room = room
         self.doing = "starting"  # for the message: what the time went on
+        self.bound = "--max-bytes"  # for the message: what bounds the body
 
     def check(self) -> None:
         """Raise PictureError, `cancelled`, if the fetch was cancelled."""
@@ -41,6 +48,21 @@ class Deadline:
     def excuse(self, seconds: float) -> None:
         """Extend the time, for a wait that the server did not cause."""
         self._at += seconds
+
+    def room_for(self, length: int | None, most: int) -> int:
+        """Reserve memory for a body of `length` bytes, or of up to `most`. Waiting for it does not count.
+
+        Raises:
+            PictureError: `too_large`, more than there is; `cancelled`.
+        """
+        if self._room is None or (length or 0) > most:
+            return most
+        asked = time.monotonic()
+        given = self._room(length, most)
+        self.excuse(time.monotonic() - asked)
+        if given < most and length is None:
+            self.bound = "--memory"
+        return given
 
     def wait(self, seconds: float) -> None:
         """Sleep for so long. If the fetch is cancelled or out of time first, raise what `left` raises."""

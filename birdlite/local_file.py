@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from birdlite.errors import PictureError
@@ -26,15 +27,17 @@ _WORDS: dict[int, tuple[FailureKind, str]] = {
 _NO_NAME = "no file can have this name"  # Python's ValueError: a NUL, or text that the file system cannot encode
 
 
-def read(path: str, max_bytes: int) -> bytes:
+def read(path: str, max_bytes: int, hold: Callable[[int], object] | None = None) -> bytes:
     """Read a whole picture file. Never waits for a pipe or a device, never reads more than `max_bytes` + 1 bytes.
+
+    `hold` is called with the file's size before it is read, and may wait or refuse.
 
     Raises:
         PictureError: `too_large`, or what `picture_error` says. The message does not name the file: the pipeline does,
             as the user wrote it.
     """
     try:
-        data = read_bounded(path, max_bytes)
+        data = read_bounded(path, max_bytes, hold)
     except IsADirectoryError as error:
         raise PictureError("unsupported", "a folder, not a picture") from error
     except (OSError, ValueError) as error:
@@ -44,7 +47,7 @@ def read(path: str, max_bytes: int) -> bytes:
     return data
 
 
-def read_bounded(path: str, max_bytes: int) -> bytes | None:
+def read_bounded(path: str, max_bytes: int, hold: Callable[[int], object] | None = None) -> bytes | None:
     """Read a whole regular file: a picture, a model or its labels. None if it has more than `max_bytes`.
 
     Never waits for a pipe or a device, never reads more than `max_bytes` + 1 bytes.
@@ -59,6 +62,8 @@ def read_bounded(path: str, max_bytes: int) -> bytes | None:
         size = check_regular(descriptor, path)
         if size > max_bytes:
             return None
+        if hold is not None:
+            hold(size)
         data = _read_to_end(descriptor, size, max_bytes)
     finally:
         os.close(descriptor)

@@ -44,7 +44,10 @@ class Failure(NamedTuple):
 
 def is_away(target: str, failure: Failure) -> bool:
     """Whether a target failed because something was away: no connection, no answer in time, a server in trouble."""
-    status = failure.message.removeprefix(f"{target}: ")[:3]
+    message = failure.message.removeprefix(f"{target}: ")
+    if message.startswith("decoding"):  # a timeout too, but of this machine
+        return False
+    status = message[:3]
     in_trouble = status == "429" or (len(status) == 3 and status[0] == "5" and status.isdigit())
     return failure.kind in ("network", "timeout") or (failure.kind == "http_status" and in_trouble)
 
@@ -54,7 +57,7 @@ class ImageInfo(NamedTuple):
 
     width: int  # px, as shown: after the EXIF orientation is applied
     height: int  # px
-    format: str  # JPEG, PNG, WEBP, GIF, BMP, TIFF
+    format: str  # JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIC
     bytes: int
 
 

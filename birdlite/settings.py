@@ -25,6 +25,9 @@ DEFAULT_TOP = 3
 DEFAULT_MAX_PIXELS = 120_000_000
 """Medium-format cameras have 102 Mpx, telephones 108. This many pixels decode to 480 MB."""
 
+DECODE_TIMEOUT_S = 30.0
+"""s. The largest pictures allowed take up to 4 s here; a quarter of a slow processor needs eight times as long."""
+
 WIKIMEDIA = "upload.wikimedia.org"
 WIKIMEDIA_THUMBNAILS = "thumb.wikimedia.org"
 """Serves the same thumbnails as `WIKIMEDIA`, at the same paths, since 2026."""
@@ -118,6 +121,8 @@ class Settings(NamedTuple):
     min_score: float = 0.0  # predictions below it are left out
     workers: int = 0  # threads that decode and classify, an engine each; 0: one for each usable processor
     max_pixels: int = DEFAULT_MAX_PIXELS  # of a picture, by its header
+    memory: int = 0  # bytes for the process; 0: the container's limit, else half of the machine's memory
+    decode_timeout: float = DECODE_TIMEOUT_S  # s for decoding one picture
     ordered: bool = True  # results in the order of the targets; else as they finish
     cache_dir: str | None = None  # None: the system's place for caches
     no_cache: bool = False  # keep model and labels in memory, write nothing

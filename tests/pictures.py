@@ -8,6 +8,7 @@ import zlib
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
@@ -67,11 +68,12 @@ def interlaced_rows(pixels: Pixels) -> bytes:
     return b"".join(b"\0" + row.tobytes() for part in passes if part.size for row in part)
 
 
-def deep_png(colours: Colours, colour_type: int) -> bytes:
-    """Write a PNG of 16 bits a sample: 257 times the 8 bits."""
+def deep_png(colours: Colours, colour_type: int, clear: tuple[int, ...] = ()) -> bytes:
+    """Write a PNG of 16 bits a sample: 257 times the 8 bits; perhaps with one colour that is clear."""
     pixels = (fields(colours).astype(np.uint16) * 257).astype(">u2")
     rows = b"".join(b"\0" + row.tobytes() for row in pixels)
-    return png(pixels.shape[1], pixels.shape[0], 16, colour_type, rows)
+    key = b"".join(bytes((value, value)) for value in clear)
+    return png(pixels.shape[1], pixels.shape[0], 16, colour_type, rows, *([chunk(b"tRNS", key)] if clear else []))
 
 
 def two_bit_png(clear: bytes) -> bytes:
@@ -129,3 +131,51 @@ def tiff(*entries: tuple[int, int, int, int], pixels: bytes = b"", order: str = 
         body += struct.pack(f"{order}HHI", tag, type_, count)
         body += struct.pack(f"{order}HH", value, 0) if short else struct.pack(f"{order}I", value)
     return start + pixels + body + bytes(4)
+
+
+def separate_scans(image: Image.Image, **options: Any) -> bytes:
+    """Write a baseline JPEG with a scan for each colour, which Pillow cannot: three grey ones, put together."""
+    greys = [saved(band, "JPEG", **options) for band in image.convert("YCbCr").split()]
+    frame, scan = greys[0].index(b"\xff\xc0"), greys[0].index(b"\xff\xda")
+    tables = greys[0][frame + 13 : scan]  # and the interval of restart markers
+    parts = [greys[0][:frame], b"\xff\xc0\0\x11", greys[0][frame + 4 : frame + 9]]
+    parts += [b"\3\1\x11\0\2\x11\0\3\x11\0", tables]
+    for number, grey in enumerate(greys, 1):
+        parts += [b"\xff\xda\0\x08\1", bytes([number]), grey[scan + 6 : -2]]
+    return b"".join(parts) + b"\xff\xd9"
+
+
+def heic(image: Image.Image, **options: Any) -> bytes:
+    """Write a HEIC picture, with the package that the extra `dev` has for it."""
+    pillow_heif = pytest.importorskip("pillow_heif")
+    file = io.BytesIO()
+    pillow_heif.from_pillow(image).save(file, quality=95, **options)
+    return file.getvalue()
+
+
+def rle_bmp(image: Image.Image, bits: int = 8) -> bytes:
+    """Write an image of indexes as a BMP with run-length coding, of each kind of code."""
+    width, height = image.size
+    body = b""
+    for y in reversed(range(height)):
+        row = [int(index) for index in np.asarray(image)[y]]
+        pair = (row[0] << 4 | row[1]) if bits == 4 else row[0]
+        plain = bytes((row[2] << 4 | row[3], row[4] << 4)) if bits == 4 else bytes(row[2:5])
+        body += bytes((2, pair)) + b"\0\3" + plain + bytes(len(plain) % 2)
+        for x in range(5, width):
+            body += bytes((1, row[x] << 4 if bits == 4 else row[x]))
+        body += b"\0\0"
+    palette = (image.getpalette() or [])[:48]
+    table = b"".join(bytes((*palette[at : at + 3][::-1], 0)) for at in range(0, len(palette), 3))
+    start = 54 + len(table)
+    info = (40, width, height, 1, bits, 1 if bits == 8 else 2, 0, 0, 0, len(table) // 4, 0)
+    return b"BM" + struct.pack("<IHHIIiiHHI5I", 0, 0, 0, start, *info) + table + body + b"\0\1"
+
+
+def without_strip_sizes(data: bytes) -> bytes:
+    """Take the tag StripByteCounts out of a small TIFF, by giving it another number; old programs did not write it."""
+    (start,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, start)
+    places = range(start + 2, start + 2 + 12 * count, 12)
+    at = next(place for place in places if struct.unpack_from("<H", data, place) == (279,))
+    return data[:at] + struct.pack("<H", 280) + data[at + 2 :]

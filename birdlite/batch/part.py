@@ -5,8 +5,8 @@ storage by a put, so a file `NAME` is always complete. The growing file is alway
 depends on the order in which pictures finish. So two runs with --no-timing write the same bytes, whether they were
 killed and resumed or not.
 
-The thread that feeds the pipeline, which knows the list, calls `begin`, `has` and `end`, or `confirm`; the caller's
-thread the rest.
+The thread that feeds the pipeline, which knows the list, calls `begin`, `has`, `admit` and `end`, or `confirm`; its
+threads that decode call `guard`; the caller's thread the rest.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from birdlite import atomic_file, log
@@ -21,9 +22,11 @@ from birdlite.atomic_file import SUFFIX
 from birdlite.batch.files import read_lines
 from birdlite.batch.header import Header, Run, Totals, difference
 from birdlite.batch.journal import Journal
-from birdlite.errors import OutputError, PartsError, UsageError
+from birdlite.batch.suspects import LocalNotes, Notes, ObjectNotes, Suspects
+from birdlite.errors import BirdliteError, OutputError, PartsError, UsageError
 from birdlite.results import Result, is_away
 from birdlite.storage import is_storage
+from birdlite.targets import BadTarget, Target
 from birdlite.writers.base import RunFacts
 from birdlite.writers.output import check_output, open_output, refuse_picture
 from birdlite.writers.record import record, to_json
@@ -57,6 +60,7 @@ class Part:
         self._guard = threading.Lock()  # so that the file is not closed during `begin`
         self._closed = False
         self._journal: Journal | None = None
+        self._suspects: Suspects | None = None
         self._header: Header | None = None
         self.already = 0  # records of earlier starts
         self._results = threading.Condition()
@@ -114,6 +118,8 @@ class Part:
                 return False
             journal = Journal(self._partial)
             try:
+                if self._resume:
+                    self._suspects = Suspects(self._notes(), run.shards)
                 before = journal.resume() if self._resume else None
                 if before is None:
                     if not self._resume and os.stat(self._partial).st_size:
@@ -147,9 +153,11 @@ class Part:
         log.info(f"{self.path}: already complete, nothing to do")
 
     def _sweep(self) -> None:
-        """Remove what runs left that were killed while they finished this part."""
+        """Remove what runs left that were killed while they finished this part, and notes that are of no use now."""
         for left in atomic_file.leftovers(self.path):
             os.unlink(left)
+        if not self._resume:
+            LocalNotes(self.path).remove()
 
     def has(self, index: int, name: str) -> bool:
         """Whether the target at `index` in the list needs no further work.
@@ -169,6 +177,14 @@ class Part:
                 f"{self._partial}: the list has changed: target {index} was {was!r} and is {name!r}; {_AGAIN}"
             )
         return not (place.failed and self._retry_failed)
+
+    def guard(self, target: Target) -> AbstractContextManager[None]:
+        """Around the decoding of a picture; see `suspects`."""
+        return nullcontext() if self._suspects is None else self._suspects.alone_or_noted(target)
+
+    def admit(self, target: Target | BadTarget) -> Target | BadTarget:
+        """Take a target that the run is to work on. One that has killed the process becomes a failure."""
+        return target if self._suspects is None else self._suspects.admit(target)
 
     def end(self, *, targets: int, left_out: int, list_sha256: str) -> None:
         """Note the end of the list.
@@ -194,6 +210,8 @@ class Part:
             line = to_json(record(result, times=self._times)) + "\n"
             away = failure is not None and is_away(result.target, failure)
             self._open_journal().append(result.index, line, failed=failure is not None, away=away)
+            if self._suspects is not None:
+                self._suspects.recorded(result.index)
         with self._results:
             self._written += 1
             self._results.notify_all()
@@ -214,15 +232,21 @@ class Part:
             words = f"{error}; all records are in {self._partial}, where --resume finds them"
             raise OutputError(words, temporary=error.temporary) from error
         self._journal.remove()
+        if self._suspects is not None:
+            self._suspects.remove()
+            self._suspects = None
 
     def __enter__(self) -> Part:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         with self._guard:
             self._closed = True
             with self._results:
                 self._results.notify_all()
+            if self._suspects is not None:  # a fault in birdlite is as bad as a kill
+                in_order = kind is None or issubclass(kind, (BirdliteError, OSError, KeyboardInterrupt))
+                self._suspects.close(in_order=in_order)
             if self._journal is not None:
                 if self._spoilt:
                     self._journal.remove()
@@ -265,6 +289,13 @@ class Part:
             temporary = isinstance(error, PartsError) and error.temporary
             words = "cannot be read again" if temporary else "another program has changed this file"
             raise OutputError(f"{self.path}: {words}: {error}", temporary=temporary) from error
+
+    def _notes(self) -> Notes:
+        if not is_storage(self.path):
+            return LocalNotes(self.path)
+        from birdlite.storage.store import Storage
+
+        return ObjectNotes(self.path, self._storage or Storage())
 
     def _journal_of_object(self) -> str:
         """The path of the journal of a part in object storage. Whether the part can be put is checked now."""

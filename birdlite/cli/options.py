@@ -13,6 +13,7 @@ from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.values import SIZE_UNITS, fraction, most, patience, seconds, shard, size, whole
 from birdlite.models.catalog import CATALOG
 from birdlite.settings import (
+    DECODE_TIMEOUT_S,
     DEFAULT_MAX_PIXELS,
     DEFAULT_MODEL,
     DEFAULT_TOP,
@@ -78,6 +79,14 @@ RUNNING = [
         default=0,
     ),
     _size("--max-pixels", "Refuse pictures with more pixels than SIZE.", DEFAULT_MAX_PIXELS),
+    Option(
+        "--memory SIZE",
+        "Take at most SIZE bytes of memory: pictures wait for their turn, and those that need more are refused. SIZE"
+        " may end in k, M or G.",
+        type=Value(size),
+        shown="the container's limit, else half of the machine's memory",
+    ),
+    _seconds("--decode-timeout", "Give up a picture that takes longer than SECONDS to decode.", DECODE_TIMEOUT_S),
 ]
 TIMEOUTS = [
     _seconds("--timeout", "Give up a picture after SECONDS, retries included.", DEFAULTS.timeout),

@@ -29,6 +29,8 @@ OPTIONS: dict[str, tuple[str, str, tuple[object, ...], object]] = {
     "--engine": ("engine", "value", ("choice", "auto", "litert", "tflite", "onnx"), "auto"),
     "--threads": ("workers", "value", ("whole", 0, 1024), 0),
     "--max-pixels": ("max_pixels", "value", ("size",), 120000000),
+    "--memory": ("memory", "value", ("size",), None),
+    "--decode-timeout": ("decode_timeout", "value", ("seconds",), 30.0),
     "--cache-dir": ("cache_dir", "value", ("text",), None),
     "--no-cache": ("no_cache", "flag", ("truth",), False),
     "--offline": ("offline", "flag", ("truth",), False),

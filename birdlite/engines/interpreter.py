@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 from birdlite import log
 from birdlite.engines import contract
 from birdlite.engines.contract import Pixels
-from birdlite.engines.native_stderr import Caught
 from birdlite.errors import EngineError, EngineMissing, InvalidModel, one_line
 from birdlite.models.card import Card, ModelBytes, Tensor
+from birdlite.native_stderr import Caught
 from birdlite.settings import EngineChoice
 from birdlite.tflite.flatbuffer import check_whole
 

@@ -15,9 +15,9 @@ from typing import Literal
 from birdlite.engines import contract
 from birdlite.engines import litert_library as c
 from birdlite.engines.contract import Pixels
-from birdlite.engines.native_stderr import Caught
 from birdlite.errors import EngineError, InvalidModel
 from birdlite.models.card import Card, ModelBytes, Tensor
+from birdlite.native_stderr import Caught
 
 End = Literal["Input", "Output"]
 

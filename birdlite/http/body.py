@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from typing import TYPE_CHECKING
 
@@ -29,10 +30,20 @@ def read_body(response: httpx.Response, max_bytes: int) -> bytes:
     if declared > max_bytes:
         raise PictureError("too_large", f"{declared:,} bytes, more than the {max_bytes:,} allowed")
     parts = bounded(response.iter_raw(), max_bytes)
+    body = io.BytesIO()  # joining a list of parts would hold the body twice
     try:
-        return b"".join(decoded(parts, response.headers.get("Content-Encoding", ""), max_bytes))
+        for part in decoded(parts, response.headers.get("Content-Encoding", ""), max_bytes):
+            body.write(part)
     except DamagedError as error:
         raise TransientError("network", str(error)) from error
+    return body.getvalue()
+
+
+def body_length(response: httpx.Response) -> int | None:
+    """How many bytes the body will have, if the head says so."""
+    if response.headers.get("Content-Encoding"):
+        return None
+    return int(response.headers["Content-Length"]) if "Content-Length" in response.headers else None
 
 
 def finish(response: httpx.Response) -> None:

@@ -21,7 +21,7 @@ from birdlite import log
 from birdlite.deadline import Deadline
 from birdlite.errors import PictureError
 from birdlite.http.address import Address, address, join, mirror_address, under_mirror
-from birdlite.http.body import finish, read_body
+from birdlite.http.body import body_length, finish, read_body
 from birdlite.http.network import Network
 from birdlite.http.politeness import (
     MAX_RETRY_AFTER_S,
@@ -40,6 +40,7 @@ from birdlite.settings import DEFAULTS, FetchSettings, PerHost
 if TYPE_CHECKING:
     import httpx
 
+    from birdlite.deadline import Room
     from birdlite.http.client import Client
     from birdlite.http.network import Permit
 
@@ -86,10 +87,13 @@ class Fetcher:
         if not self._settings.offline and not self._closed.is_set():
             self._opened()
 
-    def get(self, url: str, *, max_bytes: int | None = None, timeout: float | None = None) -> bytes:
+    def get(
+        self, url: str, *, max_bytes: int | None = None, timeout: float | None = None, room: Room | None = None
+    ) -> bytes:
         """Fetch all the bytes at `url`.
 
-        `max_bytes` and `timeout` (s, everything included) replace those of the settings.
+        `max_bytes` and `timeout` (s, everything included) replace those of the settings. `room` is asked for memory
+        before a body is read, and may wait or refuse.
 
         Raises:
             PictureError: `blocked` (offline, or a redirect from https to http), `unsupported` (not http or https, not
@@ -98,7 +102,7 @@ class Fetcher:
         """
         if self._settings.offline:
             raise PictureError("blocked", "it would have to be fetched, which --offline forbids")
-        clock = Deadline(self._settings.timeout if timeout is None else timeout, self._stops)
+        clock = Deadline(self._settings.timeout if timeout is None else timeout, self._stops, room)
         clock.left()
         with self._lock:
             self._under_way += 1
@@ -106,7 +110,7 @@ class Fetcher:
             return self._smallest(url, self._settings.max_bytes if max_bytes is None else max_bytes, clock)
         except PictureError as error:
             if error.kind == "too_large" and max_bytes is None:
-                raise PictureError(error.kind, f"{error} by --max-bytes") from error
+                raise PictureError(error.kind, f"{error} by {clock.bound}") from error
             raise
         finally:
             with self._lock:
@@ -199,6 +203,8 @@ class Fetcher:
             timeouts = Timeouts(clock, self._settings.connect_timeout, self._settings.read_timeout)
             with closing(self._send(target, timeouts)) as response:
                 clock.doing = f"receiving from {host}"
+                if 200 <= response.status_code < 300:
+                    max_bytes = clock.room_for(body_length(response), max_bytes)
                 return self._judge(response, target, max_bytes)
         finally:
             self.hosts.leave(host)

@@ -1,4 +1,4 @@
-"""Which of the six formats a file is, by its first bytes; and what it is instead, for the message to the user."""
+"""Which of the formats a file is, by its first bytes; and what it is instead, for the message to the user."""
 
 from __future__ import annotations
 
@@ -25,8 +25,6 @@ _PICTURES = (
     (0, b"IIU\0", "Panasonic raw (RW2)"),
     (0, b"FOVb", "Sigma raw (X3F)"),
     (0, b"\0MRM", "Minolta raw (MRW)"),
-    (0, b"II+\0", "BigTIFF"),
-    (0, b"MM\0+", "BigTIFF"),
     (0, b"8BPS", "Photoshop (PSD)"),
     (0, b"gimp xcf", "GIMP (XCF)"),
     (0, b"\0\0\1\0", "Windows icon (ICO)"),
@@ -56,12 +54,10 @@ _OTHERS = (
     (0, b"version https://git-lfs", "a Git LFS pointer"),
 )
 
-# Brands in the `ftyp` box of ISO base media files, and the format that they stand for.
-_BRANDS = (
-    (frozenset({b"avif", b"avis"}), "AVIF"),
-    (frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}), "HEIC"),
-    (frozenset({b"crx "}), "Canon raw (CR3)"),
-)
+# Brands in the `ftyp` box of ISO base media files.
+_AVIF = frozenset({b"avif", b"avis"})
+_HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+_CR3 = b"crx "
 
 _HEAD = 1024  # bytes to look at
 _CONTROLS = bytes((*range(1, 9), *range(14, 27), *range(28, 32)))  # without those that a text may have
@@ -83,11 +79,23 @@ def kind(data: Data) -> Format:
         return "WEBP"
     if head.startswith((b"GIF87a", b"GIF89a")):
         return "GIF"
-    if head.startswith((b"II*\0", b"MM\0*")) and head[8:10] != b"CR":  # CR: Canon's raw format
+    if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")) and head[8:10] != b"CR":  # CR: Canon's raw format
         return "TIFF"
     if head.startswith(b"BM") and len(data) >= 26 and data[15:18] == b"\0\0\0":  # a text may begin with BM
         return "BMP"
+    if head[4:8] == b"ftyp":
+        brands = _brands(data)
+        if brands & _AVIF:
+            return "AVIF"
+        if brands & _HEIC:
+            return "HEIC"
     raise _unknown(data)
+
+
+def _brands(data: Data) -> set[bytes]:
+    """What an ISO base media file says it can be read as, in its first box."""
+    end = min(int.from_bytes(data[:4], "big"), len(data), 256)
+    return {bytes(data[at : at + 4]) for at in range(8, end, 4) if at != 12}  # there stands a version
 
 
 def is_picture(head: bytes) -> bool:
@@ -132,10 +140,8 @@ def _unknown(data: Data) -> PictureError:
         if head.startswith(magic, at):
             return _unsupported(what)
     if head[4:8] == b"ftyp":
-        brands = {head[at : at + 4] for at in range(8, min(len(head), 256), 4)}
-        for known, what in _BRANDS:
-            if brands & known:
-                return _unsupported(what)
+        if _CR3 in _brands(data):
+            return _unsupported("Canon raw (CR3)")
         return _not_a_picture("an MP4 or QuickTime video")
     if head[:1] == b"P" and head[1:2] in b"1234567" and head[2:3].isspace():
         return _unsupported("PNM")

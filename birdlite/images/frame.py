@@ -1,23 +1,22 @@
-"""What every reader of a format gives to `birdlite.images.picture`; the errors and the tags that readers share.
+"""What every reader of a format gives to `birdlite.images.picture`; the errors that readers share.
 
-A reader is a module with a function `read(data, ..., max_pixels) -> Frame`. JPEG and PNG are taken apart by our own
-readers, and only their compressed pixels go to Pillow's decoders. This imports no plugin, which saves 11 ms for JPEG.
-It can also tell a truncated file from a whole one, and ignores comments, text chunks and thumbnails. TIFF, WebP, GIF
-and BMP are rare and go to their one plugin of Pillow. No reader looks at a file's name.
-
-EXIF has the tags of a TIFF. Pillow's own EXIF reader imports its TIFF plugin (13 ms) and warns on stderr about odd
-files.
+A reader is a module with a function `header(data, ..., max_pixels) -> Header`, which decodes nothing yet. JPEG and PNG
+are taken apart by our own readers, and only their compressed pixels go to Pillow's decoders. This imports no plugin,
+which saves 11 ms for JPEG. It can also tell a truncated file from a whole one, and ignores comments, text chunks and
+thumbnails. GIF and BMP are read in the same way. TIFF, WebP and AVIF go to their one plugin of Pillow (see `plugin`).
+No reader looks at a file's name.
 """
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from birdlite.errors import PictureError, one_line
 from birdlite.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from PIL.Image import Image
 
     from birdlite.images.pillow_core import CoreImage
@@ -25,13 +24,16 @@ if TYPE_CHECKING:
 Data: TypeAlias = "bytes | memoryview"
 """A whole file; a memoryview is contiguous and of single bytes."""
 
-Format = Literal["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]
+Bytes: TypeAlias = "bytes | bytearray | memoryview"
+
+Format = Literal["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC"]
+
+BYTE_MODES = frozenset({"1", "L", "P"})
+"""Pillow's modes of one byte a pixel in memory; the others take four."""
 
 MAX_SIDE = 1 << 18
 """Longest side in px. Pillow holds a pointer for each row, and filters hold a coefficient for each pixel of a side.
 So a strip of a million rows takes more memory than its few pixels. JPEG and GIF end at 65,535, WebP at 16,383."""
-
-_ORIENTATION = 274  # the tag
 
 
 class Frame(NamedTuple):
@@ -42,6 +44,18 @@ class Frame(NamedTuple):
     height: int
     scale: int = 1  # the image has 1/scale of the width and height, rounded up
     orientation: int = 1  # EXIF: 1 is upright, 5 to 8 swap width and height
+
+
+class Header(NamedTuple):
+    """What a file says of its picture. Nothing is decoded before `read` is called, and nothing is too large then."""
+
+    width: int  # px, as stored, at full scale
+    height: int
+    mode: str  # Pillow's mode of the image that `read` gives
+    memory: int  # bytes that `read` takes at its peak, its image included, the file's own bytes not
+    read: Callable[[], Frame]
+    scale: int = 1  # the image has 1/scale of the width and height, rounded up
+    transparent: bool = False  # the image's `info["transparency"]` will be set
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
@@ -68,7 +82,7 @@ def truncated(name: Format) -> PictureError:
     return PictureError("decode", f"truncated {name}: the file ends before the picture does")
 
 
-def unpack(name: Format, mode: str, size: tuple[int, int], data: Data, decoder: str, *options: object) -> Image:
+def unpack(name: Format, mode: str, size: tuple[int, int], data: Bytes, decoder: str, *options: object) -> Image:
     """Decode compressed pixels with one of Pillow's decoders, without a plugin.
 
     Raises:
@@ -82,44 +96,3 @@ def unpack(name: Format, mode: str, size: tuple[int, int], data: Data, decoder: 
         raise damaged(name, error) from error
     except OSError as error:
         raise PictureError("unsupported", f"this Pillow cannot read {name}: {error}") from error
-
-
-class Entry(NamedTuple):
-    """One tag: the offset of its 12 bytes, and the type and number of its values."""
-
-    at: int
-    type: int
-    values: int  # how many
-
-
-def byte_order(data: Data) -> str:
-    """The byte order of a TIFF structure, as `struct` spells it."""
-    return ">" if data[:1] == b"M" else "<"
-
-
-def directory(data: Data, order: str) -> dict[int, Entry]:
-    """The tags of the first directory. If a tag is there twice, the first counts.
-
-    Raises:
-        struct.error: the directory does not lie within the data.
-    """
-    (at,) = struct.unpack_from(f"{order}I", data, 4)
-    (count,) = struct.unpack_from(f"{order}H", data, at)
-    entries: dict[int, Entry] = {}
-    for position in range(at + 2, at + 2 + 12 * count, 12):
-        tag, type_, values, _ = struct.unpack_from(f"{order}HHII", data, position)
-        entries.setdefault(tag, Entry(position, type_, values))
-    return entries
-
-
-def exif_orientation(exif: Data) -> int:
-    """The EXIF orientation, 1 to 8. If EXIF is damaged or does not say, it is 1: the picture itself is still whole."""
-    if exif[:6] == b"Exif\0\0":  # JPEG has this prefix, WebP may have it
-        exif = exif[6:]
-    order = byte_order(exif)
-    try:
-        entry = directory(exif, order)[_ORIENTATION]
-    except (struct.error, KeyError):
-        return 1
-    (value,) = struct.unpack_from(f"{order}H", exif, entry.at + 8)
-    return value if entry.type == 3 and 1 <= value <= 8 else 1  # type 3: unsigned, 16 bits

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from birdlite.errors import PictureError, UsageError
 from birdlite.images import pillow_core
+from birdlite.images.frame import BYTE_MODES
 from birdlite.images.pillow_core import CoreImage
 from birdlite.namedtuple import NamedTuple
 from birdlite.settings import DEFAULT_MAX_PIXELS, Resize
@@ -18,11 +19,18 @@ from birdlite.settings import DEFAULT_MAX_PIXELS, Resize
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from birdlite.images.frame import Data, Format, Frame
+    from birdlite.images.frame import Data, Format, Frame, Header
 
 
 _MARGIN = 256 / 224  # `crop`: the short side at this multiple of `side` before its middle is cut out
 _LEAST = 2  # JPEG is decoded at no less than this multiple of `side`: measured as good as the full size
+
+_ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
+_PLAIN_MODES = frozenset({"L", "LA", "RGB", "RGBA"})  # which `_plain` does not convert
+_WHITENED = {"RGB": 0, "L": 4, "RGBA": 4, "LA": 8}  # bytes a pixel of what `_on_white` makes of a picture
+_SQUARES = 24  # bytes a pixel of the resized picture and what is made of it
+_SLACK = 2 << 20  # bytes: what allocations are rounded up to, and small tables
+_EXACT = 8 << 20  # bytes: NumPy's tables and rows
 
 # What makes a picture of EXIF orientation 1, 2, ... 8 upright.
 _TURNS = (
@@ -54,11 +62,37 @@ def preload() -> None:
         import PIL.Image  # noqa: F401
 
 
-def decode(data: Data, *, resize: Resize = "crop", side: int = 224, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
-    """Decode one picture, turn it upright, put it on white where it is transparent, and resize it to `side` x `side`.
+class Plan:
+    """A picture whose header was read: what decoding it will take, and how to do it."""
 
-    Peak memory is the decoded picture (4 bytes a pixel; twice that with transparency or a palette; 7 with `exact`).
-    A JPEG is decoded at reduced scale, except by `exact`. Colour profiles are not applied.
+    def __init__(self, name: Format, header: Header, resize: Resize, side: int) -> None:
+        self.format = name
+        self.memory = max(header.memory, _later(header, resize, side)) + _SLACK  # bytes; the file's own not included
+        self._header = header
+        self._resize: Resize = resize
+        self._side = side
+
+    def decode(self) -> Picture:
+        """Decode, turn upright, put on white where it is transparent, and resize to `side` x `side`.
+
+        Raises:
+            PictureError: `unsupported`, `too_large` or `decode`. Damaged files never give half a picture.
+        """
+        try:
+            frame = self._header.read()
+            exact = self._resize == "exact"
+            pixels = _exact(frame, self._side) if exact else _resized(frame, self._resize, self._side)
+        except MemoryError:
+            raise PictureError("too_large", "not enough memory to decode it") from None
+        turned = frame.orientation >= 5
+        width, height = (frame.height, frame.width) if turned else (frame.width, frame.height)
+        return Picture(pixels, width, height, self.format)
+
+
+def plan(data: Data, *, resize: Resize = "crop", side: int = 224, max_pixels: int = DEFAULT_MAX_PIXELS) -> Plan:
+    """Read the header of a picture. Whatever the file says of itself is checked now, and nothing is decoded yet.
+
+    A JPEG will be decoded at reduced scale, except by `exact`. Colour profiles are not applied.
 
     Args:
         data: the whole file.
@@ -67,35 +101,74 @@ def decode(data: Data, *, resize: Resize = "crop", side: int = 224, max_pixels: 
         max_pixels: width x height of the largest picture that is decoded.
 
     Raises:
-        PictureError: of kind `not_an_image`, `unsupported`, `too_large` or `decode`. Damaged files never
-            give half a picture.
+        PictureError: of kind `not_an_image`, `unsupported`, `too_large` or `decode`.
     """
     from birdlite.images import formats
 
     name = formats.kind(data)
     try:
-        frame = _read(name, data, None if resize == "exact" else _LEAST * side, max_pixels)
-        pixels = _exact(frame, side) if resize == "exact" else _resized(frame, resize, side)
+        header = _header(name, data, None if resize == "exact" else _LEAST * side, max_pixels)
     except MemoryError:
-        raise PictureError("too_large", "not enough memory to decode it") from None
-    turned = frame.orientation >= 5
-    width, height = (frame.height, frame.width) if turned else (frame.width, frame.height)
-    return Picture(pixels, width, height, name)
+        raise PictureError("too_large", "not enough memory to read its header") from None
+    return Plan(name, header, resize, side)
 
 
-def _read(name: Format, data: Data, least: int | None, max_pixels: int) -> Frame:
-    """Read with the one reader that is needed, which is imported now."""
+def memory_needed(data: Data, *, resize: Resize = "crop", side: int = 224, max_pixels: int = DEFAULT_MAX_PIXELS) -> int:
+    """How many bytes decoding this picture will take beyond the file's own; see `plan`, also for the errors."""
+    return plan(data, resize=resize, side=side, max_pixels=max_pixels).memory
+
+
+def decode(data: Data, *, resize: Resize = "crop", side: int = 224, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
+    """Decode one picture; see `plan` for the arguments and the errors, and `Plan.decode`."""
+    return plan(data, resize=resize, side=side, max_pixels=max_pixels).decode()
+
+
+def _header(name: Format, data: Data, least: int | None, max_pixels: int) -> Header:
+    """Read the header with the one reader that is needed, which is imported now."""
     if name == "JPEG":
         from birdlite.images import jpeg
 
-        return jpeg.read(data, least=least, max_pixels=max_pixels)
+        return jpeg.header(data, least=least, max_pixels=max_pixels)
     if name == "PNG":
         from birdlite.images import png
 
-        return png.read(data, max_pixels=max_pixels)
-    from birdlite.images import plugin
+        return png.header(data, max_pixels=max_pixels)
+    if name == "GIF":
+        from birdlite.images import gif
 
-    return plugin.read(name, data, max_pixels=max_pixels)
+        return gif.header(data, max_pixels=max_pixels)
+    if name == "BMP":
+        from birdlite.images import bmp
+
+        return bmp.header(data, max_pixels=max_pixels)
+    if name == "WEBP":
+        from birdlite.images import webp
+
+        return webp.header(data, max_pixels=max_pixels)
+    if name == "AVIF" or name == "HEIC":
+        from birdlite.images import heif
+
+        return heif.header(name, data, max_pixels=max_pixels)
+    from birdlite.images import tiff
+
+    return tiff.header(data, max_pixels=max_pixels)
+
+
+def _later(header: Header, resize: Resize, side: int) -> int:
+    """The bytes that the steps after `Header.read` take at their peak."""
+    pixels = -(-header.width // header.scale) * -(-header.height // header.scale)
+    held = 1 if header.mode in BYTE_MODES else 4
+    plain, converted = header.mode, 0
+    if header.transparent or plain not in _PLAIN_MODES:  # `_plain` converts
+        plain = "RGBA" if header.transparent or plain in _ALPHA_MODES else "L" if plain == "1" else "RGB"
+        converted = 1 if plain == "L" else 4
+    if resize == "exact":
+        white = _WHITENED[plain]
+        flat = 4 if converted or white else 0
+        read = 3 if pillow_core.usable() else 6
+        return pixels * max(held + converted + white, held + flat + read) + _EXACT
+    premultiplied = 4 if plain in {"LA", "RGBA"} else 0  # Pillow resizes colours multiplied with their alpha
+    return pixels * (held + converted + premultiplied) + side * header.height * 4 + _SQUARES * side * side
 
 
 def _resized(frame: Frame, resize: Resize, side: int) -> bytes:
@@ -134,8 +207,7 @@ def _exact(frame: Frame, side: int) -> bytes:
         raise UsageError("--resize exact needs NumPy: pip install numpy; crop and squash do not") from None
     from birdlite.images import bilinear
 
-    image = _on_white(_plain(frame.image))
-    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(frame.height, frame.width, 3)
+    pixels = np.frombuffer(_bytes(_on_white(_plain(frame.image))), np.uint8).reshape(frame.height, frame.width, 3)
     if frame.orientation >= 5:
         pixels = pixels.transpose(1, 0, 2)
     if frame.orientation in {3, 4, 7, 8}:

@@ -8,18 +8,34 @@ through `PIL.Image`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from birdlite import log
+from birdlite.errors import PictureError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from PIL.Image import Image
 
 # The members of PIL.Image.Resampling and PIL.Image.Transpose, by their numbers.
 BILINEAR = 2
 FLIP_LEFT_RIGHT, FLIP_TOP_BOTTOM, ROTATE_90, ROTATE_180, ROTATE_270, TRANSPOSE, TRANSVERSE = range(7)
 
 _usable: bool | None = None  # not tried yet
+
+
+class Decoder(Protocol):
+    """One of Pillow's decoders at work on one picture."""
+
+    def setimage(self, im: Any, box: tuple[int, int, int, int]) -> None:
+        """Say which picture to fill."""
+
+    def decode(self, data: bytes | memoryview) -> tuple[int, int]:
+        """Go on with these bytes. Returns how many were used, or -1 at the end of the picture; and an error, or 0.
+
+        Bytes that were not used must be given again, with more behind them.
+        """
 
 
 class CoreImage:
@@ -73,23 +89,27 @@ def usable() -> bool:
     return _usable
 
 
-def decode_jpeg(size: tuple[int, int], data: bytes | memoryview, *options: object) -> CoreImage:
-    """Decode an RGB JPEG, as `PIL.Image.frombytes` does.
+def jpeg_decoder(mode: str, size: tuple[int, int], *options: object) -> tuple[Image | CoreImage, Decoder]:
+    """Make an empty picture, and the decoder that `PIL.Image.frombytes` would use, which fills it.
 
     Raises:
-        ValueError: the data is damaged or short.
+        PictureError: `unsupported` if this Pillow has no such decoder.
     """
     from PIL import _imaging
 
-    im = _imaging.fill("RGB", size, 0)
-    worker = _imaging.jpeg_decoder("RGB", *options)
-    worker.setimage(im, (0, 0, *size))
-    consumed, error = worker.decode(data)
-    if consumed >= 0:  # it wants more data
-        raise ValueError("not enough image data")
-    if error:
-        raise ValueError("cannot decode image data")
-    return CoreImage(im)
+    image: Image | CoreImage
+    if mode == "RGB" and usable():
+        image = CoreImage(_imaging.fill("RGB", size, 0))
+    else:
+        import PIL.Image
+
+        image = PIL.Image.new(mode, size)
+    try:
+        decoder: Decoder = _imaging.jpeg_decoder(mode, *options)
+    except (AttributeError, TypeError) as error:
+        raise PictureError("unsupported", f"this Pillow cannot read JPEG: {error}") from error
+    decoder.setimage(image.im, (0, 0, *size))
+    return image, decoder
 
 
 def _try_out() -> None:

@@ -20,6 +20,7 @@ from birdlite.engines.contract import Engine
 from birdlite.models.bundle import Model
 from birdlite.results import Result
 from birdlite.run.engine_pool import EnginePool
+from birdlite.run.memory_budget import MemoryBudget
 from birdlite.run.model_loader import ModelLoader
 from birdlite.run.pipeline import Pipeline
 from birdlite.run.remote import Remote
@@ -29,6 +30,7 @@ from birdlite.targets.expand import expand, single
 from birdlite.timing import Timeline
 
 if TYPE_CHECKING:
+    from birdlite.run.decoding import Guard
     from birdlite.storage.store import Storage
 
 
@@ -56,6 +58,7 @@ class Classifier:
         self._remote = Remote(self._settings.fetch, self._timeline, storage)
         self._loader = ModelLoader(self._settings, self._remote, self._timeline)
         self._engines = EnginePool(self._loader)
+        self._memory = MemoryBudget(self._settings)
         self._run: Pipeline | None = None
         self._results: Generator[Result, None, None] | None = None
 
@@ -102,11 +105,16 @@ class Classifier:
         names = (os.fspath(target) for target in targets)
         return self.stream(expand(names, storage=self._remote.storage))
 
-    def stream(self, targets: Iterable[Target | BadTarget]) -> Generator[Result, None, None]:
-        """Answers for targets that are expanded already. The run ends when the iterator is closed or exhausted."""
+    def stream(
+        self, targets: Iterable[Target | BadTarget], guard: Guard | None = None
+    ) -> Generator[Result, None, None]:
+        """Answers for targets that are expanded already. The run ends when the iterator is closed or exhausted.
+
+        `guard` is entered around the decoding of each picture.
+        """
         self._remote.begin()
-        self._run = Pipeline(self._engines, self._remote, self._settings, self._timeline)
-        self._results = self._run.run(targets)
+        self._run = Pipeline(self._engines, self._remote, self._settings, self._timeline, self._memory)
+        self._results = self._run.run(targets, guard)
         return self._results
 
     @property

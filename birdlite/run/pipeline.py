@@ -13,7 +13,10 @@ The methods of `Pipeline` stand in this order.
    that is loaded. The first worker starts with the run: its engine loads while the first bytes are on their way. ctypes
    and Pillow release the GIL, so workers really run in parallel.
 4. The **caller's thread** imports what all need, the network first; then it puts the results in order. Everything
-   reaches it through one queue, `inbox`, even the request to stop: a signal handler may call `cancel`.
+   reaches it through one queue, `inbox`, even the request to stop: a signal handler may call `cancel`. It also gives
+   up pictures that take too long to decode (`decoding`).
+
+Before a file is read and before it is decoded, its thread waits for memory (`memory_budget`).
 
 All threads are daemons: an interrupted run does not wait for a server that never answers.
 """
@@ -30,8 +33,10 @@ from birdlite.errors import PictureError
 from birdlite.images import picture
 from birdlite.models.labels import top_k
 from birdlite.namedtuple import NamedTuple
-from birdlite.results import Failure, ImageInfo, Prediction, Result, Times
+from birdlite.results import Failure, Prediction, Result
+from birdlite.run.decoding import Decoding, Guard, Job, LeftBehind
 from birdlite.run.engine_pool import EnginePool, Loading, NoEngine
+from birdlite.run.memory_budget import Held, MemoryBudget
 from birdlite.run.remote import Remote
 from birdlite.run.worker_pool import WorkerPool
 from birdlite.settings import Settings
@@ -41,29 +46,6 @@ from birdlite.timing import Timeline, clock
 WINDOW = 1024  # pictures that may be ahead of the one whose turn it is: their results take about 1 MB
 WAKE_S = 0.5  # a signal is noticed at least this often
 STOP_S = 0.4  # to wait for each worker pool at the end of a run: it is idle by then, unless the run was interrupted
-
-
-class Job:
-    """One picture on its way. Only the thread that took it off a queue touches it."""
-
-    __slots__ = ("began", "data", "decode_ms", "fetch_ms", "image", "infer_ms", "pixels", "target", "turn")
-
-    def __init__(self, turn: int, target: Target) -> None:
-        self.turn = turn  # among the targets of this run, from 0; in a shard, it differs from the list position
-        self.target = target
-        self.began = clock()  # s; when the feeder sent it
-        self.data = target.data  # the file, between fetching and decoding
-        self.pixels: bytes | None = None  # the model's input, between decoding and inference
-        self.image: ImageInfo | None = None
-        self.fetch_ms: float | None = None
-        self.decode_ms: float | None = None
-        self.infer_ms: float | None = None
-
-    def result(self, outcome: tuple[Prediction, ...] | Failure) -> Result:
-        """The record of the picture."""
-        total_ms = (clock() - self.began) * 1e3
-        times = Times(self.fetch_ms, self.decode_ms, self.infer_ms, total_ms)
-        return Result(self.target.index, self.target.name, outcome, self.image, times)
 
 
 class _First(NamedTuple):
@@ -101,8 +83,15 @@ _Message: TypeAlias = "_First | _Finished | _End | _Fatal | _Stop"
 class Pipeline:
     """One run over one stream of targets: made, iterated once, thrown away."""
 
-    def __init__(self, engines: EnginePool, remote: Remote, settings: Settings, timeline: Timeline) -> None:
-        """Prepare a run. `remote` reads the pictures that are not local files."""
+    def __init__(
+        self,
+        engines: EnginePool,
+        remote: Remote,
+        settings: Settings,
+        timeline: Timeline,
+        memory: MemoryBudget | None = None,
+    ) -> None:
+        """Prepare a run. `remote` reads the pictures that are not local files; `memory` is shared with earlier runs."""
         self._engines = engines
         self._remote = remote
         self._settings = settings
@@ -113,7 +102,10 @@ class Pipeline:
         self._slots = threading.Semaphore(settings.fetch.downloads + 2 * settings.threads)
         self._window = threading.Semaphore(WINDOW)
         self._early = threading.Semaphore(settings.threads)  # downloaders that may decode at once
-        self._decoder_ready = threading.Event()  # the caller's thread has imported the decoder
+        self._memory = memory or MemoryBudget(settings)
+        self._decoding = Decoding(settings, self._memory, timeline)
+        self._wake = min(WAKE_S, settings.decode_timeout)
+        self._next_look = clock() + self._wake
         self._under_way: dict[int, Job] = {}  # jobs that were begun and whose results have not reached the caller
         self._over = False
         self.total: int | None = None  # targets of the run, once the list was read to its end
@@ -123,12 +115,13 @@ class Pipeline:
         self._over = True
         self._inbox.put(_Stop())
 
-    def run(self, targets: Iterable[Target | BadTarget]) -> Generator[Result, None, None]:
+    def run(self, targets: Iterable[Target | BadTarget], guard: Guard | None = None) -> Generator[Result, None, None]:
         """Hand out one result a target, in the targets' order unless the settings say otherwise.
 
         Raises:
             BirdliteError: nothing can run: no model, no engine, an unreadable list.
         """
+        self._decoding.guard = guard
         with self._timeline.span("threads"):  # the first ones take a virtual machine milliseconds
             self._workers.start_one()
             threading.Thread(target=self._feed, args=(targets,), name="birdlite-feed", daemon=True).start()
@@ -140,6 +133,9 @@ class Pipeline:
             self._window.release()
             self._downloaders.stop(timeout=STOP_S)
             self._workers.stop(timeout=STOP_S)
+
+    def _is_over(self) -> bool:
+        return self._over
 
     # 1. The feeder
 
@@ -165,16 +161,19 @@ class Pipeline:
             self._inbox.put(_Finished(turn, Result(target.index, target.name, target.failure)))
             self._slots.release()
         elif target.kind == "file":
-            self._workers.put(Job(turn, target))
+            self._workers.put(Job(turn, target, Held(self._memory.files, self._is_over)))
         else:
-            self._downloaders.put(Job(turn, target))
+            self._downloaders.put(Job(turn, target, Held(self._memory.downloads, self._is_over)))
 
     # 2. A downloader
 
     def _download(self, jobs: Iterator[Job]) -> None:
-        for job in jobs:
-            if self._attempt(job, self._fetch_remote):
-                self._workers.put(job)
+        try:
+            for job in jobs:
+                if self._attempt(job, self._fetch_remote) and not self._workers.put(job):
+                    job.held.let_go()
+        except LeftBehind:
+            return
 
     def _fetch_remote(self, job: Job) -> None:
         """Fetch a picture; while there is no engine yet, and processors are idle, decode it too."""
@@ -183,7 +182,7 @@ class Pipeline:
         side = self._engines.early_side
         if side is not None and self._early.acquire(blocking=False):
             try:
-                self._decode(job, side)
+                self._decoding.decode(job, side, self._is_over)
             finally:
                 self._early.release()
 
@@ -192,9 +191,12 @@ class Pipeline:
     def _classify(self, jobs: Iterator[Job]) -> None:
         loading = Loading(self._engines, lambda error: self._inbox.put(_Fatal(error)))
         try:
-            for job in jobs:
-                self._attempt(job, lambda job: self._answer(job, loading))
-            self._engines.give_back(loading.engine)
+            try:
+                for job in jobs:
+                    self._attempt(job, lambda job: self._answer(job, loading))
+                self._engines.give_back(loading.engine)
+            except LeftBehind:
+                loading.engine.close()
         except NoEngine:
             return
 
@@ -203,7 +205,7 @@ class Pipeline:
         if job.data is None and job.pixels is None:
             self._fetch(job)
         if job.pixels is None:
-            self._decode(job, loading.side)
+            self._decoding.decode(job, loading.side, self._is_over)
         pixels, job.pixels = job.pixels or b"", None
         engine, labels = loading.engine, loading.model.labels
         with self._timeline.span("inference", job.target.index) as span:
@@ -216,39 +218,29 @@ class Pipeline:
 
     def _attempt(self, job: Job, step: Callable[[Job], None]) -> bool:
         """Do one step with a picture. A failure of the picture becomes its result; any other error ends the run."""
-        if self._over:
-            return False
-        self._under_way[job.turn] = job
-        try:
-            step(job)
-        except PictureError as error:
-            self._finish(job, Failure(error.kind, f"{job.target.name}: {error}{_hint(job.target, error)}"))
-        except NoEngine:
-            raise
-        except BaseException as error:  # noqa: BLE001 - as in `_feed`
-            self._inbox.put(_Fatal(error))
-        else:
-            return True
+        if not self._over:
+            self._under_way[job.turn] = job
+            try:
+                step(job)
+            except PictureError as error:
+                self._finish(job, Failure(error.kind, f"{job.target.name}: {error}{_hint(job.target, error)}"))
+            except (NoEngine, LeftBehind):
+                raise
+            except BaseException as error:  # noqa: BLE001 - as in `_feed`
+                self._inbox.put(_Fatal(error))
+            else:
+                return True
+        job.held.let_go()
         return False
 
     def _fetch(self, job: Job) -> None:
         with self._timeline.span("image fetch", job.target.index) as span:
             if job.target.kind == "file":
-                job.data = local_file.read(job.target.location, self._settings.fetch.max_bytes)
+                job.data = local_file.read(job.target.location, self._settings.fetch.max_bytes, job.held.hold)
             else:
-                job.data = self._remote.read(job.target.location)
+                job.data = self._remote.read(job.target.location, job.held.room)
+                job.held.hold(len(job.data))
         job.fetch_ms = span.ms
-
-    def _decode(self, job: Job, side: int) -> None:
-        """Turn the picture's bytes, which are let go, into the model's input."""
-        self._decoder_ready.wait()
-        settings = self._settings
-        data, job.data = job.data or b"", None
-        with self._timeline.span("decode", job.target.index) as span:
-            decoded = picture.decode(data, resize=settings.resize, side=side, max_pixels=settings.max_pixels)
-        job.decode_ms = span.ms
-        job.image = ImageInfo(decoded.width, decoded.height, decoded.format, len(data))
-        job.pixels = decoded.pixels
 
     def _finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
         self._inbox.put(_Finished(job.turn, job.result(outcome)))
@@ -282,10 +274,21 @@ class Pipeline:
     def _next_message(self) -> _Message:
         """Wait for a message. Look up now and then: a signal that comes just before the wait is only seen after it."""
         while True:
+            if clock() >= self._next_look:
+                self._give_up_overdue()
             try:
-                return self._inbox.get(timeout=WAKE_S)
+                return self._inbox.get(timeout=self._wake)
             except Empty:
                 continue
+
+    def _give_up_overdue(self) -> None:
+        """Give their results to pictures that take too long to decode, and other threads to those who wait."""
+        for job, thread in self._decoding.overdue():
+            for pool in (self._workers, self._downloaders):
+                pool.leave_behind(thread)
+            limit = f"{self._settings.decode_timeout:g} s (--decode-timeout)"
+            self._finish(job, Failure("timeout", f"{job.target.name}: decoding it takes more than {limit}"))
+        self._next_look = clock() + self._wake
 
     def _prepare(self, remote: str | None) -> None:
         """Import what the first picture will need, while the first worker loads its engine: the network first."""
@@ -293,7 +296,7 @@ class Pipeline:
             self._remote.connect(remote)
         with self._timeline.span("imports"):
             picture.preload()
-        self._decoder_ready.set()
+        self._decoding.ready.set()
         self._engines.loader.preload()
 
     def _leftovers(self, waiting: dict[int, Result]) -> Iterator[Result]:

@@ -14,6 +14,7 @@ from birdlite.storage import is_storage
 from birdlite.timing import Timeline
 
 if TYPE_CHECKING:
+    from birdlite.deadline import Room
     from birdlite.http.fetcher import Fetcher
     from birdlite.storage.store import Storage
 
@@ -67,15 +68,15 @@ class Remote:
                 if kind == "http":
                     threading.Thread(target=self._import_httpx, name="birdlite-import", daemon=True).start()
 
-    def read(self, location: str) -> bytes:
-        """The picture at a URL or a storage URL, within the limits of the settings.
+    def read(self, location: str, room: Room | None = None) -> bytes:
+        """The picture at a URL or a storage URL, within the limits of the settings and the memory that `room` gives.
 
         Raises:
             PictureError: it cannot be read.
         """
         if is_storage(location):
-            return self.storage.fetch(location, (self.cancelled,))
-        return self._make_fetcher().get(location)
+            return self.storage.fetch(location, (self.cancelled,), room)
+        return self._make_fetcher().get(location, room=room)
 
     def get(self, url: str, *, max_bytes: int, timeout: float) -> bytes:
         """A file of a model; `timeout` in s.

@@ -142,7 +142,8 @@ class Runner:
         self, targets: Iterable[Target | BadTarget], classifier: Classifier, writer: Writer, page: ReportFile | None
     ) -> tuple[RunFacts, Breakdown]:
         """Write a result for each target, then the facts of the run."""
-        results = classifier.stream(targets)
+        part = None if self._selection is None else self._selection.part
+        results = classifier.stream(targets, None if part is None else part.guard)
         if self._cancelled:  # `cancel` came before there was a pipeline
             classifier.cancel()
         for result in results:

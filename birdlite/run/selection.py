@@ -80,7 +80,7 @@ class Selection:
             if earlier is not None and earlier.has(target.name):
                 left_out += 1
                 continue
-            yield target
+            yield target if self.part is None else self.part.admit(target)
             handed_on += 1
         list_sha256 = digest.hexdigest()
         if options.list_sha256 not in (None, list_sha256):

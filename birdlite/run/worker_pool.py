@@ -28,17 +28,19 @@ class WorkerPool(Generic[Work]):
         self._threads: list[threading.Thread] = []
         self._free = 0
         self._queued = 0
+        self._started = 0
         self._stopped = False
 
-    def put(self, job: Work) -> None:
-        """Queue a job, and start a thread for it if none is free. After `stop`, jobs are dropped."""
+    def put(self, job: Work) -> bool:
+        """Queue a job, and start a thread for it if none is free. After `stop`, jobs are dropped, and it is False."""
         with self._lock:
             if self._stopped:
-                return
+                return False
             self._queued += 1
             self._queue.put(job)
             if self._queued > self._free and len(self._threads) < self._limit:
                 self._start()
+            return True
 
     def start_one(self) -> None:
         """Start the first thread before there is work, so that it can prepare."""
@@ -56,9 +58,18 @@ class WorkerPool(Generic[Work]):
         for thread in threads:
             thread.join(max(0.0, until - clock()))
 
+    def leave_behind(self, thread: threading.Thread) -> None:
+        """Give up a thread that does not come back from its job: another takes its place. Ignores foreign threads."""
+        with self._lock:
+            if thread in self._threads:
+                self._threads.remove(thread)
+                if self._queued > self._free and not self._stopped:
+                    self._start()
+
     def _start(self) -> None:
         self._free += 1
-        name = f"{self._name}-{len(self._threads)}"
+        name = f"{self._name}-{self._started}"
+        self._started += 1
         thread = threading.Thread(target=self._body, args=(self._jobs(),), name=name, daemon=True)
         self._threads.append(thread)
         thread.start()

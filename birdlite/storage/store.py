@@ -7,6 +7,7 @@ retries and the search for credentials. All but pictures is tried again for --st
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from birdlite.settings import DEFAULTS, FetchSettings
 from birdlite.storage import Place, parse
 
 if TYPE_CHECKING:
+    from birdlite.deadline import Room
     from birdlite.storage.bucket import Bucket
 
 # A larger output is put in pieces of this size in bytes, the smallest that S3 takes, and appears at the end.
@@ -29,6 +31,7 @@ _NAMED = 3  # keys in a warning
 
 FIRST = 1 << 16  # bytes of the first range: a header, a short list
 GROWTH = 4
+_CHUNK = 1 << 20  # bytes of a picture at once
 LARGEST = 1 << 22  # bytes of a range; reading them takes as long as the request itself
 
 Range: TypeAlias = "tuple[bytes, int, str | None]"
@@ -62,8 +65,8 @@ class Storage:
         except ImportError as error:
             raise StorageMissing(f"object storage needs obstore ({error}): pip install 'birdlite[cloud]'") from error
 
-    def fetch(self, url: str, stops: tuple[threading.Event, ...] = ()) -> bytes:
-        """A picture's bytes. Setting any of `stops` cancels it.
+    def fetch(self, url: str, stops: tuple[threading.Event, ...] = (), room: Room | None = None) -> bytes:
+        """A picture's bytes. Setting any of `stops` cancels it. `room` is asked for memory before they are read.
 
         Raises:
             PictureError: `not_found`, `blocked` (no rights, no credentials, --offline), `http_status`, `network`,
@@ -73,12 +76,17 @@ class Storage:
         most = self._settings.max_bytes
         try:
             place = _parsed(url)
-            data = self._bucket(place).ask(lambda store: _get(store, place.key, most), stops)
+            bucket = self._bucket(place)
+            found = bucket.ask(lambda store: _get(store, place.key), stops)
+            if found.meta["size"] > most:
+                raise PictureError("too_large", f"more than {most} bytes, allowed by --max-bytes")
+            encoding = str(found.attributes.get("Content-Encoding", ""))
+            if room is not None:
+                room(None if encoding else found.meta["size"], most)
+            data = bucket.ask(lambda _: _body(found), stops)
         except StorageError as error:
             raise PictureError(error.kind, str(error)) from error
-        if data is None:
-            raise PictureError("too_large", f"more than {most} bytes, allowed by --max-bytes")
-        return _unpacked(*data, most)
+        return _unpacked(data, encoding, most)
 
     def open(self, url: str, *, largest: int | None = None) -> ObjectStream:
         """An object to read from its beginning, with at most `largest` bytes in memory. No request is made yet.
@@ -219,6 +227,36 @@ class Storage:
 
             self._ask(place, put, writing=True)
 
+    def put_small(self, data: bytes, url: str) -> None:
+        """Put a few bytes as the object at `url`, within the time of one picture.
+
+        Raises:
+            StorageError: the store refuses, or does not answer.
+        """
+        place = _parsed(url)
+
+        def put(store: Any) -> None:
+            import obstore
+
+            obstore.put(store, place.key, data)
+
+        self._bucket(place).ask(put)
+
+    def delete(self, url: str) -> None:
+        """Delete the object at `url`, if it is there.
+
+        Raises:
+            StorageError: the store refuses, or does not answer.
+        """
+        place = _parsed(url)
+
+        def delete(store: Any) -> None:
+            import obstore
+
+            obstore.delete(store, place.key)
+
+        self._bucket(place).ask(delete)
+
     def _ask(self, place: Place, call: Callable[[Any], T], *, writing: bool = False) -> T:
         """Make a call, and try again while the store is away."""
         bucket = self._bucket(place, writing=writing)
@@ -298,14 +336,18 @@ def _can_list_all(place: Place, error: StorageError) -> bool:
     return error.cause == "odd_key" and place.scheme == "s3"
 
 
-def _get(store: Any, key: str, most: int) -> tuple[bytes, str] | None:
-    """An object and its Content-Encoding; None if it is too large."""
+def _get(store: Any, key: str) -> Any:
+    """The answer for an object, whose bytes are still to be read."""
     import obstore
 
-    found = obstore.get(store, key)
-    if found.meta["size"] > most:
-        return None
-    return bytes(found.bytes()), str(found.attributes.get("Content-Encoding", ""))
+    return obstore.get(store, key)
+
+
+def _body(found: Any) -> bytes:
+    body = io.BytesIO()  # `found.bytes()` and a copy of it would hold them three times
+    for part in found.stream(min_chunk_size=_CHUNK):
+        body.write(part)
+    return body.getvalue()
 
 
 def _unpacked(data: bytes, encoding: str, most: int) -> bytes:

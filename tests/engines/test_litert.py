@@ -275,7 +275,7 @@ def test_litert_prints_nothing_and_others_may_meanwhile(way: str) -> None:
 
 def test_litert_would_print_a_line_if_it_were_not_caught() -> None:
     code = (
-        "from birdlite.engines import native_stderr; native_stderr._is_glibc = lambda: False\n"
+        "from birdlite import native_stderr; native_stderr._is_glibc = lambda: False\n"
         "from birdlite import engines; from tests import tiny_models as t; engines.load(t.model(), t.card())"
     )
     assert python(code).stderr == "INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n"

@@ -23,14 +23,15 @@ RESIZES: tuple[Resize, ...] = get_args(Resize)
 PHOTO = photograph(231, 190)
 OTHER = PHOTO.transpose(Image.Transpose.ROTATE_180)
 
-# The file, and how many bytes at its end carry no pixels.
+# The file, and how many bytes at its end carry no pixels. Of a JPEG these are the end marker, and the last bytes of the
+# last block of colour: libjpeg needs a few bytes more than the pixels to decode them.
 WHOLE: dict[str, tuple[bytes, int]] = {
-    "JPEG": (saved(PHOTO, "JPEG"), 0),
-    "JPEG progressive": (saved(PHOTO, "JPEG", progressive=True), 0),
-    "JPEG grey": (saved(PHOTO.convert("L"), "JPEG"), 0),
-    "JPEG CMYK": (saved(PHOTO.convert("CMYK"), "JPEG"), 0),
-    "JPEG with restarts": (saved(PHOTO, "JPEG", restart_marker_blocks=4), 0),
-    "JPEG at reduced scale": (saved(PHOTO.resize((1000, 900)), "JPEG"), 0),
+    "JPEG": (saved(PHOTO, "JPEG"), 12),
+    "JPEG progressive": (saved(PHOTO, "JPEG", progressive=True), 12),
+    "JPEG grey": (saved(PHOTO.convert("L"), "JPEG"), 12),
+    "JPEG CMYK": (saved(PHOTO.convert("CMYK"), "JPEG"), 12),
+    "JPEG with restarts": (saved(PHOTO, "JPEG", restart_marker_blocks=4), 12),
+    "JPEG at reduced scale": (saved(PHOTO.resize((1000, 900)), "JPEG"), 12),
     "PNG": (saved(PHOTO, "PNG"), 0),
     "PNG palette": (saved(PHOTO.quantize(64), "PNG"), 0),
     "GIF": (saved(PHOTO.quantize(64), "GIF"), 2),  # an empty block and the trailer
@@ -151,13 +152,12 @@ def test_a_grey_picture_is_not_taken_for_a_damaged_one(mode: str, grey: int, opt
     [
         (FILES["JPEG"][:2] + FILES["JPEG"][20:89] + b"\xff\xd9", "damaged JPEG: no picture in it"),
         (b"\xff\xd8\xff\xd9" * 50, "damaged JPEG: no picture in it"),
-        (b"\xff\xd8\xff\xe0\0\1" + FILES["JPEG"][20:], "damaged JPEG: a segment without length"),
         (FILES["JPEG"][:HEADER] + FILES["JPEG"][SCAN:], "damaged JPEG: no header before the picture"),
         (FILES["JPEG"][: HEADER + 19] + FILES["JPEG"][HEADER:], "damaged JPEG: two headers"),
         (FILES["JPEG"].replace(b"\xff\xc0\0\x11", b"\xff\xc0\0\x14"), "damaged JPEG: a header of the wrong length"),
         (FILES["JPEG"].replace(b"\xff\xdb", b"\xff\xe5"), "damaged JPEG: cannot decode image data"),
     ],
-    ids=["no scan", "empty", "no length", "no header", "two headers", "long header", "no tables"],
+    ids=["no scan", "empty", "no header", "two headers", "long header", "no tables"],
 )
 def test_a_jpeg_with_a_broken_header_is_a_decode_error(damaged: bytes, text: str) -> None:
     assert message(damaged) == text
@@ -265,8 +265,7 @@ def test_any_damage_gives_a_picture_or_our_error(name: str, capfd: pytest.Captur
     assert len(errors) > 5, "the damage did not damage"
     assert set(pictures) == {224 * 224 * 3} or not pictures
     assert all(error.isprintable() and len(error) < 200 for error in errors)
-    if not name.startswith("TIFF"):  # libtiff has its own way to stderr
-        assert capfd.readouterr() == ("", "")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_random_bytes_behind_every_magic_are_errors() -> None:

@@ -63,17 +63,14 @@ def box(brand: bytes, *others: bytes) -> bytes:
 # The first directory of a Nikon NEF or Sony ARW: a thumbnail, and a tag that points to the real picture.
 THUMBNAIL_FIRST = tiff((254, 4, 1, 1), (256, 3, 1, 160), (257, 3, 1, 120), (330, 4, 1, 4000))
 MOSAIC = tiff((256, 3, 1, 8), (257, 3, 1, 8), (262, 3, 1, 32803))
-RUN_LENGTHS = b"BM" + bytes(12) + struct.pack("<IIIHHI", 40, 9, 9, 1, 8, 1) + bytes(60)
+OTHER_FIELDS = b"BM" + struct.pack("<IHHIIiiHHI5I4I", 0, 0, 0, 70, 56, 9, 9, 1, 16, 3, *bytes(5), 0xF00, 0xF0, 0xF, 0)
+JPEG_IN_BMP = b"BM" + struct.pack("<IHHIIiiHHI5I", 0, 0, 0, 54, 40, 9, 9, 1, 0, 4, *bytes(5))
 ROWS = ((256, 3, 1, 4), (257, 3, 1, 2), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8), (279, 4, 1, 8))
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (box(b"heic", b"mif1", b"heic"), "HEIC pictures are not supported"),
-        (box(b"mif1", b"miaf", b"heic"), "HEIC pictures are not supported"),
-        (box(b"mif1", b"avif", b"miaf"), "AVIF pictures are not supported"),
-        (box(b"avif", b"mif1"), "AVIF pictures are not supported"),
         (box(b"crx ", b"isom"), "Canon raw (CR3) pictures are not supported"),
         (b"\xff\x0a\xfa\x1f", "JPEG XL pictures are not supported"),
         (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL pictures are not supported"),
@@ -86,16 +83,17 @@ ROWS = ((256, 3, 1, 4), (257, 3, 1, 2), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3,
         (THUMBNAIL_FIRST, "raw pictures (NEF, ARW and the like) are not supported"),
         (MOSAIC, "raw pictures (NEF, ARW and the like) are not supported"),
         (tiff((256, 3, 1, 8), (257, 3, 1, 8), (50706, 1, 4, 0x104)), "Adobe raw (DNG) pictures are not supported"),
-        (b"II+\0\x08\0\0\0", "BigTIFF pictures are not supported"),
         (saved(np.zeros((9, 9), np.float32), "TIFF"), "TIFF with 32-bit samples of this kind is not supported"),
         (saved(np.zeros((9, 9), np.int32), "TIFF"), "TIFF with 32-bit samples of this kind is not supported"),
-        (saved(Image.new("1", (9, 9)), "TIFF", compression="group4"), "TIFF with compression 4 is not supported"),
+        (saved(Image.new("1", (9, 9)), "TIFF", compression="group4"), "TIFF with compression fax is not supported"),
         (JPEG.replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c"), "JPEG with 12 bits a sample is not supported"),
         (JPEG.replace(b"\xff\xc0", b"\xff\xc3"), "lossless and hierarchical JPEG are not supported"),
         (PNG[:8] + chunk(b"CgBI", b"\x50\0\x20\6") + PNG[8:], "PNG in Apple's CgBI variety is not supported"),
         (tiff(*ROWS[:2], (258, 3, 1, 7), *ROWS[3:]), "TIFF of this kind is not supported: unknown pixel mode"),
-        (tiff(*ROWS[:6], (277, 3, 1, 99), ROWS[6]), "TIFF with 99 samples a pixel is not supported"),
-        (RUN_LENGTHS, "BMP with run-length coding is not supported"),
+        (tiff(*ROWS[:6], (277, 3, 1, 99), ROWS[6]), "TIFF with 99 samples of 8 bits a pixel is not supported"),
+        (OTHER_FIELDS, "BMP with 16 bits a pixel and masks f00, f0, f is not supported"),
+        (JPEG_IN_BMP, "BMP of this kind (compression 4, 0 bits) is not supported"),
+        (tiff(*ROWS[:3], (259, 3, 1, 50001), *ROWS[4:]), "TIFF with compression WebP is not supported"),
     ],
 )  # fmt: skip
 def test_an_unsupported_kind_of_picture_is_named(data: bytes, message: str) -> None:
@@ -117,7 +115,7 @@ def test_a_16_bit_tiff_whose_white_is_0_is_not_shown_as_its_negative() -> None:
 def test_a_jpeg_is_decoded_as_small_as_twice_the_side_allows(size: tuple[int, int], scale: int, mode: str) -> None:
     data = saved(Image.new(mode, size), "JPEG")
 
-    frame = jpeg.read(data, least=448, max_pixels=10**8)
+    frame = jpeg.header(data, least=448, max_pixels=10**8).read()
 
     assert (frame.scale, frame.width, frame.height) == (scale, *size)
     assert frame.image.size == (-(-size[0] // scale), -(-size[1] // scale))
@@ -127,7 +125,7 @@ def test_a_jpeg_is_decoded_as_small_as_twice_the_side_allows(size: tuple[int, in
 def test_a_jpeg_keeps_its_size_where_asked() -> None:
     data = saved(Image.new("RGB", (3999, 3584)), "JPEG")
 
-    assert jpeg.read(data, least=None, max_pixels=10**8).image.size == (3999, 3584)
+    assert jpeg.header(data, least=None, max_pixels=10**8).read().image.size == (3999, 3584)
 
 
 def test_a_jpeg_of_several_pictures_is_read_as_its_first() -> None:
@@ -178,15 +176,16 @@ def test_a_strip_of_a_million_rows_is_too_large_though_it_has_few_pixels() -> No
     )
 
 
-def test_pillow_never_warns_about_its_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Warnings are errors here; between one and two times its limit Pillow warns."""
-    files = [saved(photograph(300, 200), name) for name in ("JPEG", "PNG", "BMP")]
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40_000)
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "AVIF"])
+def test_pillow_s_own_limit_belongs_to_the_program(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between one and two times its limit Pillow warns, and warnings are errors here. Beyond that it refuses."""
+    data = saved(photograph(300, 200), name)
+    as_always = picture.decode(data)
 
-    assert [picture.decode(data).width for data in files] == [300] * 3
-    for name in "TIFF", "WEBP", "GIF":
-        data = saved(photograph(250, 200), name)
-        assert failure(data) == ("too_large", "250x200 px is over Pillow's own limit of 40,000 pixels")
+    for limit in 40_000, 4_000:
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        assert picture.decode(data) == as_always
+        assert limit == Image.MAX_IMAGE_PIXELS
 
 
 def test_text_in_a_png_is_never_unpacked() -> None:
@@ -211,7 +210,6 @@ def test_absurd_tags_that_are_not_the_picture_do_no_harm_to_a_tiff(entry: tuple[
     [
         (273, 4, 2**30, 8, "damaged TIFF: tag 273 lies outside the file"),
         (273, 4, 1, 2**32 - 9, "truncated TIFF: the file ends before the picture does"),
-        (279, 4, 1, 2**32 - 1, "truncated TIFF: the file ends before the picture does"),
         (256, 3, 2, 8, "damaged TIFF: tag 256 has 2 values"),
         (277, 3, 2, 8, "damaged TIFF: tag 277 has 2 values"),
         (284, 3, 2, 8, "damaged TIFF: tag 284 has 2 values"),
@@ -252,14 +250,13 @@ def test_a_lack_of_memory_is_a_failure_of_this_picture(core_usable: bool, monkey
     monkeypatch.setattr(pillow_core, "_usable", core_usable)
     monkeypatch.setattr(_imaging if core_usable else Image, "fill" if core_usable else "frombytes", no_memory)
 
-    assert failure(JPEG) == ("too_large", "not enough memory to decode it")
+    assert failure(JPEG if core_usable else PNG) == ("too_large", "not enough memory to decode it")
 
 
 def test_a_pillow_without_a_decoder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pillow_core, "_usable", None)
-    monkeypatch.delattr("PIL.Image.core.jpeg_decoder")
+    monkeypatch.delattr("PIL.Image.core.zip_decoder")
 
-    assert failure(JPEG) == ("unsupported", "this Pillow cannot read JPEG: decoder jpeg not available")
+    assert failure(PNG) == ("unsupported", "this Pillow cannot read PNG: decoder zip not available")
 
 
 def test_a_message_of_pillow_becomes_one_short_line() -> None:

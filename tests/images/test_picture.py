@@ -31,6 +31,7 @@ from tests.pictures import (
     deep_png,
     fields,
     gif_on_a_larger_screen,
+    heic,
     interlaced_rows,
     lab_tiff,
     multiplied_tiff,
@@ -38,8 +39,10 @@ from tests.pictures import (
     own_palette,
     photograph,
     png,
+    rle_bmp,
     saved,
     two_bit_png,
+    without_strip_sizes,
 )
 
 REPO = Path(__file__).parents[2]
@@ -97,6 +100,9 @@ CASES: tuple[tuple[str, bytes, Colours, int], ...] = (
     ("WEBP", saved(RGB, "WEBP", quality=95), COLOURS, 5),
     ("WEBP lossless alpha", saved(RGBA, "WEBP", lossless=True, exact=True), ON_WHITE, 1),
     ("WEBP animated", saved(RGB, "WEBP", save_all=True, append_images=[Image.new("RGB", (400, 300))]), COLOURS, 5),
+    ("BMP run lengths", rle_bmp(PALETTE), COLOURS, 1),
+    ("BMP run lengths 4 bits", rle_bmp(PALETTE, 4), COLOURS, 1),
+    ("PNG 16 bits with a clear colour", deep_png(COLOURS, 2, clear=COLOURS[1]), GREEN_IS_CLEAR, 1),
     ("TIFF 1 bit", saved(BILEVEL, "TIFF"), BITS, 0),
     ("TIFF grey", saved(GREY, "TIFF"), GREYS, 0),
     ("TIFF grey 16 bits", saved(DEEP_GREY, "TIFF"), GREYS, 1),
@@ -110,6 +116,17 @@ CASES: tuple[tuple[str, bytes, Colours, int], ...] = (
     ("TIFF LZW", saved(RGB, "TIFF", compression="tiff_lzw"), COLOURS, 0),
     ("TIFF deflate", saved(RGB, "TIFF", compression="tiff_adobe_deflate"), COLOURS, 0),
     ("TIFF PackBits", saved(RGB, "TIFF", compression="packbits"), COLOURS, 0),
+    ("TIFF ZSTD", saved(RGB, "TIFF", compression="zstd"), COLOURS, 0),
+    ("TIFF LZMA", saved(RGB, "TIFF", compression="lzma"), COLOURS, 0),
+    ("TIFF big", saved(RGB, "TIFF", big_tiff=True), COLOURS, 0),
+    ("TIFF without lengths of strips", without_strip_sizes(saved(RGB, "TIFF")), COLOURS, 0),
+    ("TIFF LZW without lengths of strips", without_strip_sizes(saved(RGB, "TIFF", compression="tiff_lzw")), COLOURS, 0),
+    ("AVIF", saved(RGB, "AVIF", quality=95), COLOURS, 4),
+    ("AVIF alpha", saved(RGBA, "AVIF", quality=95), ON_WHITE, 4),
+    ("AVIF grey", saved(GREY, "AVIF", quality=95), GREYS, 4),
+    ("HEIC", heic(Image.fromarray(RGB)), COLOURS, 4),
+    ("HEIC alpha", heic(Image.fromarray(RGBA)), ON_WHITE, 4),
+    ("HEIC grey", heic(Image.fromarray(GREY)), GREYS, 4),
     ("TIFF JPEG", saved(RGB, "TIFF", compression="jpeg", quality=95), COLOURS, 4),
 )
 FILES = {name: data for name, data, _, _ in CASES}

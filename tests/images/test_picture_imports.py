@@ -25,6 +25,7 @@ FILES = {
     "PNG interlaced": png(400, 300, 8, 2, interlaced_rows(RGB), interlaced=True),
     "GIF": saved(RGB, "GIF"),
     "BMP": saved(RGB, "BMP"),
+    "AVIF": saved(RGB, "AVIF"),
     "WEBP": saved(RGB, "WEBP"),
     "TIFF": saved(RGB, "TIFF"),
 }
@@ -72,8 +73,10 @@ def test_after_preload_a_jpeg_imports_nothing(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(("name", "plugin"), [("GIF", "Gif"), ("BMP", "Bmp"), ("WEBP", "WebP"), ("TIFF", "Tiff")])
-def test_each_other_format_imports_only_its_own_plugin(name: str, plugin: str | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "plugin"), [("GIF", None), ("BMP", None), ("WEBP", "WebP"), ("TIFF", "Tiff"), ("AVIF", "Avif")]
+)
+def test_each_other_format_imports_only_its_own_plugin_or_none(name: str, plugin: str | None, tmp_path: Path) -> None:
     modules = modules_after(decoding(name, tmp_path))
 
     plugins = {module for module in modules if module.endswith("ImagePlugin")}

@@ -41,7 +41,7 @@ def test_the_core_gives_the_pixels_that_pillow_s_python_gives(
 
 
 def test_an_rgb_photograph_uses_only_the_core() -> None:
-    image = jpeg.read(PHOTO, least=448, max_pixels=10**7).image
+    image = jpeg.header(PHOTO, least=448, max_pixels=10**7).read().image
 
     assert isinstance(image, pillow_core.CoreImage)
     assert (image.size, image.width, image.height) == ((600, 500), 600, 500)
@@ -51,7 +51,7 @@ def test_an_rgb_photograph_uses_only_the_core() -> None:
 def test_other_photographs_use_pillow_s_python(mode: str) -> None:
     data = saved(photograph(600, 500).convert(mode), "JPEG")
 
-    assert isinstance(jpeg.read(data, least=448, max_pixels=10**7).image, Image.Image)
+    assert isinstance(jpeg.header(data, least=448, max_pixels=10**7).read().image, Image.Image)
 
 
 def newer(*_: object) -> None:
@@ -92,7 +92,7 @@ def test_pictures_are_read_without_the_core_too(monkeypatch: pytest.MonkeyPatch)
     expected = picture.decode(PHOTO)
     monkeypatch.setattr(pillow_core, "_usable", False)
 
-    assert isinstance(jpeg.read(PHOTO, least=448, max_pixels=10**7).image, Image.Image)
+    assert isinstance(jpeg.header(PHOTO, least=448, max_pixels=10**7).read().image, Image.Image)
     assert picture.decode(PHOTO) == expected
 
 

@@ -298,14 +298,14 @@ def endless(seen: list[int]) -> Iterator[Target | BadTarget]:
 
 def test_the_first_picture_is_decoded_while_the_engine_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = threading.Event()
-    decode = pictures.decode
+    decode = pictures.Plan.decode
 
-    def noting_decode(*data: Any, **options: Any) -> pictures.Picture:
-        found = decode(*data, **options)
+    def noting_decode(plan: pictures.Plan) -> pictures.Picture:
+        found = decode(plan)
         decoded.set()
         return found
 
-    monkeypatch.setattr(pictures, "decode", noting_decode)
+    monkeypatch.setattr(pictures.Plan, "decode", noting_decode)
 
     def load() -> None:
         assert decoded.wait(PATIENCE), "the picture waits for the engine"
@@ -318,14 +318,14 @@ def test_pictures_that_arrive_before_the_model_are_decoded_meanwhile(
 ) -> None:
     """As many at once as there may be workers; here one after the other, as they are downloaded."""
     decoded: list[int] = []
-    decode = pictures.decode
+    decode = pictures.Plan.decode
 
-    def noting_decode(*data: Any, **options: Any) -> pictures.Picture:
-        found = decode(*data, **options)
+    def noting_decode(plan: pictures.Plan) -> pictures.Picture:
+        found = decode(plan)
         decoded.append(len(decoded))
         return found
 
-    monkeypatch.setattr(pictures, "decode", noting_decode)
+    monkeypatch.setattr(pictures.Plan, "decode", noting_decode)
     urls = serve_pictures(origin)
     classifier = make_classifier(workers=4, fetch=FetchSettings(downloads=1))
     open_model = classifier._loader.open

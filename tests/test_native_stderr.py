@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from birdlite import log
-from birdlite.engines.native_stderr import Caught
+from birdlite.native_stderr import Caught
 
 libc = ctypes.CDLL(None)
 

@@ -1,4 +1,4 @@
-"""Catches what C code prints on its `stderr` during a call. The LiteRT engines load models inside it.
+"""Catches what C code prints on its `stderr` during a call: LiteRT while it loads models, libtiff while it decodes.
 
 LiteRT's XNNPACK delegate prints "INFO: Created TensorFlow Lite XNNPACK delegate for CPU." once a process, errors in a
 model are printed too, and no option silences either. Redirecting descriptor 2 would also catch what Python's threads
@@ -57,7 +57,7 @@ class Caught:
                 if _inside == 0:
                     _stream.swap_out()
         for line in self.text.splitlines():
-            log.debug("LiteRT printed a line", line=line)
+            log.debug("a library printed a line", line=line)
 
     @property
     def error(self) -> str:

@@ -1,0 +1,90 @@
+"""AVIF, read by Pillow's plugin, and HEIC, read by the package `pi-heif` of the extra `heif`.
+
+`birdlite.images.picture` calls `header`. Both libraries turn pictures as their container says (`irot`, `imir`), which
+counts, whatever EXIF says: pi-heif turns the pixels itself, and Pillow gives the turn as an EXIF orientation.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Literal
+
+from birdlite.errors import PictureError
+from birdlite.images import iso_media, orientation, plugin
+from birdlite.images.frame import Frame, Header, check_size, damaged
+
+if TYPE_CHECKING:
+    from birdlite.images.frame import Data
+
+_HINT = "HEIC needs an extra: pip install 'birdlite[heif]'"
+_MAX_ITEMS = 4096  # pictures and tiles: one of 120 Mpx in tiles of 256 px has 1,900
+_A_PIXEL = 12  # bytes: planes of colours; RGB, perhaps twice; the image
+_LEAST = 16 << 20  # bytes: of the decoder's threads
+_DEEP, _ALPHA = 6, 4  # more bytes a pixel of over 8 bits a sample, and of a picture whose alpha is a second one
+
+
+def header(name: Literal["AVIF", "HEIC"], data: Data, *, max_pixels: int) -> Header:
+    """Read the sizes; of a sequence, the first picture will be decoded.
+
+    Raises:
+        PictureError: `too_large`, `unsupported` (such as HEIC without the extra), or `decode`.
+    """
+    if name == "HEIC":
+        _require_pi_heif()
+    try:
+        media = iso_media.read(memoryview(data))
+    except iso_media.BadBoxes as error:
+        raise damaged(name, error) from None
+    if not media.sizes:
+        raise damaged(name, "no size of a picture")
+    if media.items > _MAX_ITEMS:
+        raise PictureError("too_large", f"{name} of over {_MAX_ITEMS:,} pictures and tiles")
+    for size in media.sizes:
+        check_size(*size, max_pixels)
+    width, height = max(media.sizes, key=lambda size: size[0] * size[1])
+    a_pixel = _A_PIXEL + (_DEEP if media.deep else 0) + (_ALPHA if media.alpha else 0)
+    read = _read_avif if name == "AVIF" else _read_heic
+    mode = "RGBA" if media.alpha else "RGB"
+    return Header(width, height, mode, width * height * a_pixel + 3 * len(data) + _LEAST, lambda: read(data))
+
+
+def _require_pi_heif() -> None:
+    try:
+        import pi_heif  # noqa: F401
+    except ImportError:
+        raise PictureError("unsupported", _HINT) from None
+
+
+def _read_avif(data: Data) -> Frame:
+    """Decode.
+
+    Raises:
+        PictureError: `decode`, or `unsupported` if Pillow was built without AVIF.
+    """
+    from PIL import features
+    from PIL.AvifImagePlugin import AvifImageFile
+
+    if not features.check("avif"):
+        raise PictureError("unsupported", "this Pillow cannot read AVIF")
+    image = plugin.load("AVIF", AvifImageFile, io.BytesIO(data))
+    turn = orientation.of_exif(image.info.get("exif", b""))
+    return Frame(image.copy(), *image.size, orientation=turn)  # a copy lets the decoder and its planes go
+
+
+def _read_heic(data: Data) -> Frame:
+    """Decode.
+
+    Raises:
+        PictureError: `decode`.
+    """
+    import pi_heif
+    import PIL.Image
+
+    try:
+        file = pi_heif.open_heif(data, convert_hdr_to_8bit=True)
+        image = PIL.Image.frombytes(file.mode, file.size, file.data, "raw", file.mode, file.stride)
+    except MemoryError:
+        raise
+    except Exception as error:  # it raises RuntimeError, ValueError, EOFError, OSError and others
+        raise damaged("HEIC", error) from error
+    return Frame(image, *image.size)

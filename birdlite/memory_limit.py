@@ -1,0 +1,75 @@
+"""How much memory this process may take: the limit of its container, or a part of the machine's memory.
+
+`run.memory_budget` asks when pictures first take more than a little, so a plain run does not import this.
+"""
+
+from __future__ import annotations
+
+import os
+
+CGROUPS = "/proc/self/cgroup"  # lines "NUMBER:CONTROLLERS:PATH"; of cgroup v2 "0::PATH"
+V2 = ("/sys/fs/cgroup", "memory.max")
+V1 = ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+_M_MMAP_THRESHOLD = -3  # glibc's malloc.h
+_LARGE = 4 << 20  # bytes; of a photograph at reduced scale, nothing is as large
+STATM = "/proc/self/statm"  # in pages: size, resident, ...
+
+
+def automatic() -> tuple[int, str]:
+    """Bytes to plan for, and where the number comes from, for messages.
+
+    That is the smallest limit of the cgroups that the process is in. Without one it is half of the machine's memory,
+    because other programs need some too.
+    """
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = min(_limits(), default=machine)
+    if limit < machine:
+        return limit, "the container's memory limit"
+    return machine // 2, "half of this machine's memory"
+
+
+def resident() -> int:
+    """Bytes of memory that this process has now; 0 if the system does not say."""
+    words = _read(STATM).split()
+    return int(words[1]) * os.sysconf("SC_PAGE_SIZE") if len(words) > 1 else 0
+
+
+def return_large_blocks() -> None:
+    """Make the C library return large blocks to the system as soon as they are freed.
+
+    glibc keeps freed blocks of up to 32 MiB for the thread that had them. With pictures of 40 Mpx in four threads that
+    was more than 300 MiB which no budget knows of.
+    """
+    import ctypes
+
+    try:
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
+    except (OSError, AttributeError):
+        return  # another C library
+
+
+def _limits() -> list[int]:
+    """The limits of the process's cgroups and of all above them, in bytes.
+
+    A container mounts its own cgroup as if it were the root. Then the path is of no use, and the root has the limit.
+    """
+    found = []
+    for line in _read(CGROUPS).splitlines():
+        _, controllers, path = (*line.split(":", 2), "", "")[:3]
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        folder, name = V1 if controllers else V2
+        parts = [part for part in path.split("/") if part not in ("", "..")]
+        for count in range(len(parts) + 1):
+            text = _read(os.path.join(folder, *parts[:count], name)).strip()
+            if text.isdigit():  # else it is "max", or there is no such file
+                found.append(int(text))
+    return found
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return file.read(1 << 16).decode(errors="replace")
+    except OSError:
+        return ""

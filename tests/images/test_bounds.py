@@ -1,0 +1,196 @@
+"""Small files that ask for much memory or time are refused by their header, or take no more than it says."""
+
+from __future__ import annotations
+
+import json
+import random
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from birdlite.errors import PictureError
+from birdlite.images import picture
+from scripts.picture_kinds import KINDS, made
+from tests.pictures import chunk, photograph, png, saved, tiff, without_strip_sizes
+
+REPO = Path(__file__).parents[2]
+RGB_8 = ((258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 2), (277, 3, 1, 3))
+
+
+def failure(data: bytes) -> tuple[str, str]:
+    """Kind and message of the error that the header already gives."""
+    with pytest.raises(PictureError) as caught:
+        picture.plan(data)
+    return caught.value.kind, str(caught.value)
+
+
+def tiled(side: int, *, size: int = 16) -> bytes:
+    """A TIFF of `size` x `size` px in one tile."""
+    pixels = zlib.compress(bytes(64), 9)
+    where = ((322, 4, 1, side), (323, 4, 1, side), (324, 4, 1, 8), (325, 4, 1, len(pixels)))
+    return tiff((256, 4, 1, size), (257, 4, 1, size), *RGB_8, *where, pixels=pixels)
+
+
+def test_a_tile_much_larger_than_its_picture_is_too_large() -> None:
+    assert failure(tiled(26_700)) == ("too_large", "TIFF with tiles of 26700x26700 px, larger than the picture")
+
+
+def test_a_tile_a_little_larger_than_its_picture_is_counted() -> None:
+    assert picture.plan(tiled(4096)).memory > 4096 * 4096 * 3
+
+
+def test_a_tile_without_pixels_is_a_decode_error() -> None:
+    assert failure(tiled(0)) == ("decode", "damaged TIFF: strips or tiles of 0x0 px")
+
+
+def test_too_many_tiles_are_too_large() -> None:
+    assert failure(tiled(1, size=1000)) == (
+        "too_large", "TIFF with 1,000,000 strips or tiles is over the limit of 262,144",
+    )  # fmt: skip
+
+
+def test_strips_that_are_all_the_same_bytes_are_refused() -> None:
+    """Each would be unpacked anew."""
+    pixels = zlib.compress(random.Random(1).randbytes(3000))
+    lists = struct.pack("<100I", *(8,) * 100) + struct.pack("<100I", *(len(pixels),) * 100)
+    at = 8 + len(pixels)
+    where = ((273, 4, 100, at), (278, 4, 1, 1), (279, 4, 100, at + 400))
+    entries = sorted(((256, 4, 1, 10), (257, 4, 1, 100), *RGB_8, *where))
+
+    assert failure(tiff(*entries, pixels=pixels + lists)) == (
+        "decode", "damaged TIFF: strips or tiles of no or of the same bytes",
+    )  # fmt: skip
+
+
+def test_fewer_strips_than_the_picture_needs_are_a_decode_error() -> None:
+    entries = ((256, 4, 1, 10), (257, 4, 1, 100), *RGB_8, (273, 4, 1, 8), (278, 4, 1, 1), (279, 4, 1, 8))
+
+    assert failure(tiff(*sorted(entries), pixels=bytes(8))) == ("decode", "damaged TIFF: strips or tiles are missing")
+
+
+def test_a_tiff_of_progressive_jpegs_with_many_scans_is_too_large() -> None:
+    jpeg = saved(photograph(64, 48), "JPEG", progressive=True)
+    last = jpeg.rindex(b"\xff\xda")
+    scans = jpeg[:-2] + jpeg[last:-2] * 30 + b"\xff\xd9"
+    entries = (
+        (256, 4, 1, 64), (257, 4, 1, 48), (258, 3, 1, 8), (259, 3, 1, 7), (262, 3, 1, 6), (273, 4, 1, 8),
+        (277, 3, 1, 3), (278, 4, 1, 48), (279, 4, 1, len(scans)),
+    )  # fmt: skip
+
+    assert failure(tiff(*entries, pixels=scans)) == ("too_large", "TIFF with over 16 scans a strip or tile")
+
+
+@pytest.mark.parametrize("missing", [1, 60, 114, 200])
+def test_a_tiff_without_lengths_of_strips_must_still_be_whole(missing: int) -> None:
+    """The lengths are known by the size of the picture. Bytes of the directory must not stand for pixels."""
+    entries = ((256, 4, 1, 40), (257, 4, 1, 30), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 0))
+    directory = tiff(*entries)[8:]
+    start = 8 + len(directory)
+    data = struct.pack("<2sHI", b"II", 42, 8) + directory[:-8] + struct.pack("<II", start, 0) + bytes(1200)
+
+    assert picture.decode(data).width == 40
+    assert failure(data[:-missing]) == ("decode", "truncated TIFF: the file ends before the picture does")
+
+
+def test_a_packed_tiff_without_lengths_of_strips_must_still_be_whole() -> None:
+    data = without_strip_sizes(saved(photograph(64, 48), "TIFF", compression="tiff_lzw"))
+    whole = picture.decode(data)
+
+    assert (whole.width, whole.height) == (64, 48)
+
+
+def test_what_follows_the_pixels_of_a_png_is_not_unpacked() -> None:
+    packer = zlib.compressobj(9)
+    surplus = packer.compress(bytes(3)) + b"".join(packer.compress(bytes(1 << 24)) for _ in range(16)) + packer.flush()
+    data = png(1, 1, 8, 2, b"")[:33] + chunk(b"IDAT", surplus) + chunk(b"IEND", b"")
+    program = (
+        "import resource, sys; from birdlite.images import picture; data = sys.stdin.buffer.read();"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; picture.decode(data);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    run = subprocess.run([sys.executable, "-c", program], input=data, cwd=REPO, check=True, capture_output=True)
+
+    assert int(run.stdout) < 40_000  # kB; all of it is 268 MB
+
+
+def test_a_gif_of_tiny_blocks_is_refused() -> None:
+    gif = saved(Image.new("P", (300, 200)), "GIF")
+    start = gif.index(b",", 13) + 11
+
+    with pytest.raises(PictureError, match="over 262,144 blocks"):
+        picture.decode(gif[:start] + b"\1\0" * 300_000 + b"\0;")
+
+
+def test_a_long_run_length_coding_is_too_large() -> None:
+    bitmap = made("BMP run lengths", 30, 20)
+
+    assert failure(bitmap + bytes(1 << 23)) == ("too_large", "BMP with over 8,388,608 bytes of run-length coding")
+
+
+def test_avif_and_heic_of_many_items_are_too_large() -> None:
+    entries = struct.pack(">I4s4x", 12, b"infe") * 5000
+    items = struct.pack(">I4sIH", 14 + len(entries), b"iinf", 0, 5000) + entries
+    size = struct.pack(">I4sIII", 20, b"ispe", 0, 64, 64)
+    properties = struct.pack(">I4sI4s", 16 + len(size), b"iprp", 8 + len(size), b"ipco") + size
+    meta = struct.pack(">I4sI", 12 + len(items) + len(properties), b"meta", 0) + items + properties
+    data = struct.pack(">I4s4sI", 16, b"ftyp", b"avif", 0) + meta
+
+    assert failure(data) == ("too_large", "AVIF of over 4,096 pictures and tiles")
+
+
+@pytest.mark.parametrize("name", ["AVIF", "HEIC"])
+def test_the_size_of_avif_and_heic_is_checked_before_they_are_decoded(name: str) -> None:
+    data = bytearray(made(name, 64, 48))
+    at = data.index(b"ispe") + 8
+    data[at : at + 8] = struct.pack(">II", 20_000, 20_000)
+
+    assert failure(bytes(data)) == ("too_large", "20000x20000 px is over the limit of 120,000,000 pixels")
+
+
+def test_heic_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = made("HEIC", 64, 48)
+    monkeypatch.setitem(sys.modules, "pi_heif", None)
+
+    assert failure(data) == ("unsupported", "HEIC needs an extra: pip install 'birdlite[heif]'")
+
+
+def test_reading_a_header_decodes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {kind: made(kind, 300, 200) for kind in KINDS}
+    monkeypatch.setattr(Image, "new", None)
+    monkeypatch.setattr(Image, "frombytes", None)
+
+    for data in files.values():
+        plan = picture.plan(data)
+        assert plan.memory >= 300 * 200
+        assert plan.memory == picture.memory_needed(data)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells the peak of a process")
+@pytest.mark.parametrize(
+    "kind",
+    ["JPEG progressive 4-4-4", "PNG with a clear colour", "PNG 16 bits with a clear colour", "GIF", "BMP run lengths",
+     "WEBP", "WEBP lossless alpha", "TIFF one strip 16 bits", "TIFF YCbCr LZW", "TIFF tiles", "AVIF alpha"],
+)  # fmt: skip
+def test_decoding_takes_no_more_than_the_header_promised(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / kind
+    path.write_bytes(made(kind, 1800, 1200))
+    command = [sys.executable, "-m", "scripts.measure_memory", "--child", str(path), "crop"]
+    run = subprocess.run(command, cwd=REPO, check=True, capture_output=True)
+    found = json.loads(run.stdout)
+
+    assert "error" not in found
+    assert 1800 * 1200 <= found["took"] <= found["promised"] + (4 << 20)
+
+
+def test_libtiff_prints_nothing_about_damaged_files(capfd: pytest.CaptureFixture[str]) -> None:
+    data = bytearray(saved(photograph(64, 48), "TIFF", compression="tiff_lzw"))
+    data[100:140] = b"\xff" * 40
+
+    with pytest.raises(PictureError, match="damaged TIFF"):
+        picture.decode(bytes(data))
+    assert capfd.readouterr() == ("", "")

@@ -8,15 +8,15 @@ retries and the search for credentials. All but pictures is tried again for --st
 from __future__ import annotations
 
 import io
-import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from birdlite import log
 from birdlite.errors import PictureError, StorageError, StorageMissing, one_line
 from birdlite.settings import DEFAULTS, FetchSettings
 from birdlite.storage import Place, parse
+from birdlite.storage.stream import LARGEST, ObjectStream, Range
 
 if TYPE_CHECKING:
     from birdlite.deadline import Room
@@ -29,16 +29,7 @@ PAGE = 1000  # keys of a listing in memory; the stores list as many at once
 
 _NAMED = 3  # keys in a warning
 
-FIRST = 1 << 16  # bytes of the first range: a header, a short list
-GROWTH = 4
 _CHUNK = 1 << 20  # bytes of a picture at once
-LARGEST = 1 << 22  # bytes of a range; reading them takes as long as the request itself
-
-Range: TypeAlias = "tuple[bytes, int, str | None]"
-"""Some bytes of an object, the size of the whole object in bytes, and its version: the ETag."""
-
-GetRange: TypeAlias = "Callable[[int, int, str | None], Range]"
-"""Gives the bytes from one offset to another, of a version, or of any version for None. Raises StorageError."""
 
 T = TypeVar("T")
 
@@ -101,8 +92,8 @@ class Storage:
 
         return ObjectStream(get, largest=largest or LARGEST)
 
-    def pictures(self, url: str, suffixes: frozenset[str]) -> Iterator[str]:
-        """URLs of the objects below a folder that have one of these suffixes and are not hidden, by key, page by page.
+    def objects(self, url: str, wanted: Callable[[str], bool]) -> Iterator[str]:
+        """URLs of the objects below a folder that are `wanted`, by their key below it, and not hidden, page by page.
 
         Those with odd keys too, which cannot be fetched: each is to have its failure. Empty markers are left out.
 
@@ -112,7 +103,7 @@ class Storage:
         place = _parsed(url)
         for key, size in self._listed(place):
             rest = key[len(place.key) :]
-            if os.path.splitext(rest)[1].lower() not in suffixes or _hidden(rest):
+            if _hidden(rest) or not wanted(rest):
                 continue
             if size != 0 or not self._is_marker(place._replace(key=key)):
                 yield f"{place.root}/{key}"
@@ -273,42 +264,6 @@ class Storage:
             if key not in self._buckets:
                 self._buckets[key] = Bucket(place, self._settings, self.cancelled, writing=writing)
             return self._buckets[key]
-
-
-class ObjectStream:
-    """An object as a file to read from its beginning, in ranges; at most `largest` bytes are in memory.
-
-    Nothing stays open between two reads, so reading a list may take hours. All ranges are of one version of the object:
-    if it is replaced meanwhile, the next read fails.
-    """
-
-    def __init__(self, get: GetRange, *, largest: int = LARGEST) -> None:
-        self._get = get
-        self._largest = min(largest, LARGEST)
-        self._next = min(FIRST, largest)  # bytes of the next range
-        self._offset = 0
-        self._size: int | None = None
-        self._version: str | None = None
-        self._buffer = memoryview(b"")
-
-    def read(self, size: int) -> bytes:
-        """Up to `size` bytes; none at the end.
-
-        Raises:
-            StorageError: the object does not exist, cannot be read, or was replaced.
-        """
-        if not self._buffer:
-            self._fill()
-        data, self._buffer = bytes(self._buffer[:size]), self._buffer[size:]
-        return data
-
-    def _fill(self) -> None:
-        if self._size is not None and self._offset >= self._size:
-            return
-        data, self._size, self._version = self._get(self._offset, self._offset + self._next, self._version)
-        self._offset += len(data)
-        self._next = min(self._next * GROWTH, self._largest)
-        self._buffer = memoryview(data)
 
 
 def _parsed(url: str) -> Place:

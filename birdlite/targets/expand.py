@@ -86,7 +86,7 @@ class Targets(Iterator["Target | BadTarget"]):
         if isinstance(target, Target) and target.kind == "file":
             return self._locate_path(target.name, target.location, index)
         if isinstance(target, Target) and target.kind == "object" and parse(target.name).is_folder:
-            return _stored(target, self._storage)
+            return _stored(target, self._storage, self.skipped)
         return (target,)
 
     def _locate_path(self, name: str, path: str, index: int) -> Iterable[Target | BadTarget]:
@@ -216,21 +216,24 @@ def _found(paths: Iterator[Found], first: int) -> Iterator[Target | BadTarget]:
         yield Target(path, "file", path, index) if failure is None else BadTarget(path, failure, index)
 
 
-def _stored(folder: Target, storage: Storage | None) -> Iterator[Target | BadTarget]:
-    """The pictures in a folder of object storage, by key."""
+def _stored(folder: Target, storage: Storage | None, skipped: Counter[str]) -> Iterator[Target | BadTarget]:
+    """The pictures in a folder of object storage, by key. What is left out is counted."""
     from birdlite.storage.store import Storage
-    from birdlite.targets.folders import SUFFIXES
+    from birdlite.targets.folders import described, is_stored_picture
 
     name, index = folder.name, folder.index
+    before = Counter(skipped)
     try:
-        for url in (storage or Storage()).pictures(name, SUFFIXES):
+        for url in (storage or Storage()).objects(name, lambda rest: is_stored_picture(rest, skipped)):
             yield Target(url, "object", url, index)
             index += 1
     except StorageError as error:
         yield BadTarget(name, Failure(error.kind, f"{name}: {error}"), index)
     else:
         if index == folder.index:
-            yield BadTarget(name, Failure("not_found", f"{name}: no pictures in this folder"), index)
+            others = described(skipped - before)
+            message = f"{name}: no pictures in this folder{f', but {others}' if others else ''}"
+            yield BadTarget(name, Failure("not_found", message), index)
 
 
 def _remote(name: str, scheme: str, index: int) -> Target | BadTarget:

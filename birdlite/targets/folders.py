@@ -12,6 +12,7 @@ user had typed them, in code-point order: a file with any suffix is a target, an
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -20,16 +21,16 @@ from birdlite.results import Failure
 from birdlite.targets import Found, path_failure
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")  # mpo: of stereo cameras, a JPEG with another one behind it
-SUFFIXES = frozenset((*_JPEG, ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"))
+_HEIC = (".heic", ".heif", ".hif")
+SUFFIXES = frozenset((*_JPEG, *_HEIC, ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif"))
 
 _OF_NAS = ("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot")  # Synology, QNAP
 _OF_SYSTEMS = ("$recycle.bin", "recycler", "system volume information", "__macosx", "lost+found")
 SYSTEM_FOLDERS = frozenset((*_OF_NAS, *_OF_SYSTEMS))
 """In lower case. Those that are not here begin with a dot."""
 
+_NEEDS_EXTRA = "HEIC"
 _SKIPPED = {
-    "HEIC": ".heic .heif .hif",
-    "AVIF": ".avif",
     "raw": ".3fr .arw .cr2 .cr3 .crw .dng .erf .iiq .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f",
     "video": ".3gp .avi .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .webm .wmv",
     "other picture": ".ico .jp2 .jxl .psd .svg .xcf",
@@ -42,7 +43,8 @@ def described(skipped: Mapping[str, int]) -> str:
     parts = []
     for kind, count in sorted(skipped.items()):
         noun = kind if kind.endswith("folder") else f"{kind} file"
-        parts.append(f"{count} {noun}{'s' if count != 1 else ''}")
+        hint = " (pip install 'birdlite[heif]')" if kind == _NEEDS_EXTRA else ""
+        parts.append(f"{count} {noun}{'s' if count != 1 else ''}{hint}")
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""
 
 
@@ -68,6 +70,31 @@ def pictures_in(folder: str, skipped: Counter[str] | None = None) -> Iterator[Fo
         others = described(skipped - before)
         but = f", but {others}" if others else ""
         yield folder, Failure("not_found", f"{folder}: no pictures in this folder{but}")
+
+
+def is_picture(name: str, skipped: Counter[str]) -> bool:
+    """Whether the suffix of `name` is one of pictures that birdlite reads here. What it skips is counted."""
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix in _HEIC and not _reads_heic():
+        skipped[_NEEDS_EXTRA] += 1
+        return False
+    if suffix in _KIND_OF:
+        skipped[_KIND_OF[suffix]] += 1
+    return suffix in SUFFIXES
+
+
+def is_stored_picture(rest: str, skipped: Counter[str]) -> bool:
+    """As `is_picture`, for an object whose key below the folder is `rest`."""
+    folders = rest.lower().split("/")[:-1]
+    return SYSTEM_FOLDERS.isdisjoint(folders) and is_picture(rest, skipped)
+
+
+@functools.cache
+def _reads_heic() -> bool:
+    """Whether the extra `heif` is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("pi_heif") is not None
 
 
 def is_pattern(name: str) -> bool:
@@ -112,11 +139,8 @@ def _list(folder: str, skipped: Counter[str]) -> tuple[list[str], list[str]]:
                 if name.lower() not in SYSTEM_FOLDERS:
                     folders.append(name)
                 continue
-            suffix = os.path.splitext(name)[1].lower()
             if entry.is_symlink() and entry.is_dir():
                 skipped["linked folder"] += 1
-            elif suffix in SUFFIXES:
+            elif is_picture(name, skipped):
                 names.append(name)  # a broken link too: the user should know of it
-            elif suffix in _KIND_OF:
-                skipped[_KIND_OF[suffix]] += 1
     return sorted(names), sorted(folders)

@@ -27,7 +27,8 @@ from birdlite.targets.list_fields import FAULT, LABEL, Entry, Fields, divided, f
 from birdlite.targets.list_text import LINE_LIMIT, TOO_LONG, Ahead, ListText, NumberedLines, unreadable
 
 if TYPE_CHECKING:
-    from birdlite.storage.store import ObjectStream, Storage
+    from birdlite.storage.store import Storage
+    from birdlite.storage.stream import ObjectStream
     from birdlite.targets import Found
 
 ListKind = Literal["text", "csv", "jsonl", "json"]

@@ -22,7 +22,7 @@ from birdlite.images.formats import is_binary, is_picture, kind
 from birdlite.local_file import reason
 
 if TYPE_CHECKING:
-    from birdlite.storage.store import ObjectStream
+    from birdlite.storage.stream import ObjectStream
 
 LINE_LIMIT = 1 << 16  # characters; a path has at most 4096 bytes, and servers refuse URLs far shorter than this
 TOO_LONG = f"longer than {LINE_LIMIT} characters"

@@ -19,7 +19,11 @@ from birdlite.storage.s3_listing import parse_page
 from birdlite.storage.store import PAGE, Storage
 from tests.object_store import CREDENTIALS, Asked, Bucket, Gate
 
-JPG = frozenset((".jpg",))
+
+def is_jpg(key: str) -> bool:
+    return key.lower().endswith(".jpg")
+
+
 ODD = ["a//x.jpg", "a/b//c/x.jpg", "a/../x.jpg", "a/./x.jpg", "a/b/..//x.jpg", "a/\x01.jpg", "a/d\x7f.jpg"]
 SIGNATURE = "X-Amz-Signature"
 
@@ -30,7 +34,7 @@ def test_one_odd_key_does_not_hide_the_others(bucket: Bucket, odd: str) -> None:
     for key in [*keys, odd]:
         bucket.put(key, b"x")
 
-    found = list(Storage().pictures(bucket.url("a/"), JPG))
+    found = list(Storage().objects(bucket.url("a/"), is_jpg))
 
     assert sorted(found) == sorted(bucket.url(key) for key in [*keys, odd])
     with pytest.raises(PictureError, match="is not supported") as caught:
@@ -42,7 +46,7 @@ def test_odd_keys_that_are_no_pictures_are_left_out(bucket: Bucket) -> None:
     for key in ("a//", "a/..", "a/\x01.txt", "a/.hidden//x.jpg", "a/b/.jpg//.x.jpg", "a/m.jpg/", "a/ok.jpg"):
         bucket.put(key, b"" if key.endswith("/") else b"x")
 
-    assert list(Storage().pictures(bucket.url("a/"), JPG)) == [bucket.url("a/ok.jpg")]
+    assert list(Storage().objects(bucket.url("a/"), is_jpg)) == [bucket.url("a/ok.jpg")]
 
 
 def test_an_odd_key_on_any_page_repeats_and_loses_nothing(bucket: Bucket, gate: Gate) -> None:
@@ -50,12 +54,12 @@ def test_an_odd_key_on_any_page_repeats_and_loses_nothing(bucket: Bucket, gate: 
     for key in keys:
         bucket.put(key, b"x")
 
-    assert list(Storage().pictures(bucket.url("a/"), JPG)) == [bucket.url(key) for key in keys]
+    assert list(Storage().objects(bucket.url("a/"), is_jpg)) == [bucket.url(key) for key in keys]
     assert gate.count("GET", "start-after=a%2F0999.jpg") == 1  # the second page was refused
 
     bucket.put("a//first.jpg", b"x")
 
-    assert list(Storage().pictures(bucket.url("a/"), JPG)) == [bucket.url(key) for key in ["a//first.jpg", *keys]]
+    assert list(Storage().objects(bucket.url("a/"), is_jpg)) == [bucket.url(key) for key in ["a//first.jpg", *keys]]
     assert gate.count("GET", "encoding-type=url") == 3
 
 
@@ -77,7 +81,7 @@ def test_a_refusal_is_told_as_usual(bucket: Bucket, gate: Gate) -> None:
     gate.rule = lambda asked: 403 if is_ours(asked) else None
 
     with pytest.raises(StorageError, match="permission denied") as caught:
-        list(Storage().pictures(bucket.url("a/"), JPG))
+        list(Storage().objects(bucket.url("a/"), is_jpg))
 
     assert caught.value.kind == "blocked"
 
@@ -86,7 +90,7 @@ def test_a_busy_store_is_asked_again(bucket: Bucket, gate: Gate) -> None:
     url = bucket.put("a//x.jpg", b"x")
     gate.rule = lambda asked: ("reset", 503, None)[gate.count("GET", "encoding-type") - 1] if is_ours(asked) else None
 
-    assert list(Storage(DEFAULTS._replace(backoff=0.0)).pictures(bucket.url("a/"), JPG)) == [url]
+    assert list(Storage(DEFAULTS._replace(backoff=0.0)).objects(bucket.url("a/"), is_jpg)) == [url]
     assert gate.count("GET", "encoding-type") == 3
 
 
@@ -102,7 +106,7 @@ def test_a_public_bucket_is_asked_without_a_signature(
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SKIP_SIGNATURE", "true")
 
-    assert list(Storage().pictures(bucket.url("a/"), JPG)) == [url]
+    assert list(Storage().objects(bucket.url("a/"), is_jpg)) == [url]
     assert gate.asked[-1].path == f"/{bucket.name}?list-type=2&encoding-type=url&prefix=a%2F"
 
 

@@ -15,14 +15,16 @@ from birdlite.errors import PictureError, StorageError
 from birdlite.storage.store import PAGE, PIECE, Storage
 from tests.object_store import Bucket, Gate
 
-JPG = frozenset((".jpg",))
+
+def is_jpg(key: str) -> bool:
+    return key.lower().endswith(".jpg")
 
 
 def test_a_folder_is_listed_a_page_at_a_time(bucket: Bucket, gate: Gate) -> None:
     keys = [f"album/{number:05d}.jpg" for number in range(PAGE + 5)]
     for key in keys:
         bucket.put(key, b"x")
-    found = Storage().pictures(bucket.url("album/"), JPG)
+    found = Storage().objects(bucket.url("album/"), is_jpg)
 
     assert list(itertools.islice(found, 3)) == [bucket.url(key) for key in keys[:3]]
     assert gate.count("GET", "list-type") == 1
@@ -46,20 +48,20 @@ def test_a_folder_gives_its_pictures_and_those_below_without_hidden_ones(bucket:
     ]:
         bucket.put(key, b"")
 
-    assert list(Storage().pictures(bucket.url("a/"), JPG)) == [bucket.url(key) for key in wanted]
+    assert list(Storage().objects(bucket.url("a/"), is_jpg)) == [bucket.url(key) for key in wanted]
 
 
 @pytest.mark.parametrize("root", ["", "/"])
 def test_a_whole_bucket_is_a_folder(bucket: Bucket, root: str) -> None:
     urls = [bucket.put(key, b"") for key in ("a.jpg", "b/c.jpg")]
 
-    assert list(Storage().pictures(f"s3://{bucket.name}{root}", JPG)) == urls
+    assert list(Storage().objects(f"s3://{bucket.name}{root}", is_jpg)) == urls
 
 
 def test_a_hidden_folder_that_is_named_is_listed(bucket: Bucket) -> None:
     url = bucket.put(".inbox/a.jpg", b"")
 
-    assert list(Storage().pictures(bucket.url(".inbox/"), JPG)) == [url]
+    assert list(Storage().objects(bucket.url(".inbox/"), is_jpg)) == [url]
 
 
 def test_what_is_put_appears_with_all_its_bytes(bucket: Bucket, tmp_path: Path) -> None:
@@ -120,7 +122,7 @@ def test_a_picture_that_is_too_large_is_not_read(bucket: Bucket) -> None:
 def test_a_key_with_a_backslash_is_a_key_like_any_other(bucket: Bucket) -> None:
     url = bucket.put("a\\b.jpg", b"x")
 
-    assert list(Storage().pictures(bucket.url(""), JPG)) == [url]
+    assert list(Storage().objects(bucket.url(""), is_jpg)) == [url]
     assert Storage().fetch(url) == b"x"
 
 

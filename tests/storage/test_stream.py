@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from birdlite.storage.store import FIRST, GROWTH, LARGEST, ObjectStream, Range
+from birdlite.storage.stream import FIRST, GROWTH, LARGEST, ObjectStream, Range
 
 DATA = bytes(range(256)) * 40_000  # 10 MB
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from birdlite.results import Failure
-from birdlite.targets import BadTarget, Target
+from birdlite.targets import BadTarget, Target, folders
 from birdlite.targets.expand import expand
+from tests.object_store import Bucket
 from tests.targeting import failure_of, only, without_rights
 
 
@@ -38,7 +39,20 @@ class TestFolders:
         ]
 
     def test_only_files_with_the_suffix_of_a_picture_are_found(self, here: Path) -> None:
-        kept = ["a.MPO", "a.bmp", "a.dib", "a.gif", "a.jfif", "a.jpe", "a.jpeg", "a.jpg", "a.png", "a.tif", "a.tiff"]
+        kept = [
+            "a.MPO",
+            "a.avif",
+            "a.bmp",
+            "a.dib",
+            "a.gif",
+            "a.jfif",
+            "a.jpe",
+            "a.jpeg",
+            "a.jpg",
+            "a.png",
+            "a.tif",
+            "a.tiff",
+        ]
         kept.append("a.webp")
         for name in [*kept, "a.txt", "a.jpg.part", "jpg", "a.xmp", "a"]:
             (here / name).touch()
@@ -116,6 +130,33 @@ class TestFolders:
             "video": 2,
             "other picture": 1,
         }  # `sub` was named twice
+
+    @pytest.mark.parametrize("is_read", [True, False])
+    def test_heic_is_a_picture_where_the_extra_is_installed(
+        self, here: Path, is_read: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(folders, "_reads_heic", lambda: is_read)
+        (here / "birds").mkdir()
+        for name in ("a.jpg", "b.HEIC", "c.hif", "d.avif"):
+            (here / "birds" / name).touch()
+
+        targets = expand(["birds"])
+
+        assert len(list(targets)) == (4 if is_read else 2)
+        assert folders.described(targets.skipped) == ("" if is_read else "2 HEIC files (pip install 'birdlite[heif]')")
+
+    def test_a_folder_of_object_storage_leaves_out_and_counts_the_same(self, bucket: Bucket) -> None:
+        url = bucket.put("birds/a.jpg", b"jpeg")
+        for key in ("birds/b.nef", "birds/@eaDir/a.jpg/thumb.jpg", "birds/c.mp4", "birds/d.txt", "raw/e.nef"):
+            bucket.put(key, b"x")
+
+        targets = expand([bucket.url("birds/"), bucket.url("raw/")])
+
+        one, other = targets
+        assert one.name == url
+        assert isinstance(other, BadTarget)
+        assert other.failure.message.endswith("raw/: no pictures in this folder, but 1 raw file")
+        assert targets.skipped == {"raw": 2, "video": 1}
 
     def test_a_folder_with_nothing_but_what_is_not_read_says_so(self, here: Path) -> None:
         (here / "birds").mkdir()

@@ -379,7 +379,7 @@ class TestNoList:
             (b"<!DOCTYPE html>\n<html>sign in</html>", "this is an HTML page, not a list of pictures"),
             (b"\n<?xml version='1.0'?>\n<a/>", "this is an XML document, not a list of pictures"),
             (PICTURES[0].read_bytes(), "this is a JPEG picture, not a list of pictures"),
-            (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "not a list: HEIC pictures are not supported"),
+            (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "this is a HEIC picture, not a list of pictures"),
             (bytes(range(256)) * 8, "this is binary data, not a list of pictures"),
             (bytes(5000), "this is binary data, not a list of pictures"),
             (b"\x7fELF\2\1\1" + bytes(9) + b"\3\0>\0\1\0\0\0\xd0\x38" + bytes(6) + b"a.jpg\n", "this is binary data"),
@@ -421,7 +421,7 @@ class TestJsonDocuments:
 
     @pytest.mark.parametrize("indent", [None, 1])
     def test_a_document_of_any_length_costs_no_memory(self, indent: int | None) -> None:
-        images = [{"file": f"{at}.jpg", "detections": [{"conf": 0.5}] * 5} for at in range(5000)]
+        images = [{"file": f"{at}.jpg", "detections": [{"conf": 0.5}] * 5} for at in range(20_000)]
         data = io.BytesIO(json.dumps({"images": images}, indent=indent).encode())
         tracemalloc.start()
         try:
@@ -429,8 +429,8 @@ class TestJsonDocuments:
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        assert count == 5000
-        assert peak < 600_000, f"{peak} bytes"  # the text has over 700,000
+        assert count == 20_000
+        assert peak < 1_500_000, f"{peak} bytes"  # the text has over 2,000,000
 
     @pytest.mark.parametrize(
         ("data", "message"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,11 @@ from birdlite.models.catalog import DEMO_MODEL
 from tests.batch_runs import WITH_DEMO_MODEL
 from tests.command_line import Run
 from tests.demo_world import PICTURES
+from tests.fetching import until
 from tests.object_store import Asked, Bucket, Gate
 from tests.origin import Origin
 
+ROOT = Path(__file__).parents[2]
 PICTURE = str(PICTURES[0])
 MODEL_FILE = f"/{HOST}/model.tflite"
 
@@ -177,6 +181,36 @@ def test_storage_that_comes_back_in_time_is_no_error(run: Run, filled: Bucket, g
 
     assert (code, away.left) == (0, 0), said
     assert "503" in said
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "birdlite", *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_run_that_waits_for_its_model_ends_at_sigterm(mirror: Origin) -> None:
+    mirror.fail(MODEL_FILE, [503] * 1000)
+
+    with start(*with_model_of(mirror.base, "--startup-timeout=600")) as process:
+        until(lambda: mirror.hits(MODEL_FILE) >= 2)
+        process.terminate()
+        said = process.communicate(timeout=60)[1]
+
+    assert process.returncode == 143
+    assert "interrupted; 0 results were written" in said
+
+
+@pytest.mark.parametrize("what", ["the output, before the run", "the part of an earlier start"])
+def test_a_run_that_waits_for_storage_ends_at_sigterm(filled: Bucket, gate: Gate, what: str) -> None:
+    method, path, arguments = STORAGE[what]
+    gate.rule = Away(method, path, 503, times=1000)
+
+    with start(*with_storage(filled, arguments, "--resume", "--startup-timeout=600")) as process:
+        until(lambda: gate.count(method, path) >= 2)
+        process.terminate()
+        process.communicate(timeout=60)
+
+    assert process.returncode == 143
 
 
 def test_a_listing_that_breaks_goes_on_behind_its_last_page(run: Run, bucket: Bucket, gate: Gate) -> None:

@@ -236,7 +236,8 @@ def test_the_exit_codes_that_fail_an_index_are_those_that_starting_again_does_no
 
 
 def test_an_outage_of_minutes_ends_no_job(base: list[Document]) -> None:
-    (settings,) = (document["data"] for document in base if "BIRDLITE_FROM" in document.get("data", {}))
+    lines = Path(BASE / "settings.env").read_text().splitlines()
+    settings = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
     assert float(settings["BIRDLITE_STARTUP_TIMEOUT"]) >= 120
     assert settings["BIRDLITE_MAX_FAILURES"].endswith("%")

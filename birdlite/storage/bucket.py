@@ -51,9 +51,10 @@ _CREDENTIALS_FROM_A_SERVICE = (
 
 # Requests for credentials: to a metadata service, or to one that exchanges a token for another.
 _ASKS_FOR_CREDENTIALS = re.compile(
-    r"169\.254\.\d+\.\d+|latest/api/token|security-credentials|computeMetadata|TokenRequest|MissingAccount|oauth2/token|ADC|WebIdentity"
+    r"169\.254\.\d+\.\d+|latest/api/token|security-credentials|computeMetadata|TokenRequest|MissingAccount|oauth2/token|\bADC\b|WebIdentity"
     r"|InstanceMetadata|Missing(AccessKeyId|SecretAccessKey)"
 )
+_BODY = re.compile(r"<Error>.*?</Error>", re.DOTALL)  # of a store; it has random letters, such as those of RequestId
 _WRONG_CREDENTIALS = re.compile(
     r"InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|AuthenticationFailed|RequestTimeTooSkewed"
 )
@@ -189,7 +190,7 @@ def _no_credentials(scheme: str) -> StorageError:
 def explain(error: BaseException, scheme: str) -> StorageError:
     """The failure that an exception of obstore stands for. The message does not name the object: the caller does."""
     text, _, state = (str(error) or type(error).__name__).partition("\n\nDebug source")
-    if _ASKS_FOR_CREDENTIALS.search(text) or _ASKS_FOR_CREDENTIALS.search(state):
+    if any(_ASKS_FOR_CREDENTIALS.search(_BODY.sub("", part)) for part in (text, state)):
         return _no_credentials(scheme)
     if isinstance(error, InvalidPathError):
         odd = f"it holds a key that obstore refuses: {_brief(text.partition(': ')[2])}; rename that object"

@@ -89,6 +89,14 @@ def test_a_missing_object_without_a_status_is_not_found() -> None:
     assert explain(FileNotFoundError("Object at location k not found"), "gs").cause == "no_object"
 
 
+@pytest.mark.parametrize("number", ["7GXADCQ", "ADC", "ADC+TokenRequest/"])
+def test_the_random_number_of_an_answer_says_nothing_of_credentials(number: str) -> None:
+    body = f"<Error><Code>NoSuchKey</Code><Message>none</Message><RequestId>{number}</RequestId></Error>"
+    text = f"Error performing GET http://a/b in 1ms - Server returned non-2xx status code: 404 Not Found: {body}"
+
+    assert explain(FileNotFoundError(text + DUMP.format(f"body: {body}")), "s3").cause == "no_object"
+
+
 @pytest.mark.parametrize(
     ("scheme", "variable"), [("gs", "GOOGLE_APPLICATION_CREDENTIALS"), ("az", "AZURE_STORAGE_ACCOUNT_KEY")]
 )

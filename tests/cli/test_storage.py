@@ -304,7 +304,7 @@ class TestFaults:
         code, _, err = classify("--retries", 1, "--from", bucket.url("list.txt"))
 
         assert (code, err) == (
-            3,
+            4,
             f"birdlite: error: {bucket.url('list.txt')}: the list cannot be read: 503 Service Unavailable (Broken)\n",
         )
         assert gate.count("GET") == 2

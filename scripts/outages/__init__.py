@@ -93,7 +93,7 @@ def trials(world: World, folder: Path, count: int, seed: int, size: Size) -> Ite
     expected = _merged(world, folder, "undisturbed")
     for number in range(count):
         kind = KINDS[number % len(KINDS)]
-        start = rng.uniform(0, 0.8) * undisturbed.seconds
+        start = rng.uniform(0, 0.5) * undisturbed.seconds
         outage = Outage(kind, rng.choice(world.manners(kind)), start, rng.uniform(*LENGTHS) * size.scale)
         name = f"trial-{number}"
         with world.outage(outage.kind, outage.manner, outage.start, outage.length) as over:

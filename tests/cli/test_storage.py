@@ -338,7 +338,7 @@ class TestFaults:
 
         code, out, err = classify("--timeout", 1, "--from", bucket.url("list.txt"))
 
-        assert (code, out) == (4, "")
+        assert (code, out) == (3, "")
         assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in err
         assert err.count("\n") == 1
 

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 NETWORK = {"httpx", "httpcore", "h11", "anyio", "asyncio", "ssl", "http", "http.client", "socket", "certifi"}
 HEAVY = {
     "obstore",
+    "birdlite.storage.store",
     "birdlite.storage.upload",
     "birdlite.storage.bucket",
     "numpy",

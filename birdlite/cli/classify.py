@@ -15,12 +15,15 @@ from birdlite.cli.values import classifier_settings, fields_of
 from birdlite.errors import UsageError
 from birdlite.run.options import RUN, RunOptions
 from birdlite.run.runner import Runner
-from birdlite.storage.store import Storage
+from birdlite.storage import is_storage
 from birdlite.targets.expand import SAMPLES, expand
 from birdlite.timing import Timeline, clock, process_start
 
 if TYPE_CHECKING:
     from types import SimpleNamespace
+
+    from birdlite.settings import FetchSettings
+    from birdlite.storage.store import Storage
 
 SHARD_VARIABLES = {"JOB_COMPLETION_INDEX", "BIRDLITE_SHARDS"}  # of an Indexed Job
 
@@ -33,7 +36,7 @@ def main(values: SimpleNamespace, started: float) -> int:
     if values.renditions and values.resize == "exact":
         raise UsageError("--resize exact samples the original, which --renditions does not fetch")
     settings = classifier_settings(values)._replace(ordered=not values.unordered)
-    storage = Storage(settings.fetch, scratch=values.scratch)
+    storage = _storage(values, settings.fetch)
     if values.shard is None and SHARD_VARIABLES & os.environ.keys():
         from birdlite.batch.shard import from_environment
 
@@ -54,7 +57,7 @@ def main(values: SimpleNamespace, started: float) -> int:
     return drive(runner, targets, console, table=bool(values.timing), allow_failures=values.allow_failures)
 
 
-def _digest(arguments: Sequence[str], lists: Sequence[str], storage: Storage) -> str:
+def _digest(arguments: Sequence[str], lists: Sequence[str], storage: Storage | None) -> str:
     """The digest of the list, which is read once before the run.
 
     Raises:
@@ -67,6 +70,16 @@ def _digest(arguments: Sequence[str], lists: Sequence[str], storage: Storage) ->
             name = "standard input" if path == "-" else path
             raise UsageError(f"{RUN} in --output or --report: {name} cannot be read twice; use a file")
     return digest_of(expand(arguments, lists, storage=storage))
+
+
+def _storage(values: SimpleNamespace, settings: FetchSettings) -> Storage | None:
+    """The client for object storage, if the command line leads there. A list may: what it names is not known yet."""
+    places = (*values.targets, *values.since_output, values.output or "", values.report or "")
+    if not (values.lists or values.scratch or any(is_storage(place) or place == "-" for place in places)):
+        return None
+    from birdlite.storage.store import Storage
+
+    return Storage(settings, scratch=values.scratch)
 
 
 def _refuse_to_replace_inputs(values: SimpleNamespace, options: RunOptions) -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from birdlite.errors import UsageError
 from birdlite.results import Result
 from birdlite.storage import is_storage
-from birdlite.storage.store import Storage
 from birdlite.timing import FOLD_AT
 from birdlite.writers import open_writer
 from birdlite.writers.base import ModelFacts, ReportFacts, RunFacts, Writer, WriterOptions
@@ -22,6 +21,7 @@ from birdlite.writers.output import open_output
 
 if TYPE_CHECKING:
     from birdlite.batch.header import Header, Run
+    from birdlite.storage.store import Storage
 
 HELD = 256  # results collected before they are written: a few hundred KB
 NAMED = FOLD_AT // 2  # names kept for the drawing: more pictures than a trace has spans of

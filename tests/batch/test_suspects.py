@@ -78,7 +78,7 @@ def test_a_picture_that_kills_the_process_is_given_up_after_two_deaths_alone(alb
     message = f"{deadly}: the process was killed twice while it decoded this picture alone"
     assert failures(records_of(part)) == {5: {"kind": "decode", "message": message}}
     assert [record["index"] for record in records_of(part)] == list(range(12))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["album", "part.jsonl"]
+    assert {path.name for path in tmp_path.iterdir()} - {"xdg-cache"} == {"album", "part.jsonl"}  # no notes are left
 
 
 def test_its_neighbours_are_tried_alone_before_and_not_blamed(album: Path, tmp_path: Path) -> None:

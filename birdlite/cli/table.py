@@ -21,6 +21,7 @@ OPTIONS: dict[str, tuple[str, str, tuple[object, ...], object]] = {
     "--resume": ("resume", "flag", ("truth",), False),
     "--retry-failed": ("retry_failed", "flag", ("truth",), False),
     "--since-output": ("since_output", "values", ("text",), ()),
+    "--keep-index": ("keep_index", "flag", ("truth",), False),
     "--scratch": ("scratch", "value", ("text",), None),
     "--model": ("model", "value", ("text",), "birds-v1-lite"),
     "--labels": ("labels", "value", ("text",), None),

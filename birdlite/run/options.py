@@ -28,6 +28,7 @@ class RunOptions(NamedTuple):
     resume: bool = False  # go on with an unfinished `output`
     retry_failed: bool = False  # with `resume`: try failures again
     since_output: tuple[str, ...] = ()  # outputs of earlier runs, whose targets are left out
+    keep_index: bool = False  # bring the index of the folder of `output` up to date when the run's parts are complete
 
 
 def settled(options: RunOptions) -> RunOptions:

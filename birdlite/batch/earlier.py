@@ -31,8 +31,13 @@ if TYPE_CHECKING:
     from birdlite.storage.store import Storage
 
 
+_NO_HEADER = (
+    "{}: no header that names its model; --since-output takes parts, and outputs of birdlite merge --keep-header"
+)
+
+
 class Earlier:
-    """Targets that were classified: keys in 256 arrays by the first byte. Call `add` for all, `sort`, and then `has`."""
+    """Targets that were classified: keys in 256 arrays by the first byte. Call `add` for all, `sort`, then `has`."""
 
     def __init__(self, known: array[int] | None = None) -> None:
         """`known` are the sorted keys of an index."""
@@ -173,10 +178,7 @@ def _read(part: Listed, model_sha256: str, earlier: Earlier, storage: Storage | 
     """Add what a part has answered; None if the part is not complete, and so can still change."""
     header, records = read_records(part.name, storage)
     if header is None:
-        raise PartsError(
-            f"{part.name}: no header that names its model; --since-output takes parts, and outputs of birdlite merge"
-            " --keep-header"
-        )
+        raise PartsError(_NO_HEADER.format(part.name))
     if header.run.model_sha256 != model_sha256:
         log.info(f"{part.name}: made by another model, skipped")
         return Covered(part.size, part.version, 0, _of(header))
@@ -219,6 +221,21 @@ def update_index(folder: str, model_sha256: str, storage: Storage | None = None)
     index = Index(covered, keys)
     write_index(index_path(folder, model_sha256), model_sha256, index, storage)
     return index
+
+
+def newest_model(folder: str, storage: Storage | None = None) -> str:
+    """The sha256 of the model that made the newest part in a folder.
+
+    Raises:
+        PartsError: there is no part, or the newest output is none.
+    """
+    newest = max(listed_at(folder, storage), key=lambda one: (one.modified, one.name), default=None)
+    if newest is None:
+        raise PartsError(f"{folder}: no parts (*.jsonl) to make an index of")
+    header, _ = read_records(newest.name, storage)
+    if header is None:
+        raise PartsError(_NO_HEADER.format(newest.name))
+    return header.run.model_sha256
 
 
 def all_are_there(outputs: Sequence[str], folder: str, storage: Storage | None = None) -> bool:

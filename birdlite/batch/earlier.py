@@ -71,9 +71,12 @@ class Earlier:
 
     def in_order(self) -> Iterator[array[int]]:
         """All keys in ascending order, in pieces."""
+        first = 0
         for number, bucket in enumerate(self._buckets):
-            first, last = (bisect_left(self._known, at << 56) for at in (number, number + 1))
-            yield array("Q", sorted((*self._known[first:last], *bucket)))
+            last = bisect_left(self._known, (number + 1) << 56)
+            piece = self._known[first:last]
+            yield array("Q", sorted((*piece, *bucket))) if bucket else piece
+            first = last
 
 
 def _holds(keys: array[int], key: int) -> bool:

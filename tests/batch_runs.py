@@ -17,7 +17,9 @@ from tests.demo_world import LABELS, MODEL, PICTURES
 WITH_DEMO_MODEL = ("--model", str(MODEL), "--labels", str(LABELS), "--no-timing")
 
 MODEL_SHA256 = "a" * 64
-RUN = Run("1.0", "a-model", MODEL_SHA256, "b" * 64, "crop", 3, "both", 0.0, timing=False, since=False, shard=0, shards=1)
+RUN = Run(
+    "1.0", "a-model", MODEL_SHA256, "b" * 64, "crop", 3, "both", 0.0, timing=False, since=False, shard=0, shards=1
+)
 
 
 def write_part(
@@ -37,7 +39,9 @@ def write_part(
     with Part(os.fspath(path), times=False) as part:
         assert part.begin(run)
         for index, (name, species) in enumerate(answers.items(), first):
-            found = Failure("not_found", f"{name}: no such file") if species is None else (Prediction(1, 7, species, 0.5),)
+            found = (
+                Failure("not_found", f"{name}: no such file") if species is None else (Prediction(1, 7, species, 0.5),)
+            )
             part.write(Result(index, name, found))
         count = first + len(answers) if targets is None else targets
         part.end(targets=count, left_out=left_out, list_sha256=list_sha256)

@@ -10,6 +10,7 @@ from typing import Any
 
 from birdlite.batch.header import Run
 from birdlite.batch.part import Part
+from birdlite.batch.shard import Shard, key_of, octets_of
 from birdlite.results import Failure, Prediction, Result, RunSummary
 from birdlite.writers.base import RunFacts
 from tests.demo_world import LABELS, MODEL, PICTURES
@@ -27,25 +28,24 @@ def write_part(
     answers: Mapping[str, str | None],
     *,
     run: Run = RUN,
-    targets: int | None = None,
     first: int = 0,
     left_out: int = 0,
     list_sha256: str = "c" * 64,
 ) -> None:
     """Write a part as a run would: names and the species that was found, or None for a dead link.
 
-    `first` is the index of the first target, and the other ones follow it.
+    Only targets of the run's shard are written. `first` is the index of the first of all, and the others follow it.
     """
+    shard, written = Shard(run.shard, run.shards), 0
     with Part(os.fspath(path), times=False) as part:
         assert part.begin(run)
         for index, (name, species) in enumerate(answers.items(), first):
-            found = (
-                Failure("not_found", f"{name}: no such file") if species is None else (Prediction(1, 7, species, 0.5),)
-            )
-            part.write(Result(index, name, found))
-        count = first + len(answers) if targets is None else targets
-        part.end(targets=count, left_out=left_out, list_sha256=list_sha256)
-        part.finish(RunFacts(RunSummary(len(answers), 0, 0, 0.0, 0.0), None))
+            if shard.holds(key_of(octets_of(name))):
+                written += 1
+                dead = Failure("not_found", f"{name}: no such file")
+                part.write(Result(index, name, dead if species is None else (Prediction(1, 7, species, 0.5),)))
+        part.end(targets=first + len(answers), left_out=left_out, list_sha256=list_sha256)
+        part.finish(RunFacts(RunSummary(written, 0, 0, 0.0, 0.0), None))
 
 
 def make_album(folder: Path, count: int) -> Path:

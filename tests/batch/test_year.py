@@ -43,17 +43,15 @@ class Year:
         self.names += names
         self.digest.update("".join(f"{name}\n" for name in names).encode())
         for index in range(SHARDS):
-            shard = Shard(index, SHARDS)
-            mine = {name: "Parus major" for name in names if shard.holds(key_of(name.encode()))}
             write_part(
                 self.folder / f"night-{number:03d}-part-{index}.jsonl",
-                mine,
+                dict.fromkeys(names, "Parus major"),
                 run=self.run._replace(shard=index),
-                targets=len(self.names),
+                first=first,
                 left_out=self.held[index],
                 list_sha256=self.digest.hexdigest(),
             )
-            self.held[index] += len(mine)
+            self.held[index] += sum(Shard(index, SHARDS).holds(key_of(name.encode())) for name in names)
         update_index(str(self.folder), self.run.model_sha256)
 
 

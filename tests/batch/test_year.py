@@ -54,6 +54,22 @@ class Year:
             self.held[index] += sum(Shard(index, SHARDS).holds(key_of(name.encode())) for name in names)
         update_index(str(self.folder), self.run.model_sha256)
 
+    def retain(self, run: RunCommand, name: str) -> None:
+        """Put all parts into one, as docs/batches.md says."""
+        old = list(self.folder.glob("*.jsonl"))
+        assert run("merge", "--newest", "--keep-header", self.folder, "-o", self.folder / name)[0] == 0
+        assert run("merge", "--index", self.folder)[0] == 0
+        for part in old:
+            part.unlink()
+
+    def last_night(self, run: RunCommand, listed: Path) -> list[str]:
+        """Classify what is new in a list, by the real command; gives the names of the parts."""
+        output = self.folder / "last-part-{shard}.jsonl"
+        night = ("--since-output", self.folder, "--keep-index", "--resume", "-o", output)
+        for index in range(SHARDS):
+            assert run("classify", *WITH_DEMO_MODEL, "--from", listed, "--shard", f"{index}/{SHARDS}", *night)[0] == 0
+        return [f"last-part-{index}.jsonl" for index in range(SHARDS)]
+
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
@@ -68,10 +84,20 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return opened
 
 
+@pytest.fixture(autouse=True)
+def no_power_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait for the disk: there are two thousand files."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+
+
+def read_beside(own: list[str], opened: Counter[str]) -> set[str]:
+    """The files that were read and are not the night's own."""
+    return set(opened) - set(own) - {f"{name}.partial" for name in own}
+
+
 def test_the_last_night_of_a_year_reads_one_index_and_what_it_has_written_itself(
-    run: RunCommand, tmp_path: Path, opened: Counter[str], monkeypatch: pytest.MonkeyPatch
+    run: RunCommand, tmp_path: Path, opened: Counter[str]
 ) -> None:
-    monkeypatch.setattr("os.fsync", lambda descriptor: None)  # no power cut here, and there are two thousand
     year = Year(tmp_path)
     for number in range(NIGHTS):
         year.night(number, NEW)
@@ -79,14 +105,36 @@ def test_the_last_night_of_a_year_reads_one_index_and_what_it_has_written_itself
     listed.write_text("\n".join([*year.names, *map(str, PICTURES)]))
     opened.clear()
 
-    output = year.folder / "night-364-part-{shard}.jsonl"
-    night = ("--since-output", year.folder, "--keep-index", "--resume", "-o", output)
-    for index in range(SHARDS):
-        assert run("classify", *WITH_DEMO_MODEL, "--from", listed, "--shard", f"{index}/{SHARDS}", *night)[0] == 0
+    own = year.last_night(run, listed)
 
-    own = {f"night-364-part-{index}.jsonl" for index in range(SHARDS)}
-    (index_file,) = set(opened) - own - {f"{name}.partial" for name in own}
-    assert index_file.startswith("done-")
-    written = [record["target"] for name in sorted(own) for record in records_of(year.folder / name)]
+    (index,) = read_beside(own, opened)
+    assert index.startswith("done-")
+    written = [record["target"] for name in own for record in records_of(year.folder / name)]
     assert sorted(written) == sorted(map(str, PICTURES))
     assert len(list(year.folder.glob("*.jsonl"))) == (NIGHTS + 1) * SHARDS
+
+
+def test_a_year_whose_parts_are_put_into_one_every_month_loses_nothing(
+    run: RunCommand, tmp_path: Path, opened: Counter[str]
+) -> None:
+    year = Year(tmp_path)
+    for number in range(NIGHTS):
+        year.night(number, 5)
+        if number % 30 == 29:
+            year.retain(run, f"until-{number:03d}.jsonl")
+    listed = tmp_path / "list.txt"
+    listed.write_text("\n".join([*year.names, *map(str, PICTURES)]))
+    opened.clear()
+
+    own = year.last_night(run, listed)
+
+    assert len(read_beside(own, opened)) == 1
+    assert len(list(year.folder.glob("*.jsonl"))) == 1 + (NIGHTS % 30) * SHARDS + SHARDS
+    code, _, err = run("merge", "--newest", "--keep-header", year.folder, "-o", tmp_path / "all.jsonl")
+    assert (code, f": {len(year.names) + len(PICTURES)} of {len(year.names) + len(PICTURES)} targets" in err) == (
+        0,
+        True,
+    )
+    assert sorted(one["target"] for one in records_of(tmp_path / "all.jsonl")) == sorted(
+        [*year.names, *map(str, PICTURES)]
+    )

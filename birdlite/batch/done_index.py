@@ -20,6 +20,7 @@ import sys
 import tempfile
 from array import array
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from birdlite import atomic_file, log
@@ -37,6 +38,7 @@ FORMAT = 1
 FIRST = 1 << 22  # bytes of the first request: half a million targets
 LARGEST = 1 << 30  # bytes; of 130 million targets
 _DIGEST = 32  # bytes
+_PIECE = 1 << 16  # keys
 
 
 class Covered(NamedTuple):
@@ -86,7 +88,8 @@ def _parsed(data: bytearray, model_sha256: str) -> Index | None:
     try:
         header = json.loads(data[:end])
         covered = {str(name): Covered(*of) for name, of in header["parts"].items()}
-        keys = array("Q", bytes(body[end:]))
+        keys = array("Q")
+        keys.frombytes(body[end:])
         of_model = header[KEY] == FORMAT and header["model_sha256"] == model_sha256
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
@@ -127,10 +130,15 @@ def write_index(path: str, model_sha256: str, index: Index, storage: Storage | N
 def _pieces(index: Index, model_sha256: str) -> Iterator[bytes]:
     header = {KEY: FORMAT, "model_sha256": model_sha256, "parts": dict(sorted(index.covered.items()))}
     digest = hashlib.sha256()
-    keys = array("Q", index.keys)
-    if sys.byteorder == "little":
-        keys.byteswap()
-    for piece in (json.dumps(header).encode() + b"\n", keys.tobytes()):
+    for piece in chain([json.dumps(header).encode() + b"\n"], _big_endian(index.keys)):
         digest.update(piece)
         yield piece
     yield digest.digest()
+
+
+def _big_endian(keys: array[int]) -> Iterator[bytes]:
+    for first in range(0, len(keys), _PIECE):
+        piece = keys[first : first + _PIECE]
+        if sys.byteorder == "little":
+            piece.byteswap()
+        yield piece.tobytes()

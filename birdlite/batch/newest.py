@@ -1,6 +1,6 @@
 """`birdlite merge --newest`: many runs into one output, with the newest answer of each target.
 
-Parts of equal parameters and lists are one run, or several: a nightly run over a list that has not changed. Then the
+Parts of equal parameters and lists are one run, or several: a onely run over a list that has not changed. Then the
 newest part of each shard belongs to the newest run, and so on. A part's time is that of its file or object.
 
 Runs are read from the newest to the oldest, each in the order of its list. The first answer of a target is taken, so it
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _RECENT = 1 << 18  # keys in a set, which takes some 25 MB
 
 
-class Night(NamedTuple):
+class RunParts(NamedTuple):
     """The parts of one run, by shard."""
 
     time: tuple[float, str]  # of the newest part, and its path
@@ -43,7 +43,7 @@ class Night(NamedTuple):
         return len(self.files) == self.files[0].run.shards
 
 
-def open_nights(parts: Iterable[Listed], storage: Storage | None = None) -> list[Night]:
+def open_runs(parts: Iterable[Listed], storage: Storage | None = None) -> list[RunParts]:
     """Read the headers and find the runs, the newest first. An older one may lack shards; this is reported.
 
     Raises:
@@ -60,40 +60,40 @@ def open_nights(parts: Iterable[Listed], storage: Storage | None = None) -> list
             raise PartsError(f"{file.path}: its time is not known: name its folder, or a glob")
         of = (file.run._replace(shard=0), file.totals.targets, file.totals.list_sha256)
         alike[of][file.run.shard].append((part.modified, part.name, file))
-    nights = sorted((night for shards in alike.values() for night in _nights(shards)), reverse=True)
-    if not nights:
+    runs = sorted((one for shards in alike.values() for one in _runs(shards)), reverse=True)
+    if not runs:
         raise PartsError("there are no parts to merge")
-    _check(nights)
-    return nights
+    _check(runs)
+    return runs
 
 
-def _nights(shards: dict[int, list[tuple[float, str, File]]]) -> Iterator[Night]:
+def _runs(shards: dict[int, list[tuple[float, str, File]]]) -> Iterator[RunParts]:
     for parts in shards.values():
         parts.sort(reverse=True)
     for number in range(max(map(len, shards.values()))):
-        parts = [parts[number] for _, parts in sorted(shards.items()) if number < len(parts)]
-        yield Night(max((modified, name) for modified, name, _ in parts), [file for *_, file in parts])
+        here = [parts[number] for _, parts in sorted(shards.items()) if number < len(parts)]
+        yield RunParts(max((modified, name) for modified, name, _ in here), [file for *_, file in here])
 
 
-def _check(nights: Sequence[Night]) -> None:
-    newest, *older = nights
+def _check(runs: Sequence[RunParts]) -> None:
+    newest, *older = runs
     shards = {file.run.shard for file in newest.files}
     check_none_missing(shards, newest.files[0].run.shards, of=f"the newest run, with {newest.files[0].path}: ")
-    lacking = [night for night in older if not night.is_complete]
+    lacking = [one for one in older if not one.is_complete]
     if lacking:
-        night = lacking[0]
+        one = lacking[0]
         log.warning(
-            f"{len(lacking)} older runs are not complete: {len(night.files)} of {night.files[0].run.shards} shards are"
-            f" there of the run with {night.files[0].path}"
+            f"{len(lacking)} older runs are not complete: {len(one.files)} of {one.files[0].run.shards} shards are"
+            f" there of the run with {one.files[0].path}"
         )
 
 
 class Newest:
     """The newest record of each target. Read `records` to its end; then the counts are known."""
 
-    def __init__(self, nights: Sequence[Night], storage: Storage | None = None) -> None:
-        self.run: Run = nights[0].files[0].run._replace(shard=0, shards=1, since=False)  # of the newest run
-        self._nights = nights
+    def __init__(self, runs: Sequence[RunParts], storage: Storage | None = None) -> None:
+        self.run: Run = runs[0].files[0].run._replace(shard=0, shards=1, since=False)  # of the newest run
+        self._runs = runs
         self._storage = storage
         self._digest = hashlib.sha256()
         self._ok = self._failed = 0
@@ -115,8 +115,8 @@ class Newest:
             PartsError: a part does not match its header.
         """
         seen, failed = _Seen(), dict[int, int]()  # key -> the newest run in which it failed
-        for number, night in enumerate(self._nights):
-            for record in in_order(night.files, self._storage):
+        for number, one in enumerate(self._runs):
+            for record in in_order(one.files, self._storage):
                 key = _key(record)
                 if record["status"] == "error":
                     if key not in failed and not seen.has(key):
@@ -125,7 +125,7 @@ class Newest:
                     failed.pop(key, None)
                     yield self._taken(record)
         for number in sorted(set(failed.values())):
-            for record in in_order(self._nights[number].files, self._storage):
+            for record in in_order(self._runs[number].files, self._storage):
                 if record["status"] == "error" and failed.get(_key(record)) == number:
                     del failed[_key(record)]
                     yield self._taken(record)

@@ -15,7 +15,7 @@ from birdlite.batch.earlier import newest_model, update_index
 from birdlite.batch.files import Record, is_folder, listed_at, result_of, same
 from birdlite.batch.header import Run
 from birdlite.batch.merge import Parts, merged, open_parts
-from birdlite.batch.newest import Newest, open_nights
+from birdlite.batch.newest import Newest, open_runs
 from birdlite.cli.console import open_console, written_to
 from birdlite.cli.declare import Argument, Command, Option
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
@@ -28,19 +28,18 @@ from birdlite.run.options import guess_format
 from birdlite.run.report_file import facts_of_run, folder_of
 from birdlite.storage import Listed, is_storage
 from birdlite.storage.store import Storage
+from birdlite.storage.upload import scratch_folder
 from birdlite.writers import open_writer
 from birdlite.writers.base import Format, RunFacts, TextSink, Writer, WriterOptions
 from birdlite.writers.output import open_output
 from birdlite.writers.record import to_json
 
-COPIED = 1 << 20  # characters at once
-
 EPILOG = """\
 Parts and output may be in object storage (extra `cloud`): s3://BUCKET/FOLDER/, 's3://BUCKET/FOLDER/part-*.jsonl',
 gs://… or az://…. The output appears only when it is complete.
 
-Exit codes: 0 all targets were classified, or the index was written, 1 some failed, 2 wrong usage, 3 the output cannot be
-written, or parts are missing, doubled, unfinished or of another run.
+Exit codes: 0 all targets were classified, or the index was written, 1 some failed, 2 wrong usage, 3 the output cannot
+be written, or parts are missing, doubled, unfinished or of another run.
 """
 
 
@@ -78,12 +77,12 @@ def _source(values: SimpleNamespace, storage: Storage) -> tuple[Parts | Newest, 
     if not values.newest:
         parts = open_parts(part_paths(values, storage), storage)
         return parts, merged(parts, storage), f"{len(parts.files)} parts"
-    nights = open_nights(_parts_of_nights(values, storage), storage)
-    newest = Newest(nights, storage)
-    return newest, newest.records(), f"{sum(len(night.files) for night in nights)} parts of {len(nights)} runs"
+    runs = open_runs(_parts_with_times(values, storage), storage)
+    newest = Newest(runs, storage)
+    return newest, newest.records(), f"{sum(len(one.files) for one in runs)} parts of {len(runs)} runs"
 
 
-def _parts_of_nights(values: SimpleNamespace, storage: Storage) -> Iterator[Listed]:
+def _parts_with_times(values: SimpleNamespace, storage: Storage) -> Iterator[Listed]:
     """The parts with their times. An output of an earlier merge is one of them, as it may be all that is left.
 
     Raises:
@@ -104,9 +103,7 @@ def _index(values: SimpleNamespace, storage: Storage) -> int:
         raise UsageError("--index writes the index of a folder and merges nothing: give it alone")
     for folder in values.parts:
         if not is_folder(folder):
-            raise UsageError(
-                f"--index {folder}: not a folder" + (" (it ends with a slash)" if is_storage(folder) else "")
-            )
+            raise UsageError(f"--index {folder}: not a folder{' (it ends with a slash)' * is_storage(folder)}")
         model_sha256 = newest_model(folder, storage)
         index = update_index(folder, model_sha256, storage)
         said = "is up to date" if index is None else f"{len(index.keys)} targets of {len(index.covered)} parts"
@@ -126,18 +123,17 @@ def _write_results(source: Parts | Newest, records: Iterable[Record], writer: Wr
 
 def _write_with_header(newest: Newest, records: Iterable[Record], sink: TextSink, scratch: str | None) -> None:
     """Write the records of many runs behind a header, which has their counts: they wait in a temporary file."""
-    with tempfile.TemporaryFile("w+", dir=scratch, encoding="utf-8", errors="backslashreplace", newline="\n") as waiting:
-        try:
-            for record in records:
-                waiting.write(to_json(record) + "\n")
+    try:
+        with tempfile.TemporaryFile(dir=None if scratch is None else scratch_folder(scratch)) as waiting:
+            waiting.writelines(f"{to_json(record)}\n".encode("utf-8", "backslashreplace") for record in records)
             waiting.seek(0)
-        except OSError as error:
-            raise OutputError(
-                f"{scratch or tempfile.gettempdir()}: {reason(error)}; choose another with --scratch"
-            ) from error
-        sink.write(newest.line())
-        while text := waiting.read(COPIED):
-            sink.write(text)
+            sink.write(newest.line())
+            for line in waiting:
+                sink.write(line.decode())
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{scratch or 'TMPDIR'}: {reason(error)}; choose another folder with --scratch") from error
 
 
 def _facts(source: Parts | Newest) -> RunFacts:

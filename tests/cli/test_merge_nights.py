@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from birdlite.batch.header import Run as Header
+from birdlite.storage.store import Storage
 from tests.batch_runs import RUN, WITH_DEMO_MODEL, header_of, records_of, write_part
 from tests.command_line import Run
 from tests.demo_world import PICTURES
+from tests.fetching import until
+from tests.object_store import Bucket, Gate
 
 Answers = Mapping[str, "str | None"]
 NIGHT = RUN._replace(since=True)
@@ -46,6 +49,18 @@ class Runs:
 @pytest.fixture
 def runs(tmp_path: Path) -> Runs:
     return Runs(tmp_path / "runs")
+
+
+def in_the_next_second(bucket: Bucket) -> None:
+    """Wait until S3, which gives times in whole seconds, gives a later one."""
+
+    def now() -> float:
+        bucket.put("clock", b"")
+        (listed,) = (one for one in Storage().directly_in(bucket.url("")) if one.name.endswith("/clock"))
+        return listed.modified
+
+    before = now()
+    until(lambda: now() > before)
 
 
 def merged(run: Run, runs: Runs) -> list[tuple[int, str, str | None]]:
@@ -154,6 +169,27 @@ def test_its_own_output_is_one_of_the_parts(run: Run, runs: Runs) -> None:
     assert (code, "is one of the parts: add --keep-header, or write elsewhere" in err) == (2, True)
 
 
+def test_a_scratch_folder_that_cannot_be_used_is_one_line(run: Run, runs: Runs, tmp_path: Path) -> None:
+    runs.add("1.jsonl", {"a": "Parus major"})
+    keep = ("merge", "--newest", "--keep-header", runs.folder, "-o", tmp_path / "all.jsonl", "--scratch")
+
+    code, _, err = run(*keep, runs.folder / "1.jsonl")
+
+    assert code == 3
+    assert f"{runs.folder}/1.jsonl: no scratch folder: " in err
+    assert err.count("\n") == 1
+    assert run(*keep, tmp_path / "new")[0] == 0
+
+
+def test_strange_names_keep_their_bytes(run: Run, runs: Runs, tmp_path: Path) -> None:
+    names = ["M\u00f6we\u2028.jpg", "caf\udce9.jpg"]
+    runs.add("1.jsonl", dict.fromkeys(names, "Parus major"))
+
+    assert run("merge", "--newest", "--keep-header", runs.folder, "-o", tmp_path / "all.jsonl")[0] == 0
+
+    assert [record["target"] for record in records_of(tmp_path / "all.jsonl")] == names
+
+
 @pytest.mark.parametrize("suffix", ["csv", "html"])
 def test_many_runs_as_a_table_or_a_page(run: Run, runs: Runs, tmp_path: Path, suffix: str) -> None:
     runs.add("1.jsonl", {"a.jpg": "Parus major"})
@@ -173,7 +209,7 @@ def test_a_target_that_failed_in_many_runs_has_one_record(run: Run, runs: Runs) 
     assert [name for _, name, species in merged(run, runs) if species is None] == ["dead", "dead too"]
 
 
-def test_memory_does_not_depend_on_how_keys_are_kept(run: Run, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_targets_are_told_apart_however_many_there_are(run: Run, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("birdlite.batch.newest._RECENT", 3)
     for night in range(4):
         runs.add(f"{night}.jsonl", {f"bird-{number}": "Parus major" for number in range(night, night + 10)})
@@ -201,6 +237,25 @@ def test_a_run_reads_the_index_in_place_of_the_parts(run: Run, runs: Runs) -> No
     assert run("classify", *WITH_DEMO_MODEL, *since, *PICTURES[:2])[0] == 0
 
     assert [record["target"] for record in records_of(runs.folder / "2.jsonl")] == [str(PICTURES[1])]
+
+
+def test_runs_in_a_bucket_are_ordered_by_the_time_of_their_objects(
+    run: Run, runs: Runs, bucket: Bucket, gate: Gate, tmp_path: Path
+) -> None:
+    runs.add("z.jsonl", {"a": "Parus major", "b": None})
+    runs.add("a.jsonl", {"a": "Pica pica", "b": "Pica pica"})
+    bucket.put("run/z.jsonl", (runs.folder / "z.jsonl").read_bytes())
+    in_the_next_second(bucket)
+    bucket.put("run/a.jsonl", (runs.folder / "a.jsonl").read_bytes())
+
+    output = bucket.url("run/until.jsonl")
+    assert run("merge", "--newest", "--keep-header", bucket.url("run/"), "-o", output)[0] == 0
+    assert run("merge", "--index", bucket.url("run/"))[2].endswith("done-aaaaaaaaaaaa.index: 2 targets of 3 parts\n")
+
+    (tmp_path / "until.jsonl").write_bytes(bucket.get("run/until.jsonl"))
+    assert {one["predictions"][0]["name"] for one in records_of(tmp_path / "until.jsonl")} == {"Pica pica"}
+    code, _, err = run("merge", "--newest", bucket.url("run/a.jsonl"))
+    assert (code, f"{bucket.url('run/a.jsonl')}: its time is not known: name its folder, or a glob" in err) == (3, True)
 
 
 @pytest.mark.parametrize(

@@ -202,19 +202,31 @@ def test_many_runs_as_a_table_or_a_page(run: Run, runs: Runs, tmp_path: Path, su
     assert "Pica pica" in text
 
 
-def test_a_target_that_failed_in_many_runs_has_one_record(run: Run, runs: Runs) -> None:
-    for night in range(3):
-        runs.add(f"{night}.jsonl", {"dead": None, "dead too": None, f"{night}": "Parus major"})
+def test_a_target_that_failed_in_many_runs_has_one_record_in_the_place_of_the_newest(run: Run, runs: Runs) -> None:
+    runs.add("1.jsonl", {"often dead": None, "1": "Parus major"})
+    runs.add("2.jsonl", {"once dead": None, "2": "Parus major"})
+    runs.add("3.jsonl", {"often dead": None, "3": "Parus major"})
 
-    assert [name for _, name, species in merged(run, runs) if species is None] == ["dead", "dead too"]
+    assert [name for _, name, _ in merged(run, runs)] == ["3", "2", "1", "often dead", "once dead"]
+
+
+def test_a_run_over_the_same_list_that_has_only_begun_takes_the_rest_from_the_one_before(run: Run, runs: Runs) -> None:
+    answers = dict.fromkeys("abcdefgh", "Parus major")
+    runs.add_shards("1-{shard}.jsonl", answers, 2)
+    runs.add_shards("2-{shard}.jsonl", answers, 2)
+    (runs.folder / "2-1.jsonl").unlink()
+
+    assert sorted(name for _, name, _ in merged(run, runs)) == list("abcdefgh")
 
 
 def test_targets_are_told_apart_however_many_there_are(run: Run, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("birdlite.batch.newest._RECENT", 3)
+    monkeypatch.setattr("birdlite.batch.newest._RECENT", 50)
     for night in range(4):
-        runs.add(f"{night}.jsonl", {f"bird-{number}": "Parus major" for number in range(night, night + 10)})
+        runs.add(
+            f"{night}.jsonl", {f"bird-{number}": "Parus major" for number in range(100 * night, 100 * night + 900)}
+        )
 
-    assert sorted(name for _, name, _ in merged(run, runs)) == sorted(f"bird-{number}" for number in range(13))
+    assert sorted(name for _, name, _ in merged(run, runs)) == sorted(f"bird-{number}" for number in range(1200))
 
 
 # The index

@@ -1,5 +1,7 @@
 """All errors that birdlite raises. The command exits with 2 after a `UsageError`, and with 3 after any other one.
 
+If the error is `temporary`, the command exits with 4: what was needed is away, and the same command may work later.
+
 Messages are one line: what happened, to which input, and what to do.
 """
 
@@ -22,6 +24,11 @@ def one_line(said: object) -> str:
 
 class BirdliteError(Exception):
     """The root of the tree; its text is one line for a person."""
+
+    def __init__(self, message: str = "", *, temporary: bool = False) -> None:
+        """`temporary`: the cause may pass by itself, such as an outage."""
+        super().__init__(message)
+        self.temporary = temporary
 
 
 class UsageError(BirdliteError):
@@ -56,6 +63,10 @@ class OutputError(BirdliteError):
     """The results cannot be written where the user wants them."""
 
 
+class TooManyFailures(BirdliteError):
+    """More pictures than `--max-failures` could not be downloaded, because something is away."""
+
+
 class PartsError(BirdliteError):
     """Files that should be parts of one run are not, or not all of them."""
 
@@ -63,8 +74,10 @@ class PartsError(BirdliteError):
 class StorageError(BirdliteError):
     """Object storage refuses or cannot be reached. Callers with a more exact error raise that one instead."""
 
-    def __init__(self, kind: FailureKind, message: str, cause: StorageCause = "other") -> None:
-        super().__init__(message)
+    def __init__(
+        self, kind: FailureKind, message: str, cause: StorageCause = "other", *, temporary: bool = False
+    ) -> None:
+        super().__init__(message, temporary=temporary)
         self.kind: FailureKind = kind
         self.cause: StorageCause = cause
 
@@ -76,6 +89,6 @@ class StorageMissing(BirdliteError):
 class PictureError(BirdliteError):
     """One target has no answer. Raised by what reads, decodes and runs pictures, caught by the pipeline."""
 
-    def __init__(self, kind: FailureKind, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, kind: FailureKind, message: str, *, temporary: bool = False) -> None:
+        super().__init__(message, temporary=temporary or kind == "timeout")
         self.kind: FailureKind = kind

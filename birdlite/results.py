@@ -42,6 +42,16 @@ class Failure(NamedTuple):
     message: str
 
 
+def is_away(target: str, failure: Failure) -> bool:
+    """Whether a target failed because something was away: no connection, no answer in time, a server in trouble."""
+    message = failure.message.removeprefix(f"{target}: ")
+    if message.startswith("decoding"):  # a timeout too, but of this machine
+        return False
+    status = message[:3]
+    in_trouble = status == "429" or (len(status) == 3 and status[0] == "5" and status.isdigit())
+    return failure.kind in ("network", "timeout") or (failure.kind == "http_status" and in_trouble)
+
+
 class ImageInfo(NamedTuple):
     """The picture as it came, before anything was done to it."""
 

@@ -38,6 +38,9 @@ USER_AGENT = (
 )
 """Tool, version, home page and contact. Large-scale users should name themselves with --user-agent."""
 
+STARTUP_TIMEOUT_S = 5.0
+"""s to try again for what a run cannot do without. A user waits for it; the manifests of a cluster set minutes."""
+
 PER_HOST = 6
 """Requests under way at one host at once: the limit of browsers with HTTP/1.1."""
 
@@ -93,6 +96,7 @@ class FetchSettings(NamedTuple):
     connect_timeout: float = CONNECT_TIMEOUT_S  # for one of a host's addresses
     read_timeout: float = READ_TIMEOUT_S  # of silence
     retries: int = RETRIES  # after the first try, redirects included
+    startup_timeout: float = STARTUP_TIMEOUT_S  # to try again for model, list, earlier results and output
     max_bytes: int = MAX_BYTES
     max_redirects: int = MAX_REDIRECTS
     per_host: PerHost = PerHost()  # `parse_per_host` reads it from text

@@ -1,6 +1,7 @@
 """Run the Indexed Job of k8s/overlays/local as its pods, kill one of them half way, and compare the merged result.
 
     .venv/bin/python -m scripts.job_check
+    .venv/bin/python -m scripts.job_check --outages 10     # another check, without podman: see scripts/outages
 
 There is no cluster here, so this does what a cluster would: kubectl renders the overlay, the Job controller's part is
 to make a pod of the template for each index, the kubelet's to expand `$(VARIABLE)`, and `podman kube play` runs the
@@ -13,6 +14,7 @@ where it was, and the merged result is that of a run in one piece. Exit codes as
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -83,7 +85,7 @@ def check(podman: Podman) -> None:
         image = podman.build("baked", MODEL=DEMO_MODEL, BIRDLITE_MIRROR=album.base)
         documents = _documents(image, album)
         (job,) = (document for document in documents if document["kind"] == "Job")
-        pods = list(pods_of(job, _settings(documents)))
+        pods = list(pods_of(job, settings_of(documents)))
         configs = [document for document in documents if document["kind"] == "ConfigMap"]
         out = _empty_volume(podman)
         try:
@@ -119,7 +121,7 @@ def _documents(image: str, album: Album) -> list[Document]:
     return documents
 
 
-def _settings(documents: list[Document]) -> dict[str, str]:
+def settings_of(documents: list[Document]) -> dict[str, str]:
     """What `envFrom` brings."""
     (settings,) = (d["data"] for d in documents if d["kind"] == "ConfigMap" and "list.txt" not in d["data"])
     return dict(settings)
@@ -188,7 +190,7 @@ def _kill_half_way(podman: Podman, configs: list[Document], pod: Document, out: 
         time.sleep(0.02)
     podman.call("kill", "--signal=KILL", _container(pod))
     assert _wait(podman, pod) == 137
-    assert not (out / f"part-{VICTIM}.jsonl").exists(), "half a result stands under the final name"
+    assert not _part(out, VICTIM).exists(), "half a result stands under the final name"
     written = _written(out)
     print(f"pod {VICTIM} killed with {len(written)} results written, none of them under the final name")
     return written
@@ -202,7 +204,7 @@ def _written(out: Path) -> list[str]:
 
 
 def _check_parts(out: Path, album: Album, count: int) -> None:
-    parts = [out / f"part-{index}.jsonl" for index in range(count)]
+    parts = [_part(out, index) for index in range(count)]
     missing = [part.name for part in parts if not part.exists()]
     assert not missing, f"not there: {', '.join(missing)}"
     targets = [[json.loads(record)["target"] for record in _records(part)] for part in parts]
@@ -217,19 +219,24 @@ def _check_undisturbed(podman: Podman, image: str, out: Path, album: Album, shar
     """Run the killed index once more, in one piece: the same bytes."""
     index = (f"--env=JOB_COMPLETION_INDEX={VICTIM}", f"--env=BIRDLITE_SHARDS={shards}")
     _classify(podman, image, album, "undisturbed", *index)
-    killed, whole = ((out / f"{name}.jsonl").read_bytes() for name in (f"part-{VICTIM}", "undisturbed"))
+    killed, whole = _part(out, VICTIM).read_bytes(), (out / "undisturbed.jsonl").read_bytes()
     assert killed == whole, f"part {VICTIM} is not what a run that nobody kills writes"
     print(f"part {VICTIM}, killed and continued: byte for byte that of a run that nobody killed")
 
 
 def _check_merged(podman: Podman, image: str, out: Path, album: Album, shards: int) -> None:
     """Merge the parts, and classify the same list in one piece."""
-    parts = [f"/out/part-{index}.jsonl" for index in range(shards)]
+    parts = [f"/out/{_part(out, index).name}" for index in range(shards)]
     podman.call(*_MOUNTED, image, "merge", *parts, "-o", "/out/merged.jsonl")
     _classify(podman, image, album, "whole")
     merged, whole = ((out / f"{name}.jsonl").read_bytes() for name in ("merged", "whole"))
     assert merged == whole, "the merged result differs from a run in one piece"
     print(f"merged: {len(_records(out / 'merged.jsonl'))} records, byte for byte those of a run in one piece")
+
+
+def _part(out: Path, index: int) -> Path:
+    """The complete part of an index, whatever the digest of the list is."""
+    return next(out.glob(f"*-part-{index}.jsonl"), out / f"part-{index}.jsonl")
 
 
 def _classify(podman: Podman, image: str, album: Album, name: str, *options: str) -> None:
@@ -266,4 +273,12 @@ if __name__ == "__main__":
         print("skipped: no kubectl to render the manifests with; pip install '.[k8s]' brings one")
         sys.exit(SKIPPED)
     os.umask(0o022)
-    sys.exit(guarded(check))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--outages", type=int, metavar="N", help="play so many outages instead; needs no podman")
+    parser.add_argument("--seed", type=int, default=0, help="of their schedule")
+    given = parser.parse_args()
+    if given.outages is None:
+        sys.exit(guarded(check))
+    from scripts import outages
+
+    sys.exit(outages.check(given.outages, seed=given.seed))

@@ -36,6 +36,9 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg-cache"))
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv(
+        "BIRDLITE_STARTUP_TIMEOUT", "0"
+    )  # what is away in a test does not come back; else the test says so
 
 
 @pytest.fixture(autouse=True)

@@ -124,7 +124,7 @@ def write_index(path: str, model_sha256: str, index: Index, storage: Storage | N
     except OSError as error:
         raise refused(path, error) from error
     except StorageError as error:
-        raise OutputError(f"{path}: the index cannot be written: {error}") from error
+        raise OutputError(f"{path}: the index cannot be written: {error}", temporary=error.temporary) from error
 
 
 def _pieces(index: Index, model_sha256: str) -> Iterator[bytes]:

@@ -89,7 +89,7 @@ def _objects_at(place: str, storage: Storage | None) -> list[Listed]:
     except ValueError as error:
         raise UsageError(f"{place}: {error}") from None
     except StorageError as error:
-        raise StorageError(error.kind, f"{place}: {error}", error.cause) from error
+        raise StorageError(error.kind, f"{place}: {error}", error.cause, temporary=error.temporary) from error
     return [Listed(place)]
 
 
@@ -133,7 +133,7 @@ def _blocks_of_object(url: str, storage: Storage | None, together: int, first: i
     except StorageError as error:
         if error.cause == "no_object":
             raise FileNotFoundError(url) from error
-        raise PartsError(f"{url}: cannot be read: {error}") from error
+        raise PartsError(f"{url}: cannot be read: {error}", temporary=error.temporary) from error
 
 
 def same(one: str, other: str) -> bool:

@@ -17,10 +17,11 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 
-from birdlite.batch.files import parse_record
+from birdlite.batch.files import Record, parse_record
 from birdlite.batch.header import HEADER_LIMIT, KEY, Header, parse_header
 from birdlite.errors import OutputError
 from birdlite.namedtuple import NamedTuple
+from birdlite.results import Failure, is_away
 from birdlite.writers.output import make_folder, refused
 
 _BLOCK = 1 << 12  # bytes to read at once for one record; most have fewer
@@ -31,6 +32,7 @@ class Place(NamedTuple):
 
     offset: int  # bytes
     failed: bool
+    away: bool = False  # failed, because something was away
 
 
 class Places:
@@ -39,15 +41,21 @@ class Places:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._indexes = array("q")
-        self._marks = array("q")  # twice the offset, plus 1 for a failure
+        self._marks = array("q")  # four times the offset, plus 1 for a failure, and 2 if something was away
         self.failed = 0  # records
+        self.away = 0
 
     def __len__(self) -> int:
         return len(self._indexes)
 
     def __iter__(self) -> Iterator[int]:
         """Offsets, by the index of the target. Do not call `put` meanwhile."""
-        return (mark >> 1 for mark in self._marks)
+        return (mark >> 2 for mark in self._marks)
+
+    def offsets_of_away(self) -> list[int]:
+        """Offsets of the failures because something was away, by the index of the target."""
+        with self._lock:
+            return [mark >> 2 for mark in self._marks if mark & 2]
 
     @property
     def last(self) -> int:
@@ -56,16 +64,18 @@ class Places:
 
     def put(self, index: int, place: Place) -> None:
         """Add a record; it replaces an earlier one of the same target."""
-        mark = place.offset << 1 | place.failed
+        mark = place.offset << 2 | place.away << 1 | place.failed
         with self._lock:
             at = bisect_left(self._indexes, index)
             if at < len(self._indexes) and self._indexes[at] == index:
                 self.failed -= self._marks[at] & 1
+                self.away -= self._marks[at] >> 1 & 1
                 self._marks[at] = mark
             else:
                 self._indexes.insert(at, index)
                 self._marks.insert(at, mark)
             self.failed += place.failed
+            self.away += place.away
 
     def get(self, index: int) -> Place | None:
         """Look up a target; None if it has no record."""
@@ -73,7 +83,8 @@ class Places:
             at = bisect_left(self._indexes, index)
             if at == len(self._indexes) or self._indexes[at] != index:
                 return None
-            return Place(self._marks[at] >> 1, bool(self._marks[at] & 1))
+            mark = self._marks[at]
+            return Place(mark >> 2, bool(mark & 1), bool(mark & 2))
 
 
 class Journal:
@@ -114,7 +125,7 @@ class Journal:
                     record = parse_record(line)
                     if record is None or not line.endswith(b"\n"):
                         break  # cut by a kill
-                    self.places.put(record["index"], Place(self._size, record["status"] == "error"))
+                    self.places.put(record["index"], _place_of(record, self._size))
                     self._size += len(line)
             os.ftruncate(self._descriptor, self._size)
         except OSError as error:
@@ -135,7 +146,7 @@ class Journal:
             raise refused(self._path, error) from error
         self._write(header.line())
 
-    def append(self, index: int, line: str, *, failed: bool) -> None:
+    def append(self, index: int, line: str, *, failed: bool, away: bool = False) -> None:
         """Write the record of a target, with its line end.
 
         Raises:
@@ -143,7 +154,7 @@ class Journal:
         """
         offset = self._size
         self._write(line)
-        self.places.put(index, Place(offset, failed))
+        self.places.put(index, Place(offset, failed, away))
 
     def line_at(self, offset: int) -> bytes:
         """Read back the line that begins at `offset`, with its end.
@@ -191,9 +202,15 @@ class Journal:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.close()
-            raise OutputError(f"{self._path}: another run is writing this output") from None
+            raise OutputError(f"{self._path}: another run is writing this output", temporary=True) from None
         except (ImportError, OSError):
             return  # a system or a file system without locks
+
+
+def _place_of(record: Record, offset: int) -> Place:
+    if record["status"] != "error":
+        return Place(offset, failed=False)
+    return Place(offset, failed=True, away=is_away(record["target"], Failure(**record["error"])))
 
 
 def _is_cut_header(line: bytes) -> bool:

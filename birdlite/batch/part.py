@@ -5,8 +5,8 @@ storage by a put, so a file `NAME` is always complete. The growing file is alway
 depends on the order in which pictures finish. So two runs with --no-timing write the same bytes, whether they were
 killed and resumed or not.
 
-The thread that feeds the pipeline, which knows the list, calls `begin`, `has`, `admit` and `end`; its threads that
-decode call `guard`; the caller's thread the rest.
+The thread that feeds the pipeline, which knows the list, calls `begin`, `has`, `admit` and `end`, or `confirm`; its
+threads that decode call `guard`; the caller's thread the rest.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from birdlite.batch.files import read_lines
 from birdlite.batch.header import Header, Run, Totals, difference
 from birdlite.batch.journal import Journal
 from birdlite.batch.suspects import LocalNotes, Notes, ObjectNotes, Suspects
-from birdlite.errors import BirdliteError, OutputError, PartsError
-from birdlite.results import Result
+from birdlite.errors import BirdliteError, OutputError, PartsError, UsageError
+from birdlite.results import Result, is_away
 from birdlite.storage import is_storage
 from birdlite.targets import BadTarget, Target
 from birdlite.writers.base import RunFacts
@@ -34,6 +34,7 @@ from birdlite.writers.record import record, to_json
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
 
+_DIGITS = 12  # of a list's digest in messages
 _AGAIN = "run without --resume to start again"
 
 
@@ -62,7 +63,12 @@ class Part:
         self._suspects: Suspects | None = None
         self._header: Header | None = None
         self.already = 0  # records of earlier starts
+        self._results = threading.Condition()
+        self._written = 0  # results of this start
         self._resumed_to = -1  # the highest index among the records of earlier starts
+        self.complete = False  # it was there when the run began, with nothing to do
+        self._of_list: str | None = None  # digest of the list of the complete part that is here
+        self._spoilt = False  # the journal has records of another list than the complete part
 
     @property
     def failed(self) -> int:
@@ -70,6 +76,29 @@ class Part:
         if self._journal is not None:
             return self._journal.places.failed
         return 0 if self._header is None or self._header.totals is None else self._header.totals.failed
+
+    @property
+    def away(self) -> int:
+        """The number of failures because something was away, with those of earlier starts."""
+        return 0 if self._journal is None else self._journal.places.away
+
+    @property
+    def records(self) -> int:
+        """The number of records, with those of earlier starts."""
+        return 0 if self._journal is None else len(self._journal.places)
+
+    def failed_as_away(self, written: int) -> list[tuple[int, str]]:
+        """Index and name of each target that failed because something was away, as soon as so many results are written.
+
+        Empty after the end of the run.
+        """
+        with self._results:
+            self._results.wait_for(lambda: self._written >= written or self._closed)
+        if self._closed:
+            return []
+        journal = self._open_journal()
+        records = [json.loads(journal.line_at(offset)) for offset in journal.places.offsets_of_away()]
+        return [(record["index"], record["target"]) for record in records]
 
     def begin(self, run: Run) -> bool:
         """Begin or resume the journal; False if the part is complete and stays as it is.
@@ -108,6 +137,20 @@ class Part:
             self._journal, self._header, self._resumed_to = journal, header, journal.places.last
             self.already = len(journal.places)
             return True
+
+    def confirm(self, list_sha256: str) -> None:
+        """Check that a complete part is of this list.
+
+        Raises:
+            UsageError: it is of another one.
+        """
+        if list_sha256 != self._of_list:
+            was = (self._of_list or "")[:_DIGITS]
+            raise UsageError(
+                f"{self.path}: complete, but of another list: its digest was {was} and is {list_sha256[:_DIGITS]};"
+                " choose another --output (in its name {run} becomes the digest), or remove this one"
+            )
+        log.info(f"{self.path}: already complete, nothing to do")
 
     def _sweep(self) -> None:
         """Remove what runs left that were killed while they finished this part, and notes that are of no use now."""
@@ -148,7 +191,11 @@ class Part:
 
         Raises:
             OutputError: there are records of targets beyond the end.
+            UsageError: failures of a complete part were tried again, and the part is of another list.
         """
+        if self._of_list is not None and list_sha256 != self._of_list:
+            self._spoilt = True
+            self.confirm(list_sha256)
         header, last = self._header, self._resumed_to
         if last >= targets or header is None:
             raise OutputError(
@@ -161,9 +208,13 @@ class Part:
         failure = result.failure
         if failure is None or failure.kind != "cancelled":
             line = to_json(record(result, times=self._times)) + "\n"
-            self._open_journal().append(result.index, line, failed=failure is not None)
+            away = failure is not None and is_away(result.target, failure)
+            self._open_journal().append(result.index, line, failed=failure is not None, away=away)
             if self._suspects is not None:
                 self._suspects.recorded(result.index)
+        with self._results:
+            self._written += 1
+            self._results.notify_all()
 
     def finish(self, run: RunFacts) -> None:
         """Write the complete part. After an interruption only the journal stays, for --resume."""
@@ -178,7 +229,8 @@ class Part:
                 for offset in places:
                     output.stream.write(self._journal.line_at(offset).decode())
         except OutputError as error:
-            raise OutputError(f"{error}; all records are in {self._partial}, where --resume finds them") from error
+            words = f"{error}; all records are in {self._partial}, where --resume finds them"
+            raise OutputError(words, temporary=error.temporary) from error
         self._journal.remove()
         if self._suspects is not None:
             self._suspects.remove()
@@ -190,10 +242,14 @@ class Part:
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         with self._guard:
             self._closed = True
+            with self._results:
+                self._results.notify_all()
             if self._suspects is not None:  # a fault in birdlite is as bad as a kill
                 in_order = kind is None or issubclass(kind, (BirdliteError, OSError, KeyboardInterrupt))
                 self._suspects.close(in_order=in_order)
             if self._journal is not None:
+                if self._spoilt:
+                    self._journal.remove()
                 self._journal.close()
 
     def _open_journal(self) -> Journal:
@@ -208,15 +264,15 @@ class Part:
         except FileNotFoundError:
             return False
         except PartsError as error:
-            raise OutputError(str(error)) from error
+            raise OutputError(str(error), temporary=error.temporary) from error
         if header is None or header.totals is None:
             raise OutputError(f"{self.path}: not an output of --shard or --resume; {_AGAIN}, and replace it")
         self._refuse_another(header.run, run, self.path)
+        self._of_list = header.totals.list_sha256
         if self._retry_failed and header.totals.failed:
             self._reopen(header)
             return False
-        log.info(f"{self.path}: already complete, nothing to do")
-        self._header, self.already = header, header.totals.mine
+        self._header, self.already, self.complete = header, header.totals.mine, True
         return True
 
     def _reopen(self, header: Header) -> None:
@@ -230,7 +286,9 @@ class Part:
                 for line in lines:
                     output.stream.write(line.decode() + "\n")
         except (PartsError, FileNotFoundError) as error:
-            raise OutputError(f"{self.path}: another program has changed this file: {error}") from error
+            temporary = isinstance(error, PartsError) and error.temporary
+            words = "cannot be read again" if temporary else "another program has changed this file"
+            raise OutputError(f"{self.path}: {words}: {error}", temporary=temporary) from error
 
     def _notes(self) -> Notes:
         if not is_storage(self.path):

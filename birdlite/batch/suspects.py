@@ -240,7 +240,7 @@ class ObjectNotes:
         except StorageError as error:
             if error.cause in ("no_object", "denied"):
                 return b""
-            raise OutputError(f"{self._url}: cannot be read: {error}") from error
+            raise OutputError(f"{self._url}: cannot be read: {error}", temporary=error.temporary) from error
 
     def write(self, note: bytes) -> None:
         """Put the note. A store that forbids it is reported once; the run goes on without notes."""

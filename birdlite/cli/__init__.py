@@ -11,9 +11,16 @@ import time
 from collections.abc import Sequence
 from typing import NoReturn
 
-from birdlite.cli.exit_codes import EXIT_BROKEN_PIPE, EXIT_CANNOT_RUN, EXIT_FAILURES, EXIT_OK, EXIT_USAGE
+from birdlite.cli.exit_codes import (
+    EXIT_BROKEN_PIPE,
+    EXIT_CANNOT_RUN,
+    EXIT_FAILURES,
+    EXIT_OK,
+    EXIT_TRY_AGAIN,
+    EXIT_USAGE,
+)
 
-__all__ = ["EXIT_CANNOT_RUN", "EXIT_FAILURES", "EXIT_OK", "EXIT_USAGE", "main", "program"]
+__all__ = ["EXIT_CANNOT_RUN", "EXIT_FAILURES", "EXIT_OK", "EXIT_TRY_AGAIN", "EXIT_USAGE", "main", "program"]
 
 _OBJECTS_OF_A_START = 50_000  # and three times as many; if all of them were garbage, 5 MB
 
@@ -94,7 +101,7 @@ def _guarded(arguments: list[str], started: float) -> int:
     except UsageError as error:
         return _fail(error, EXIT_USAGE)
     except BirdliteError as error:
-        return _fail(error, EXIT_CANNOT_RUN)
+        return _fail(error, EXIT_TRY_AGAIN if error.temporary else EXIT_CANNOT_RUN)
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001 - an error in birdlite itself

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from birdlite.cli.console import drive, open_console
 from birdlite.cli.values import classifier_settings, fields_of
 from birdlite.errors import UsageError
-from birdlite.run.options import RunOptions
+from birdlite.run.options import RUN, RunOptions
 from birdlite.run.runner import Runner
 from birdlite.storage.store import Storage
 from birdlite.targets.expand import SAMPLES, expand
@@ -39,16 +40,33 @@ def main(values: SimpleNamespace, started: float) -> int:
         values.shard = from_environment(os.environ)
     options = RunOptions(**fields_of(values, RunOptions._fields))
     options = options._replace(times=values.timing is not False)
+    arguments = [*(SAMPLES if values.samples else ()), *values.targets]
+    if RUN in (options.output or "") + (options.report or ""):
+        options = options._replace(list_sha256=_digest(arguments, values.lists, storage))
     runner = Runner(settings, options, timeline=timeline, storage=storage)
     _refuse_to_replace_inputs(values, runner.options)
     if not (values.targets or values.lists or values.samples):
         raise UsageError("nothing to classify: give URLs, files or folders, --from LIST, or --samples")
-    arguments = [*(SAMPLES if values.samples else ()), *values.targets]
     stdin = None if sys.stdin is None else sys.stdin.buffer
     max_bytes = settings.fetch.max_bytes
     targets = expand(arguments, values.lists, stdin=stdin, storage=storage, max_bytes=max_bytes)
     timeline.add("imports", started, clock())
     return drive(runner, targets, console, table=bool(values.timing), allow_failures=values.allow_failures)
+
+
+def _digest(arguments: Sequence[str], lists: Sequence[str], storage: Storage) -> str:
+    """The digest of the list, which is read once before the run.
+
+    Raises:
+        UsageError: it could not be read again.
+    """
+    from birdlite.run.selection import digest_of
+
+    for path in ("-" if "-" in arguments else "", *lists):
+        if path == "-" or (os.path.exists(path) and not os.path.isfile(path)):
+            name = "standard input" if path == "-" else path
+            raise UsageError(f"{RUN} in --output or --report: {name} cannot be read twice; use a file")
+    return digest_of(expand(arguments, lists, storage=storage))
 
 
 def _refuse_to_replace_inputs(values: SimpleNamespace, options: RunOptions) -> None:

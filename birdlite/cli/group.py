@@ -34,8 +34,8 @@ HELP = "What bird is this? Name the birds in any number of photographs, from a c
 EPILOG = """\
 Try `birdlite demo`, then `birdlite classify photo.jpg`. `birdlite COMMAND --help` shows the options of a command.
 
-Exit codes: 0 everything was classified, 1 some pictures failed, 2 wrong usage, 3 nothing could run, 130 or 143
-interrupted.
+Exit codes: 0 everything was classified, 1 some pictures failed, 2 wrong usage, 3 nothing could run, 4 not now: try
+again later, 130 or 143 interrupted.
 """
 
 

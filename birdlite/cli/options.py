@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
 from birdlite.cli.declare import Argument, Command, Option, Value
-from birdlite.cli.values import SIZE_UNITS, fraction, seconds, shard, size, whole
+from birdlite.cli.values import SIZE_UNITS, fraction, most, patience, seconds, shard, size, whole
 from birdlite.models.catalog import CATALOG
 from birdlite.settings import (
     DECODE_TIMEOUT_S,
@@ -94,6 +94,12 @@ TIMEOUTS = [
     _seconds("--connect-timeout", "Give up a connection that is not made within SECONDS.", DEFAULTS.connect_timeout),
     _seconds("--read-timeout", "Give up a connection that sends nothing for SECONDS.", DEFAULTS.read_timeout),
     Option(
+        "--startup-timeout SECONDS",
+        "Try again for SECONDS to get the model, or to reach lists, outputs and earlier results in object storage.",
+        type=Value(patience),
+        default=f"{DEFAULTS.startup_timeout:g}",
+    ),
+    Option(
         "--retries N",
         "Try up to N more times after status 408, 425, 429 or 5xx, or a broken connection.",
         type=Value(whole, 0, 20),
@@ -171,7 +177,11 @@ _ANSWERS = [
         choices=("text", "json", "jsonl", "csv"),
         shown="from the suffix of --output, else text",
     ),
-    Option("-o, --output FILE", "Write the results to FILE instead of standard output.", type=FILE),
+    Option(
+        "-o, --output FILE",
+        "Write the results to FILE instead of standard output. {run} in FILE becomes 12 digits of the list's digest.",
+        type=FILE,
+    ),
     Option(
         "--report FILE",
         "Also write an HTML page to FILE: species, failures, pictures, and where the time went.",
@@ -190,6 +200,14 @@ _BATCHES = [
     ),
     Option("--resume", "Continue an --output (jsonl) that an earlier run left unfinished."),
     Option("--retry-failed", "With --resume: try the targets again that failed before."),
+    Option(
+        "--max-failures N|P%",
+        "End with exit code 4, and leave the output unfinished, if more than N targets, or P percent of them, fail"
+        " because something is away: network, timeout, status 429 or 5xx. With --resume, each is tried once more"
+        " before.",
+        type=Value(most),
+        shown="any number",
+    ),
     Option(
         "--since-output PATH",
         "Skip targets that the same model has answered in PATH: results of an earlier run, a folder of *.jsonl, or"
@@ -228,7 +246,8 @@ az://CONTAINER/KEY. A folder there ends with a slash. The usual variables of eac
 
 An option on the command line wins over its variable. An empty variable counts as unset.
 
-Exit codes: 0 all classified, 1 some targets failed, 2 wrong usage, 3 nothing could run, 130 or 143 interrupted.
+Exit codes: 0 all classified, 1 some targets failed, 2 wrong usage, 3 nothing could run, 4 not now: try again later,
+130 or 143 interrupted.
 """
 
 COMMAND = Command(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import SimpleNamespace
 
     from birdlite.batch.shard import Shard
+    from birdlite.run.options import MaxFailures
     from birdlite.storage.store import Storage
 
 SIZE_UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
@@ -64,12 +65,33 @@ def seconds(text: str) -> float:
     return number
 
 
+def patience(text: str) -> float:
+    """A time in s, at most a day; 0 for none."""
+    number = _number(text)
+    if not 0 <= number <= LONGEST_SECONDS:
+        raise ValueError(f"must be between 0 and {LONGEST_SECONDS} seconds")
+    return number
+
+
 def fraction(text: str) -> float:
     """A number in [0, 1]."""
     number = _number(text)
     if not 0 <= number <= 1:
         raise ValueError("must be between 0 and 1")
     return number
+
+
+def most(text: str) -> MaxFailures:
+    """A number of failures, or a percentage."""
+    from birdlite.run.options import MaxFailures
+
+    digits = text.strip().removesuffix("%")
+    if not text.strip().endswith("%"):
+        return MaxFailures(whole(text, 0, 10**9))
+    number = _number(digits)
+    if not 0 <= number <= 100:
+        raise ValueError("must be between 0% and 100%")
+    return MaxFailures(number, percent=True)
 
 
 def pair(text: str) -> tuple[float, float]:

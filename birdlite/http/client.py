@@ -29,7 +29,7 @@ from birdlite.http.address import Address
 from birdlite.http.body import finish
 from birdlite.http.framing import BodyEnd, mend_head
 from birdlite.http.network import Early, Fields, Network, authorization, request_fields
-from birdlite.http.politeness import phrase
+from birdlite.http.politeness import may_pass, phrase
 from birdlite.http.proxies import Proxies
 from birdlite.http.sockets import Stream, Timeouts, TransientError
 
@@ -336,7 +336,10 @@ def _as_ours(host: str) -> Generator[None, None, None]:
     except (httpcore.ProxyError, httpx.ProxyError) as error:
         status = re.match(r"\d{3}", str(error))
         words = phrase(int(status[0])) if status else one_line(error)
-        raise PictureError("network", f"the proxy refuses to connect to {host}: {words}") from error
+        may_be_back = status is None or may_pass(int(status[0]))
+        raise PictureError(
+            "network", f"the proxy refuses to connect to {host}: {words}", temporary=may_be_back
+        ) from error
     except (httpcore.ProtocolError, httpx.ProtocolError) as error:
         raise _invalid(host, one_line(error)) from error
     except httpx.TimeoutException as error:

@@ -257,14 +257,15 @@ class Fetcher:
         """Wait before another try, or raise what the last failure of so many comes to."""
         kind, tries = failure.kind, "" if failures == 1 else f" ({failures} tries)"
         if failures > self._settings.retries:
-            raise PictureError(kind, f"{failure}{tries}") from failure
+            raise PictureError(kind, f"{failure}{tries}", temporary=True) from failure
         asked = failure.retry_after or 0.0
         if asked > MAX_RETRY_AFTER_S:
             words = f"it asks to wait {span(asked)}, longer than {MAX_RETRY_AFTER_S:.0f} s"
-            raise PictureError(kind, f"{failure}{tries}; {words}") from failure
+            raise PictureError(kind, f"{failure}{tries}; {words}", temporary=True) from failure
         pause = max(asked, backoff(failures, self._settings.backoff))
         if pause >= clock.left():
-            raise PictureError(kind, f"{failure}{tries}; no time is left to try again after {pause:.1f} s") from failure
+            words = f"no time is left to try again after {pause:.1f} s"
+            raise PictureError(kind, f"{failure}{tries}; {words}", temporary=True) from failure
         log.debug("retry", url=target.shown, reason=str(failure), failures=failures, wait_s=round(pause, 3))
         clock.doing = f"pausing after: {failure}"
         clock.wait(pause)

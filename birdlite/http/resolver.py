@@ -104,7 +104,7 @@ def _failure(host: str, error: OSError) -> PictureError:
     if not isinstance(error, socket.gaierror):
         return TransientError("network", f"no connection to {host}: {reason(error)}")
     if error.errno in _NO_SUCH_HOST:
-        return PictureError("not_found", f"cannot resolve {host} (no network?)")
+        return PictureError("not_found", f"cannot resolve {host} (no network?)", temporary=True)
     return TransientError("network", f"cannot resolve {host} at the moment: {error.strerror}")
 
 

@@ -32,7 +32,7 @@ class TransientError(PictureError):
     """A failure that may not happen again. It is the final one when no try is left."""
 
     def __init__(self, kind: FailureKind, message: str, retry_after: float | None = None) -> None:
-        super().__init__(kind, message)
+        super().__init__(kind, message, temporary=True)
         self.retry_after = retry_after  # s that the server asks to wait; None if it does not say
 
 

@@ -120,7 +120,8 @@ class EntryLock:
             if waited >= seconds:
                 raise ModelUnavailable(
                     f"{path} has been locked for {seconds:g} s by {self._holder()}; end that process, or use "
-                    "another --cache-dir or --no-cache"
+                    "another --cache-dir or --no-cache",
+                    temporary=True,
                 )
             if waited >= TELL_AFTER_S and not told:
                 told = True

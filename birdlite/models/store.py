@@ -205,9 +205,11 @@ class Store:
     def _fetch_file(self, entry: Entry, name: str) -> ModelBytes:
         fact = entry.card.files[name]
         reasons = []
+        temporary = False  # one of the sources may have it later
         until = clock() + DOWNLOAD_SECONDS
         for source in entry.sources[name]:
             if (seconds := until - clock()) <= 0:
+                temporary = True
                 break
             try:
                 data = self._fetch_from(source, fact, seconds)
@@ -215,11 +217,12 @@ class Store:
                 if isinstance(error, PictureError) and error.kind == "cancelled":
                     raise
                 reasons.append(f"{_host(source.url)}: {error}")
+                temporary = temporary or error.temporary
                 log.debug(f"no {name} from {source.url}: {error}", model=entry.card.name)
                 continue
             log.debug(f"fetched {name}", model=entry.card.name, bytes=fact.bytes, url=source.url)
             return data
-        raise ModelUnavailable(f"{entry.card.name}: no source gave {name}: {'; '.join(reasons)}")
+        raise ModelUnavailable(f"{entry.card.name}: no source gave {name}: {'; '.join(reasons)}", temporary=temporary)
 
     def _fetch_from(self, source: Source, fact: FileFact, seconds: float) -> ModelBytes:
         """The file from one source in at most so many seconds, unpacked and verified.

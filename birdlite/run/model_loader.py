@@ -7,7 +7,7 @@ import threading
 
 from birdlite import engines, log
 from birdlite.engines.contract import Engine
-from birdlite.errors import EngineError, InvalidModel, UnknownModel, UsageError
+from birdlite.errors import EngineError, InvalidModel, ModelUnavailable, UnknownModel, UsageError
 from birdlite.local_file import read_bounded, reason
 from birdlite.models import bundle, catalog
 from birdlite.models.bundle import Model, model_of, sha256
@@ -31,6 +31,7 @@ class ModelLoader:
         """
         check_labels(settings.model, settings.labels)
         self._settings = settings
+        self._remote = remote
         self._timeline = timeline
         self._cache_dir = cache_dir = None if settings.no_cache else settings.cache_dir or default_cache_dir()
         if cache_dir is None and not settings.no_cache:
@@ -80,14 +81,27 @@ class ModelLoader:
         """
         name, labels = self._settings.model, self._settings.labels
         if self._entry is not None:
-            return self._store.open(self._entry)
+            return self._from_catalog(self._entry)
         if os.path.isdir(name):
             return self._open_bundle(name)
         if os.path.exists(name) and labels is not None:
             return self._open_file(name, labels)
         if os.sep in name or name.endswith(tuple(bundle.MODEL_FILES)):
             raise UnknownModel(f"{name}: no such model file or folder")
-        return self._store.open(catalog.find(name))
+        return self._from_catalog(catalog.find(name))
+
+    def _from_catalog(self, entry: catalog.Entry) -> Model:
+        """Open it, and try again while its sources are away."""
+        try:
+            return self._store.open(entry)
+        except ModelUnavailable as error:
+            if not error.temporary:
+                raise
+            from birdlite.retries import Retries
+
+            retries = Retries(self._settings.fetch.startup_timeout, self._remote.cancelled)
+            retries.wait(error)
+        return retries.call(lambda: self._store.open(entry))
 
     def load(self, threads: int = 1) -> Engine:
         """An engine on the model; `threads` work on one picture.

@@ -12,14 +12,33 @@ from birdlite.writers.base import Format, Names
 if TYPE_CHECKING:
     from birdlite.batch.shard import Shard
 
+RUN = "{run}"
+_DIGITS = 12  # of the digest: among a million lists, the chance that any two have the same is 1 in 500
+
 SUFFIXES: dict[str, Format] = {"json": "json", "jsonl": "jsonl", "ndjson": "jsonl", "csv": "csv", "txt": "text"}
 SUFFIXES |= {"html": "html", "htm": "html"}
+
+
+class MaxFailures(NamedTuple):
+    """How many targets may fail because something is away (`results.is_away`)."""
+
+    number: float
+    percent: bool = False  # `number` is a percentage of the targets, and the result is rounded up
+
+    def allows(self, away: int, targets: int | None) -> bool:
+        """Whether so many failures are allowed among so many targets, if it is known how many these are."""
+        if not self.percent:
+            return away <= self.number
+        return targets is None or away <= -(-targets * self.number // 100)
+
+    def __str__(self) -> str:
+        return f"{self.number:g}{'%' * self.percent}"
 
 
 class RunOptions(NamedTuple):
     """Where the results go, and which targets a run takes."""
 
-    output: str | None = None  # a file or storage URL; `{shard}` in it is the shard's index; None: standard output
+    output: str | None = None  # a file or storage URL, maybe with `{shard}` or `{run}` in it; None: standard output
     format: Format | None = None  # None: by the suffix of `output`, else text
     names: Names = "both"  # which names text shows
     times: bool = True  # whether records have times
@@ -27,20 +46,23 @@ class RunOptions(NamedTuple):
     shard: Shard | None = None  # None: all targets
     resume: bool = False  # go on with an unfinished `output`
     retry_failed: bool = False  # with `resume`: try failures again
+    max_failures: MaxFailures | None = None  # with more of them, the run ends and the output stays unfinished
     since_output: tuple[str, ...] = ()  # outputs of earlier runs, whose targets are left out
     keep_index: bool = False  # bring the index of the folder of `output` up to date when the run's parts are complete
+    list_sha256: str | None = None  # of the targets, by `selection.digest_of`, of which `{run}` is the beginning
 
 
 def settled(options: RunOptions) -> RunOptions:
-    """The options checked, with the format decided and `{shard}` replaced by the shard's index.
+    """The options checked, with the format decided, and the names of `output` and `report` filled in.
+
+    `{shard}` becomes the shard's index, and `{run}` the first digits of the list's digest.
 
     Raises:
         UsageError: they contradict each other.
     """
     if options.retry_failed and not options.resume:
         raise UsageError("--retry-failed goes with --resume")
-    shard = options.shard
-    output, report = _named("output", options.output, shard), _named("report", options.report, shard)
+    output, report = _named("output", options.output, options), _named("report", options.report, options)
     format_ = options.format or guess_format(options.output)
     if format_ == "html":
         raise UsageError(f"--output {options.output}: a page is written beside the results: --report {options.output}")
@@ -51,15 +73,24 @@ def settled(options: RunOptions) -> RunOptions:
     return options._replace(output=output, report=report, format=format_)
 
 
-def _named(option: str, path: str | None, shard: Shard | None) -> str | None:
-    """The path with the shard's index in place of `{shard}`."""
+def _named(option: str, path: str | None, options: RunOptions) -> str | None:
+    """The path without `{shard}` and `{run}`."""
     if path is None:
         return None
-    if shard is not None:
-        return shard.named(path)
+    if RUN in path:
+        if options.list_sha256 is None:
+            raise UsageError(f"--{option} {path}: {RUN} needs the digest of the list")
+        path = with_run(path, options.list_sha256)
+    if options.shard is not None:
+        return options.shard.named(path)
     if "{shard}" in path:
         raise UsageError(f"--{option} {path}: {{shard}} needs --shard")
     return path
+
+
+def with_run(path: str, list_sha256: str | None) -> str:
+    """The path without `{run}`, if the list's digest is known."""
+    return path if list_sha256 is None else path.replace(RUN, list_sha256[:_DIGITS])
 
 
 def guess_format(output: str | None) -> Format:

@@ -31,12 +31,12 @@ class Remote:
         self._settings = settings
         self._timeline = timeline
         self._given_storage = storage
-        self._cancelled = threading.Event()
+        self.cancelled = threading.Event()  # set: every download of this run ends
         self._lock = threading.Lock()  # for the three below
         self._fetcher: Fetcher | None = None
         self._closed = False
         self._connected: set[str] = set()  # `http` and `storage`, if ready
-        if settings != DEFAULTS:
+        if settings._replace(startup_timeout=DEFAULTS.startup_timeout) != DEFAULTS:
             with timeline.span("imports"):
                 self._make_fetcher()  # an invalid setting is an error before anything runs
 
@@ -75,7 +75,7 @@ class Remote:
             PictureError: it cannot be read.
         """
         if is_storage(location):
-            return self.storage.fetch(location, (self._cancelled,), room)
+            return self.storage.fetch(location, (self.cancelled,), room)
         return self._make_fetcher().get(location, room=room)
 
     def get(self, url: str, *, max_bytes: int, timeout: float) -> bytes:
@@ -90,11 +90,15 @@ class Remote:
 
     def begin(self) -> None:
         """Start a run: an earlier `cancel` no longer counts."""
-        self._cancelled.clear()
+        self.cancelled.clear()
+        if self._given_storage is not None:
+            self._given_storage.cancelled.clear()
 
     def cancel(self) -> None:
         """End every download of this run within a fraction of a second."""
-        self._cancelled.set()
+        self.cancelled.set()
+        if self._given_storage is not None:
+            self._given_storage.cancelled.set()
 
     def close(self) -> None:
         """Close all connections."""
@@ -111,7 +115,7 @@ class Remote:
         if self._fetcher is None:
             from birdlite.http.fetcher import Fetcher
 
-            self._fetcher = Fetcher(self._settings, self._cancelled)
+            self._fetcher = Fetcher(self._settings, self.cancelled)
             if self._closed:
                 self._fetcher.close()
         return self._fetcher

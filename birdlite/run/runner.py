@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from birdlite.errors import TooManyFailures
 from birdlite.namedtuple import NamedTuple
-from birdlite.results import Progress, Result, RunSummary
+from birdlite.results import FailureKind, Progress, Result, RunSummary, is_away
 from birdlite.run.classifier import Classifier
 from birdlite.run.options import RunOptions, settled
 from birdlite.settings import Settings
@@ -72,6 +73,8 @@ class Runner:
         self._ok = 0
         self._skipped: Mapping[str, int] = {}
         self._failures: dict[str, int] = {}
+        self._away: dict[int, FailureKind] = {}  # failures of this start because something was away, by index
+        self._too_many: str | None = None  # what was away, if it was more than `max_failures`
 
     def cancel(self) -> None:
         """End the run soon: what is finished is written."""
@@ -85,9 +88,22 @@ class Runner:
         """Classify and write. `on_progress` is called after each result.
 
         Raises:
+            TooManyFailures: more than `max_failures`; what is finished is written, and a part can be resumed.
             BirdliteError: nothing could run, or the results cannot be written.
             BrokenPipeError: the reader of standard output has gone away.
         """
+        report = self._run_with_page(targets, on_progress)
+        if self._too_many is not None:
+            part = None if self._selection is None else self._selection.part
+            unfinished = (
+                "" if part is None else f"; {part.path} is unfinished, and --resume --retry-failed goes on with it"
+            )
+            raise TooManyFailures(self._too_many + unfinished, temporary=True)
+        return report
+
+    def _run_with_page(
+        self, targets: Iterable[Target | BadTarget], on_progress: Callable[[Progress], None] | None
+    ) -> RunReport:
         self._on_progress = on_progress
         if isinstance(targets, Targets):
             self._skipped = targets.skipped
@@ -139,9 +155,11 @@ class Runner:
                 writer.write(result)
                 if page is not None:
                     page.write(result)
+            self._check_failures()
             if self._on_progress is not None:
                 failed = sum(self._failures.values())
                 self._on_progress(Progress(self._ok + failed, failed, classifier.total))
+        self._check_failures(at_the_end=True)
         breakdown = self.timeline.breakdown()
         times = breakdown if self.options.times else None
         facts = RunFacts(self._summary(breakdown), self._model_facts(classifier), times)
@@ -149,10 +167,32 @@ class Runner:
         return facts, breakdown
 
     def _count(self, result: Result) -> None:
+        before = self._away.pop(result.index, None)
+        if before is not None:  # it was tried again
+            self._failures[before] -= 1
+            self._failures = {kind: count for kind, count in self._failures.items() if count}
         if result.failure is None:
             self._ok += 1
         else:
+            if self.options.max_failures is not None and is_away(result.target, result.failure):
+                self._away[result.index] = result.failure.kind
             self._failures[result.failure.kind] = self._failures.get(result.failure.kind, 0) + 1
+
+    def _check_failures(self, *, at_the_end: bool = False) -> None:
+        """End the run if too much is away. A percentage counts at the end only: of a part, failures are tried again."""
+        limit = self.options.max_failures
+        if limit is None or self._cancelled:
+            return
+        part = None if self._selection is None else self._selection.part
+        away, done = len(self._away), self._ok + sum(self._failures.values())
+        if part is not None:
+            away, done = part.away, part.records
+        if not limit.allows(away, done if at_the_end else None):
+            kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self._failures.items()))
+            self._too_many = (
+                f"{away} targets failed because something was away ({kinds}), more than --max-failures {limit}"
+            )
+            self.cancel()
 
     def _summary(self, breakdown: Breakdown) -> RunSummary:
         failed = sum(self._failures.values())

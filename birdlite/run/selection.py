@@ -22,9 +22,10 @@ from birdlite.batch.shard import WHOLE, Shard, key_of, octets_of
 from birdlite.errors import OutputError, PartsError, StorageError, UsageError
 from birdlite.models.bundle import Model
 from birdlite.run.classifier import Classifier
-from birdlite.run.options import RunOptions
+from birdlite.run.options import RunOptions, with_run
 from birdlite.settings import Settings
 from birdlite.targets import BadTarget, Target
+from birdlite.targets.expand import single
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
@@ -62,6 +63,7 @@ class Selection:
         """The targets of this run. Settings and options go into the header of a part.
 
         Raises:
+            UsageError: while iterating: the part is complete, and of another list.
             BirdliteError: while iterating: the part cannot be begun, or the list is not the one it was begun with.
         """
         earlier: Earlier | None = None
@@ -70,13 +72,15 @@ class Selection:
             self._model_sha256 = model.sha256
             run = run_of(model, settings, options)
             if self.part is not None and options.resume and not self.part.begin(run):
+                if self.part.complete:
+                    self.part.confirm(digest_of(whole))
                 return
             if self._since:  # before a new part begins: a wrong path must not cost an unfinished one
                 earlier = read_earlier(self._since, model.sha256, outputs=self._outputs, storage=self._storage)
             if self.part is not None and not options.resume and not self.part.begin(run):
                 return
         digest = hashlib.sha256()
-        count = left_out = 0
+        count = left_out = handed_on = 0
         for target in whole:
             count += 1
             octets = octets_of(target.name)
@@ -89,8 +93,16 @@ class Selection:
                 left_out += 1
                 continue
             yield target if self.part is None else self.part.admit(target)
+            handed_on += 1
+        list_sha256 = digest.hexdigest()
+        if options.list_sha256 not in (None, list_sha256):
+            raise UsageError("the list has changed since this run began; start it again")
         if self.part is not None:
-            self.part.end(targets=count, left_out=left_out, list_sha256=digest.hexdigest())
+            if options.max_failures is not None and options.report is None:
+                # An outage may be over by now. Once is enough: hosts that are gone for good must not delay the end.
+                for index, name in self.part.failed_as_away(handed_on):
+                    yield single(name, index)
+            self.part.end(targets=count, left_out=left_out, list_sha256=list_sha256)
 
     def keep_index(self) -> None:
         """Bring the index up to date, if this run has completed the last of its parts."""
@@ -101,6 +113,14 @@ class Selection:
                 update_index(self._index_in, self._model_sha256, self._storage)
         except (PartsError, StorageError, OutputError) as error:  # the results are there, and the index only saves time
             log.warning(f"the index is not up to date, so the next run reads the parts instead: {error}")
+
+
+def digest_of(targets: Iterable[Target | BadTarget]) -> str:
+    """The sha256 of a list: of the names of all its targets."""
+    digest = hashlib.sha256()
+    for target in targets:
+        digest.update(octets_of(target.name) + b"\n")
+    return digest.hexdigest()
 
 
 def select(options: RunOptions, output: str | None, storage: Storage | None) -> Selection:
@@ -121,7 +141,7 @@ def select(options: RunOptions, output: str | None, storage: Storage | None) -> 
     elif options.resume:
         raise UsageError("--resume needs a file to go on with: --output FILE, with --format jsonl")
     shard = options.shard or WHOLE
-    outputs = [] if part is None or output is None else shard.all_named(output)
+    outputs = [] if part is None or output is None else shard.all_named(with_run(output, options.list_sha256))
     index_in = _folder_of_index(options, outputs) if options.keep_index else None
     return Selection(shard, options.since_output, part, storage, outputs=outputs, index_in=index_in)
 

@@ -21,6 +21,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from birdlite.deadline import POLL_S, Deadline
 from birdlite.errors import PictureError, StorageError, one_line
+from birdlite.retries import Retries
 from birdlite.settings import FetchSettings
 from birdlite.storage import Place
 
@@ -40,6 +41,14 @@ CREDENTIALS = {
     "az": "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_SKIP_SIGNATURE=true for a public one",
 }
 
+# Of clusters that give each pod rights of its own: credentials are asked for at a service.
+_CREDENTIALS_FROM_A_SERVICE = (
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AZURE_FEDERATED_TOKEN_FILE",
+)
+
 # Requests for credentials: to a metadata service, or to one that exchanges a token for another.
 _ASKS_FOR_CREDENTIALS = re.compile(
     r"169\.254\.\d+\.\d+|latest/api/token|security-credentials|computeMetadata|TokenRequest|MissingAccount|oauth2/token|ADC|WebIdentity"
@@ -57,10 +66,12 @@ _CAUSE = re.compile(r"message: \"([^\"]{1,120})\"|error: \"([^\"]{1,120})\"")
 class Bucket:
     """A bucket to read from, or to write to. Any thread may use it."""
 
-    def __init__(self, place: Place, settings: FetchSettings, *, writing: bool) -> None:
+    def __init__(self, place: Place, settings: FetchSettings, cancelled: threading.Event, *, writing: bool) -> None:
+        """Setting `cancelled` ends `retries`."""
         self._place = place
         self._settings = settings
         self._writing = writing
+        self.retries = Retries(settings.startup_timeout, cancelled, name=place.root)  # for what a run cannot do without
         self._lock = threading.Lock()
         self._store: Any = None
         self._answered = False
@@ -83,7 +94,7 @@ class Bucket:
         except StorageError:
             raise
         except PictureError as error:
-            fault = StorageError(error.kind, str(error))
+            fault = StorageError(error.kind, str(error), temporary=error.temporary)
             if error.kind == "timeout" and not self._answered and not _credentials_set(self._place.scheme):
                 fault = _no_credentials(self._place.scheme)  # most likely why the store does not answer
             raise self._noted(fault) from error
@@ -108,7 +119,7 @@ class Bucket:
 
     def _noted(self, fault: StorageError) -> StorageError:
         """Remember that there are no credentials: that will not change."""
-        if fault.cause == "no_credentials" and not self._answered:
+        if fault.cause == "no_credentials" and not fault.temporary and not self._answered:
             self._refusal = fault
         return fault
 
@@ -171,7 +182,8 @@ def _credentials_set(scheme: str) -> bool:
 
 
 def _no_credentials(scheme: str) -> StorageError:
-    return StorageError("blocked", f"no credentials: {CREDENTIALS[scheme]}", "no_credentials")
+    asked_for = any(os.environ.get(name) for name in _CREDENTIALS_FROM_A_SERVICE)  # which may be away
+    return StorageError("blocked", f"no credentials: {CREDENTIALS[scheme]}", "no_credentials", temporary=asked_for)
 
 
 def explain(error: BaseException, scheme: str) -> StorageError:
@@ -194,7 +206,7 @@ def explain(error: BaseException, scheme: str) -> StorageError:
         )
     if isinstance(error, ValueError):
         return StorageError("unsupported", _brief(text))
-    return StorageError("network", _brief(text))
+    return StorageError("network", _brief(text), temporary=True)
 
 
 def _answered(status: int, phrase: str, text: str) -> StorageError:
@@ -210,18 +222,19 @@ def _answered(status: int, phrase: str, text: str) -> StorageError:
         return StorageError("blocked", f"permission denied{named}", "denied")
     if status == 412:
         return StorageError("http_status", "it changed while it was being read")
-    return StorageError("http_status", f"{status} {phrase}".rstrip() + named)
+    passing = status in (408, 425, 429) or (status >= 500 and status != 501)
+    return StorageError("http_status", f"{status} {phrase}".rstrip() + named, temporary=passing)
 
 
 def _unanswered(state: str) -> StorageError:
     causes = [match[1] or match[2] for match in _CAUSE.finditer(state)]
     cause = f": {causes[-1]}" if causes else ""
     if "kind: Timeout" in state:
-        return StorageError("timeout", "the store does not answer in time")
+        return StorageError("timeout", "the store does not answer in time", temporary=True)
     if "BadScheme" in state:
         return StorageError("blocked", "an endpoint without https: AWS_ALLOW_HTTP=true allows it")
     what = "no connection to the store" if "Connect" in state else "the connection to the store broke"
-    return StorageError("network", f"{what}{cause}")
+    return StorageError("network", f"{what}{cause}", temporary="certificate" not in cause)
 
 
 def _brief(text: str) -> str:

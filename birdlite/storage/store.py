@@ -2,7 +2,7 @@
 
 Credentials, region and endpoint come from the environment variables of the stores' own tools; obstore reads them. The
 settings bound all waiting: one request by the timeouts; a picture, a range or a page of a listing by --timeout, with
-retries and the search for credentials.
+retries and the search for credentials. All but pictures is tried again for --startup-timeout (`retries`).
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Storage:
         """`scratch` is the folder in which outputs are made before they are put; see `storage.upload`."""
         self.scratch = scratch
         self._settings = settings
+        self.cancelled = threading.Event()  # set: no store that is away is asked again
         self._lock = threading.Lock()
         self._buckets: dict[tuple[str, bool], Bucket] = {}
 
@@ -66,13 +67,14 @@ class Storage:
         most = self._settings.max_bytes
         try:
             place = _parsed(url)
-            found = self._ask(place, lambda store: _get(store, place.key), stops=stops)
+            bucket = self._bucket(place)
+            found = bucket.ask(lambda store: _get(store, place.key), stops)
             if found.meta["size"] > most:
                 raise PictureError("too_large", f"more than {most} bytes, allowed by --max-bytes")
             encoding = str(found.attributes.get("Content-Encoding", ""))
             if room is not None:
                 room(None if encoding else found.meta["size"], most)
-            data = self._ask(place, lambda _: _body(found), stops=stops)
+            data = bucket.ask(lambda _: _body(found), stops)
         except StorageError as error:
             raise PictureError(error.kind, str(error)) from error
         return _unpacked(data, encoding, most)
@@ -136,30 +138,38 @@ class Storage:
 
     def _listed(self, place: Place) -> Iterator[tuple[str, int | None]]:
         """The keys below a folder, page by page, and the size of each if it is known."""
+        last: str | None = None
 
         def begin(store: Any) -> Iterator[Any]:
             import obstore
 
-            return iter(obstore.list(store, place.key.rstrip("/") or None, chunk_size=PAGE))
+            return iter(obstore.list(store, place.key.rstrip("/") or None, offset=last, chunk_size=PAGE))
 
-        last = None
-        try:
-            pages = self._ask(place, begin)
-            while (page := self._ask(place, lambda _: next(pages, None))) is not None:
-                for meta in page:
-                    yield (last := meta["path"]), meta["size"]
-        except StorageError as error:
-            if not _can_list_all(place, error):
-                raise
-            for key in self._all_keys(place, {"start-after": last} if last else {}):
-                yield key, None
+        bucket = self._bucket(place)
+        while True:
+            try:
+                pages = bucket.ask(begin)
+                while (page := bucket.ask(lambda _: next(pages, None))) is not None:  # noqa: B023
+                    bucket.retries.worked()
+                    for meta in page:
+                        yield (last := meta["path"]), meta["size"]
+            except StorageError as error:
+                if _can_list_all(place, error):
+                    break
+                bucket.retries.wait(error)  # and then go on behind the last key: a broken listing has no next page
+            else:
+                return
+        for key in self._all_keys(place, {"start-after": last} if last else {}):
+            yield key, None
 
     def _all_keys(self, place: Place, query: dict[str, str]) -> Iterator[str]:
         """The keys of a listing of S3, page by page, also those that obstore refuses."""
         token: str | None = ""
+        bucket = self._bucket(place)
         while token is not None:
             more = {"continuation-token": token} if token else {}
-            page = self._bucket(place).page({"prefix": place.key, **query, **more})
+            asked = {"prefix": place.key, **query, **more}
+            page = bucket.retries.call(lambda: bucket.page(asked))  # noqa: B023
             yield from page.keys
             token = page.token
 
@@ -205,6 +215,7 @@ class Storage:
             def put(store: Any) -> None:
                 import obstore
 
+                file.seek(0)
                 obstore.put(store, place.key, file, chunk_size=PIECE, max_concurrency=PIECES)
 
             self._ask(place, put, writing=True)
@@ -222,7 +233,7 @@ class Storage:
 
             obstore.put(store, place.key, data)
 
-        self._ask(place, put)
+        self._bucket(place).ask(put)
 
     def delete(self, url: str) -> None:
         """Delete the object at `url`, if it is there.
@@ -237,12 +248,12 @@ class Storage:
 
             obstore.delete(store, place.key)
 
-        self._ask(place, delete)
+        self._bucket(place).ask(delete)
 
-    def _ask(
-        self, place: Place, call: Callable[[Any], T], *, stops: tuple[threading.Event, ...] = (), writing: bool = False
-    ) -> T:
-        return self._bucket(place, writing=writing).ask(call, stops)
+    def _ask(self, place: Place, call: Callable[[Any], T], *, writing: bool = False) -> T:
+        """Make a call, and try again while the store is away."""
+        bucket = self._bucket(place, writing=writing)
+        return bucket.retries.call(lambda: bucket.ask(call))
 
     def _bucket(self, place: Place, *, writing: bool = False) -> Bucket:
         if self._settings.offline:
@@ -253,7 +264,7 @@ class Storage:
         with self._lock:
             key = place.root, writing
             if key not in self._buckets:
-                self._buckets[key] = Bucket(place, self._settings, writing=writing)
+                self._buckets[key] = Bucket(place, self._settings, self.cancelled, writing=writing)
             return self._buckets[key]
 
 

@@ -51,7 +51,9 @@ class Upload:
             self._storage.put(self._file.unfinished, self._url)
         except StorageError as error:
             kept = f"; they are kept in {self._keep()}" if self._only_copy else ""
-            raise OutputError(f"{self._url}: the results cannot be written: {error}{kept}") from error
+            raise OutputError(
+                f"{self._url}: the results cannot be written: {error}{kept}", temporary=error.temporary
+            ) from error
         self._file.discard()
 
     def keep(self) -> None:

@@ -101,7 +101,7 @@ def _entries_of_object(url: str, storage: Storage | None) -> Iterator[Entry]:
         message = f"{url}: the list cannot be read: {error}"
         if error.cause in ("no_object", "no_bucket") or error.kind == "unsupported":
             raise UsageError(message) from error
-        raise StorageError(error.kind, message, error.cause) from error
+        raise StorageError(error.kind, message, error.cause, temporary=error.temporary) from error
 
 
 def _entries(stream: BinaryIO | ObjectStream | Ahead, name: str, *, labelled: bool = False) -> Iterator[Entry]:

@@ -209,7 +209,7 @@ def check_output(url: str, storage: Storage | None) -> None:
     try:
         (storage or Storage()).probe(url)
     except StorageError as error:
-        raise OutputError(f"{url}: the results cannot be written: {error}") from error
+        raise OutputError(f"{url}: the results cannot be written: {error}", temporary=error.temporary) from error
 
 
 def _in_storage(url: str, format: Format, storage: Storage | None, *, whole: bool) -> Output:  # noqa: A002

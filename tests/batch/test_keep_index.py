@@ -52,6 +52,17 @@ def test_a_shard_does_not_read_the_parts_of_its_own_night(run: Run, runs: Path) 
     assert shard(run, runs, "next", "1/2", *PICTURES)[0] == 3
 
 
+def test_shards_whose_names_say_the_list_know_each_other(run: Run, runs: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text("\n".join(map(str, PICTURES)))
+    night = ("--from", listed, "--since-output", runs, "--keep-index", "-o", runs / "{run}-{shard}.jsonl")
+    for index in range(2):
+        assert index_of(runs) == []
+        assert run("classify", *WITH_DEMO_MODEL, "--shard", f"{index}/2", *night)[0] == 0
+
+    assert len(index_of(runs)) == 1
+
+
 def test_parts_that_were_deleted_count_and_new_targets_are_done(run: Run, runs: Path) -> None:
     shard(run, runs, "1", "0/1", *PICTURES[:2])
     (runs / "1-0.jsonl").unlink()

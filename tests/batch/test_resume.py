@@ -178,7 +178,7 @@ def test_a_second_run_on_the_same_output_is_refused(
     with start(part, origin.url("/held.jpg"), album) as process:
         until(lambda: lines_in(partial) == 31)
 
-        assert classify(album) == (3, f"birdlite: error: {partial}: another run is writing this output\n")
+        assert classify(album) == (4, f"birdlite: error: {partial}: another run is writing this output\n")
 
         release.set()
         assert process.wait() == 0

@@ -22,6 +22,8 @@ GOOD = {
     "whole": ["7", " 7 "],
     "size": ["500000", "64M", "1g"],
     "seconds": ["2.5", "10"],
+    "patience": ["0", "300"],
+    "most": ["5", "20%", "0.5%"],
     "fraction": ["0.25", "1"],
     "shard": ["0/4"],
 }
@@ -29,6 +31,8 @@ BAD = {
     "whole": ["-1", "2000", "many", "1.5", "٣"],
     "size": ["0", "1.5M", "lots"],
     "seconds": ["0", "nan", "soon"],
+    "patience": ["-1", "nan", "soon"],
+    "most": ["-1", "101%", "few"],
     "fraction": ["1.5", "nan", "half"],
     "shard": ["4/4", "first"],
     "choice": ["", "nonsense"],
@@ -72,6 +76,11 @@ FOR_CLICK = [
     "-h",
     "-x y",
 ]
+
+
+@pytest.fixture(autouse=True)
+def _defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BIRDLITE_STARTUP_TIMEOUT")
 
 
 def by_click(argv: Sequence[str]) -> SimpleNamespace:

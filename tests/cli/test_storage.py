@@ -226,7 +226,7 @@ class TestFaults:
         code, _, err = classify(*arguments)
 
         journal = tmp_path / "scratch" / journal_of(bucket.url("part.jsonl"))
-        assert code == 3
+        assert code == 4
         assert f"{bucket.url('part.jsonl')}: the results cannot be written: the connection to the store broke" in err
         assert f"all records are in {journal}, where --resume finds them" in err
         assert err.count("\n") == 1
@@ -338,7 +338,7 @@ class TestFaults:
 
         code, out, err = classify("--timeout", 1, "--from", bucket.url("list.txt"))
 
-        assert (code, out) == (3, "")
+        assert (code, out) == (4, "")
         assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in err
         assert err.count("\n") == 1
 
@@ -443,7 +443,7 @@ def test_a_put_that_nobody_answers_ends_by_the_timeout(
 
     code, _, err = classify("--timeout", 0.5, "-o", bucket.url("birds.csv"), PICTURES[0])
 
-    assert code == 3
+    assert code == 4
     assert "the store does not answer in time; they are kept in" in err
 
 
@@ -459,7 +459,7 @@ def test_a_merge_whose_put_fails_leaves_the_parts_and_nothing_else(
     code, _, err = run(*merge, "-o", bucket.url("birds.jsonl"))
 
     reason = "the results cannot be written: 500 Internal Server Error (Broken)"
-    assert (code, err) == (3, f"birdlite: error: {bucket.url('birds.jsonl')}: {reason}\n")
+    assert (code, err) == (4, f"birdlite: error: {bucket.url('birds.jsonl')}: {reason}\n")
     assert gate.count("PUT", "birds.jsonl") == 1
     assert bucket.keys() == ["run/part-0.jsonl"]
     assert list(scratch.iterdir()) == []
@@ -500,7 +500,7 @@ def test_a_run_that_fails_leaves_nothing_of_what_is_worth_nothing_by_halves(
 
     code, _, err = classify("--retries", 0, "--from", listed, "-o", bucket.url(f"birds.{format_}"))
 
-    assert (code, err.count("\n")) == (3, 1)
+    assert (code, err.count("\n")) == (4, 1)
     assert list((tmp_path / "scratch").iterdir()) == []
     assert bucket.keys() == ["list.txt"]
 
@@ -522,7 +522,7 @@ def test_a_run_that_fails_keeps_the_lines_that_were_finished(
     code, _, err = classify("--retries", 0, "--from", listed, "-o", bucket.url("birds.jsonl"))
 
     (kept,) = (tmp_path / "scratch").iterdir()
-    assert code == 3
+    assert code == 4
     assert f"not put there, because it is not complete; the results so far are in {kept}" in err
     assert [record["target"] for record in lines(kept.read_bytes())] == [str(PICTURES[0])]
     assert bucket.keys() == ["list.txt"]

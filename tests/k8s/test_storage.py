@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -57,12 +58,24 @@ def urls(bucket: Bucket) -> list[str]:
     return urls
 
 
+def listed(bucket: Bucket) -> list[str]:
+    """The lines of the list in the bucket."""
+    return bucket.get("list.txt").decode().splitlines()
+
+
+def parts_in(bucket: Bucket) -> list[str]:
+    """The keys of what pods have written."""
+    keys = bucket.keys()
+    return [key for key in keys if key.startswith("birdlite/")]
+
+
 def test_the_job_takes_its_list_from_the_bucket_and_leaves_its_parts_there(
     render: Render, bucket: Bucket, urls: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_pods(variables_of(render("cluster"), "Job", bucket), tmp_path)
 
-    assert bucket.keys() == [f"birdlite/part-{shard}.jsonl" for shard in range(SHARDS)] + ["list.txt"] + [
+    run = hashlib.sha256("".join(f"{name}\n" for name in listed(bucket)).encode()).hexdigest()[:12]
+    assert bucket.keys() == [f"birdlite/{run}-part-{shard}.jsonl" for shard in range(SHARDS)] + ["list.txt"] + [
         f"pictures/{path.name}" for path in PICTURES
     ]
     assert main(["merge", bucket.url("birdlite/"), "-o", str(tmp_path / "birds.jsonl")]) == 1  # one of them is gone
@@ -74,14 +87,15 @@ def test_a_pod_that_starts_again_finds_its_part_complete(
 ) -> None:
     variables = variables_of(render("cluster"), "Job", bucket)
     run_pods(variables, tmp_path, count=1)
-    before = bucket.get("birdlite/part-0.jsonl")
+    (part,) = parts_in(bucket)
+    before = bucket.get(part)
 
     another_node = tmp_path / "another"
     another_node.mkdir()
     (said,) = run_pods(variables, another_node, count=1)
 
-    assert "already complete, nothing to do" in said
-    assert bucket.get("birdlite/part-0.jsonl") == before
+    assert "0 of 1 classified, 1 failed (not_found 1)" in said  # only what failed is tried again
+    assert bucket.get(part) == before
 
 
 def test_the_night_leaves_out_what_the_job_has(render: Render, bucket: Bucket, urls: list[str], tmp_path: Path) -> None:
@@ -111,6 +125,21 @@ def test_a_night_reads_the_index_and_no_part_of_earlier_nights(
     assert parts == {f"night-2-part-{shard}.jsonl" for shard in range(SHARDS)}
     (index,) = {name for name in got if name.endswith(".index")}
     assert got.count(index) == SHARDS + 1  # once a pod, and the last one once more to bring it up to date
+
+
+def test_another_list_is_another_run(render: Render, bucket: Bucket, urls: list[str], tmp_path: Path) -> None:
+    variables = variables_of(render("cluster"), "Job", bucket)
+    run_pods(variables, tmp_path)
+    first = {key: bucket.get(key) for key in parts_in(bucket)}
+
+    bucket.put("list.txt", "\n".join([*urls, urls[0], urls[1]]).encode())
+    run_pods(variables, tmp_path)
+
+    after = {key: bucket.get(key) for key in parts_in(bucket)}
+    assert len(after) == 2 * SHARDS
+    assert first.items() <= after.items()
+    new = [line for key in after.keys() - first.keys() for line in after[key].splitlines()[1:]]
+    assert len(new) == len(urls) + 2
 
 
 @pytest.mark.parametrize("kind", ["Job", "CronJob"])

@@ -44,5 +44,5 @@ def test_a_job_becomes_a_pod_for_each_index_with_its_variables_expanded() -> Non
     for index, pod in enumerate(pods):
         values = {entry["name"]: entry["value"] for entry in pod["spec"]["containers"][0]["env"]}
         assert values["JOB_COMPLETION_INDEX"] == str(index)
-        assert values["BIRDLITE_OUTPUT"] == "/out/part-{shard}.jsonl"
+        assert values["BIRDLITE_OUTPUT"] == "/out/{run}-part-{shard}.jsonl"
     assert "JOB_COMPLETION_INDEX" not in str(job)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import threading
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import obstore
@@ -116,7 +117,9 @@ def test_the_question_is_signed_as_s3_checks_it(
     if token is not None:
         monkeypatch.setenv("AWS_SESSION_TOKEN", token)
 
-    Client(Place("s3", bucket.name, ""), DEFAULTS, writing=False).page({"prefix": "a b/é+", "start-after": "a//~"})
+    Client(Place("s3", bucket.name, ""), DEFAULTS, threading.Event(), writing=False).page(
+        {"prefix": "a b/é+", "start-after": "a//~"}
+    )
 
     (asked,) = gate.asked
     assert signature_of(asked, gate) == dict(parse_qsl(asked.path))[SIGNATURE]
@@ -150,6 +153,8 @@ def test_what_obstore_refuses_is_named(bucket: Bucket, key: str) -> None:
     bucket.put(key, b"x")
 
     with pytest.raises(StorageError, match=rf'a key that obstore refuses: .*"{key}".*; rename that object$') as caught:
-        Client(Place("s3", bucket.name, ""), DEFAULTS, writing=False).ask(lambda store: list(obstore.list(store)))
+        Client(Place("s3", bucket.name, ""), DEFAULTS, threading.Event(), writing=False).ask(
+            lambda store: list(obstore.list(store))
+        )
 
     assert (caught.value.kind, caught.value.cause) == ("unsupported", "odd_key")

@@ -1,0 +1,74 @@
+"""What a run cannot do without is tried again while it is away: the model, the list, earlier results, the output.
+
+`models` and `storage` ask for what may be away only because of an outage. An error whose cause may pass
+(`BirdliteError.temporary`) is raised when `--startup-timeout` is over, and any other one at once. Pauses grow, and each
+is drawn at random below its ceiling, so that pods that were refused together do not come back together.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from birdlite import log
+from birdlite.errors import BirdliteError
+
+FIRST_S = 0.5  # ceiling of the first pause
+LONGEST_S = 15.0  # ceiling of every later one: what is back is noticed within this time
+LOG_S = 10.0  # between two messages
+
+T = TypeVar("T")
+
+
+class Retries:
+    """Calls to one thing, such as a bucket. It may be away for so many seconds, however many calls ask for it."""
+
+    def __init__(self, seconds: float, stop: threading.Event, *, name: str | None = None) -> None:
+        """Setting `stop` ends all waiting: the error is raised then. `name` is for errors that do not name it."""
+        self._name = "" if name is None else f"{name}: "
+        self._seconds = seconds
+        self._stop = stop
+        self._lock = threading.Lock()
+        self._since: float | None = None  # when it went away, on the monotonic clock
+        self._failures = 0
+        self._said = 0.0
+
+    def call(self, call: Callable[[], T]) -> T:
+        """Make a call until it works.
+
+        Raises:
+            BirdliteError: the last error of the call.
+        """
+        while True:
+            try:
+                answer = call()
+            except BirdliteError as error:
+                self.wait(error)
+            else:
+                self.worked()
+                return answer
+
+    def worked(self) -> None:
+        """It is there."""
+        with self._lock:
+            self._since, self._failures = None, 0
+
+    def wait(self, error: BirdliteError) -> None:
+        """Pause after an error. Raises it if another try makes no sense, or no time is left for one."""
+        if not error.temporary or self._seconds <= 0:
+            raise error
+        with self._lock:
+            now = time.monotonic()
+            if self._since is None:
+                self._since, self._said = now, now - LOG_S
+            self._failures += 1
+            left = self._since + self._seconds - now
+            pause = min(left, random.random() * min(LONGEST_S, FIRST_S * 2.0 ** min(self._failures - 1, 10)))  # noqa: S311
+            if left > 0 and now - self._said >= LOG_S:
+                self._said = now
+                log.warning(f"{self._name}{error}; trying again for up to {left:.0f} s (--startup-timeout)")
+        if left <= 0 or self._stop.wait(pause):
+            raise error

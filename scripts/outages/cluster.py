@@ -40,10 +40,10 @@ class Job:
         """Render the manifest. `scale` is for the controller's pauses."""
         documents = manifests.render("cluster")
         (job,) = (document for document in documents if document["kind"] == "Job")
-        self._spec = job["spec"]
+        self.spec = job["spec"]  # may be changed before `play`
         if indexes is not None:
-            self._spec["completions"] = indexes
-            (container,) = self._spec["template"]["spec"]["containers"]
+            self.spec["completions"] = indexes
+            (container,) = self.spec["template"]["spec"]["containers"]
             for entry in container["env"]:
                 if entry["name"] == "BIRDLITE_SHARDS":
                     entry["value"] = str(indexes)
@@ -55,19 +55,23 @@ class Job:
         self._scale = scale
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._failures: Counter[int] = Counter()
-        self._waiting = dict.fromkeys(range(self._spec["completions"]), 0.0)  # from when each may start
+        self._waiting = dict.fromkeys(range(self.spec["completions"]), 0.0)  # from when each may start
         self._played = Played(False, 0.0, Counter(), {}, [])
+
+    def change(self, variable: str, value: str) -> None:
+        """Give all pods another setting."""
+        self._environment[variable] = value
 
     def play(self) -> Played:
         """Run it to its end."""
         began = time.monotonic()
         failed = 0
         try:
-            while (self._waiting or self._running) and failed <= self._spec["maxFailedIndexes"]:
+            while (self._waiting or self._running) and failed <= self.spec["maxFailedIndexes"]:
                 now = time.monotonic() - began
-                assert now < self._spec["activeDeadlineSeconds"], "the Job does not end"
+                assert now < self.spec["activeDeadlineSeconds"], "the Job does not end"
                 for index in [index for index, when in self._waiting.items() if when <= now]:
-                    if len(self._running) < self._spec["parallelism"]:
+                    if len(self._running) < self.spec["parallelism"]:
                         del self._waiting[index]
                         self._running[index] = self._start(index)
                 for index in [index for index, pod in self._running.items() if pod.poll() is not None]:
@@ -101,14 +105,14 @@ class Job:
             return False
         self._played.last_words.extend(self._log(index).read_text().splitlines()[-1:])
         self._failures[index] += 1
-        if code in self._codes_that_fail() or self._failures[index] > self._spec["backoffLimitPerIndex"]:
+        if code in self._codes_that_fail() or self._failures[index] > self.spec["backoffLimitPerIndex"]:
             return True
         pause = min(LONGEST_BACKOFF_S, BACKOFF_S * 2.0 ** (self._failures[index] - 1))
         self._waiting[index] = now + pause * self._scale
         return False
 
     def _codes_that_fail(self) -> list[int]:
-        rules: list[dict[str, Any]] = self._spec["podFailurePolicy"]["rules"]
+        rules: list[dict[str, Any]] = self.spec["podFailurePolicy"]["rules"]
         return [code for rule in rules if rule["action"] == "FailIndex" for code in rule["onExitCodes"]["values"]]
 
     def _log(self, index: int) -> Path:

@@ -210,6 +210,23 @@ def test_a_complete_part_stays_and_gives_its_exit_code_again(classify: Classify,
     assert (part.stat().st_ino, part.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
+def test_an_interruption_counts_what_was_written(
+    album: Path, part: Path, partial: Path, origin: Origin, tmp_path: Path
+) -> None:
+    for number in range(5):
+        origin.hold(f"/held-{number}.jpg")
+    held = [origin.url(f"/held-{number}.jpg") for number in range(5)]
+    command = [sys.executable, "-m", "birdlite", "classify", *WITH_DEMO_MODEL, "--resume", "-o", str(part)]
+    with subprocess.Popen([*command, *held, str(album)], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        until(lambda: lines_in(partial) == 31)
+        origin.wait_for(5)
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate()[1]
+
+    assert "cancelled 5" in said  # they were under way
+    assert "interrupted; 30 results were written" in said
+
+
 def test_without_resume_an_unfinished_part_is_replaced_with_a_message(
     classify: Classify, album: Path, part: Path, partial: Path
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from birdlite.cli import EXIT_CANNOT_RUN, EXIT_USAGE
+from birdlite.cli import EXIT_CANNOT_RUN, EXIT_TRY_AGAIN, EXIT_USAGE
 from birdlite.cli.options import COMMAND
 from birdlite.targets.expand import SAMPLES
 from tests.k8s_rules import Document, faults_in, jobs_in
@@ -233,6 +233,18 @@ def test_the_exit_codes_that_fail_an_index_are_those_that_starting_again_does_no
         rules = {rule["action"]: rule for rule in job.spec["podFailurePolicy"]["rules"]}
         assert rules["FailIndex"]["onExitCodes"]["values"] == [EXIT_USAGE, EXIT_CANNOT_RUN]
         assert rules["Ignore"]["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
+
+
+def test_an_outage_of_minutes_ends_no_job(base: list[Document]) -> None:
+    (settings,) = (document["data"] for document in base if "BIRDLITE_FROM" in document.get("data", {}))
+
+    assert float(settings["BIRDLITE_STARTUP_TIMEOUT"]) >= 120
+    assert settings["BIRDLITE_MAX_FAILURES"].endswith("%")
+    assert settings["BIRDLITE_RESUME"] == settings["BIRDLITE_RETRY_FAILED"] == "1"
+    for job in jobs_in(base):
+        assert EXIT_TRY_AGAIN not in job.spec["podFailurePolicy"]["rules"][1]["onExitCodes"]["values"]
+        pauses = [min(10 * 2**failure, 360) for failure in range(job.spec["backoffLimitPerIndex"])]  # s
+        assert sum(pauses) > float(settings["BIRDLITE_STARTUP_TIMEOUT"])
 
 
 def test_the_list_of_the_base_holds_the_samples() -> None:

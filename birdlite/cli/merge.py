@@ -39,7 +39,7 @@ Parts and output may be in object storage (extra `cloud`): s3://BUCKET/FOLDER/, 
 gs://… or az://…. The output appears only when it is complete.
 
 Exit codes: 0 all targets were classified, or the index was written, 1 some failed, 2 wrong usage, 3 the output cannot
-be written, or parts are missing, doubled, unfinished or of another run.
+be written, or parts are missing, doubled, unfinished or of another run, 4 object storage is away.
 """
 
 

@@ -1,30 +1,22 @@
 """Outputs of earlier runs, in files or in object storage: found, and read back as lines, records and results.
 
-`merge`, `part` and the commands `merge` and `report` call it. Nothing stays open between two blocks, so any number of
-parts can be read at once.
-
-`Earlier` is for `--since-output`: the targets that earlier runs have classified, in 8 bytes a target. Only the 64-bit
-keys of the names are kept, in 256 arrays by the first byte, each sorted once. If ten million targets are known and ten
-million are looked up, the chance that any one is mistaken for another is 1 in 180,000.
+`earlier`, `merge`, `newest`, `part` and the commands `merge` and `report` call it. Nothing stays open between two
+blocks, so any number of parts can be read at once.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from array import array
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
-from birdlite import log
 from birdlite.batch.header import HEADER_LIMIT, Header, parse_header, read_fields
-from birdlite.batch.shard import key_of, octets_of
 from birdlite.errors import PartsError, StorageError, UsageError
 from birdlite.local_file import reason
 from birdlite.results import Failure, FailureKind, ImageInfo, Prediction, Result, Times
-from birdlite.storage import is_storage
+from birdlite.storage import Listed, is_storage
 from birdlite.targets.folders import is_pattern
 
 if TYPE_CHECKING:
@@ -49,7 +41,7 @@ def outputs_at(place: str, storage: Storage | None = None) -> list[str]:
         StorageError: object storage refuses or cannot be reached.
     """
     if is_storage(place):
-        return _objects_at(place, storage)
+        return [one.name for one in _objects_at(place, storage)]
     if os.path.isdir(place):
         return [os.path.join(place, name) for name in sorted(os.listdir(place)) if _is_output(name)]
     if os.path.exists(place):
@@ -61,35 +53,59 @@ def outputs_at(place: str, storage: Storage | None = None) -> list[str]:
     raise UsageError(f"{place}: no such file or folder")
 
 
-def _objects_at(place: str, storage: Storage | None) -> list[str]:
+def listed_at(place: str, storage: Storage | None = None) -> list[Listed]:
+    """The same with size, version and time. Those of a single object stay unknown."""
+    if is_storage(place):
+        return _objects_at(place, storage)
+    return [_listed(path) for path in outputs_at(place)]
+
+
+def is_folder(place: str) -> bool:
+    """Whether an argument names a folder."""
+    return place.endswith("/") if is_storage(place) else os.path.isdir(place)
+
+
+def _listed(path: str) -> Listed:
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return Listed(path)  # whoever reads it says why it cannot be read
+    return Listed(path, facts.st_size, str(facts.st_mtime_ns), facts.st_mtime)
+
+
+def _objects_at(place: str, storage: Storage | None) -> list[Listed]:
     from birdlite.storage import parse
     from birdlite.storage.store import Storage
 
     storage = storage or Storage()
     try:
         if parse(place).is_folder:
-            return [url for url in storage.directly_in(place) if _is_output(_name(url))]
-        if is_pattern(_name(place)):
+            return [one for one in storage.directly_in(place) if _is_output(name_of(one.name))]
+        if is_pattern(name_of(place)):
             from fnmatch import fnmatchcase
 
-            folder = place[: -len(_name(place))]
-            return [url for url in storage.directly_in(folder) if fnmatchcase(_name(url), _name(place))]
+            folder = place[: -len(name_of(place))]
+            return [one for one in storage.directly_in(folder) if fnmatchcase(name_of(one.name), name_of(place))]
     except ValueError as error:
         raise UsageError(f"{place}: {error}") from None
     except StorageError as error:
         raise StorageError(error.kind, f"{place}: {error}", error.cause, temporary=error.temporary) from error
-    return [place]
+    return [Listed(place)]
 
 
-def blocks(path: str, storage: Storage | None = None, *, together: int = 1) -> Iterator[bytes]:
+def blocks(
+    path: str, storage: Storage | None = None, *, together: int = 1, first: int | None = None
+) -> Iterator[bytes]:
     """The bytes at `path`, a block at a time, while `together` parts are read at once.
+
+    The first request to object storage asks for `first` bytes.
 
     Raises:
         FileNotFoundError: while iterating: it does not exist.
         PartsError: it cannot be read.
     """
     if is_storage(path):
-        yield from _blocks_of_object(path, storage, together)
+        yield from _blocks_of_object(path, storage, together, first)
         return
     offset = 0
     while True:
@@ -107,11 +123,11 @@ def blocks(path: str, storage: Storage | None = None, *, together: int = 1) -> I
         yield block
 
 
-def _blocks_of_object(url: str, storage: Storage | None, together: int) -> Iterator[bytes]:
+def _blocks_of_object(url: str, storage: Storage | None, together: int, first: int | None) -> Iterator[bytes]:
     from birdlite.storage.store import Storage
 
     try:
-        stream = (storage or Storage()).open(url, largest=max(BLOCK, OBJECTS // together))
+        stream = (storage or Storage()).open(url, first=first, largest=max(BLOCK, OBJECTS // together))
         while block := stream.read(BLOCK):
             yield block
     except StorageError as error:
@@ -131,8 +147,9 @@ def _is_output(name: str) -> bool:
     return name.endswith(SUFFIX) and not name.startswith(".")
 
 
-def _name(url: str) -> str:
-    return url.rpartition("/")[2]
+def name_of(path: str) -> str:
+    """The last part of a path or URL."""
+    return path.rpartition("/")[2]
 
 
 def read_records(
@@ -224,62 +241,3 @@ def _failure(error: dict[str, Any]) -> Failure:
     if failure.kind not in get_args(FailureKind):
         raise ValueError("unknown kind of failure")
     return failure
-
-
-class Earlier:
-    """Targets that were classified. Call `add` for all, then `sort`, then `has`."""
-
-    def __init__(self) -> None:
-        self._buckets = [array("Q") for _ in range(256)]
-
-    def __len__(self) -> int:
-        return sum(map(len, self._buckets))
-
-    def add(self, name: str) -> None:
-        """Add a target."""
-        key = key_of(octets_of(name))
-        self._buckets[key >> 56].append(key)
-
-    def sort(self) -> None:
-        """Sort each bucket alone, because sorting makes a list in memory."""
-        self._buckets = [array("Q", sorted(bucket)) for bucket in self._buckets]
-
-    def has(self, name: str) -> bool:
-        """Whether a target was added."""
-        key = key_of(octets_of(name))
-        bucket = self._buckets[key >> 56]
-        at = bisect_left(bucket, key)
-        return at < len(bucket) and bucket[at] == key
-
-
-def read_earlier(
-    places: Iterable[str], model_sha256: str, *, own: str | None = None, storage: Storage | None = None
-) -> Earlier:
-    """Read the outputs at `places`: files, folders and patterns, also in `storage`. Those of other models are skipped.
-
-    `own` is the output of this run, which is skipped too.
-
-    Raises:
-        UsageError: one of the places does not exist.
-        PartsError: a file is damaged, or has no header that names its model.
-        StorageError: object storage refuses or cannot be reached.
-    """
-    earlier = Earlier()
-    for path in (path for place in places for path in outputs_at(place, storage)):
-        if own is not None and same(own, path):
-            continue
-        header, records = read_records(path, storage)
-        if header is None:
-            raise PartsError(
-                f"{path}: no header that names its model; --since-output takes parts, and outputs of birdlite merge"
-                " --keep-header"
-            )
-        if header.run.model_sha256 != model_sha256:
-            log.info(f"{path}: made by another model, skipped")
-            continue
-        for record in records:
-            if record["status"] == "ok":
-                earlier.add(str(record["target"]))
-    earlier.sort()
-    log.info(f"{len(earlier)} targets were classified by earlier runs")
-    return earlier

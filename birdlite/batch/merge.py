@@ -1,13 +1,13 @@
 """Parts into one output: checked to be all parts of one run, then merged by index, with one record of each in memory.
 
 `open_parts` reads only headers, so a missing shard is known at once. `merged` checks the rest while reading: each part
-holds what its header says, no target comes twice, and none is missing.
+holds what its header says, no target comes twice, and none is missing. `newest` puts several runs together.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,20 @@ class Parts(NamedTuple):
         return Header(self.run, self.totals).line()
 
 
+def open_part(path: str, storage: Storage | None = None) -> File:
+    """Read the header of a part.
+
+    Raises:
+        PartsError: it is not a complete part.
+    """
+    header, _ = read_records(path, storage)
+    if header is None:
+        raise PartsError(f"{path}: not a part: it does not begin with the header that --shard and --resume write")
+    if header.totals is None:
+        raise PartsError(f"{path}: unfinished: run shard {header.run.shard} again with --resume")
+    return File(path, header.run, header.totals)
+
+
 def open_parts(paths: Iterable[str], storage: Storage | None = None) -> Parts:
     """Read the headers and check that they belong together.
 
@@ -50,13 +64,8 @@ def open_parts(paths: Iterable[str], storage: Storage | None = None) -> Parts:
     """
     found: dict[int, File] = {}
     for path in paths:
-        header, _ = read_records(path, storage)
-        if header is None:
-            raise PartsError(f"{path}: not a part: it does not begin with the header that --shard and --resume write")
-        shard = header.run.shard
-        if header.totals is None:
-            raise PartsError(f"{path}: unfinished: run shard {shard} again with --resume")
-        file = File(path, header.run, header.totals)
+        file = open_part(path, storage)
+        shard = file.run.shard
         _check_same_run(next(iter(found.values()), file), file)
         if shard in found:
             raise PartsError(f"shard {shard} is there twice: {found[shard].path} and {path}")
@@ -64,7 +73,7 @@ def open_parts(paths: Iterable[str], storage: Storage | None = None) -> Parts:
     if not found:
         raise PartsError("there are no parts to merge")
     files = [found[shard] for shard in sorted(found)]
-    _check_none_missing(found, files[0].run.shards)
+    check_none_missing(found, files[0].run.shards)
     every = [file.totals for file in files]
     added = {name: sum(getattr(one, name) for one in every) for name in ("mine", "left_out", "ok", "failed")}
     return Parts(files, files[0].run._replace(shard=0, shards=1), every[0]._replace(**added))
@@ -77,19 +86,30 @@ def merged(parts: Parts, storage: Storage | None = None) -> Iterator[Record]:
         PartsError: a part does not match its header, or the parts do not make up the list.
     """
     expected = parts.totals
-    before, count = -1, 0
-    together = len(parts.files)
-    records = (_checked(file, read_records(file.path, storage, together=together)[1]) for file in parts.files)
-    for index, record in heapq.merge(*records, key=lambda pair: pair[0]):
-        if index == before:
-            raise PartsError(f"target {index} is in two parts")
-        if index >= expected.targets:
-            raise PartsError(f"target {index} is beyond the end of the list, which has {expected.targets}")
-        before, count = index, count + 1
+    count = 0
+    for record in in_order(parts.files, storage):
+        count += 1
         yield record
     if count + expected.left_out != expected.targets:
         missing = expected.targets - expected.left_out - count
         raise PartsError(f"{missing} of {expected.targets} targets are in no part")
+
+
+def in_order(files: Sequence[File], storage: Storage | None = None) -> Iterator[Record]:
+    """The records of parts of one run, by index.
+
+    Raises:
+        PartsError: a part does not match its header, or a target is in two.
+    """
+    before, together, targets = -1, len(files), files[0].totals.targets
+    records = (_checked(file, read_records(file.path, storage, together=together)[1]) for file in files)
+    for index, record in heapq.merge(*records, key=lambda pair: pair[0]):
+        if index == before:
+            raise PartsError(f"target {index} is in two parts")
+        if index >= targets:
+            raise PartsError(f"target {index} is beyond the end of the list, which has {targets}")
+        before = index
+        yield record
 
 
 def _checked(file: File, records: Iterator[Record]) -> Iterator[tuple[int, Record]]:
@@ -119,10 +139,15 @@ def _check_same_run(first: File, here: File) -> None:
         )
 
 
-def _check_none_missing(found: Collection[int], shards: int) -> None:
+def check_none_missing(found: Collection[int], shards: int, *, of: str = "") -> None:
+    """Check that all shards of a run were found.
+
+    Raises:
+        PartsError: some were not. The message begins with `of`.
+    """
     count = shards - len(found)
     if count:
         missing = (shard for shard in range(shards) if shard not in found)  # a header can claim any number of shards
         names = ", ".join(map(str, islice(missing, SHOWN)))
         more = f" and {count - SHOWN} more" if count > SHOWN else ""
-        raise PartsError(f"{count} of {shards} shards missing: {names}{more}")
+        raise PartsError(f"{of}{count} of {shards} shards missing: {names}{more}")

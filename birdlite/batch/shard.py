@@ -33,6 +33,11 @@ class Shard(NamedTuple):
         """`path` with the index in place of `{shard}`, padded with zeros so that names sort by shard."""
         return path.replace(PLACEHOLDER, f"{self.index:0{len(str(self.count - 1))}d}")
 
+    def all_named(self, path: str) -> list[str]:
+        """The same for all shards, this one first."""
+        others = (Shard(index, self.count) for index in range(self.count) if index != self.index)
+        return [self.named(path), *(shard.named(path) for shard in others if PLACEHOLDER in path)]
+
 
 WHOLE = Shard(0, 1)
 

@@ -53,6 +53,7 @@ TIMING = Option(
     "Say where the time went. --no-timing (BIRDLITE_NO_TIMING=1) also leaves times out of the records.",
     shown="with text only",
 )
+ALLOW_FAILURES = Option("--allow-failures", "Exit with 0 even if targets failed. Their records say why.")
 LABELS = Option("--labels FILE", "Label map (a csv with the columns id and name) of a single model file.", type=FILE)
 SCRATCH = Option(
     "--scratch DIR",
@@ -187,7 +188,7 @@ _ANSWERS = [
         type=FILE,
     ),
     Option("--unordered", "Give each result as soon as it is ready, not in the order of the targets."),
-    Option("--allow-failures", "Exit with 0 even if targets failed. Their records say why."),
+    ALLOW_FAILURES,
     TIMING,
 ]
 _BATCHES = [
@@ -213,6 +214,11 @@ _BATCHES = [
         " a glob. May be repeated.",
         type=FILE,
         multiple=True,
+    ),
+    Option(
+        "--keep-index",
+        "With --since-output FOLDER and an --output in it: keep an index of all that is answered there. The next run"
+        " reads it instead of every part.",
     ),
     SCRATCH,
 ]

@@ -48,6 +48,7 @@ class RunOptions(NamedTuple):
     retry_failed: bool = False  # with `resume`: try failures again
     max_failures: MaxFailures | None = None  # with more of them, the run ends and the output stays unfinished
     since_output: tuple[str, ...] = ()  # outputs of earlier runs, whose targets are left out
+    keep_index: bool = False  # bring the index of the folder of `output` up to date when the run's parts are complete
     list_sha256: str | None = None  # of the targets, by `selection.digest_of`, of which `{run}` is the beginning
 
 
@@ -79,12 +80,17 @@ def _named(option: str, path: str | None, options: RunOptions) -> str | None:
     if RUN in path:
         if options.list_sha256 is None:
             raise UsageError(f"--{option} {path}: {RUN} needs the digest of the list")
-        path = path.replace(RUN, options.list_sha256[:_DIGITS])
+        path = with_run(path, options.list_sha256)
     if options.shard is not None:
         return options.shard.named(path)
     if "{shard}" in path:
         raise UsageError(f"--{option} {path}: {{shard}} needs --shard")
     return path
+
+
+def with_run(path: str, list_sha256: str | None) -> str:
+    """The path without `{run}`, if the list's digest is known."""
+    return path if list_sha256 is None else path.replace(RUN, list_sha256[:_DIGITS])
 
 
 def guess_format(output: str | None) -> Format:

@@ -62,8 +62,9 @@ class Runner:
         self.timeline = timeline or Timeline()
         self._storage = storage
         self._on_progress: Callable[[Progress], None] | None = None
-        self.options = options = settled(options or RunOptions())
-        self._selection = _select(options, storage)
+        given = options or RunOptions()
+        self.options = options = settled(given)
+        self._selection = _select(options, given.output, storage)
         if self._selection is not None and self._selection.part is not None:
             settings = settings._replace(ordered=False)  # a part is put in order at its end
         self._settings = settings
@@ -126,6 +127,8 @@ class Runner:
             if part is not None:
                 with part:
                     facts, breakdown = self._write_results(targets, classifier, part, page)
+                if selection is not None and not facts.summary.interrupted:
+                    selection.keep_index()
                 failed, already = part.failed, part.already
             else:
                 with open_output(options.output, format_, storage=self._storage) as output:
@@ -228,9 +231,9 @@ class Runner:
         return facts._replace(report=ReportFacts(facts=tuple(more), notes=tuple(notes), trace=trace, names=names))
 
 
-def _select(options: RunOptions, storage: Storage | None) -> Selection | None:
-    if options.shard is None and not options.resume and not options.since_output:
+def _select(options: RunOptions, output: str | None, storage: Storage | None) -> Selection | None:
+    if options.shard is None and not (options.resume or options.since_output or options.keep_index):
         return None  # a plain run does without these modules
     from birdlite.run.selection import select
 
-    return select(options, storage)
+    return select(options, output, storage)

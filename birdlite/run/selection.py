@@ -12,15 +12,17 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from birdlite import log
 from birdlite._version import __version__
-from birdlite.batch.files import Earlier, read_earlier
+from birdlite.batch.earlier import Earlier, all_are_there, is_in, read_earlier, update_index
+from birdlite.batch.files import is_folder
 from birdlite.batch.header import Run
 from birdlite.batch.part import Part
 from birdlite.batch.shard import WHOLE, Shard, key_of, octets_of
-from birdlite.errors import UsageError
+from birdlite.errors import OutputError, PartsError, StorageError, UsageError
 from birdlite.models.bundle import Model
 from birdlite.run.classifier import Classifier
-from birdlite.run.options import RunOptions
+from birdlite.run.options import RunOptions, with_run
 from birdlite.settings import Settings
 from birdlite.targets import BadTarget, Target
 from birdlite.targets.expand import single
@@ -38,15 +40,22 @@ class Selection:
         since: Sequence[str] = (),
         part: Part | None = None,
         storage: Storage | None = None,
+        *,
+        outputs: Sequence[str] = (),
+        index_in: str | None = None,
     ) -> None:
         """Take `shard` without the targets in the outputs `since`, some of which may be in `storage`.
 
-        `part` is the output, if it can be resumed.
+        `part` is the output, if it can be resumed; `outputs` are those of all shards, its own first. `index_in` is the
+        folder whose index `keep_index` is to write.
         """
         self.shard = shard
         self.part = part
         self._since = since
         self._storage = storage
+        self._outputs = outputs
+        self._index_in = index_in
+        self._model_sha256 = ""
 
     def of(
         self, whole: Iterable[Target | BadTarget], classifier: Classifier, settings: Settings, options: RunOptions
@@ -60,12 +69,15 @@ class Selection:
         earlier: Earlier | None = None
         if self._since or self.part is not None:
             model = classifier.model
-            if self._since:  # before the part begins: a wrong path must not cost an unfinished part
-                own = None if self.part is None else self.part.path
-                earlier = read_earlier(self._since, model.sha256, own=own, storage=self._storage)
-            if self.part is not None and not self.part.begin(run_of(model, settings, options)):
+            self._model_sha256 = model.sha256
+            run = run_of(model, settings, options)
+            if self.part is not None and options.resume and not self.part.begin(run):
                 if self.part.complete:
                     self.part.confirm(digest_of(whole))
+                return
+            if self._since:  # before a new part begins: a wrong path must not cost an unfinished one
+                earlier = read_earlier(self._since, model.sha256, outputs=self._outputs, storage=self._storage)
+            if self.part is not None and not options.resume and not self.part.begin(run):
                 return
         digest = hashlib.sha256()
         count = left_out = handed_on = 0
@@ -92,6 +104,16 @@ class Selection:
                     yield single(name, index)
             self.part.end(targets=count, left_out=left_out, list_sha256=list_sha256)
 
+    def keep_index(self) -> None:
+        """Bring the index up to date, if this run has completed the last of its parts."""
+        if self._index_in is None or not self._model_sha256:
+            return
+        try:
+            if all_are_there(self._outputs, self._index_in, self._storage):
+                update_index(self._index_in, self._model_sha256, self._storage)
+        except (PartsError, StorageError, OutputError) as error:  # the results are there, and the index only saves time
+            log.warning(f"the index is not up to date, so the next run reads the parts instead: {error}")
+
 
 def digest_of(targets: Iterable[Target | BadTarget]) -> str:
     """The sha256 of a list: of the names of all its targets."""
@@ -101,11 +123,11 @@ def digest_of(targets: Iterable[Target | BadTarget]) -> str:
     return digest.hexdigest()
 
 
-def select(options: RunOptions, storage: Storage | None) -> Selection:
-    """The selection for settled options.
+def select(options: RunOptions, output: str | None, storage: Storage | None) -> Selection:
+    """The selection for settled options. `output` is as it was given, for all shards.
 
     Raises:
-        UsageError: `--resume` is given, and the output cannot be resumed.
+        UsageError: `--resume` or `--keep-index` is given, and the output cannot be resumed or is elsewhere.
     """
     part = None
     if options.output is not None and options.format == "jsonl" and _is_file(options.output):
@@ -118,7 +140,17 @@ def select(options: RunOptions, storage: Storage | None) -> Selection:
         )
     elif options.resume:
         raise UsageError("--resume needs a file to go on with: --output FILE, with --format jsonl")
-    return Selection(options.shard or WHOLE, options.since_output, part, storage)
+    shard = options.shard or WHOLE
+    outputs = [] if part is None or output is None else shard.all_named(with_run(output, options.list_sha256))
+    index_in = _folder_of_index(options, outputs) if options.keep_index else None
+    return Selection(shard, options.since_output, part, storage, outputs=outputs, index_in=index_in)
+
+
+def _folder_of_index(options: RunOptions, outputs: Sequence[str]) -> str:
+    for place in options.since_output if outputs else ():
+        if is_folder(place) and all(is_in(output, place) for output in outputs):
+            return place
+    raise UsageError("--keep-index needs --since-output FOLDER, and a file in that folder (jsonl) as --output")
 
 
 def run_of(model: Model, settings: Settings, options: RunOptions) -> Run:

@@ -46,6 +46,15 @@ class Place(NamedTuple):
         return f"{self.root}/{self.key}"
 
 
+class Listed(NamedTuple):
+    """An object of a listing, or a file."""
+
+    name: str  # its URL or path
+    size: int = 0  # bytes
+    version: str = ""  # changes with its content: the ETag, or the time of a file; empty if it is not known
+    modified: float = 0.0  # when it was written, in s since 1970; 0 if it is not known
+
+
 def is_storage(name: str) -> bool:
     """Whether `name` is a URL of object storage."""
     return name[:5].lower().startswith(_PREFIXES)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from birdlite import log
 from birdlite.errors import PictureError, StorageError, StorageMissing, one_line
 from birdlite.settings import DEFAULTS, FetchSettings
-from birdlite.storage import Place, parse
-from birdlite.storage.stream import LARGEST, ObjectStream, Range
+from birdlite.storage import Listed, Place, parse
+from birdlite.storage.stream import FIRST, LARGEST, ObjectStream, Range
 
 if TYPE_CHECKING:
     from birdlite.deadline import Room
@@ -79,8 +79,10 @@ class Storage:
             raise PictureError(error.kind, str(error)) from error
         return _unpacked(data, encoding, most)
 
-    def open(self, url: str, *, largest: int | None = None) -> ObjectStream:
+    def open(self, url: str, *, first: int | None = None, largest: int | None = None) -> ObjectStream:
         """An object to read from its beginning, with at most `largest` bytes in memory. No request is made yet.
+
+        The first request asks for `first` bytes.
 
         Raises:
             StorageError: no object can have this name.
@@ -90,7 +92,7 @@ class Storage:
         def get(start: int, end: int, version: str | None) -> Range:
             return self._ask(place, lambda store: _get_range(store, place.key, start, end, version))
 
-        return ObjectStream(get, largest=largest or LARGEST)
+        return ObjectStream(get, first=first or FIRST, largest=largest or LARGEST)
 
     def objects(self, url: str, wanted: Callable[[str], bool]) -> Iterator[str]:
         """URLs of the objects below a folder that are `wanted`, by their key below it, and not hidden, page by page.
@@ -108,19 +110,19 @@ class Storage:
             if size != 0 or not self._is_marker(place._replace(key=key)):
                 yield f"{place.root}/{key}"
 
-    def directly_in(self, url: str) -> list[str]:
-        """URLs of the objects in a folder, without those in folders below it, by key. Odd keys are left out, and named.
+    def directly_in(self, url: str) -> list[Listed]:
+        """The objects in a folder, without those in folders below it, by key. Odd keys are left out, and named.
 
         Raises:
             StorageError: the bucket does not exist or may not be listed.
         """
         place = _parsed(url)
 
-        def look(store: Any) -> list[str]:
+        def look(store: Any) -> list[Listed]:
             import obstore
 
             found = obstore.list_with_delimiter(store, place.key.rstrip("/") or None)
-            return sorted(f"{place.root}/{meta['path']}" for meta in found["objects"])
+            return sorted(_listed(place, meta) for meta in found["objects"])
 
         try:
             return self._ask(place, look)
@@ -132,7 +134,7 @@ class Storage:
         if odd:
             names = one_line(", ".join(odd[:_NAMED]))
             log.warning(f"{url}: {len(odd)} left out, as their keys are not supported: {names}")
-        return sorted(set(found) - set(odd))
+        return [Listed(one) for one in sorted(set(found) - set(odd))]
 
     def _listed(self, place: Place) -> Iterator[tuple[str, int | None]]:
         """The keys below a folder, page by page, and the size of each if it is known."""
@@ -271,6 +273,11 @@ def _parsed(url: str) -> Place:
         return parse(url)
     except ValueError as error:
         raise StorageError("unsupported", str(error)) from None
+
+
+def _listed(place: Place, meta: Any) -> Listed:
+    url = f"{place.root}/{meta['path']}"
+    return Listed(url, meta["size"], meta["e_tag"] or "", meta["last_modified"].timestamp())
 
 
 def _is_odd(url: str) -> bool:

@@ -23,10 +23,10 @@ class ObjectStream:
     if it is replaced meanwhile, the next read fails.
     """
 
-    def __init__(self, get: GetRange, *, largest: int = LARGEST) -> None:
+    def __init__(self, get: GetRange, *, first: int = FIRST, largest: int = LARGEST) -> None:
         self._get = get
         self._largest = min(largest, LARGEST)
-        self._next = min(FIRST, largest)  # bytes of the next range
+        self._next = min(first, self._largest)  # bytes of the next range
         self._offset = 0
         self._size: int | None = None
         self._version: str | None = None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from birdlite.batch.files import Earlier
+from birdlite.batch.earlier import Earlier
 from birdlite.cli import main
 from tests.batch_runs import WITH_DEMO_MODEL, change_header, header_of, make_album, records_of
 from tests.demo_world import PICTURES, species_of

@@ -142,7 +142,7 @@ def test_the_nightly_run_is_the_job_but_for_its_list_of_what_is_done(render: Ren
     assert once.spec == nightly.spec
     assert [entry["name"] for entry in own] == [
         *("BIRDLITE_SHARDS", "BIRDLITE_OUTPUT"),
-        *("BIRDLITE_SHARDS", "RUN", "BIRDLITE_OUTPUT", "BIRDLITE_SINCE_OUTPUT"),
+        *("BIRDLITE_SHARDS", "RUN", "BIRDLITE_OUTPUT", "BIRDLITE_SINCE_OUTPUT", "BIRDLITE_KEEP_INDEX"),
     ]
 
 

@@ -15,7 +15,7 @@ import pytest
 from birdlite.cli import main
 from tests.demo_world import LABELS, MODEL, PICTURES
 from tests.manifests import Render
-from tests.object_store import Bucket
+from tests.object_store import Bucket, Gate
 
 SHARDS = 3  # instead of the overlay's own number
 NIGHT = "birdlite-nightly-29384760"
@@ -106,6 +106,25 @@ def test_the_night_leaves_out_what_the_job_has(render: Render, bucket: Bucket, u
     assert all("6 targets were classified by earlier runs" in text for text in said[:1])
     parts = [bucket.get(f"birdlite/{NIGHT}-part-{shard}.jsonl").decode() for shard in range(SHARDS)]
     assert sum(part.count('"target"') for part in parts) == 1  # what was gone is tried again
+
+
+def test_a_night_reads_the_index_and_no_part_of_earlier_nights(
+    render: Render, bucket: Bucket, gate: Gate, urls: list[str], tmp_path: Path
+) -> None:
+    run_pods(variables_of(render("cluster"), "Job", bucket), tmp_path)
+    variables = variables_of(render("cluster"), "CronJob", bucket)
+    nights = [{name: value.replace(NIGHT, f"night-{number}") for name, value in variables.items()} for number in (1, 2)]
+    run_pods(nights[0], tmp_path)
+    gate.asked.clear()
+
+    said = run_pods(nights[1], tmp_path)
+
+    assert all("6 targets were classified by earlier runs" in text for text in said)
+    got = [asked.path.partition("?")[0].rpartition("/")[2] for asked in gate.asked if asked.method == "GET"]
+    parts = {name for name in got if name.endswith(".jsonl")}
+    assert parts == {f"night-2-part-{shard}.jsonl" for shard in range(SHARDS)}
+    (index,) = {name for name in got if name.endswith(".index")}
+    assert got.count(index) == SHARDS + 1  # once a pod, and the last one once more to bring it up to date
 
 
 def test_another_list_is_another_run(render: Render, bucket: Bucket, urls: list[str], tmp_path: Path) -> None:

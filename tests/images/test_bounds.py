@@ -132,6 +132,32 @@ def test_a_long_run_length_coding_is_too_large() -> None:
     assert failure(bitmap + bytes(1 << 23)) == ("too_large", "BMP with over 8,388,608 bytes of run-length coding")
 
 
+@pytest.mark.parametrize("colour", [0, 2])
+def test_a_large_png_of_16_bits_with_a_transparent_colour_is_too_large(colour: int) -> None:
+    """It is decoded twice, which takes long."""
+    key = chunk(b"tRNS", bytes(2 if colour == 0 else 6))
+
+    def starts(width: int) -> bytes:
+        header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, 6_000, 16, colour, 0, 0, 0))
+        return b"\x89PNG\r\n\x1a\n" + header + key + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+    picture.plan(starts(10_000))
+    assert failure(starts(10_001)) == (
+        "too_large",
+        "10001x6000 px of 16 bits with a transparent colour is over the limit of 60,000,000 pixels for such a PNG",
+    )
+
+
+def test_a_webp_of_many_pixels_in_many_bytes_is_too_large() -> None:
+    head = struct.pack("<4sI4s4sI", b"RIFF", 22, b"WEBP", b"VP8X", 10) + bytes(4)
+    head += (11_999).to_bytes(3, "little") + (9_999).to_bytes(3, "little")
+
+    picture.plan(head + bytes(55_000_000 - len(head)))
+    assert failure(head + bytes(55_000_001 - len(head))) == (
+        "too_large", "WebP of 12000x10000 px in 55,000,001 bytes takes too long to decode",
+    )  # fmt: skip
+
+
 def test_avif_and_heic_of_many_items_are_too_large() -> None:
     entries = struct.pack(">I4s4x", 12, b"infe") * 5000
     items = struct.pack(">I4sIH", 14 + len(entries), b"iinf", 0, 5000) + entries

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _HINT = "HEIC needs an extra: pip install 'birdlite[heif]'"
 _MAX_ITEMS = 4096  # pictures and tiles: one of 120 Mpx in tiles of 256 px has 1,900
+_MAX_WORK = 330_000_000  # of HEIC: pixels, and five for each byte of the file; 10 s of CPU
 _A_PIXEL = 12  # bytes: planes of colours; RGB, perhaps twice; the image
 _LEAST = 16 << 20  # bytes: of the decoder's threads
 _TILES, _SMALL = 6, 1 << 24  # times the picture's pixels that its tiles, those of alpha, and others have; px
@@ -46,6 +47,8 @@ def header(name: Literal["AVIF", "HEIC"], data: Data, *, max_pixels: int) -> Hea
         check_size(*size, max_pixels)
     _check_coded(name, media)
     width, height = max(media.sizes, key=lambda size: size[0] * size[1])
+    if name == "HEIC" and width * height + 5 * len(data) > _MAX_WORK:
+        raise PictureError("too_large", f"HEIC of {width}x{height} px in {len(data):,} bytes takes too long to decode")
     a_pixel = _A_PIXEL + (_DEEP if media.deep else 0) + (_ALPHA if media.alpha else 0)
     read = _read_avif if name == "AVIF" else _read_heic
     mode = "RGBA" if media.alpha else "RGB"

@@ -231,6 +231,16 @@ def test_av1_that_is_cut_in_its_header_is_refused(cut: int) -> None:
         av1.size(memoryview(SEQUENCE[:cut]))
 
 
+def test_a_heic_of_many_pixels_in_many_bytes_is_too_large() -> None:
+    data = made("HEIC", 640, 480).replace(struct.pack(">II", 640, 480), struct.pack(">II", 12_000, 10_000))
+    free = 42_000_000 - len(data)
+
+    picture.plan(data + struct.pack(">I4s", free, b"free") + bytes(free - 8))
+    assert failure(data + struct.pack(">I4s", free + 1, b"free") + bytes(free - 7)) == (
+        "too_large", "HEIC of 12000x10000 px in 42,000,001 bytes takes too long to decode",
+    )  # fmt: skip
+
+
 def test_heic_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     data = made("HEIC", 64, 48)
     monkeypatch.setitem(sys.modules, "pi_heif", None)

@@ -1,11 +1,12 @@
 """Try to kill birdlite with pictures: no file under 64 MB may take more than 10 s, or more memory than --memory.
 
-    python -m scripts.try_bombs [--memory 1G] [--small] [--largest] [--only TEXT]
+    python -m scripts.try_bombs [--memory 1G] [--small] [--largest] [--many] [--only TEXT]
 
 Makes files that are small and unpack to much, or hold much work, of each kind at several sizes. A process of its own
 classifies each, with the demo's model, in a cgroup with that limit if this user may make one. Prints for each its size,
 the time (of many at once, for each), the peak memory and the record. --small tries each kind at a small size.
 --largest tries the largest picture of each kind that one worker decodes with that memory: the table in docs/batches.md.
+--many tries only many at once. --only TEXT tries only kinds whose name holds it: all of them take half an hour or more.
 
 Exit codes: 0 all well; 1 one took too long or too much, or killed the process.
 """
@@ -37,7 +38,7 @@ from birdlite.demo import FOLDER
 from birdlite.images import picture
 from birdlite.run.memory_budget import MemoryBudget
 from birdlite.settings import DEFAULT_MAX_PIXELS, Settings
-from scripts.picture_kinds import chunk, heic, png, rle_bmp, saved, tiff
+from scripts.picture_kinds import chunk, heic, made, png, rle_bmp, saved, tiff
 
 LONGEST_S = 10.0
 LARGEST_FILE = 64 << 20
@@ -113,6 +114,12 @@ def png_text(megabytes: float) -> bytes:
     return data[:33] + text + data[33:]
 
 
+def avif_that_lies(megapixels: float) -> bytes:
+    """An AVIF that says that it has 16x16 px."""
+    data = saved(plain("RGB", megapixels), "AVIF", speed=10)
+    return data.replace(struct.pack(">II", *sides(megapixels)), struct.pack(">II", 16, 16))
+
+
 def bmp_one_bit(megapixels: float) -> bytes:
     """A BMP of 1 bit a pixel."""
     return saved(plain("1", megapixels), "BMP")
@@ -156,6 +163,11 @@ KINDS: dict[str, Kind] = {
     "JPEG, progressive CMYK": Kind("Mpx", by_pillow("CMYK", "JPEG", progressive=True, subsampling=0), MPX),
     "AVIF": Kind("Mpx", by_pillow("RGB", "AVIF", speed=10), (2, 40, 119)),
     "HEIC": Kind("Mpx", lambda mpx: heic(plain("RGB", mpx)), (2, 40, 119)),
+    "PNG of 16 bits with a clear colour": Kind("Mpx", lambda mpx: png(*sides(mpx), 16, 2, bytes(6)), (2, 59, 119)),
+    "WebP, lossy": Kind("Mpx", lambda mpx: made("WEBP", *sides(mpx)), (2, 40, 119)),
+    "TIFF, YCbCr": Kind("Mpx", lambda mpx: made("TIFF YCbCr LZW", *sides(mpx)), (2, 40, 119)),
+    "TIFF, tiles of 16 px": Kind("Mpx", lambda mpx: tiff(*sides(mpx), 3, 8, tile=16), (2, 40, 66)),
+    "AVIF that says it is smaller": Kind("Mpx", avif_that_lies, (2, 40, 100)),
     "BMP, 1 bit": Kind("Mpx", bmp_one_bit, (2, 119, 500)),
     "BMP, run lengths": Kind("Mpx", lambda mpx: rle_bmp(*sides(mpx)), (2, 60)),
     "BMP": Kind("Mpx", by_pillow("RGB", "BMP"), (2, 20)),
@@ -292,9 +304,11 @@ def main() -> int:
     parser.add_argument("--memory", type=size, default=size("1G"))
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--largest", action="store_true")
+    parser.add_argument("--many", action="store_true")
     parser.add_argument("--only", default="")
     values = parser.parse_args()
     found = largest(values.only, values.memory) if values.largest else bombs(values.only, small=values.small)
+    found = iter(()) if values.many else found
     trial = Trial(values.memory, 1 if values.largest else WORKERS)
     print(
         f"{values.memory / M:.0f} MiB, {trial.limited}\n\n| bomb | bytes | s | CPU s | peak MiB | record |", flush=True

@@ -10,16 +10,18 @@ import io
 from typing import TYPE_CHECKING, Literal
 
 from birdlite.errors import PictureError
-from birdlite.images import iso_media, orientation, plugin
+from birdlite.images import av1, iso_media, orientation, plugin
 from birdlite.images.frame import Frame, Header, check_size, damaged
 
 if TYPE_CHECKING:
-    from birdlite.images.frame import Data
+    from birdlite.images.frame import Data, Format
 
 _HINT = "HEIC needs an extra: pip install 'birdlite[heif]'"
 _MAX_ITEMS = 4096  # pictures and tiles: one of 120 Mpx in tiles of 256 px has 1,900
+_MAX_WORK = 330_000_000  # of HEIC: pixels, and five for each byte of the file; 10 s of CPU
 _A_PIXEL = 12  # bytes: planes of colours; RGB, perhaps twice; the image
 _LEAST = 16 << 20  # bytes: of the decoder's threads
+_TILES, _SMALL = 6, 1 << 24  # times the picture's pixels that its tiles, those of alpha, and others have; px
 _DEEP, _ALPHA = 6, 4  # more bytes a pixel of over 8 bits a sample, and of a picture whose alpha is a second one
 
 
@@ -33,19 +35,34 @@ def header(name: Literal["AVIF", "HEIC"], data: Data, *, max_pixels: int) -> Hea
         _require_pi_heif()
     try:
         media = iso_media.read(memoryview(data))
-    except iso_media.BadBoxes as error:
+    except (iso_media.BadBoxes, av1.BadAv1) as error:
         raise damaged(name, error) from None
+    except av1.TooManyFrames:
+        raise PictureError("too_large", f"{name} whose one picture is of very many frames") from None
     if not media.sizes:
         raise damaged(name, "no size of a picture")
     if media.items > _MAX_ITEMS:
         raise PictureError("too_large", f"{name} of over {_MAX_ITEMS:,} pictures and tiles")
     for size in media.sizes:
         check_size(*size, max_pixels)
+    _check_coded(name, media)
     width, height = max(media.sizes, key=lambda size: size[0] * size[1])
+    if name == "HEIC" and width * height + 5 * len(data) > _MAX_WORK:
+        raise PictureError("too_large", f"HEIC of {width}x{height} px in {len(data):,} bytes takes too long to decode")
     a_pixel = _A_PIXEL + (_DEEP if media.deep else 0) + (_ALPHA if media.alpha else 0)
     read = _read_avif if name == "AVIF" else _read_heic
     mode = "RGBA" if media.alpha else "RGB"
     return Header(width, height, mode, width * height * a_pixel + 3 * len(data) + _LEAST, lambda: read(data))
+
+
+def _check_coded(name: Format, media: iso_media.Media) -> None:
+    """Refuse AV1 that is larger than the boxes say: the decoder would reserve memory by it, and then scale it down."""
+    most = max(width * height for width, height in media.sizes)
+    for width, height in media.coded:
+        if width * height > most:
+            raise damaged(name, f"a picture of {width}x{height} px that says it is smaller")
+    if sum(width * height for width, height in media.coded) > max(_TILES * most, _SMALL):
+        raise PictureError("too_large", f"{name} with tiles that are together much larger than the picture")
 
 
 def _require_pi_heif() -> None:

@@ -44,6 +44,7 @@ _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
 _KEPT = frozenset({b"PLTE", b"tRNS", b"eXIf"})
 _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _MAX_CHUNKS = 1 << 18  # a file of empty chunks must not take long
+_MAX_DEEP_KEY = 60_000_000  # px of 16 bits with a transparent colour, which are decoded twice: 0.1 s of CPU a million
 _UNPACKING = 5 << 20  # bytes: what a step of `_unpacks_to` gives
 
 
@@ -69,6 +70,9 @@ def header(data: Data, *, max_pixels: int) -> Header:
         raise damaged("PNG", f"colour type {ihdr.colour} with {ihdr.depth} bits a sample") from None
     has_key = any(name == b"tRNS" for name, _, _ in _parts(memoryview(data), b"IDAT", b"IEND")) and ihdr.colour < 4
     deep_key = has_key and ihdr.depth == 16
+    if deep_key and ihdr.width * ihdr.height > _MAX_DEEP_KEY:
+        said = f"{ihdr.width}x{ihdr.height} px of 16 bits with a transparent colour"
+        raise PictureError("too_large", f"{said} is over the limit of {_MAX_DEEP_KEY:,} pixels for such a PNG")
     a_pixel = 1 if mode in BYTE_MODES else 4
     memory = ihdr.width * ihdr.height * (2 * a_pixel + 7 if deep_key else a_pixel) + len(data) * 9 // 8 + _UNPACKING
     memory += ihdr.width * bits  # rows and what they unpack to

@@ -6,6 +6,7 @@ import io
 import struct
 from typing import TYPE_CHECKING
 
+from birdlite.errors import PictureError
 from birdlite.images import orientation, plugin
 from birdlite.images.frame import Frame, Header, check_size, damaged, truncated
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 _A_PIXEL = 16
 """Bytes: two canvases of the decoder, a copy of one, and the image, which are all there at once."""
+
+_MAX_WORK = 230_000_000
+"""Pixels, and two for each byte of the file: 10 s of CPU of the slowest kind, lossy noise with alpha."""
 
 
 class _ShortReads(io.BytesIO):
@@ -37,6 +41,8 @@ def header(data: Data, *, max_pixels: int) -> Header:
         raise truncated("WEBP")
     width, height, alpha = _size(bytes(data[:30]))
     check_size(width, height, max_pixels)
+    if width * height + 2 * len(data) > _MAX_WORK:
+        raise PictureError("too_large", f"WebP of {width}x{height} px in {len(data):,} bytes takes too long to decode")
     memory = width * height * _A_PIXEL + 3 * len(data)
     return Header(width, height, "RGBA" if alpha else "RGB", memory, lambda: _read(data, width, height))
 

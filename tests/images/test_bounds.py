@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from birdlite.errors import PictureError
-from birdlite.images import picture
+from birdlite.images import av1, picture
 from scripts.picture_kinds import KINDS, made
 from tests.pictures import chunk, photograph, png, saved, tiff, without_strip_sizes
 
@@ -132,6 +132,32 @@ def test_a_long_run_length_coding_is_too_large() -> None:
     assert failure(bitmap + bytes(1 << 23)) == ("too_large", "BMP with over 8,388,608 bytes of run-length coding")
 
 
+@pytest.mark.parametrize("colour", [0, 2])
+def test_a_large_png_of_16_bits_with_a_transparent_colour_is_too_large(colour: int) -> None:
+    """It is decoded twice, which takes long."""
+    key = chunk(b"tRNS", bytes(2 if colour == 0 else 6))
+
+    def starts(width: int) -> bytes:
+        header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, 6_000, 16, colour, 0, 0, 0))
+        return b"\x89PNG\r\n\x1a\n" + header + key + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+    picture.plan(starts(10_000))
+    assert failure(starts(10_001)) == (
+        "too_large",
+        "10001x6000 px of 16 bits with a transparent colour is over the limit of 60,000,000 pixels for such a PNG",
+    )
+
+
+def test_a_webp_of_many_pixels_in_many_bytes_is_too_large() -> None:
+    head = struct.pack("<4sI4s4sI", b"RIFF", 22, b"WEBP", b"VP8X", 10) + bytes(4)
+    head += (11_999).to_bytes(3, "little") + (9_999).to_bytes(3, "little")
+
+    picture.plan(head + bytes(55_000_000 - len(head)))
+    assert failure(head + bytes(55_000_001 - len(head))) == (
+        "too_large", "WebP of 12000x10000 px in 55,000,001 bytes takes too long to decode",
+    )  # fmt: skip
+
+
 def test_avif_and_heic_of_many_items_are_too_large() -> None:
     entries = struct.pack(">I4s4x", 12, b"infe") * 5000
     items = struct.pack(">I4sIH", 14 + len(entries), b"iinf", 0, 5000) + entries
@@ -150,6 +176,69 @@ def test_the_size_of_avif_and_heic_is_checked_before_they_are_decoded(name: str)
     data[at : at + 8] = struct.pack(">II", 20_000, 20_000)
 
     assert failure(bytes(data)) == ("too_large", "20000x20000 px is over the limit of 120,000,000 pixels")
+
+
+@pytest.mark.parametrize("name", ["AVIF", "AVIF alpha"])
+def test_an_avif_that_says_it_is_smaller_than_its_pixels_are_is_damaged(name: str) -> None:
+    data = made(name, 640, 480).replace(struct.pack(">II", 640, 480), struct.pack(">II", 16, 16))
+
+    assert failure(data) == ("decode", "damaged AVIF: a picture of 640x480 px that says it is smaller")
+
+
+def test_the_first_picture_of_a_moving_avif_is_looked_at_as_well() -> None:
+    frames = [photograph(640, 480), photograph(640, 480).rotate(180)]
+    data = saved(frames[0], "AVIF", save_all=True, append_images=frames[1:])
+    picture.plan(data)
+    smaller = data.replace(struct.pack(">II", 640, 480), struct.pack(">II", 16, 16))
+    smaller = smaller.replace(struct.pack(">HH", 640, 480), struct.pack(">HH", 16, 16))
+    smaller = smaller.replace(b"iloc", b"free")  # only the track is left
+
+    assert failure(smaller) == ("decode", "damaged AVIF: a picture of 640x480 px that says it is smaller")
+
+
+def test_an_avif_whose_pixels_lie_outside_the_file_is_damaged() -> None:
+    assert failure(made("AVIF", 64, 48)[:-1])[0] == "decode"
+
+
+def block(kind: int, bits: str) -> bytes:
+    """A block of AV1."""
+    body = int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+    return bytes((kind << 3 | 2, len(body))) + body
+
+
+# No still picture; one operating point; sizes of 16 bits, 16x16 px at most; screen content as each frame says.
+SEQUENCE = block(1, "000" + "00" + "00" + "00000" + "0" * 17 + "1" * 8 + f"{15:016b}" * 2 + "0" + "0" * 7 + "0" + "11")
+
+
+@pytest.mark.parametrize(("own", "size"), [("0", (16, 16)), ("1", (65536, 65536))])
+def test_a_frame_of_av1_may_have_a_larger_size_of_its_own(own: str, size: tuple[int, int]) -> None:
+    frame = block(6, "0" + "00" + "1" + "00" + own)  # a key frame, which is shown
+
+    assert av1.size(memoryview(SEQUENCE + frame)) == size
+
+
+def test_av1_with_very_many_frames_that_are_not_shown_is_refused() -> None:
+    hidden = block(6, "0" + "00" + "0" + "0" * 5)
+
+    av1.size(memoryview(SEQUENCE + hidden * 8))
+    with pytest.raises(av1.TooManyFrames):
+        av1.size(memoryview(SEQUENCE + hidden * 9))
+
+
+@pytest.mark.parametrize("cut", range(1, len(SEQUENCE)))
+def test_av1_that_is_cut_in_its_header_is_refused(cut: int) -> None:
+    with pytest.raises(av1.BadAv1):
+        av1.size(memoryview(SEQUENCE[:cut]))
+
+
+def test_a_heic_of_many_pixels_in_many_bytes_is_too_large() -> None:
+    data = made("HEIC", 640, 480).replace(struct.pack(">II", 640, 480), struct.pack(">II", 12_000, 10_000))
+    free = 42_000_000 - len(data)
+
+    picture.plan(data + struct.pack(">I4s", free, b"free") + bytes(free - 8))
+    assert failure(data + struct.pack(">I4s", free + 1, b"free") + bytes(free - 7)) == (
+        "too_large", "HEIC of 12000x10000 px in 42,000,001 bytes takes too long to decode",
+    )  # fmt: skip
 
 
 def test_heic_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

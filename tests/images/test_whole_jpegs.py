@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable
 
@@ -248,3 +249,32 @@ def test_random_cuts_are_tried_by_a_script(capsys: pytest.CaptureFixture[str]) -
     assert try_cuts(["--cuts", "60", "--whole", "40", "--seed", "3"]) == 0
 
     assert "0 of 60 cut pictures pass, 0 of 40 whole ones are refused" in capsys.readouterr().out
+
+
+# 48x32 px of grey in arithmetic coding, which Pillow does not write: by `jpegtran -arithmetic` of libjpeg-turbo, from a
+# gradient with a disc at quality 60.
+ARITHMETIC = base64.b85decode(
+    "|JeWF01!$>Nk#wx0RR9200961|JwjV01XKW3knDg3knMk4h;_zAQcl55)&sJ9v2`kDKRiEDJ?8BI!Zn>HbyrrEkIX6ModmpQ&KWMT47pHU`kO^"
+    "PyfjP3kU!p05Aao5di<p00saM5C#9*00;pA002J#{{Wl2t!vtXDWP7*6|PA~Es+o6P;SfD7m0I)xQ&o;qdF3NrKxBcC9u}rVE)P6#C<AA%PLB{"
+    "$w-G33C9uZ5#E7szof|p0ZlzJk075ZE&Pt8OkdDydqk(I7#@@jj2%fv011+&w&GXB*6=q0#X!b4L3TJ&0f8K;j10uY84RJ1ov*W-PeNj(KWEba"
+    "0N<AlINR?XU=39(CRp+qbDr<Yq0PDlEmx*kkZJaAXxU2I1o?H}+vVgrE~w=uQi^GP%~U;~J}Wo=X~v75?~wo5"
+)
+
+
+def test_arithmetic_coding_is_read() -> None:
+    pixels = picture.decode(ARITHMETIC, side=32, resize="squash").pixels
+
+    assert pixels[0] < 10  # black above, white below, the dark middle of a disc between them
+    assert pixels[-1] > 240
+    assert min(pixels[3 * 32 * 16 : 3 * 32 * 17]) < 30
+
+
+@pytest.mark.parametrize("behind", [b"", END, bytes(40), b"\xff" * 40 + END])
+def test_half_of_an_arithmetic_coding_is_refused(behind: bytes) -> None:
+    for cut in range(ARITHMETIC.index(b"\xff\xda") + 10, len(ARITHMETIC) - 12):  # it codes some 6 blocks in 12 bytes
+        message(ARITHMETIC[:cut] + behind)
+
+
+@pytest.mark.parametrize("behind", [b"", b"\xff", END + bytes(40)])
+def test_a_whole_arithmetic_coding_is_whole_whatever_its_end(behind: bytes) -> None:
+    assert picture.decode(ARITHMETIC[:-2] + behind, side=32) == picture.decode(ARITHMETIC, side=32)

@@ -30,13 +30,13 @@ COPY birdlite birdlite
 RUN python -m venv --without-pip /opt/venv \
  && pip --python /opt/venv/bin/python --disable-pip-version-check install --quiet --no-cache-dir --no-compile ".[${EXTRAS}]"
 # LiteRT is called through its C library alone (docs/decisions/0003): its Python side goes, what only that needs, compilers for other
-# chips and the WebGPU accelerator. Of Pillow go AVIF, which birdlite does not read, and fonts. The next stage proves that all is there.
+# chips and the WebGPU accelerator. Of Pillow go fonts. The next stage proves that all is there.
 WORKDIR /opt/venv/lib
 RUN pip --python /opt/venv/bin/python --disable-pip-version-check uninstall --quiet --yes \
         numpy protobuf flatbuffers tqdm ml_dtypes backports.strenum \
  && find python3*/site-packages/ai_edge_litert -mindepth 1 ! -name libLiteRt.so -delete \
  && find python3*/site-packages/PIL python3*/site-packages/pillow.libs \
-        -regex '.*/\(_avif\|_imagingft\|libavif\|libfreetype\|libharfbuzz\|libbrotli\)[^/]*' -delete
+        -regex '.*/\(_imagingft\|libfreetype\|libharfbuzz\|libbrotli\)[^/]*' -delete
 # Official images ship the standard library without bytecode, and a read-only root never gets any: every start would compile it anew.
 # It goes into a tree of its own, so that no file of the base changes. The hash is not checked at run time: nothing here is edited.
 RUN PYTHONPYCACHEPREFIX=/opt/pycache /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \

@@ -29,7 +29,7 @@ LEFT_OUT = (
     "tests",
     "ai_edge_litert.interpreter",
 )
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 MEASURED = (  # what a run has loaded without bytecode of its own, one file a line
     "import os, sys; from birdlite.cli import main; code = main(sys.argv[1:]);"
     "files = [getattr(m, '__cached__', None) for m in list(sys.modules.values())];"

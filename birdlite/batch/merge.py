@@ -68,7 +68,9 @@ def open_parts(paths: Iterable[str], storage: Storage | None = None) -> Parts:
         shard = file.run.shard
         _check_same_run(next(iter(found.values()), file), file)
         if shard in found:
-            raise PartsError(f"shard {shard} is there twice: {found[shard].path} and {path}")
+            raise PartsError(
+                f"shard {shard} is there twice: {found[shard].path} and {path}; --newest puts several runs together"
+            )
         found[shard] = file
     if not found:
         raise PartsError("there are no parts to merge")

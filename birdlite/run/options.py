@@ -106,6 +106,6 @@ def guess_format(output: str | None) -> Format:
         and suffix[:1].isalpha()
         and not (os.path.exists(output or "") and not os.path.isfile(output or ""))
     ):
-        known = ", ".join(f".{one}" for one in SUFFIXES)
+        known = ", ".join(f".{one}" for one, name in SUFFIXES.items() if name != "html")
         raise UsageError(f"--output {output}: no format has the suffix .{suffix}; use one of {known}, or --format")
     return format_ or "text"

@@ -139,7 +139,7 @@ def select(options: RunOptions, output: str | None, storage: Storage | None) -> 
             storage=storage,
         )
     elif options.resume:
-        raise UsageError("--resume needs a file to go on with: --output FILE, with --format jsonl")
+        raise UsageError("--resume needs a file to go on with, of JSON lines: --output FILE.jsonl")
     shard = options.shard or WHOLE
     outputs = [] if part is None or output is None else shard.all_named(with_run(output, options.list_sha256))
     index_in = _folder_of_index(options, outputs) if options.keep_index else None

@@ -115,7 +115,8 @@ class Table:
         fields = Fields(cells)
         if not fields or (self._labelled and fields.label is None):
             what = LABEL if fields else "url, path or target"
-            raise UsageError(f"{self._name}: no column {what}; found: {', '.join(cells)[:500]}")
+            found = ", ".join(cells)[:500]
+            raise UsageError(f"{self._name}: no column {what}; found: {found} (the first line names the columns)")
         self._width = len(cells)
         return fields
 

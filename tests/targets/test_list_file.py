@@ -138,7 +138,7 @@ class TestCsv:
         ]
 
     def test_a_header_without_a_known_column_names_those_it_has(self) -> None:
-        with pytest.raises(UsageError, match=r"^my\.csv: no column url, path or target; found: id, where$"):
+        with pytest.raises(UsageError, match=r"^my\.csv: no column url, path or target; found: id, where "):
             list(read(io.BytesIO(b"id,where\n1,a.jpg\n"), "my.csv"))
 
     def test_a_header_that_is_too_long_is_wrong_usage(self) -> None:

@@ -111,7 +111,7 @@ SPOILERS: dict[str, Callable[[Record], object]] = {
     "a score above 1": lambda record: record["predictions"][0].update(score=1.1),
     "a rank from 0": lambda record: record["predictions"][0].update(rank=0),
     "a time that is text": lambda record: record["timing_ms"].update(fetch="41 ms"),
-    "an unknown format": lambda record: record["image"].update(format="HEIC"),
+    "an unknown format": lambda record: record["image"].update(format="PSD"),
 }
 
 

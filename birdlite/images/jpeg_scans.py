@@ -27,6 +27,7 @@ _GIVEN_PIECES = 1 << 14  # of a scan: if there are more, several make one
 _END, _SCAN = b"\xff\xd9", b"\xff\xda"
 _RESTARTS = tuple(bytes((0xFF, 0xD0 + n)) for n in range(8))
 _MARKER = rb"\xff[\x01-\xcf\xd8-\xfe]"  # none of the restart markers
+_NOTHING = 14  # more than the position of any bit
 
 
 class Piece(NamedTuple):
@@ -43,7 +44,8 @@ def pieces(data: bytes, header: Header, *, strict: bool) -> Iterator[Piece]:
     Raises:
         PictureError: `too_large` for too many scans, or `decode` if pieces are missing.
     """
-    lacking = [set(range(64)) for _ in header.components]  # of each colour, the frequencies that are not complete yet
+    # Of each colour and frequency, the lowest bit that is there yet.
+    lacking = [dict.fromkeys(range(64), _NOTHING) for _ in header.components]
     at, interval = header.scan, header.interval
     work = 0
     for n in range(_MAX_SCANS):
@@ -56,6 +58,8 @@ def pieces(data: bytes, header: Header, *, strict: bool) -> Iterator[Piece]:
         for end in _restarts(data, start, groups, interval):
             yield Piece(start, end, last=False)
             start = end + 2
+        if interval:
+            _refuse_more_restarts(data, start)
         if not any(lacking):
             one_scan = not header.progressive and len(chosen) == len(lacking)
             end = _end(data, start, strict=strict and one_scan)
@@ -78,8 +82,12 @@ def incomplete(data: bytes, start: int) -> PictureError:
     return damaged("JPEG", "part of the picture is missing")
 
 
-def _read_scan(segment: bytes, header: Header, lacking: list[set[int]]) -> list[Component]:
-    """Read a scan's header, and take what it brings from what is lacking. Returns the components that it is about."""
+def _read_scan(segment: bytes, header: Header, lacking: list[dict[int, int]]) -> list[Component]:
+    """Read a scan's header, and take what it brings from what is lacking. Returns the components that it is about.
+
+    Raises:
+        PictureError: `decode`, also if a scan before it is missing.
+    """
     count = segment[2] if len(segment) > 2 else 0
     if not count or len(segment) != 6 + 2 * count:
         raise damaged("JPEG", "the header of a scan of the wrong length")
@@ -93,9 +101,30 @@ def _read_scan(segment: bytes, header: Header, lacking: list[set[int]]) -> list[
     for n in chosen:
         if not header.progressive:
             lacking[n].clear()
-        elif not bits & 15:  # the lowest bit comes with it
-            lacking[n].difference_update(range(first, last + 1))
+        else:
+            _refine(lacking[n], range(first, last + 1), bits >> 4, bits & 15)
     return [header.components[n] for n in chosen]
+
+
+def _refine(lacking: dict[int, int], frequencies: range, before: int, now: int) -> None:
+    """Note the bits that a scan of a progressive picture brings: all down to `now`, or one more after `before`."""
+    for frequency in frequencies:
+        there = lacking.get(frequency, 0)
+        if before and (there, now) != (before, before - 1) and there:
+            raise damaged("JPEG", "a scan is missing")
+        if now:
+            lacking[frequency] = min(there, now)
+        else:
+            lacking.pop(frequency, None)
+
+
+def _refuse_more_restarts(data: bytes, start: int) -> None:
+    """Check that no restart marker stands in the last part of a scan: then a part is missing, or there twice."""
+    import re
+
+    found = re.compile(rb"\xff[\x01-\xfe]").search(data, start)
+    if found and found[0] in _RESTARTS:
+        raise damaged("JPEG", "the parts of the picture do not fit together")
 
 
 def _groups(header: Header, chosen: list[Component]) -> int:

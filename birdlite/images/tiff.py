@@ -47,7 +47,7 @@ _MAX_SAMPLES = 6  # more make Pillow print an error
 _MAX_PARTS = 1 << 18  # strips or tiles
 _MAX_EMPTY = 1 << 24  # px of tiles that reach beyond the picture; of a large picture, four times its own
 _A_PART = 256  # bytes: of a strip or tile, its place and length
-_MAX_SCANS = 16  # of a strip or tile in JPEG
+_MAX_SCANS = 4  # of a strip or tile in JPEG: one a colour. TIFF has no progressive JPEG
 _SHARED = 4  # how many times the file its strips may be together: some share their bytes
 
 
@@ -149,7 +149,8 @@ def _numbers(tags: Tags, parts: _Parts, width: int, height: int) -> dict[int, tu
         sizes = _gaps(offsets, len(tags.data))
     if max(map(int.__add__, offsets, sizes)) > len(tags.data):
         raise truncated("TIFF")
-    if not all(sizes) or sum(sizes) > _SHARED * len(tags.data):
+    # Shared scans of JPEG would be decoded again and again.
+    if not all(sizes) or sum(sizes) > (1 if compression == _JPEG else _SHARED) * len(tags.data):
         raise damaged("TIFF", "strips or tiles of no or of the same bytes")
     if compression == _JPEG and bytes(tags.data).count(b"\xff\xda") > _MAX_SCANS * parts.number:
         raise PictureError("too_large", f"TIFF with over {_MAX_SCANS} scans a strip or tile")

@@ -16,6 +16,8 @@ import errno
 import os
 import stat
 import sys
+from time import monotonic as clock
+from time import sleep
 from typing import TYPE_CHECKING
 
 from birdlite import log
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from birdlite.storage.upload import Upload
     from birdlite.writers.base import Format
 
+
+READER_S = 10.0  # s to wait for the reader of a named pipe: a person starts it in another window
+_POLL_S = 0.05
 
 _HEAD = 1024  # bytes that tell whether a file is a picture
 
@@ -249,16 +254,28 @@ def _mode(path: str) -> int | None:
 
 
 def _open_pipe(path: str) -> int:
-    """Open a named pipe, and say so if that has to wait for its reader."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno != errno.ENXIO:
-            raise
-        log.warning(f"{path} is a pipe; waiting for something to read it")
-        return os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    os.set_blocking(descriptor, True)
-    return descriptor
+    """Open a named pipe. If it has no reader, say so, and wait for one for `READER_S`.
+
+    Raises:
+        OSError: it has no reader, or cannot be opened.
+    """
+    until = clock() + READER_S
+    waiting = False
+    while True:
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            if clock() >= until:
+                raise TimeoutError(errno.ETIMEDOUT, "nothing reads this pipe") from None
+        else:
+            os.set_blocking(descriptor, True)
+            return descriptor
+        if not waiting:
+            log.warning(f"{path} is a pipe; waiting for something to read it")
+            waiting = True
+        sleep(_POLL_S)
 
 
 def _text(descriptor: int, *, closefd: bool) -> TextIO:

@@ -82,7 +82,7 @@ def test_a_tiff_of_progressive_jpegs_with_many_scans_is_too_large() -> None:
         (277, 3, 1, 3), (278, 4, 1, 48), (279, 4, 1, len(scans)),
     )  # fmt: skip
 
-    assert failure(tiff(*entries, pixels=scans)) == ("too_large", "TIFF with over 16 scans a strip or tile")
+    assert failure(tiff(*entries, pixels=scans)) == ("too_large", "TIFF with over 4 scans a strip or tile")
 
 
 @pytest.mark.parametrize("missing", [1, 60, 114, 200])

@@ -33,6 +33,7 @@ FILES = {
 }
 MISSING = "damaged JPEG: part of the picture is missing"
 TRUNCATED = "truncated JPEG: the file ends before the picture does"
+MISFIT = "damaged JPEG: the parts of the picture do not fit together"
 NO_END = "damaged JPEG: its pixels do not end where they should"
 
 
@@ -133,7 +134,31 @@ def test_pieces_lost_between_two_restart_markers_are_missed(name: str, lost: int
     if name.startswith("progressive"):
         data = saved(PHOTO, "JPEG", progressive=True, restart_marker_rows=1)
 
-    assert message(data[: restart(data, 2)] + data[restart(data, 2 + lost) :]) in (MISSING, NO_END)
+    assert message(data[: restart(data, 2)] + data[restart(data, 2 + lost) :]) in (MISSING, NO_END, MISFIT)
+
+
+@pytest.mark.parametrize("number", range(len(scans(FILES["progressive"]))))
+def test_a_progressive_jpeg_that_lacks_any_of_its_scans_is_refused(number: int) -> None:
+    data = FILES["progressive"]
+    starts = scans(data)
+    end = data.index(END, starts[-1]) if number == len(starts) - 1 else starts[number + 1]
+
+    with pytest.raises(PictureError) as caught:
+        picture.decode(data[: starts[number]] + data[end:])
+
+    assert caught.value.kind == "decode"
+
+
+@pytest.mark.parametrize("name", ["a scan a colour, restarts", "progressive, restarts"])
+def test_pieces_that_are_there_twice_are_seen(name: str) -> None:
+    data = (
+        FILES[name]
+        if name != "progressive, restarts"
+        else saved(photograph(320, 640), "JPEG", progressive=True, restart_marker_rows=2)
+    )
+    first, ninth = restart(data, 1), restart(data, 9)
+
+    assert message(data[:ninth] + data[first:ninth] + data[ninth:]) in (MISFIT, NO_END)
 
 
 @pytest.mark.parametrize("hole", [bytes(300), b"\xff\0" * 150], ids=["zeros", "ones"])

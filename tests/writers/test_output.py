@@ -17,6 +17,7 @@ import pytest
 
 from birdlite import log
 from birdlite.errors import OutputError
+from birdlite.writers import output as output_module
 from birdlite.writers.base import Format
 from birdlite.writers.output import open_output
 from tests.demo_world import PICTURES
@@ -174,6 +175,14 @@ class TestWhatIsNoFile:
 
         assert said == [f"{path} is a pipe; waiting for something to read it"]
         assert read == [b"{}\n"]
+
+    def test_a_named_pipe_that_nothing_reads_is_an_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+        monkeypatch.setattr(output_module, "READER_S", 0.0)
+
+        with pytest.raises(OutputError, match="nothing reads this pipe"):
+            open_output(str(path), "jsonl")
 
     @pytest.mark.parametrize("chosen", [*WHOLE, "jsonl"])
     def test_a_pipe_without_a_name_is_written_to(self, chosen: Format) -> None:

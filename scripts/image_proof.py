@@ -109,7 +109,7 @@ def _prove_that_storage_is_reached_if_its_client_is_here() -> None:
         }
         command = [sys.executable, "-m", "birdlite", "classify", "--retries", "0", "--from", "s3://bucket/list.txt"]
         run = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert run.returncode == 3, run.stderr
+    assert run.returncode == 4, run.stderr
     assert "no connection to the store: Connection refused" in run.stderr, run.stderr
     print("the client for object storage is there")
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from birdlite.errors import PictureError
 from birdlite.images.frame import damaged, truncated
 from birdlite.images.jpeg_header import DRI, EOI, SOS, segments
-from birdlite.namedtuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,12 +29,15 @@ _MARKER = rb"\xff[\x01-\xcf\xd8-\xfe]"  # none of the restart markers
 _NOTHING = 14  # more than the position of any bit
 
 
-class Piece(NamedTuple):
+class Piece:
     """A piece of the compressed pixels."""
 
-    start: int
-    end: int
-    last: bool  # of the picture
+    __slots__ = ("end", "last", "start")
+
+    def __init__(self, start: int, end: int, *, last: bool) -> None:
+        self.start = start
+        self.end = end
+        self.last = last  # of the picture
 
 
 def pieces(data: bytes, header: Header, *, strict: bool) -> Iterator[Piece]:

@@ -17,19 +17,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from birdlite.demo import FOLDER, HOST
 from birdlite.models.catalog import DEMO_MODEL
+from scripts.job_pods import Document, pods_of, settings_of
 from scripts.podman import SKIPPED, Podman, guarded
 from tests import manifests
 from tests.demo_world import PICTURES
@@ -40,7 +38,6 @@ VICTIM = 1  # the index that is killed
 VOLUME = "birdlite-out"  # what the overlay's claim is called
 PATIENCE = 120.0  # s for a pod to end, or to be half way
 _MOUNTED = ("run", "--rm", "--read-only", "--network=host", f"--volume={VOLUME}:/out")
-Document = dict[str, Any]
 
 
 class Album:
@@ -119,37 +116,6 @@ def _documents(image: str, album: Album) -> list[Document]:
             for container in document["spec"]["template"]["spec"]["containers"]:
                 container |= {"image": image, "imagePullPolicy": "Never"}
     return documents
-
-
-def settings_of(documents: list[Document]) -> dict[str, str]:
-    """What `envFrom` brings."""
-    (settings,) = (d["data"] for d in documents if d["kind"] == "ConfigMap" and "list.txt" not in d["data"])
-    return dict(settings)
-
-
-def pods_of(job: Document, settings: dict[str, str]) -> Iterator[Document]:
-    """Give what the Job controller makes of an Indexed Job, and the kubelet of its variables: a pod for each index."""
-    spec, name = job["spec"], job["metadata"]["name"]
-    assert spec["completionMode"] == "Indexed"
-    for index in range(spec["completions"]):
-        template = json.loads(json.dumps(spec["template"]))  # a copy to change
-        labels = template["metadata"].get("labels", {})
-        labels |= {"batch.kubernetes.io/job-name": name, "batch.kubernetes.io/job-completion-index": str(index)}
-        for container in template["spec"]["containers"]:
-            given = [{"name": "JOB_COMPLETION_INDEX", "value": str(index)}]
-            container["env"] = _expanded([*given, *container.get("env", [])], settings)
-        metadata = {"name": f"{name}-{index}", "labels": labels}
-        yield {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
-
-
-def _expanded(entries: list[Document], settings: dict[str, str]) -> list[Document]:
-    """Put values for `$(NAME)`, as the kubelet does and podman does not."""
-    known = dict(settings)
-    for entry in entries:
-        if "value" in entry:
-            entry["value"] = re.sub(r"\$\((\w+)\)", lambda match: known.get(match[1], match[0]), entry["value"])
-            known[entry["name"]] = entry["value"]
-    return entries
 
 
 def _empty_volume(podman: Podman) -> Path:

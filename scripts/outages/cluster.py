@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.job_check import pods_of, settings_of
+from scripts.job_pods import pods_of, settings_of
 from scripts.outages.world import World
 from tests import manifests
 

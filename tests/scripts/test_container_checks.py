@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from scripts import podman
-from scripts.job_check import pods_of
+from scripts.job_pods import pods_of
 from tests.manifests import BASE, documents_of
 
 

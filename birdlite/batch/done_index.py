@@ -63,7 +63,7 @@ def index_path(folder: str, model_sha256: str) -> str:
 
 
 def read_index(path: str, model_sha256: str, storage: Storage | None = None) -> Index | None:
-    """Read an index; None if there is none, or a damaged one.
+    """Read an index; None if it is missing or damaged.
 
     Raises:
         PartsError: it cannot be read.

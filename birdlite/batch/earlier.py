@@ -230,7 +230,7 @@ def newest_model(folder: str, storage: Storage | None = None) -> str:
     """The sha256 of the model that made the newest part in a folder.
 
     Raises:
-        PartsError: there is no part, or the newest output is none.
+        PartsError: there is no output, or the newest one is not a part.
     """
     newest = max(listed_at(folder, storage), key=lambda one: (one.modified, one.name), default=None)
     if newest is None:

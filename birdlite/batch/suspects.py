@@ -54,7 +54,7 @@ class Notes(Protocol):
     ahead: int  # targets to note with one request; 0: each when it is decoded
 
     def read(self) -> bytes:
-        """The note; empty if there is none."""
+        """The note; empty if it was not written."""
 
     def write(self, note: bytes) -> None:
         """Replace the note."""

@@ -154,7 +154,7 @@ class _Loaded:
         self._model = ctypes.c_void_p()
         # LiteRT verifies every offset in the file before it follows one, so cut or overwritten files end here. What it
         # does not see is a complete file that describes an impossible network: one turned bit in 5,000 of a tiny model
-        # makes XNNPACK crash. A checksum helps against that, and `trial` where there is none.
+        # makes XNNPACK crash. A checksum helps against that, and `trial` helps files without one.
         if library.LiteRtCreateModelFromBuffer(self._environment, handles.pin(model), size, byref(self._model)):
             raise InvalidModel("not a TensorFlow Lite model, or a damaged one")
         handles.add(self._model, library.LiteRtDestroyModel)

@@ -58,7 +58,7 @@ def finish(response: httpx.Response) -> None:
 
 
 def _check_range(response: httpx.Response) -> None:
-    """Refuse half a picture: some servers send a part that nobody asked for."""
+    """Refuse half a picture: some servers send a part without being asked for one."""
     found = _RANGE.match(response.headers.get("Content-Range", "")) if response.status_code == 206 else None
     if found is None:
         return

@@ -136,7 +136,7 @@ class ModelLoader:
         return model
 
     def _try(self, data: bytes, digest: str, path: str) -> None:
-        """Load and run a model that nobody vouches for in another process, unless that was done before."""
+        """Load and run a model without a trusted checksum in another process, unless that was done before."""
         from birdlite.engines.trial import try_once
 
         format_: ModelFormat = "onnx" if path.endswith(".onnx") else "tflite"

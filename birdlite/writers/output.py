@@ -16,7 +16,6 @@ import errno
 import os
 import stat
 import sys
-from time import monotonic as clock
 from time import sleep
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from birdlite.atomic_file import AtomicFile, quietly
 from birdlite.errors import OutputError, StorageError
 from birdlite.local_file import reason
 from birdlite.storage import is_storage
+from birdlite.timing import clock
 
 if TYPE_CHECKING:
     from typing import TextIO

@@ -23,6 +23,15 @@ LOG_S = 10.0  # between two messages
 T = TypeVar("T")
 
 
+def full_jitter(failures: int, first: float, longest: float) -> float:
+    """Draw the seconds to wait after so many failures (from 1), below a ceiling that doubles from `first` to `longest`.
+
+    "Full jitter": any moment up to the ceiling, so that clients that failed together do not return together.
+    """
+    ceiling = min(longest, first * 2.0 ** min(failures - 1, 30))
+    return random.random() * ceiling  # noqa: S311 - spreads load, guards nothing
+
+
 class Retries:
     """Calls to one thing, such as a bucket. It may be away for so many seconds, however many calls ask for it."""
 
@@ -66,7 +75,7 @@ class Retries:
                 self._since, self._said = now, now - LOG_S
             self._failures += 1
             left = self._since + self._seconds - now
-            pause = min(left, random.random() * min(LONGEST_S, FIRST_S * 2.0 ** min(self._failures - 1, 10)))  # noqa: S311
+            pause = min(left, full_jitter(self._failures, FIRST_S, LONGEST_S))
             if left > 0 and now - self._said >= LOG_S:
                 self._said = now
                 log.warning(f"{self._name}{error}; trying again for up to {left:.0f} s (--startup-timeout)")

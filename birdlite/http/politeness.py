@@ -146,14 +146,10 @@ def may_pass(status: int) -> bool:
 
 
 def backoff(failures: int, base: float) -> float:
-    """Draw the seconds to wait after so many failures (from 1), below a ceiling that doubles each time.
+    """Draw the seconds to wait after so many failures (from 1), as `full_jitter`."""
+    from birdlite.retries import full_jitter  # only a failure needs it
 
-    "Full jitter": any moment up to the ceiling, so that clients that failed together do not return together.
-    """
-    import random  # only a failure needs it
-
-    ceiling = min(BACKOFF_CAP_S, base * 2.0 ** min(failures - 1, 30))
-    return random.random() * ceiling  # noqa: S311 - spreads load, guards nothing
+    return full_jitter(failures, base, BACKOFF_CAP_S)
 
 
 def retry_after(value: str | None) -> float | None:

@@ -12,13 +12,12 @@ own model runs. BIRDLITE_MIRROR and BIRDLITE_CACHE_DIR count as they do for the 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
 from birdlite.demo import PICTURES_FOLDER
+from scripts.process_cost import Cost, cost
 from scripts.subjects import links, model_variables, photographs
 
 WORKERS = (1, 2, 4, 8, 16)
@@ -41,13 +40,13 @@ def main() -> None:
         _cost(links(folder / "1", originals, 1), environment)  # fills the cache
         first = 0.0
         for count in (1, 20, values.many):
-            peak, _ = _cost(links(folder / str(count), originals, count), environment)
+            peak = _cost(links(folder / str(count), originals, count), environment).peak_mib
             first = first or peak
             print(f"| {count:,} | {peak:.1f} | {peak - first:+.1f} |", flush=True)
         print(f"\n{WORKER_PICTURES} pictures\n\n| workers | peak MiB | CPU s |\n|---|---|---|")
         pictures = links(folder / "workers", originals, WORKER_PICTURES)
         for workers in WORKERS:
-            peak, cpu = _cost(pictures, environment | {"BIRDLITE_THREADS": str(workers)})
+            peak, cpu, _ = _cost(pictures, environment | {"BIRDLITE_THREADS": str(workers)})
             print(f"| {workers} | {peak:.1f} | {cpu:.2f} |", flush=True)
 
 
@@ -55,22 +54,8 @@ def _originals(folder: Path, megapixels: float | None) -> list[Path]:
     return sorted(Path(PICTURES_FOLDER).iterdir()) if megapixels is None else photographs(folder, megapixels)
 
 
-def _cost(folder: Path, environment: dict[str, str]) -> tuple[float, float]:
-    """Peak memory in MiB and processor time in s, as the process reports them.
-
-    What a parent is told of its child is at least what the parent has itself.
-    """
-    code = (
-        "import sys; from birdlite.cli import main;"
-        "code = main(['classify', sys.argv[1], '-q', '-o', '/dev/null', '--format', 'jsonl']);"
-        "from birdlite.bench import peak_memory_bytes;"
-        "import time; print(peak_memory_bytes(), time.process_time()); sys.exit(code)"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(folder)], env=environment, capture_output=True, text=True, check=True
-    )
-    peak, cpu = run.stdout.split()
-    return int(peak) / 2**20, float(cpu)
+def _cost(folder: Path, environment: dict[str, str]) -> Cost:
+    return cost(["classify", str(folder), "-q", "-o", "/dev/null", "--format", "jsonl"], environment)
 
 
 if __name__ == "__main__":

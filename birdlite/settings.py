@@ -154,7 +154,7 @@ def _wanted(field: str, value: object, default: object) -> str | None:
 
 def _checked(fields: type[Fields]) -> type[Fields]:
     """The same class, whose values are checked when they are made from the fields."""
-    fields.__init__ = lambda self, *_, **__: check(self)  # type: ignore[assignment, misc, method-assign]
+    fields.__init__ = lambda self, *_, **__: check(self)  # type: ignore[method-assign]
     return fields
 
 

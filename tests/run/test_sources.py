@@ -91,7 +91,7 @@ def test_an_array_gives_the_answer_of_the_image_that_it_was_made_of(birds: Class
 
 
 def test_many_pictures_of_all_kinds_come_in_their_order(birds: Classifier) -> None:
-    given = [PICTURE, PICTURE.read_bytes(), PIL.Image.open(PICTURE), PICTURE.parent]
+    given: list[Any] = [PICTURE, PICTURE.read_bytes(), PIL.Image.open(PICTURE), PICTURE.parent]
 
     results = list(birds.classify_many(given))
 

@@ -87,3 +87,7 @@ def __getattr__(name: str) -> object:
 
     module = import_module(f"{__name__}.{_MODULES.get(name, 'errors')}")
     return module if name == "picture" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -88,12 +88,18 @@ class Fetcher:
             self._opened()
 
     def get(
-        self, url: str, *, max_bytes: int | None = None, timeout: float | None = None, room: Room | None = None
+        self,
+        url: str,
+        stops: tuple[threading.Event, ...] = (),
+        *,
+        max_bytes: int | None = None,
+        timeout: float | None = None,
+        room: Room | None = None,
     ) -> bytes:
         """Fetch all the bytes at `url`.
 
-        `max_bytes` and `timeout` (s, everything included) replace those of the settings. `room` is asked for memory
-        before a body is read, and may wait or refuse.
+        Setting any of `stops` cancels it. `max_bytes` and `timeout` (s, everything included) replace those of the
+        settings. `room` is asked for memory before a body is read, and may wait or refuse.
 
         Raises:
             PictureError: `blocked` (offline, or a redirect from https to http), `unsupported` (not http or https, not
@@ -102,7 +108,7 @@ class Fetcher:
         """
         if self._settings.offline:
             raise PictureError("blocked", "it would have to be fetched, which --offline forbids")
-        clock = Deadline(self._settings.timeout if timeout is None else timeout, self._stops, room)
+        clock = Deadline(self._settings.timeout if timeout is None else timeout, (*stops, *self._stops), room)
         clock.left()
         with self._lock:
             self._under_way += 1

@@ -60,11 +60,12 @@ class Loading:
     def __init__(self, pool: EnginePool, failed: Callable[[BaseException], None]) -> None:
         """Begin to load. `failed` gets the error if that fails."""
         self._pool = pool
-        self._failed = failed
+        self._tell = failed
         self._opened = threading.Event()
         self._loaded = threading.Event()
         self._model: Model | None = None
         self._engine: Engine | None = None
+        self.failed = False  # it will give no engine
         threading.Thread(target=self._load, name="birdlite-load", daemon=True).start()
 
     @property
@@ -105,8 +106,9 @@ class Loading:
             self._model = self._pool.loader.model
             self._opened.set()
             self._engine = self._pool.take()
-        except BaseException as error:  # noqa: BLE001 - `failed` passes it to a thread that raises it
-            self._failed(error)
+        except BaseException as error:  # noqa: BLE001 - `_tell` passes it to a thread that raises it
+            self.failed = True
+            self._tell(error)
         finally:
             self._opened.set()
             self._loaded.set()

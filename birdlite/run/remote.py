@@ -31,7 +31,7 @@ class Remote:
         self._settings = settings
         self._timeline = timeline
         self._given_storage = storage
-        self.cancelled = threading.Event()  # set: every download of this run ends
+        self.cancelled = threading.Event()  # set: the download of a model ends
         self._lock = threading.Lock()  # for the three below
         self._fetcher: Fetcher | None = None
         self._closed = False
@@ -68,15 +68,17 @@ class Remote:
                 if kind == "http":
                     threading.Thread(target=self._import_httpx, name="birdlite-import", daemon=True).start()
 
-    def read(self, location: str, room: Room | None = None) -> bytes:
+    def read(self, location: str, cancelled: threading.Event, room: Room | None = None) -> bytes:
         """The picture at a URL or a storage URL, within the limits of the settings and the memory that `room` gives.
+
+        Setting `cancelled` ends the download within a fraction of a second.
 
         Raises:
             PictureError: it cannot be read.
         """
         if is_storage(location):
-            return self.storage.fetch(location, (self.cancelled,), room)
-        return self._make_fetcher().get(location, room=room)
+            return self.storage.fetch(location, (cancelled,), room)
+        return self._make_fetcher().get(location, (cancelled,), room=room)
 
     def get(self, url: str, *, max_bytes: int, timeout: float) -> bytes:
         """A file of a model; `timeout` in s.
@@ -86,16 +88,17 @@ class Remote:
         """
         self.connect(url)
         with self._timeline.span("model fetch"):
-            return self._make_fetcher().get(url, max_bytes=max_bytes, timeout=timeout)
+            return self._make_fetcher().get(url, (self.cancelled,), max_bytes=max_bytes, timeout=timeout)
 
     def begin(self) -> None:
-        """Start a run: an earlier `cancel` no longer counts."""
-        self.cancelled.clear()
+        """An earlier `cancel` no longer counts."""
+        if self.cancelled.is_set():
+            self.cancelled = threading.Event()  # not cleared: who waits for the old one has still to see it
         if self._given_storage is not None:
             self._given_storage.cancelled.clear()
 
     def cancel(self) -> None:
-        """End every download of this run within a fraction of a second."""
+        """End the download of a model, and what waits for object storage, within a fraction of a second."""
         self.cancelled.set()
         if self._given_storage is not None:
             self._given_storage.cancelled.set()
@@ -115,7 +118,7 @@ class Remote:
         if self._fetcher is None:
             from birdlite.http.fetcher import Fetcher
 
-            self._fetcher = Fetcher(self._settings, self.cancelled)
+            self._fetcher = Fetcher(self._settings)
             if self._closed:
                 self._fetcher.close()
         return self._fetcher

@@ -12,7 +12,7 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from birdlite.errors import StorageError
 from birdlite.results import Failure
@@ -50,11 +50,14 @@ def listed(name: str, index: int = 0) -> Target | BadTarget:
     return target
 
 
+Named: TypeAlias = "Found | bytes | Target | BadTarget"
+
+
 class Targets(Iterator["Target | BadTarget"]):
     """The targets of a command line, numbered from 0. `expand` makes it."""
 
-    def __init__(self, names: Iterator[Found | bytes], storage: Storage | None) -> None:
-        """Find the targets of each name. The bytes of a picture stand for themselves."""
+    def __init__(self, names: Iterator[Named], storage: Storage | None) -> None:
+        """Find the targets of each name. The bytes of a picture, and targets, stand for themselves."""
         self.skipped: Counter[str] = Counter()  # files in folders that are no targets, by kind; until now
         self._storage = storage
         self._targets = self._expand(names)
@@ -62,7 +65,7 @@ class Targets(Iterator["Target | BadTarget"]):
     def __next__(self) -> Target | BadTarget:
         return next(self._targets)
 
-    def _expand(self, names: Iterator[Found | bytes]) -> Iterator[Target | BadTarget]:
+    def _expand(self, names: Iterator[Named]) -> Iterator[Target | BadTarget]:
         """Number the targets. No other place counts positions."""
         index = 0
         for found in names:
@@ -70,10 +73,12 @@ class Targets(Iterator["Target | BadTarget"]):
                 yield target
                 index += 1
 
-    def _locate(self, found: Found | bytes, index: int) -> Iterable[Target | BadTarget]:
+    def _locate(self, found: Named, index: int) -> Iterable[Target | BadTarget]:
         """The targets of one argument or line, numbered from `index`."""
         if isinstance(found, bytes):
             return (Target("-", "file", "-", index, found),)
+        if isinstance(found, (Target, BadTarget)):
+            return (found._replace(index=index),)
         name, failure = found
         if failure is not None:
             return (BadTarget(name, failure, index),)

@@ -90,13 +90,13 @@ def quietly(step: Callable[[], None]) -> None:
         return
 
 
-def write(path: str, data: bytes | bytearray | memoryview) -> None:
-    """Write a file that survives a power cut, or no file. A symbolic link at `path` is replaced, not followed.
+def write(path: str, data: bytes | bytearray | memoryview, *, follow: bool = True) -> None:
+    """Write a file that survives a power cut, or no file. `follow` as for `AtomicFile`.
 
     Raises:
         OSError: it cannot be written; an old file stays.
     """
-    with AtomicFile(path, follow=False) as file:
+    with AtomicFile(path, follow=follow) as file:
         file.write(data)
 
 

@@ -263,9 +263,9 @@ class Store:
         assert folder is not None  # noqa: S101 - there is a lock, so there is a cache
         try:
             atomic_file.sweep(folder)
-            for name, data in files.items():
-                atomic_file.write(os.path.join(folder, name), data)
-            atomic_file.write(os.path.join(folder, bundle.CARD_FILE), bundle.card_to_json(entry.card).encode())
+            card = bundle.card_to_json(entry.card).encode()
+            for name, data in (*files.items(), (bundle.CARD_FILE, card)):  # links here could be another user's
+                atomic_file.write(os.path.join(folder, name), data, follow=False)
         except OSError as error:
             log.warning(f"the model could not be kept in {folder} ({reason(error)}); it will be fetched or made again")
         finally:

@@ -217,7 +217,12 @@ def test_where_all_is_well_each_part_of_the_paths_is_looked_at_once_and_nothing_
 ) -> None:
     looked: list[str] = []
     lstat = os.lstat
-    monkeypatch.setattr(os, "lstat", lambda path: (looked.append(path), lstat(path))[1])
+
+    def counted(path: str) -> os.stat_result:
+        looked.append(path)
+        return lstat(path)
+
+    monkeypatch.setattr(os, "lstat", counted)
     for other in ("statvfs", "readlink", "getxattr", "getgroups"):
         monkeypatch.delattr(os, other, raising=False)
 

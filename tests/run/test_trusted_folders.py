@@ -90,8 +90,8 @@ def test_where_others_can_write_it_is_told_and_the_model_is_tried_whatever_its_c
     assert started == [str(own / "model.tflite")]
     assert len(warnings_said) == 1
     assert warnings_said[0] == (
-        f"{place} can be written by anyone, so nothing vouches for the model there: model.json can change with the files "
-        f"that it is about; run `chmod o-w {place}`, or name the sha256 of model.json with --model-sha256"
+        f"{place} can be written by anyone, so nothing vouches for the model there: model.json can change with the "
+        f"files that it is about; run `chmod o-w {place}`, or name the sha256 of model.json with --model-sha256"
     )
 
 

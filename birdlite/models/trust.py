@@ -65,7 +65,12 @@ def is_strange_link(path: str) -> bool:
 
 def _steps(path: str, seen: set[str]) -> Iterator[tuple[str, os.stat_result]]:
     """Every folder and symbolic link that leads to a path, and what it leads to; without those in `seen`."""
-    rest = os.path.join(os.getcwd(), path).split(os.sep)[::-1]
+    if not os.path.isabs(path):
+        try:
+            path = os.path.join(os.getcwd(), path)
+        except OSError:
+            return  # the current folder was deleted
+    rest = path.split(os.sep)[::-1]
     at, links = os.sep, 0
     while rest:
         name = rest.pop()

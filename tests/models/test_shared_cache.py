@@ -199,6 +199,15 @@ def test_a_huge_file_of_nothing_is_not_read(cache: Path, entry: Entry, fetcher: 
     assert open_model(cache, entry, fetcher) == MODEL
 
 
+def test_a_device_is_not_read(cache: Path, entry: Entry, fetcher: Fetcher) -> None:
+    open_model(cache, entry, fetcher)
+    (cache / "models" / "magpie" / "model.tflite").unlink()
+    (cache / "models" / "magpie" / "model.tflite").symlink_to("/dev/zero")
+
+    assert open_model(cache, entry, fetcher) == MODEL
+    assert not (cache / "models" / "magpie" / "model.tflite").is_symlink()
+
+
 def test_a_folder_in_place_of_a_file_costs_a_warning(
     cache: Path, entry: Entry, fetcher: Fetcher, warnings_said: list[str]
 ) -> None:

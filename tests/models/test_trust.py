@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -162,6 +163,21 @@ def test_what_is_shared_on_purpose_is_told_apart(folder: Path, how: str) -> None
 
     assert (found and found.what) == what
     assert found is None or found.shared
+
+
+@as_root
+@pytest.mark.parametrize(("group", "what"), [(0, None), (STRANGER, "can be written by its group (gid 12345)")])
+def test_a_container_with_any_user_and_the_group_of_root_may_share_with_that(group: int, what: str | None) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # where that user can get at, unlike `tmp_path`
+        os.chown(folder, STRANGER, group)
+        os.chmod(folder, 0o775)
+        os.seteuid(STRANGER)
+        try:
+            found = doubt(Path(folder))
+        finally:
+            os.seteuid(0)
+
+    assert (found and found.what) == what
 
 
 @as_root

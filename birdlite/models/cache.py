@@ -61,7 +61,7 @@ def make_folder(cache: str, folder: str) -> None:
     """Make a folder of the cache, with those above it.
 
     In the user's own place for caches they are private, as the XDG Base Directory Specification wants it. Elsewhere
-    others may read, as the umask says; they may write only if they may write to the folder where the new ones begin.
+    others may read, as the umask says. A group may also write, if the folder where the new ones begin is meant for it.
 
     Raises:
         OSError: it cannot be made, or another user has put a symbolic link in its place.
@@ -75,7 +75,9 @@ def make_folder(cache: str, folder: str) -> None:
         base = os.path.dirname(base)
     mode = 0o700
     if cache != default_cache_dir():
-        mode = 0o777 if os.stat(base).st_mode & (stat.S_ISGID | stat.S_IWGRP) else 0o755
+        found = os.stat(base).st_mode
+        for_group = found & stat.S_ISGID or (found & stat.S_IWGRP and not found & stat.S_IWOTH)  # not /tmp
+        mode = 0o775 if for_group else 0o755
     for place in reversed(missing):
         try:
             os.mkdir(place, mode)

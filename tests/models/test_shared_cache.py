@@ -113,11 +113,13 @@ def test_a_cache_that_is_shared_with_a_group_is_not_worth_a_word(
     assert (cache / "models" / "magpie").stat().st_gid == STRANGER
 
 
+@pytest.mark.parametrize("above", [0o755, 0o1777])
 @pytest.mark.parametrize("umask", [0o000, 0o002, 0o022, 0o077])
 def test_new_folders_are_private_in_the_users_own_place_and_never_open_to_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int, above: int
 ) -> None:
-    (tmp_path / "home").mkdir(mode=0o755)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home").chmod(above)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home" / "xdg"))
     own, named = tmp_path / "home" / "xdg" / "birdlite", tmp_path / "home" / "named"
 

@@ -138,7 +138,8 @@ def _is_volume(path: str, facts: os.stat_result) -> bool:
 def _is_private(path: str, group: int) -> bool:
     """Whether nobody else gets in by the group's bits: it is root's, or the one that many systems make for each user.
 
-    The latter has the user's name. Where there is a list of further users (an ACL), the same bits speak for them.
+    The latter has the user's name, or in containers at least the number. Where there is a list of further users (an
+    ACL), the same bits speak for them.
     """
     if _has_acl(path):
         return False
@@ -148,9 +149,10 @@ def _is_private(path: str, group: int) -> bool:
     import pwd
 
     try:
-        user, entry = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(group)
+        entry = grp.getgrgid(group)
+        user = pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
-        return False
+        return group == os.geteuid()
     return entry.gr_name == user and set(entry.gr_mem) <= {user}
 
 

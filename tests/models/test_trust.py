@@ -166,8 +166,12 @@ def test_what_is_shared_on_purpose_is_told_apart(folder: Path, how: str) -> None
 
 
 @as_root
-@pytest.mark.parametrize(("group", "what"), [(0, None), (STRANGER, "can be written by its group (gid 12345)")])
-def test_a_container_with_any_user_and_the_group_of_root_may_share_with_that(group: int, what: str | None) -> None:
+@pytest.mark.parametrize(
+    ("group", "what"), [(0, None), (STRANGER, None), (STRANGER + 1, "can be written by its group (gid 12346)")]
+)
+def test_a_container_with_any_user_may_share_with_the_group_of_root_or_of_the_same_number(
+    group: int, what: str | None
+) -> None:
     with tempfile.TemporaryDirectory() as folder:  # where that user can get at, unlike `tmp_path`
         os.chown(folder, STRANGER, group)
         os.chmod(folder, 0o775)

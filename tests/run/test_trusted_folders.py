@@ -58,6 +58,8 @@ def own(published: Path) -> Path:
     files = card.files | {"model.tflite": FileFact(len(changed), bundle.sha256(changed))}
     mine = card._replace(files=files, made_with={"birdlite": "1.0"})
     (published / "model.json").write_text(bundle.card_to_json(mine))
+    for place in (published, *published.iterdir()):
+        place.chmod(place.stat().st_mode & ~0o022)  # whatever the umask
     return published
 
 

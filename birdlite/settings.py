@@ -183,6 +183,7 @@ class Settings(NamedTuple):
     """How to classify. Every value has the default that the CLI has."""
 
     model: str = DEFAULT_MODEL  # a name of the catalogue, a bundle's folder, or a .tflite or .onnx file
+    model_sha256: str | None = None  # of a model file, or of a folder's model.json; another one is refused
     labels: str | None = None  # the label map of a bare model file
     engine: EngineChoice = "auto"
     resize: Resize = "crop"  # DESIGN: the most accurate on real photographs

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
 from birdlite.cli.declare import Argument, Command, Option, Value
-from birdlite.cli.values import SIZE_UNITS, fraction, most, patience, seconds, shard, size, whole
+from birdlite.cli.values import SIZE_UNITS, digest, fraction, most, patience, seconds, shard, size, whole
 from birdlite.models.catalog import CATALOG
 from birdlite.settings import (
     DECODE_TIMEOUT_S,
@@ -54,6 +54,11 @@ TIMING = Option(
     shown="with text only",
 )
 ALLOW_FAILURES = Option("--allow-failures", "Exit with 0 even if targets failed. Their records say why.")
+MODEL_SHA256 = Option(
+    "--model-sha256 HEX",
+    "Refuse another model than the one whose file, or for a folder whose model.json, has this sha256.",
+    type=Value(digest),
+)
 LABELS = Option("--labels FILE", "Label map (a csv with the columns id and name) of a single model file.", type=FILE)
 SCRATCH = Option(
     "--scratch DIR",
@@ -229,6 +234,7 @@ _MODEL = [
         type=MODEL,
         default=DEFAULT_MODEL,
     ),
+    MODEL_SHA256,
     LABELS,
     Option(
         "--resize",

@@ -25,6 +25,7 @@ OPTIONS: dict[str, tuple[str, str, tuple[object, ...], object]] = {
     "--keep-index": ("keep_index", "flag", ("truth",), False),
     "--scratch": ("scratch", "value", ("text",), None),
     "--model": ("model", "value", ("text",), "birds-v1-lite"),
+    "--model-sha256": ("model_sha256", "value", ("digest",), None),
     "--labels": ("labels", "value", ("text",), None),
     "--resize": ("resize", "value", ("choice", "crop", "squash", "exact"), "crop"),
     "--engine": ("engine", "value", ("choice", "auto", "litert", "tflite", "onnx"), "auto"),

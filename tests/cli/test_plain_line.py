@@ -26,6 +26,7 @@ GOOD = {
     "most": ["5", "20%", "0.5%"],
     "fraction": ["0.25", "1"],
     "shard": ["0/4"],
+    "digest": ["0a" * 32, "sha256:" + "B" * 64],
 }
 BAD = {
     "whole": ["-1", "2000", "many", "1.5", "٣"],
@@ -35,6 +36,7 @@ BAD = {
     "most": ["-1", "101%", "few"],
     "fraction": ["1.5", "nan", "half"],
     "shard": ["4/4", "first"],
+    "digest": ["0a", "x" * 64],
     "choice": ["", "nonsense"],
 }
 

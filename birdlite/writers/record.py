@@ -56,7 +56,7 @@ def to_json(value: object, *, indent: int | None = None) -> str:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
     except ValueError:
         text = json.dumps(_with_nulls(value), ensure_ascii=False, allow_nan=False, indent=indent)
-    return text if text.isascii() else encodable(text.translate(_LINE_ENDS))
+    return text if text.isascii() or text.isprintable() else encodable(text.translate(_LINE_ENDS))
 
 
 def _with_nulls(value: object) -> object:

@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from birdlite.demo import FOLDER
 from birdlite.models.bundle import card_to_json, sha256
 from birdlite.models.card import FileFact
 from birdlite.models.catalog import CATALOG, DEMO_MODEL
 from birdlite.results import Failure, ImageInfo, Prediction, Result
 from birdlite.writers.record import record, to_json
-from tests.demo_world import LABELS, MODEL, PICTURES
+from tests.demo_world import MODEL, PICTURES
 from tests.hostile import FORGED, IN_LINE, TEXT, UNDECODABLE, forged, intruders
 from tests.origin import Origin, message
 from tests.screen import Screen, on_screen

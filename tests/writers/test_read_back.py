@@ -7,7 +7,6 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -117,8 +116,8 @@ def test_a_page_shows_every_text_and_obeys_none(tmp_path: Path, results: tuple[R
 
 
 @pytest.fixture(params=[math.nan, math.inf, -math.inf])
-def no_number(request: pytest.FixtureRequest) -> Iterator[float]:
-    yield request.param
+def no_number(request: pytest.FixtureRequest) -> float:
+    return float(request.param)
 
 
 def test_what_is_no_number_is_null_in_json(tmp_path: Path, no_number: float) -> None:

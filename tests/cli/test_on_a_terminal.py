@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from birdlite.cli.group import COMMANDS
 from birdlite.models.bundle import card_to_json, sha256
 from birdlite.models.card import FileFact
 from birdlite.models.catalog import CATALOG, DEMO_MODEL
@@ -337,6 +338,17 @@ class TestOtherCommands:
 
         assert (code, out) == (2, "")
         assert "\\x1b" in err or "\\u202e" in err
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_help_with_variables_that_are_hostile(
+        self, show: Show, monkeypatch: pytest.MonkeyPatch, command: str
+    ) -> None:
+        for option in ("MODEL", "CACHE_DIR", "OUTPUT", "FORMAT", "USER_AGENT", "MIRROR"):
+            monkeypatch.setenv(f"BIRDLITE_{option}", TEXT)
+
+        code, out, _ = show(command, "--help")
+
+        assert (code, out.startswith(f"Usage: birdlite {command}")) == (0, True)
 
     def test_a_fault_in_birdlite_with_its_traceback(self, show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: object) -> int:

@@ -59,4 +59,6 @@ def _say(level: int, message: str, fields: dict[str, object]) -> None:
         return
     import logging
 
-    logging.getLogger("birdlite").log(level, message, extra={"fields": fields})
+    from birdlite.printable import printable
+
+    logging.getLogger("birdlite").log(level, printable(message), extra={"fields": fields})

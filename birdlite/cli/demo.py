@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from types import SimpleNamespace
 
-from birdlite.cli.console import drive, open_console
+from birdlite.cli.console import drive, open_console, write_stderr
 from birdlite.cli.declare import Command, Option
 from birdlite.cli.options import MESSAGES, TIMING
 from birdlite.demo import DemoServer, picture_urls
@@ -37,8 +36,7 @@ def main(values: SimpleNamespace, started: float) -> int:
     console = open_console(values)
     chatty = values.format == "text" and not values.quiet
     if chatty:
-        sys.stderr.write(BEFORE)
-        sys.stderr.flush()
+        write_stderr(BEFORE)
     with DemoServer() as server, tempfile.TemporaryDirectory(prefix="birdlite-demo-") as cache_dir:
         settings = Settings(model=DEMO_MODEL, cache_dir=cache_dir, fetch=FetchSettings(mirror=server.mirror))
         timeline.add("imports", started, clock())
@@ -47,7 +45,7 @@ def main(values: SimpleNamespace, started: float) -> int:
         table = values.timing or (values.timing is None and chatty)
         code = drive(runner, expand(picture_urls()), console, table=table)
     if chatty:
-        sys.stderr.write(AFTER)
+        write_stderr(AFTER)
     return code
 
 

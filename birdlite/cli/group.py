@@ -107,8 +107,10 @@ def _bare(group: _Commands) -> int:
         from birdlite.cli import completion  # noqa: F401 - it adapts click's completion
 
         return shell_complete(group, {}, PROGRAM, COMPLETE_VARIABLE, instruction)
+    from birdlite.cli.console import write_stderr
+
     with group.make_context(PROGRAM, [], resilient_parsing=True) as context:
-        click.echo(group.get_help(context), err=True)
+        write_stderr(f"{group.get_help(context)}\n")
     return EXIT_USAGE
 
 

@@ -60,13 +60,13 @@ def _list(cache_dir: str) -> None:
             continue
         total = sum(fact.bytes for fact in entry.card.files.values())
         state = "not in the cache" if _problems(cache_dir, entry) else "in the cache"
-        say(f"{name}  {total / 1e6:.1f} MB  {entry.card.licence}  {state}\n  {entry.description}")
+        say(f"{name}  {total / 1e6:.1f} MB  {entry.card.licence}  {state}\n  {entry.description}", lines=True)
     _tell_of_others([entry_folder(cache_dir, name) for name in catalog.CATALOG])
 
 
 def _show(values: SimpleNamespace) -> None:
     card = bundle.read_card(values.name) if os.path.isdir(values.name) else catalog.find(values.name).card
-    say(bundle.card_to_json(card).rstrip("\n"))
+    say(bundle.card_to_json(card).rstrip("\n"), lines=True)
 
 
 def _verify(values: SimpleNamespace) -> None:

@@ -19,10 +19,10 @@ from collections.abc import Iterable
 from string import Template
 from urllib.parse import quote
 
+from birdlite.printable import encodable, printable
 from birdlite.targets import Target
 from birdlite.targets.expand import single
 from birdlite.timing import STAGES, Stage
-from birdlite.writers.base import encodable, printable
 
 COLOURS: dict[Stage, str] = {  # each has enough contrast on white and on near-black
     "interpreter start-up": "#8b8f98",

@@ -21,6 +21,7 @@ __all__ = [
     "FetchSettings",
     "ImageInfo",
     "InvalidModel",
+    "ListRules",
     "ModelError",
     "ModelUnavailable",
     "OutputError",
@@ -64,11 +65,13 @@ if TYPE_CHECKING:
     from birdlite.run.runner import Runner, RunReport
     from birdlite.settings import FetchSettings, Settings
     from birdlite.targets.expand import expand
+    from birdlite.targets.list_rules import ListRules
 
 _MODULES = {
     "__version__": "_version",
     "Classifier": "run.classifier",
     "FetchSettings": "settings",
+    "ListRules": "targets.list_rules",
     "RunOptions": "run.options",
     "RunReport": "run.runner",
     "Runner": "run.runner",

@@ -103,6 +103,7 @@ class FetchSettings(NamedTuple):
     downloads: int = DOWNLOADS  # how many run at once, and how many idle connections are kept
     mirror: str | None = None
     offline: bool = False
+    public_only: bool = False  # reach only public addresses; lists may name only URLs (`targets.list_rules`)
     renditions: bool = False  # fetch a smaller form of a photograph where its host keeps one
     backoff: float = BACKOFF_S  # ceiling of the first pause
 

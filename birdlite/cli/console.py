@@ -47,6 +47,10 @@ def open_console(values: SimpleNamespace) -> Console:
     threshold = log.ERROR if values.quiet else log.DEBUG if values.verbose else log.INFO
     console = Console(values.log_format, threshold=threshold)
     warn_about_unknown_variables()
+    for word in getattr(values, "files_as_options", ()):
+        from birdlite.cli.declare import file_as_option
+
+        log.warning(f"{word} was taken as an option; {file_as_option(word)}")
     return console
 
 

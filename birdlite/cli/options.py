@@ -155,6 +155,23 @@ _TARGETS = [
         type=FILE,
         multiple=True,
     ),
+    Option(
+        "--only-urls",
+        "Lists may name only URLs, for lists that strangers wrote: files, folders, globs and buckets are `blocked`. On"
+        " with --public-only, --allow-files and --allow-bucket.",
+    ),
+    Option(
+        "--allow-files DIR",
+        "With --only-urls: lists may also name files and folders in DIR. May be repeated.",
+        type=FOLDER,
+        multiple=True,
+    ),
+    Option(
+        "--allow-bucket URL",
+        "With --only-urls: lists may also name objects and folders in s3://BUCKET or s3://BUCKET/PREFIX. May be"
+        " repeated.",
+        multiple=True,
+    ),
     Option("--samples", "Classify the five sample photographs of the birds V1 model, from the Internet."),
 ]
 _ANSWERS = [

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 OPTIONS: dict[str, tuple[str, str, tuple[object, ...], object]] = {
     "--from": ("lists", "values", ("text",), ()),
+    "--only-urls": ("only_urls", "flag", ("truth",), False),
+    "--allow-files": ("allow_files", "values", ("text",), ()),
+    "--allow-bucket": ("allow_bucket", "values", ("text",), ()),
     "--samples": ("samples", "flag", ("truth",), False),
     "--top": ("top", "value", ("whole", 1, 1000), 3),
     "--min-score": ("min_score", "value", ("fraction",), 0.0),

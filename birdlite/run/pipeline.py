@@ -236,7 +236,7 @@ class Pipeline:
     def _fetch(self, job: Job) -> None:
         with self._timeline.span("image fetch", job.target.index) as span:
             if job.target.kind == "file":
-                job.data = local_file.read(job.target.location, self._settings.fetch.max_bytes, job.held.hold)
+                job.data = _read_file(job.target, self._settings.fetch.max_bytes, job.held)
             else:
                 job.data = self._remote.read(job.target.location, job.held.room)
                 job.held.hold(len(job.data))
@@ -310,6 +310,16 @@ class Pipeline:
             waiting[job.turn] = job.result(Failure("cancelled", f"{job.target.name}: the run was interrupted"))
         for turn in sorted(waiting):
             yield waiting[turn]
+
+
+def _read_file(target: Target, max_bytes: int, held: Held) -> bytes:
+    """The bytes of a local picture. A file from a stranger's list is opened where it was allowed, and nowhere else."""
+    inside = target.inside
+    if inside is None:
+        return local_file.read(target.location, max_bytes, held.hold)
+    from birdlite.targets.list_rules import open_inside
+
+    return local_file.read(target.location, max_bytes, held.hold, lambda path, flags: open_inside(inside, path, flags))
 
 
 def _hint(target: Target, error: PictureError) -> str:

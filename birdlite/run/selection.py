@@ -24,8 +24,11 @@ from birdlite.models.bundle import Model
 from birdlite.run.classifier import Classifier
 from birdlite.run.options import RunOptions, with_run
 from birdlite.settings import Settings
+from birdlite.storage import is_storage
 from birdlite.targets import BadTarget, Target
 from birdlite.targets.expand import single
+from birdlite.targets.folders import is_pattern
+from birdlite.writers.output import make_folder, refused
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
@@ -127,7 +130,9 @@ def select(options: RunOptions, output: str | None, storage: Storage | None) -> 
     """The selection for settled options. `output` is as it was given, for all shards.
 
     Raises:
-        UsageError: `--resume` or `--keep-index` is given, and the output cannot be resumed or is elsewhere.
+        UsageError: `--resume` or `--keep-index` is given, and the output cannot be resumed or is elsewhere; or what
+            `--since-output` names is missing.
+        OutputError: the folder of the output cannot be made.
     """
     part = None
     if options.output is not None and options.format == "jsonl" and _is_file(options.output):
@@ -140,10 +145,30 @@ def select(options: RunOptions, output: str | None, storage: Storage | None) -> 
         )
     elif options.resume:
         raise UsageError("--resume needs a file to go on with, of JSON lines: --output FILE.jsonl")
+    _check_since(options)
     shard = options.shard or WHOLE
     outputs = [] if part is None or output is None else shard.all_named(with_run(output, options.list_sha256))
     index_in = _folder_of_index(options, outputs) if options.keep_index else None
     return Selection(shard, options.since_output, part, storage, outputs=outputs, index_in=index_in)
+
+
+def _check_since(options: RunOptions) -> None:
+    """Check that the outputs of earlier runs are there. Before the first run, the folder of the output is made.
+
+    Raises:
+        UsageError: one is missing, and is not that folder.
+        OutputError: the folder cannot be made.
+    """
+    for place in options.since_output:
+        if is_storage(place) or is_pattern(place) or os.path.exists(place):
+            continue
+        output = options.output
+        if output is None or is_storage(output) or os.path.abspath(place) != os.path.dirname(os.path.abspath(output)):
+            raise UsageError(f"--since-output {place}: no such file or folder")
+        try:
+            make_folder(output)
+        except (OSError, ValueError) as error:
+            raise refused(output, error) from error
 
 
 def _folder_of_index(options: RunOptions, outputs: Sequence[str]) -> str:

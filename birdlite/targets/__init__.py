@@ -3,6 +3,7 @@
 expand       makes the targets, with the help of all others
 folders      pictures in folders and of patterns
 second_look  paths as other machines and programs write them
+list_rules   what lists may name, if they come from strangers
 list_file    lists, by `list_csv`, `list_json`, `list_fields` (names of columns) and `list_text` (bytes into lines)
 """
 
@@ -23,6 +24,7 @@ class Target(NamedTuple):
     location: str  # an absolute http(s) URL without fragment, in ASCII except for its host; a path; or a storage URL
     index: int = 0  # type: ignore[assignment]  # position among all targets of the list, from 0; hides tuple.index
     data: bytes | None = None  # the picture itself, if it came on standard input
+    inside: str | None = None  # a folder: without following a link, `location` is a file below it (`list_rules`)
 
 
 class BadTarget(NamedTuple):

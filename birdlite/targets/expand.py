@@ -12,7 +12,7 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from birdlite.errors import StorageError
 from birdlite.results import Failure
@@ -22,7 +22,11 @@ from birdlite.targets import BadTarget, Found, Target, path_failure
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
+    from birdlite.targets.list_rules import ListRules
     from birdlite.targets.list_text import Ahead
+
+_Source: TypeAlias = "tuple[Iterable[Found | bytes], bool]"
+"""Names, or the bytes of a picture; and whether they are lines of a list."""
 
 SAMPLES = (
     "https://upload.wikimedia.org/wikipedia/commons/c/c8/Phalacrocorax_varius_-Waikawa%2C_Marlborough%2C_New_Zealand-8.jpg",
@@ -53,22 +57,25 @@ def listed(name: str, index: int = 0) -> Target | BadTarget:
 class Targets(Iterator["Target | BadTarget"]):
     """The targets of a command line, numbered from 0. `expand` makes it."""
 
-    def __init__(self, names: Iterator[Found | bytes], storage: Storage | None) -> None:
-        """Find the targets of each name. The bytes of a picture stand for themselves."""
+    def __init__(self, sources: Iterator[_Source], storage: Storage | None, rules: ListRules | None) -> None:
+        """Find the targets of each name. The bytes of a picture are a target. `rules` are for lines of lists."""
         self.skipped: Counter[str] = Counter()  # files in folders that are no targets, by kind; until now
         self._storage = storage
-        self._targets = self._expand(names)
+        self._rules = rules
+        self._targets = self._expand(sources)
 
     def __next__(self) -> Target | BadTarget:
         return next(self._targets)
 
-    def _expand(self, names: Iterator[Found | bytes]) -> Iterator[Target | BadTarget]:
+    def _expand(self, sources: Iterator[_Source]) -> Iterator[Target | BadTarget]:
         """Number the targets. No other place counts positions."""
         index = 0
-        for found in names:
-            for target in self._locate(found, index):
-                yield target
-                index += 1
+        for names, are_lines in sources:
+            locate = self._locate_line if are_lines and self._rules is not None else self._locate
+            for found in names:
+                for target in locate(found, index):
+                    yield target
+                    index += 1
 
     def _locate(self, found: Found | bytes, index: int) -> Iterable[Target | BadTarget]:
         """The targets of one argument or line, numbered from `index`."""
@@ -88,6 +95,23 @@ class Targets(Iterator["Target | BadTarget"]):
         if isinstance(target, Target) and target.kind == "object" and parse(target.name).is_folder:
             return _stored(target, self._storage, self.skipped)
         return (target,)
+
+    def _locate_line(self, found: Found | bytes, index: int) -> Iterable[Target | BadTarget]:
+        """The targets of a line of a list, numbered from `index`."""
+        rules = self._rules
+        if rules is None or isinstance(found, bytes) or found[1] is not None:
+            return self._locate(found, index)
+        name = found[0]
+        scheme = _scheme(name)
+        if scheme in SCHEMES and not rules.allows_object(name.strip()):
+            return (BadTarget(name, rules.blocked(name, scheme), index),)
+        if scheme not in ("", "file"):
+            return self._locate(found, index)
+        target = single(name)
+        if isinstance(target, BadTarget):  # a file: URL of another machine
+            return (BadTarget(name, rules.blocked(name), index),)
+        pictures = rules.pictures_at(target.name, target.location, self.skipped)
+        return (picture._replace(index=at) for at, picture in enumerate(pictures, index))
 
     def _locate_path(self, name: str, path: str, index: int) -> Iterable[Target | BadTarget]:
         """The targets at `path`, which the user calls `name`."""
@@ -131,12 +155,14 @@ def expand(
     stdin: BinaryIO | None = None,
     storage: Storage | None = None,
     max_bytes: int = DEFAULTS.max_bytes,
+    rules: ListRules | None = None,
 ) -> Targets:
     """The targets of a command line: first the `arguments`, then what the files `lists` name. They are found lazily.
 
     `-` among either is a list on `stdin`; among the arguments it may also be a picture of at most `max_bytes`. A line
     of a list can be anything that an argument can be, except `-`. Paths in a list are relative to the current folder,
-    not to the list. `storage` reads folders and lists in object storage.
+    not to the list. `storage` reads folders and lists in object storage. `rules` say what the lines of lists may name;
+    without them, they may name anything.
 
     Raises:
         UsageError: a list cannot be read, is no list, or names no targets in a way that is known. It is raised at once,
@@ -150,24 +176,24 @@ def expand(
 
         for path in from_files:
             check(path, storage)
-    return Targets(_names(arguments, lists, _Stdin(stdin, max_bytes), storage), storage)
+    return Targets(_sources(arguments, lists, _Stdin(stdin, max_bytes), storage), storage, rules)
 
 
-def _names(
+def _sources(
     arguments: Iterable[str], lists: Sequence[str], stdin: _Stdin, storage: Storage | None
-) -> Iterator[Found | bytes]:
+) -> Iterator[_Source]:
     for argument in arguments:
         if argument == "-":
-            yield from stdin.read(may_be_picture=True)
+            yield stdin.read(may_be_picture=True), True
         else:
-            yield argument, None
+            yield ((argument, None),), False
     for path in lists:
         if path == "-":
-            yield from stdin.read(may_be_picture=False)
+            yield stdin.read(may_be_picture=False), True
         else:
             from birdlite.targets.list_file import read_file
 
-            yield from read_file(path, storage)
+            yield read_file(path, storage), True
 
 
 class _Stdin:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 def existing(name: str) -> str | None:
     """The path of a file or folder that `name` means; None if there is none."""
-    for path in _meant(name):
+    for path in meant(name):
         try:
             if path != name and os.path.exists(path):
                 return path
@@ -28,7 +28,8 @@ def existing(name: str) -> str | None:
     return None
 
 
-def _meant(name: str) -> Iterator[str]:
+def meant(name: str) -> Iterator[str]:
+    """The paths that `name` may mean, whether or not there is such a file."""
     if name.startswith("~"):
         yield os.path.expanduser(name)
     text = _decoded(name)

@@ -147,8 +147,15 @@ def _list(folder: str, skipped: Counter[str], scan: Scan) -> tuple[list[str], li
                 if name.lower() not in SYSTEM_FOLDERS:
                     folders.append(name)
                 continue
-            if entry.is_symlink() and entry.is_dir():
+            if entry.is_symlink() and _leads_to_folder(entry):
                 skipped["linked folder"] += 1
             elif is_picture(name, skipped):
                 names.append(name)  # a broken link too: the user should know of it
     return sorted(names), sorted(folders)
+
+
+def _leads_to_folder(link: os.DirEntry[str]) -> bool:
+    try:
+        return link.is_dir()
+    except OSError:  # back to itself, or to where we may not look
+        return False

@@ -101,15 +101,13 @@ class Targets(Iterator["Target | BadTarget"]):
         rules = self._rules
         if rules is None or isinstance(found, bytes) or found[1] is not None:
             return self._locate(found, index)
-        name = found[0]
-        scheme = _scheme(name)
-        if scheme in SCHEMES and not rules.allows_object(name.strip()):
-            return (BadTarget(name, rules.blocked(name, scheme), index),)
+        scheme, target = _scheme(found[0]), single(found[0])
+        if scheme in SCHEMES and not rules.allows_object(found[0].strip()):
+            return (BadTarget(target.name, rules.blocked(target.name, scheme), index),)
         if scheme not in ("", "file"):
             return self._locate(found, index)
-        target = single(name)
         if isinstance(target, BadTarget):  # a file: URL of another machine
-            return (BadTarget(name, rules.blocked(name), index),)
+            return (BadTarget(target.name, rules.blocked(target.name), index),)
         pictures = rules.pictures_at(target.name, target.location, self.skipped)
         return (picture._replace(index=at) for at, picture in enumerate(pictures, index))
 

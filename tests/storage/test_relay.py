@@ -20,6 +20,7 @@ from birdlite.batch.files import outputs_at
 from birdlite.errors import PictureError, StorageError
 from birdlite.settings import DEFAULTS
 from birdlite.storage import Place
+from birdlite.storage.listing import PAGE
 from birdlite.storage.relay import Relay
 from birdlite.storage.store import Storage
 
@@ -156,6 +157,13 @@ def test_an_odd_key_on_any_page_repeats_and_loses_nothing(store: Store, place: i
     store.keys = sorted([*(f"a/{number}.jpg" for number in range(7)), f"a/{2 * place}.jpg//x.jpg"])
 
     assert listed(store) == store.keys
+
+
+def test_what_was_handed_out_before_the_odd_key_is_not_repeated(store: Store) -> None:
+    store.keys = [*(f"a/{number:04}.jpg" for number in range(PAGE + 1)), "a/~//last.jpg"]
+
+    assert listed(store) == store.keys
+    assert len(store.asked) == 4  # two pages, the second of which was refused, and again
 
 
 def test_without_an_odd_key_the_store_is_asked_once(store: Store) -> None:

@@ -27,6 +27,8 @@ from birdlite.targets import BadTarget, Target, path_failure
 from birdlite.targets.folders import is_pattern, pictures_in
 from birdlite.targets.second_look import meant
 
+_LONGEST = 4096  # characters; Linux opens no longer path, and `realpath` would take a second for one of 65,536
+
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _FOLDER_TO_LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -123,7 +125,7 @@ class ListRules:
         Raises:
             ValueError: no file can have this name.
         """
-        if not path or not self._roots:
+        if not 0 < len(path) < _LONGEST or not self._roots:
             return None
         try:
             real = os.path.realpath(path)

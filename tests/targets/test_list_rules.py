@@ -173,6 +173,7 @@ def test_a_file_in_an_open_folder_is_read(here: Path, line: str, file: str, fold
         "~",
         "file://localhost",
         "/dev/fd/0",
+        "album/" + "a/" * 30_000,
     ],
 )
 def test_what_is_outside_the_open_folders_is_blocked(here: Path, line: str) -> None:

@@ -28,7 +28,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
-from birdlite import local_file
+from birdlite import local_file, log
 from birdlite.errors import PictureError
 from birdlite.images import picture
 from birdlite.models.labels import top_k
@@ -223,7 +223,7 @@ class Pipeline:
             try:
                 step(job)
             except PictureError as error:
-                self._finish(job, Failure(error.kind, f"{job.target.name}: {error}{_hint(job.target, error)}"))
+                self._finish(job, self._failure(job.target, error))
             except (NoEngine, LeftBehind):
                 raise
             except BaseException as error:  # noqa: BLE001 - as in `_feed`
@@ -241,6 +241,14 @@ class Pipeline:
                 job.data = self._remote.read(job.target.location, job.held.room)
                 job.held.hold(len(job.data))
         job.fetch_ms = span.ms
+
+    def _failure(self, target: Target, error: PictureError) -> Failure:
+        if self._settings.fetch.public_only and target.kind == "url":
+            from birdlite.http.quiet import quiet
+
+            log.debug("failed", target=target.name, kind=error.kind, reason=str(error))
+            error = quiet(error)
+        return Failure(error.kind, f"{target.name}: {error}{_hint(target, error)}")
 
     def _finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
         self._inbox.put(_Finished(job.turn, job.result(outcome)))

@@ -28,7 +28,7 @@ GOOD = {
     "shard": ["0/4"],
 }
 BAD = {
-    "whole": ["-1", "2000", "many", "1.5", "٣"],
+    "whole": ["-1", "200000", "many", "1.5", "٣"],
     "size": ["0", "1.5M", "lots"],
     "seconds": ["0", "nan", "soon"],
     "patience": ["-1", "nan", "soon"],

@@ -34,10 +34,10 @@ SAMPLES = (
 """The photographs of `--samples`, for which scores of the model are published."""
 
 
-def single(name: str, index: int = 0) -> Target | BadTarget:
+def single(name: str, index: int = 0, *, reveal_targets: bool = False) -> Target | BadTarget:
     """Take `name` as one URL, object or file: never as a folder, a pattern or a list."""
     scheme = _scheme(name)
-    return _remote(name.strip(), scheme, index) if scheme else Target(name, "file", name, index)
+    return _remote(name.strip(), scheme, index, reveal_targets) if scheme else Target(name, "file", name, index)
 
 
 def listed(name: str, index: int = 0) -> Target | BadTarget:
@@ -53,8 +53,9 @@ def listed(name: str, index: int = 0) -> Target | BadTarget:
 class Targets(Iterator["Target | BadTarget"]):
     """The targets of a command line, numbered from 0. `expand` makes it."""
 
-    def __init__(self, names: Iterator[Found | bytes], storage: Storage | None) -> None:
+    def __init__(self, names: Iterator[Found | bytes], storage: Storage | None, *, reveal: bool) -> None:
         """Find the targets of each name. The bytes of a picture stand for themselves."""
+        self._reveal = reveal  # secrets in names
         self.skipped: Counter[str] = Counter()  # files in folders that are no targets, by kind; until now
         self._storage = storage
         self._targets = self._expand(names)
@@ -80,13 +81,13 @@ class Targets(Iterator["Target | BadTarget"]):
         scheme = _scheme(name)
         if not scheme:
             return self._locate_path(name, name, index)
-        target = _remote(name.strip(), scheme, index)
+        target = _remote(name.strip(), scheme, index, self._reveal)
         if scheme in ("http", "https"):
             return (target,)
         if isinstance(target, Target) and target.kind == "file":
             return self._locate_path(target.name, target.location, index)
-        if isinstance(target, Target) and target.kind == "object" and parse(target.name).is_folder:
-            return _stored(target, self._storage, self.skipped)
+        if isinstance(target, Target) and target.kind == "object" and parse(target.location).is_folder:
+            return _stored(target, self._storage, self.skipped, self._reveal)
         return (target,)
 
     def _locate_path(self, name: str, path: str, index: int) -> Iterable[Target | BadTarget]:
@@ -108,7 +109,7 @@ class Targets(Iterator["Target | BadTarget"]):
     ) -> Iterable[Target | BadTarget]:
         """The targets of a path that has nothing: a pattern, or a path as other programs write it."""
         from birdlite.targets.folders import is_pattern, pictures_matching
-        from birdlite.targets.second_look import advice, existing
+        from birdlite.targets.second_look import advice, existing, is_address
 
         failure = path_failure(name, error)
         if isinstance(error, (FileNotFoundError, NotADirectoryError)):
@@ -120,6 +121,10 @@ class Targets(Iterator["Target | BadTarget"]):
         if isinstance(error, FileNotFoundError):
             what = "no such folder" if name.endswith("/") else "no such file"
             hint = advice(name)
+            if not self._reveal and is_address(name):
+                from birdlite.redaction import redacted_address
+
+                name = redacted_address(name)
             failure = failure._replace(message=f"{name}: {what}{f' ({hint})' if hint else ''}")
         return (BadTarget(name, failure, index),)
 
@@ -131,12 +136,15 @@ def expand(
     stdin: BinaryIO | None = None,
     storage: Storage | None = None,
     max_bytes: int = DEFAULTS.max_bytes,
+    reveal_targets: bool = False,
 ) -> Targets:
     """The targets of a command line: first the `arguments`, then what the files `lists` name. They are found lazily.
 
     `-` among either is a list on `stdin`; among the arguments it may also be a picture of at most `max_bytes`. A line
     of a list can be anything that an argument can be, except `-`. Paths in a list are relative to the current folder,
     not to the list. `storage` reads folders and lists in object storage.
+
+    The name of a URL has no secrets (`redaction`), unless `reveal_targets` is true. Its location has them all.
 
     Raises:
         UsageError: a list cannot be read, is no list, or names no targets in a way that is known. It is raised at once,
@@ -150,7 +158,7 @@ def expand(
 
         for path in from_files:
             check(path, storage)
-    return Targets(_names(arguments, lists, _Stdin(stdin, max_bytes), storage), storage)
+    return Targets(_names(arguments, lists, _Stdin(stdin, max_bytes), storage), storage, reveal=reveal_targets)
 
 
 def _names(
@@ -216,7 +224,9 @@ def _found(paths: Iterator[Found], first: int) -> Iterator[Target | BadTarget]:
         yield Target(path, "file", path, index) if failure is None else BadTarget(path, failure, index)
 
 
-def _stored(folder: Target, storage: Storage | None, skipped: Counter[str]) -> Iterator[Target | BadTarget]:
+def _stored(
+    folder: Target, storage: Storage | None, skipped: Counter[str], reveal: bool
+) -> Iterator[Target | BadTarget]:
     """The pictures in a folder of object storage, by key. What is left out is counted."""
     from birdlite.storage.store import Storage
     from birdlite.targets.folders import described, is_stored_picture
@@ -224,8 +234,8 @@ def _stored(folder: Target, storage: Storage | None, skipped: Counter[str]) -> I
     name, index = folder.name, folder.index
     before = Counter(skipped)
     try:
-        for url in (storage or Storage()).objects(name, lambda rest: is_stored_picture(rest, skipped)):
-            yield Target(url, "object", url, index)
+        for url in (storage or Storage()).objects(folder.location, lambda rest: is_stored_picture(rest, skipped)):
+            yield Target(_shown(url, reveal), "object", url, index)
             index += 1
     except StorageError as error:
         yield BadTarget(name, Failure(error.kind, f"{name}: {error}"), index)
@@ -236,17 +246,28 @@ def _stored(folder: Target, storage: Storage | None, skipped: Counter[str]) -> I
             yield BadTarget(name, Failure("not_found", message), index)
 
 
-def _remote(name: str, scheme: str, index: int) -> Target | BadTarget:
+def _remote(url: str, scheme: str, index: int, reveal: bool) -> Target | BadTarget:
+    """The target of a URL. From here on, only its location has the secrets."""
+    name = _shown(url, reveal)
     try:
         if scheme in SCHEMES:
-            return Target(name, "object", parse(name).url, index)
+            return Target(name, "object", parse(url).url, index)
         if scheme == "file":
             from birdlite.targets.second_look import file_path
 
-            return Target(name, "file", file_path(name), index)
-        return Target(name, "url", _location(name, scheme), index)
+            return Target(name, "file", file_path(url), index)
+        return Target(name, "url", _location(url, scheme), index)
     except ValueError as error:
         return BadTarget(name, Failure("unsupported", f"{name}: {error}"), index)
+
+
+def _shown(url: str, reveal: bool) -> str:
+    """The name of a URL."""
+    if reveal:
+        return url
+    from birdlite.redaction import redacted
+
+    return redacted(url)
 
 
 def _scheme(name: str) -> str:

@@ -34,22 +34,21 @@ _SIGNED = (  # a signature, one of what stands beside it, and all that belongs t
     ("hm", {"ex"}, {"is"}),  # Discord
 )
 
-_OF_CALLERS = frozenset(
-    "pass pwd pw usr userpwd loginpas loginpass authorization bearer apikey appkey credentials accesskeyid accessid"
-    " googleaccessid keypairid hdnts hdnea hdntl gda".split()
+_OF_CALLERS = {"pass", "pwd", "pw", "usr", "userpwd", "loginpas", "loginpass", "authorization", "bearer"}
+_OF_CALLERS |= {"apikey", "appkey", "credentials", "accesskeyid", "accessid", "googleaccessid", "keypairid"}
+_OF_CALLERS |= {"hdnts", "hdnea", "hdntl", "gda"}  # Akamai
+_ENDS_OF_CALLERS = (
+    *("password", "passwd", "passphrase", "apikey", "accesstoken", "refreshtoken", "idtoken", "clientsecret"),
+    *("accesskey", "accesskeyid", "secretkey", "subscriptionkey", "credential"),
 )
-_ENDS_OF_CALLERS = tuple(
-    "password passwd passphrase apikey accesstoken refreshtoken idtoken clientsecret accesskey accesskeyid secretkey"
-    " subscriptionkey credential".split()
-)
-_TOKENS = frozenset("key code auth sig sign hmac policy sid sessid ticket pin otp cookie csrf".split())
-_ENDS_OF_TOKENS = tuple("token secret signature jwt sessionid sessid authkey authcode authsig".split())
+_TOKENS = {"key", "code", "auth", "sig", "sign", "hmac", "policy", "sid", "sessid", "ticket", "pin", "otp", "cookie"}
+_ENDS_OF_TOKENS = ("token", "secret", "signature", "jwt", "sessionid", "sessid", "authkey", "authcode", "authsig")
 _BEGINS_OF_TOKENS = ("session", *_SIGNING)
-_WORDS_OF_TOKENS = frozenset(("token", "secret", "jwt", "password", "signature"))
-_KEYS = frozenset(  # words before `key` that make it one to a door, not to a table
-    "api access secret private auth app client account master admin shared storage signing encryption license"
-    " functions service user x".split()
-)
+_WORDS_OF_TOKENS = {"token", "secret", "jwt", "password", "signature", "csrf"}
+
+# Words before `key` that make it one to a door, not to a table.
+_KEYS = {"api", "access", "secret", "private", "auth", "app", "client", "account", "master", "admin", "shared"}
+_KEYS |= {"storage", "signing", "encryption", "license", "functions", "service", "user", "x"}
 
 
 def decoded(text: str) -> str:

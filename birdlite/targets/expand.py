@@ -12,6 +12,7 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
 from birdlite.errors import StorageError
@@ -117,7 +118,10 @@ class Targets(Iterator["Target | BadTarget"]):
             if meant is not None:
                 return self._locate_path(name, meant, index)
             if is_pattern(path):
-                return _found(pictures_matching(os.path.expanduser(path), self.skipped), index)
+                matches = pictures_matching(os.path.expanduser(path), self.skipped)
+                first = next(matches)
+                if not is_address(name) or first[1] is None:
+                    return _found(chain((first,), matches), index)
         if isinstance(error, FileNotFoundError):
             what = "no such folder" if name.endswith("/") else "no such file"
             hint = advice(name)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import socket
+from array import array
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from birdlite import Classifier, FetchSettings, Settings, log, redacted
+from birdlite.batch.done_index import Index, index_path, write_index
+from birdlite.batch.earlier import Earlier
 from birdlite.batch.shard import key_of
 from tests.batch_runs import WITH_DEMO_MODEL, header_of, records_of
 from tests.command_line import Run
@@ -43,6 +47,7 @@ def free_port() -> Iterator[int]:
 
 
 def write_list(path: Path, urls: list[str]) -> Path:
+    path.parent.mkdir(exist_ok=True)
     path.write_text("".join(f"{url}\n" for url in urls))
     return path
 
@@ -146,6 +151,8 @@ def test_parts_journals_indexes_and_what_is_made_of_them_have_no_secret(
 ) -> None:
     urls = [*(one.url for one in good()), *without_pictures(free_port)]
     runs = tmp_path / "runs"
+    for number in range(len(with_tokens())):
+        mirror.fail(f"/example.org/by-{number}.jpg", [503])
 
     assert run_part(run, mirror, tmp_path, "{run}-{shard}.jsonl", urls, "--shard", "0/2", "--max-failures", "0") == 4
     assert len(list(runs.glob("*.partial"))) == 1
@@ -188,13 +195,13 @@ def test_what_failed_is_tried_again_at_its_whole_address(run: Run, mirror: Origi
     for number in range(3):
         mirror.fail(f"/example.org/by-{number}.jpg", [503, 503])
 
-    first = run_part(run, mirror, tmp_path, "a.jsonl", urls, "--resume", "--max-failures", "1")  # each is tried twice
-    assert first == 4
+    first = run_part(run, mirror, tmp_path, "a.jsonl", urls, "--resume", "--max-failures", "50%")
+    assert first == 4  # after two tries of each
     assert run_part(run, mirror, tmp_path, "a.jsonl", urls, "--resume", "--retry-failed") == 0
 
     asked = [seen.path for seen in mirror.requests]
     assert all(WORD in path for path in asked)
-    assert {asked.count(path) for path in asked} <= {2, 3}
+    assert {asked.count(path) for path in asked} == {3}
 
 
 def test_failures_of_an_earlier_start_are_tried_at_the_end_at_their_whole_address(
@@ -292,7 +299,7 @@ class TestOldFiles:
     def test_a_resumed_part_loses_their_secrets(self, run: Run, mirror: Origin, old: Path, tmp_path: Path) -> None:
         folder = tmp_path / "now" / "runs"
         folder.mkdir(parents=True)
-        header, *lines = old.read_text().splitlines(keepends=True)
+        _, *lines = old.read_text().splitlines(keepends=True)
         run_only = {name: value for name, value in header_of(old).items() if name != "list_sha256"}
         (folder / "a.jsonl.partial").write_text(json.dumps({"birdlite_run": run_only}) + "\n" + "".join(lines[:5]))
         asked = len(mirror.requests)
@@ -318,9 +325,6 @@ class TestOldFiles:
         assert found_in((tmp_path / "page.html").read_text()) == []
 
     def test_an_index_of_whole_urls_is_understood(self, run: Run, mirror: Origin, old: Path, tmp_path: Path) -> None:
-        from birdlite.batch.done_index import Index, index_path, write_index
-        from birdlite.batch.earlier import Earlier
-
         runs = tmp_path / "runs"
         runs.mkdir()
         earlier = Earlier()
@@ -328,9 +332,7 @@ class TestOldFiles:
             earlier.add_key(key_of(one.url.partition("#")[0].encode()))
         earlier.sort()
         sha256 = header_of(old)["model_sha256"]
-        keys = next(iter([piece for piece in earlier.in_order()]))
-        for piece in [*earlier.in_order()][1:]:
-            keys.extend(piece)
+        keys = array("Q", chain.from_iterable(earlier.in_order()))
         write_index(index_path(str(runs), sha256), sha256, Index({}, keys))
         urls = [one.url for one in with_tokens()[:5]]
 

@@ -23,7 +23,8 @@ from birdlite.secret_names import bare, decoded, in_path, kind, signing
 
 MARK = "***"
 
-_HINTS = ("?", "@", "#", ";", "=", "%", "\\", "eyJ", "/bot")  # a URL without any of them has no secret
+_HINTS = ("?", "@", "#", ";", "=", "\\", "eyJ", "/bot")  # a URL without any of them has no secret
+_ESCAPES = ("%3", "%40", "%23", "%25", "%26")  # nor one without these, which may stand for them
 _STORAGE = ("s3", "gs", "az")
 _DIGEST = 6  # bytes: among a million tokens of one URL, the chance that any two are alike is 1 in 500
 _DEPTH = 3  # of URLs in parameters of URLs
@@ -80,8 +81,12 @@ def _is_open(name: str, value: str) -> bool:
     return bool(value) and bool(kind(name[-_LONGEST_NAME:])) and re.fullmatch(_MARKED, value) is None
 
 
+def _may_hold_one(text: str) -> bool:
+    return any(hint in text for hint in _HINTS) or ("%" in text and any(escape in text for escape in _ESCAPES))
+
+
 def _redacted(name: str, depth: int) -> str:
-    if not any(hint in name for hint in _HINTS):
+    if not _may_hold_one(name):
         return name
     url = re.fullmatch(_URL, name, re.DOTALL)
     if url is None:
@@ -128,7 +133,7 @@ def _is_cut(place: str) -> bool:
 
 def _add_path(pieces: _Pieces, path: str) -> None:
     """A path, whose segments may have parameters: `;jsessionid=…`, `/token=…/`."""
-    if not any(hint in path for hint in _HINTS):
+    if not _may_hold_one(path):
         pieces.add(path)
         return
     if "@" in path:
@@ -191,7 +196,13 @@ class _Pieces:
                 self._tokens.append((len(self._pieces) - 1, found[0]))
                 at = found.end()
             text = text[at:]
-        self._pieces.append(_inside(text, self._depth - 1) if "%" in text or "://" in text else text)
+        if not ("%" in text or "://" in text):
+            self._pieces.append(text)
+        elif self._depth:
+            self._pieces.append(_inside(text, self._depth - 1))
+        else:  # too deep to look into
+            self._pieces.append(MARK)
+            self._tokens.append((len(self._pieces) - 1, text))
 
     def text(self) -> str:
         """All of it."""
@@ -211,7 +222,7 @@ class _Pieces:
 def _inside(text: str, depth: int) -> str:
     """A value that may be a URL, or the query of one, perhaps escaped."""
     plain = decoded(text)
-    if depth < 0 or not any(sign in plain for sign in ("=", "@")):
+    if not any(sign in plain for sign in ("=", "@")):
         return text
     safe = _redacted(plain, depth) if re.match(_URL, plain) else _relative(plain, depth)
     if safe == plain:

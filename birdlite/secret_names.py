@@ -34,7 +34,7 @@ _SIGNED = (  # a signature, one of what stands beside it, and all that belongs t
     ("hm", {"ex"}, {"is"}),  # Discord
 )
 
-_OF_CALLERS = {"pass", "pwd", "pw", "usr", "userpwd", "loginpas", "loginpass", "authorization", "bearer"}
+_OF_CALLERS = {"pass", "pwd", "pw", "userpwd", "loginpas", "loginpass", "authorization", "bearer"}
 _OF_CALLERS |= {"apikey", "appkey", "credentials", "accesskeyid", "accessid", "googleaccessid", "keypairid"}
 _OF_CALLERS |= {"hdnts", "hdnea", "hdntl", "gda"}  # Akamai
 _ENDS_OF_CALLERS = (

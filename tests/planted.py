@@ -77,6 +77,7 @@ def without_pictures(port: int) -> list[str]:
         f"az://container/../a.jpg?sv=1&se=1&sig={s}",
         f"www.example.org/a.jpg?token={s}",
         f"example.org/a.jpg?token={s}",
+        f"www.example.org/{'long/' * 2000}a.jpg?token={s}",
         f"ann:{s}@example.org/a.jpg",
         f"//ann:{s}@example.org/a.jpg",
         f"http://ann:{s}@[::g]/a.jpg",

@@ -68,7 +68,7 @@ REDACTED = [
     ("https://example.org/a?Api-Key=secret", "https://example.org/a?Api-Key=***"),
     ("https://example.org/a?access_token=secret;w=3", "https://example.org/a?access_token=***;w=3"),
     ("https://example.org/a?X-Functions-Key=secret", "https://example.org/a?X-Functions-Key=***"),
-    ("https://example.org/snap.cgi?usr=ann&pwd=secret", "https://example.org/snap.cgi?usr=***&pwd=***"),
+    ("https://example.org/snap.cgi?usr=ann&pwd=secret", "https://example.org/snap.cgi?usr=ann&pwd=***"),
     (f"{S3}?versionId=3&{V4.format(7)}&x-id=1", f"{S3}?versionId=3&x-id=1&***"),
     ("https://p.example/https://ann:secret@example.org/a", "https://p.example/https://***@example.org/a"),
     (

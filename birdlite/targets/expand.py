@@ -112,7 +112,7 @@ class Targets(Iterator["Target | BadTarget"]):
         from birdlite.targets.folders import is_pattern, pictures_matching
         from birdlite.targets.second_look import advice, existing, is_address
 
-        failure = path_failure(name, error)
+        may_be_url = is_address(name)
         if isinstance(error, (FileNotFoundError, NotADirectoryError)):
             meant = existing(path)
             if meant is not None:
@@ -120,15 +120,16 @@ class Targets(Iterator["Target | BadTarget"]):
             if is_pattern(path):
                 matches = pictures_matching(os.path.expanduser(path), self.skipped)
                 first = next(matches)
-                if not is_address(name) or first[1] is None:
+                if not may_be_url or first[1] is None:
                     return _found(chain((first,), matches), index)
+        if may_be_url and not self._reveal:
+            from birdlite.redaction import redacted_address
+
+            name = redacted_address(name)
+        failure = path_failure(name, error)
         if isinstance(error, FileNotFoundError):
             what = "no such folder" if name.endswith("/") else "no such file"
             hint = advice(name)
-            if not self._reveal and is_address(name):
-                from birdlite.redaction import redacted_address
-
-                name = redacted_address(name)
             failure = failure._replace(message=f"{name}: {what}{f' ({hint})' if hint else ''}")
         return (BadTarget(name, failure, index),)
 

@@ -57,7 +57,7 @@ def _decoded(name: str) -> str:
 
 def is_address(name: str) -> bool:
     """Whether a name that nothing has looks like a web address without https://, or one with a password."""
-    address = r"(?://)?(?:www\.|(?:localhost|(?:[\w-]+\.)+[a-z]{2,})(?::\d+)?/)|(?://)?[^\s/\\?#@]*:[^\s/\\?#@]+@"
+    address = r"(?://)?(?:www\.|(?:localhost|(?:[\w-]+\.)+[a-z]{2,})(?::\d+)?/)|(?://)?[^\s/\\?#@:]*:[^\s/\\?#@]+@"
     return re.match(address, name, re.IGNORECASE) is not None
 
 

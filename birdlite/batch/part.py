@@ -237,7 +237,9 @@ class Part:
             with open_output(self.path, "jsonl", whole=True, storage=self._storage) as output:
                 output.stream.write(Header(self._header.run, totals).line())
                 for offset in places:
-                    output.stream.write(self._named(self._journal.line_at(offset)).decode())
+                    line = self._journal.line_at(offset)
+                    line = _named(line, self._header.run) if self.already else line
+                    output.stream.write(line.decode())
         except OutputError as error:
             words = f"{error}; all records are in {self._partial}, where --resume finds them"
             raise OutputError(words, temporary=error.temporary) from error
@@ -294,16 +296,11 @@ class Part:
             with open_output(self._partial, "jsonl", whole=True) as output:
                 output.stream.write(Header(header.run).line())
                 for line in lines:
-                    output.stream.write(self._named(line).decode() + "\n")
+                    output.stream.write(_named(line, header.run).decode() + "\n")
         except (PartsError, FileNotFoundError) as error:
             temporary = isinstance(error, PartsError) and error.temporary
             words = "cannot be read again" if temporary else "another program has changed this file"
             raise OutputError(f"{self.path}: {words}: {error}", temporary=temporary) from error
-
-    def _named(self, line: bytes) -> bytes:
-        """The line of a record, with a name as this run writes them: those of earlier starts may have secrets."""
-        as_it_is = not self.already or (self._header is not None and self._header.run.reveal_targets)
-        return line if as_it_is else redacted_line(line)
 
     def _notes(self) -> Notes:
         if not is_storage(self.path):
@@ -324,3 +321,8 @@ class Part:
         changed = difference(was, now)
         if changed:
             raise OutputError(f"{path}: made with other parameters: {changed}; {_AGAIN}")
+
+
+def _named(line: bytes, run: Run) -> bytes:
+    """The record of an earlier start, with the name that this run gives its target: old ones have secrets."""
+    return line if run.reveal_targets else redacted_line(line)

@@ -313,7 +313,12 @@ class TestOldFiles:
         folder = tmp_path / "now" / "runs"
         folder.mkdir(parents=True)
         old.rename(folder / "a.jsonl")
+        given = write_list(tmp_path / "list.txt", self.urls())
+        mirror.fail("/example.org/404.jpg", [503])
+        again = ("-o", folder / "a.jsonl", "--resume", "--retry-failed", "--max-failures", "0")
 
+        assert run(*classify(mirror), "--from", given, *again)[0] == 4
+        assert found_in((folder / "a.jsonl.partial").read_text()) == []
         assert run_part(run, mirror, folder.parent, "a.jsonl", self.urls(), "--resume", "--retry-failed") == 1
 
     def test_merged_and_reported_they_lose_their_secrets(self, run: Run, old: Path, tmp_path: Path) -> None:

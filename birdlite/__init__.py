@@ -41,6 +41,7 @@ __all__ = [
     "__version__",
     "expand",
     "picture",
+    "redacted",
 ]
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from birdlite.images import picture
+    from birdlite.redaction import redacted
     from birdlite.results import Failure, ImageInfo, Prediction, Progress, Result, RunSummary, Times
     from birdlite.run.classifier import Classifier
     from birdlite.run.options import RunOptions
@@ -79,6 +81,7 @@ _MODULES = {
     "Shard": "batch.shard",
     "expand": "targets.expand",
     "picture": "images.picture",
+    "redacted": "redaction",
     **dict.fromkeys(("Failure", "ImageInfo", "Prediction", "Progress", "Result", "RunSummary", "Times"), "results"),
 }
 

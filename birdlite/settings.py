@@ -129,6 +129,7 @@ class Settings(NamedTuple):
     ordered: bool = True  # results in the order of the targets; else as they finish
     cache_dir: str | None = None  # None: the system's place for caches
     no_cache: bool = False  # keep model and labels in memory, write nothing
+    reveal_targets: bool = False  # whether results name URLs with their secrets
     fetch: FetchSettings = FetchSettings()
 
     @property

@@ -108,7 +108,9 @@ def _guarded(arguments: list[str], started: float) -> int:
         if os.environ.get("BIRDLITE_TRACEBACK"):
             import traceback
 
-            traceback.print_exception(error)
+            from birdlite.errors import without_secrets
+
+            sys.stderr.write(without_secrets("".join(traceback.format_exception(error))))
         return _fail(f"a fault in birdlite, please report it: {type(error).__name__}: {error}", EXIT_CANNOT_RUN)
     else:
         return code

@@ -53,8 +53,15 @@ def main(values: SimpleNamespace, started: float) -> int:
     if not (values.targets or values.lists or values.samples):
         raise UsageError("nothing to classify: give URLs, files or folders, --from LIST, or --samples")
     stdin = None if sys.stdin is None else sys.stdin.buffer
-    max_bytes = settings.fetch.max_bytes
-    targets = expand(arguments, values.lists, stdin=stdin, storage=storage, max_bytes=max_bytes, rules=rules)
+    targets = expand(
+        arguments,
+        values.lists,
+        stdin=stdin,
+        storage=storage,
+        max_bytes=settings.fetch.max_bytes,
+        rules=rules,
+        reveal_targets=settings.reveal_targets,
+    )
     timeline.add("imports", started, clock())
     return drive(runner, targets, console, table=bool(values.timing), allow_failures=values.allow_failures)
 

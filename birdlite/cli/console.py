@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from birdlite import log
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.values import PREFIX, variable
+from birdlite.errors import without_secrets
 from birdlite.timing import clock
 from birdlite.writers.base import printable
 from birdlite.writers.output import open_output
@@ -259,9 +260,9 @@ def _where(report: RunReport) -> str:
         return ""
     already = f", {report.already} by earlier starts" if report.already else ""
     output = f"{already}{written_to(report.output)}"
-    return output if report.page is None else f"{output}; page in {report.page}"
+    return output if report.page is None else f"{output}; page in {without_secrets(report.page)}"
 
 
 def written_to(output: str | None) -> str:
     """The end of a last line: where the results are, unless on standard output."""
-    return "" if output in (None, "-") else f"; written to {output}"
+    return "" if output is None or output == "-" else f"; written to {without_secrets(output)}"

@@ -54,6 +54,10 @@ TIMING = Option(
     shown="with text only",
 )
 ALLOW_FAILURES = Option("--allow-failures", "Exit with 0 even if targets failed. Their records say why.")
+REVEAL_TARGETS = Option(
+    "--reveal-targets",
+    "Name targets with the passwords, tokens and signatures of their URLs. Else these become ***.",
+)
 LABELS = Option("--labels FILE", "Label map (a csv with the columns id and name) of a single model file.", type=FILE)
 SCRATCH = Option(
     "--scratch DIR",
@@ -223,6 +227,7 @@ _ANSWERS = [
         type=FILE,
     ),
     Option("--unordered", "Give each result as soon as it is ready, not in the order of the targets."),
+    REVEAL_TARGETS,
     ALLOW_FAILURES,
     TIMING,
 ]

@@ -18,6 +18,7 @@ OPTIONS: dict[str, tuple[str, str, tuple[object, ...], object]] = {
     "--output": ("output", "value", ("text",), None),
     "--report": ("report", "value", ("text",), None),
     "--unordered": ("unordered", "flag", ("truth",), False),
+    "--reveal-targets": ("reveal_targets", "flag", ("truth",), False),
     "--allow-failures": ("allow_failures", "flag", ("truth",), False),
     "--timing": ("timing", "switch", ("truth",), None),
     "--shard": ("shard", "value", ("shard",), None),

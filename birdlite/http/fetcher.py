@@ -157,7 +157,7 @@ class Fetcher:
                 except PictureError as error:
                     if error.kind != "http_status":
                         raise
-                    log.debug("no rendition, so the original", url=url, reason=str(error))
+                    log.debug("no rendition, so the original", url=address(url).shown, reason=str(error))
         return self._pursue(url, max_bytes, clock)
 
     def _pursue(self, url: str, max_bytes: int, clock: Deadline) -> bytes:

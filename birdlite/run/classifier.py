@@ -92,7 +92,7 @@ class Classifier:
             ModelError: the model cannot be opened.
             EngineError: no runtime can run it.
         """
-        (result,) = self.stream([single(os.fspath(target))])
+        (result,) = self.stream([single(os.fspath(target), reveal_targets=self._settings.reveal_targets)])
         return result
 
     def classify_many(self, targets: Iterable[str | os.PathLike[str]]) -> Iterator[Result]:
@@ -103,7 +103,8 @@ class Classifier:
             EngineError: no runtime can run it.
         """
         names = (os.fspath(target) for target in targets)
-        return self.stream(expand(names, storage=self._remote.storage))
+        reveal = self._settings.reveal_targets
+        return self.stream(expand(names, storage=self._remote.storage, reveal_targets=reveal))
 
     def stream(
         self, targets: Iterable[Target | BadTarget], guard: Guard | None = None

@@ -21,12 +21,12 @@ from birdlite.batch.part import Part
 from birdlite.batch.shard import WHOLE, Shard, key_of, octets_of
 from birdlite.errors import OutputError, PartsError, StorageError, UsageError
 from birdlite.models.bundle import Model
+from birdlite.redaction import MARK, redacted
 from birdlite.run.classifier import Classifier
 from birdlite.run.options import RunOptions, with_run
 from birdlite.settings import Settings
 from birdlite.storage import is_storage
 from birdlite.targets import BadTarget, Target
-from birdlite.targets.expand import single
 from birdlite.targets.folders import is_pattern
 from birdlite.writers.output import make_folder, refused
 
@@ -86,13 +86,14 @@ class Selection:
         count = left_out = handed_on = 0
         for target in whole:
             count += 1
-            octets = octets_of(target.name)
+            name = redacted(target.name)  # by which it is known in every run, whether names are revealed or not
+            octets = octets_of(name)
             digest.update(octets + b"\n")
-            if self.part is not None and self.part.has(target.index, target.name):
+            if self.part is not None and self.part.has(target):
                 continue
             if self.shard.count > 1 and not self.shard.holds(key_of(octets)):
                 continue
-            if earlier is not None and earlier.has(target.name):
+            if earlier is not None and _is_known(target, name, earlier):
                 left_out += 1
                 continue
             yield target if self.part is None else self.part.admit(target)
@@ -103,8 +104,7 @@ class Selection:
         if self.part is not None:
             if options.max_failures is not None and options.report is None:
                 # An outage may be over by now. Once is enough: hosts that are gone for good must not delay the end.
-                for index, name in self.part.failed_as_away(handed_on):
-                    yield single(name, index)
+                yield from self.part.failed_as_away(handed_on)
             self.part.end(targets=count, left_out=left_out, list_sha256=list_sha256)
 
     def keep_index(self) -> None:
@@ -122,8 +122,13 @@ def digest_of(targets: Iterable[Target | BadTarget]) -> str:
     """The sha256 of a list: of the names of all its targets."""
     digest = hashlib.sha256()
     for target in targets:
-        digest.update(octets_of(target.name) + b"\n")
+        digest.update(octets_of(redacted(target.name)) + b"\n")
     return digest.hexdigest()
+
+
+def _is_known(target: Target | BadTarget, name: str, earlier: Earlier) -> bool:
+    """Whether an earlier run has answered a target. Indexes that are older than redacted names have whole URLs."""
+    return earlier.has(name) or (MARK in name and isinstance(target, Target) and earlier.has(target.location))
 
 
 def select(options: RunOptions, output: str | None, storage: Storage | None) -> Selection:
@@ -195,6 +200,7 @@ def run_of(model: Model, settings: Settings, options: RunOptions) -> Run:
         since=bool(options.since_output),
         shard=shard.index,
         shards=shard.count,
+        reveal_targets=settings.reveal_targets,
     )
 
 

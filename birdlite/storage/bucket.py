@@ -171,7 +171,7 @@ class Bucket:
         for name in _ENDPOINTS[self._place.scheme]:
             endpoint = os.environ.get(name)
             if endpoint and not endpoint.startswith(("http://", "https://")):
-                raise StorageError("unsupported", f"{name}={endpoint}: no URL of a store")
+                raise StorageError("unsupported", f"{name}: no URL of a store; it begins with https:// or http://")
             if endpoint and endpoint.startswith("http://"):
                 config["allow_http"] = "true"  # the user has chosen it
         make: Any = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[self._place.scheme]

@@ -4,6 +4,7 @@ expand       makes the targets, with the help of all others
 folders      pictures in folders and of patterns
 second_look  paths as other machines and programs write them
 list_rules   what lists may name, if they come from strangers
+standard_input  a list or a picture on standard input
 list_file    lists, by `list_csv`, `list_json`, `list_fields` (names of columns) and `list_text` (bytes into lines)
 """
 

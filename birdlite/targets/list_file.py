@@ -70,9 +70,11 @@ def read(stream: BinaryIO | ObjectStream | Ahead, name: str) -> Iterator[Found]:
 
 
 def _found(entries: Iterator[Entry], name: str) -> Iterator[Found]:
+    from birdlite.redaction import redacted
+
     for number, target, _, fault in entries:
         if fault:
-            place = f"{name}:{number}"
+            place = f"{redacted(name)}:{number}"
             yield place, Failure("unsupported", f"{place}: {fault}")
         else:
             yield target, None

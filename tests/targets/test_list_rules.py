@@ -404,3 +404,11 @@ def test_a_folder_that_only_lets_pass_is_passed(here: Path) -> None:
     (here / "album" / "sub").chmod(0o311)
     descriptor = open_inside(str(here / "album"), str(here / "album" / "sub" / "b.jpg"), os.O_RDONLY)
     os.close(descriptor)
+
+
+@pytest.mark.parametrize("scheme", ["", "//", "s3://"])
+def test_a_blocked_line_shows_no_password(scheme: str) -> None:
+    for target in targets_of(f"{scheme}me:secret@example.org/a.jpg?sig=secret", rules=ListRules()):
+        assert isinstance(target, BadTarget)
+        assert target.failure.kind == "blocked"
+        assert "secret" not in target.name + target.failure.message

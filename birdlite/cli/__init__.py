@@ -109,8 +109,9 @@ def _guarded(arguments: list[str], started: float) -> int:
             import traceback
 
             from birdlite.cli.console import write_stderr
+            from birdlite.errors import without_secrets
 
-            write_stderr("".join(traceback.format_exception(error)))
+            write_stderr(without_secrets("".join(traceback.format_exception(error))))
         return _fail(f"a fault in birdlite, please report it: {type(error).__name__}: {error}", EXIT_CANNOT_RUN)
     else:
         return code

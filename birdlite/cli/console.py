@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from birdlite import log
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.values import PREFIX, variable
+from birdlite.errors import without_secrets
 from birdlite.printable import inert, printable
 from birdlite.timing import clock
 from birdlite.writers.output import open_output
@@ -47,6 +48,10 @@ def open_console(values: SimpleNamespace) -> Console:
     threshold = log.ERROR if values.quiet else log.DEBUG if values.verbose else log.INFO
     console = Console(values.log_format, threshold=threshold)
     warn_about_unknown_variables()
+    for word in getattr(values, "files_as_options", ()):
+        from birdlite.cli.declare import file_as_option
+
+        log.warning(f"{word} was taken as an option; {file_as_option(word)}")
     return console
 
 
@@ -258,9 +263,9 @@ def _where(report: RunReport) -> str:
         return ""
     already = f", {report.already} by earlier starts" if report.already else ""
     output = f"{already}{written_to(report.output)}"
-    return output if report.page is None else f"{output}; page in {report.page}"
+    return output if report.page is None else f"{output}; page in {without_secrets(report.page)}"
 
 
 def written_to(output: str | None) -> str:
     """The end of a last line: where the results are, unless on standard output."""
-    return "" if output in (None, "-") else f"; written to {output}"
+    return "" if output is None or output == "-" else f"; written to {without_secrets(output)}"

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 OPTIONS: dict[str, tuple[str, str, tuple[object, ...], object]] = {
     "--from": ("lists", "values", ("text",), ()),
+    "--only-urls": ("only_urls", "flag", ("truth",), False),
+    "--allow-files": ("allow_files", "values", ("text",), ()),
+    "--allow-bucket": ("allow_bucket", "values", ("text",), ()),
     "--samples": ("samples", "flag", ("truth",), False),
     "--top": ("top", "value", ("whole", 1, 1000), 3),
     "--min-score": ("min_score", "value", ("fraction",), 0.0),
@@ -15,6 +18,7 @@ OPTIONS: dict[str, tuple[str, str, tuple[object, ...], object]] = {
     "--output": ("output", "value", ("text",), None),
     "--report": ("report", "value", ("text",), None),
     "--unordered": ("unordered", "flag", ("truth",), False),
+    "--reveal-targets": ("reveal_targets", "flag", ("truth",), False),
     "--allow-failures": ("allow_failures", "flag", ("truth",), False),
     "--timing": ("timing", "switch", ("truth",), None),
     "--shard": ("shard", "value", ("shard",), None),
@@ -38,6 +42,9 @@ OPTIONS: dict[str, tuple[str, str, tuple[object, ...], object]] = {
     "--offline": ("offline", "flag", ("truth",), False),
     "--renditions": ("renditions", "flag", ("truth",), False),
     "--mirror": ("mirror", "value", ("text",), None),
+    "--public-only": ("public_only", "flag", ("truth",), False),
+    "--allow-host": ("allow_hosts", "values", ("text",), ()),
+    "--allow-port": ("allow_ports", "values", ("whole", 1, 65535), ()),
     "--downloads": ("downloads", "value", ("whole", 1, 256), 16),
     "--per-host": ("per_host", "values", ("text",), ()),
     "--timeout": ("timeout", "value", ("seconds",), 30.0),

@@ -104,7 +104,7 @@ class Classifier:
         """
         from birdlite.targets.from_python import one
 
-        (result,) = self.stream([one(picture, self._settings.fetch.max_bytes)])
+        (result,) = self.stream([one(picture, self._settings)])
         return result
 
     def classify_many(self, pictures: Iterable[Source]) -> Iterator[Result]:
@@ -119,7 +119,8 @@ class Classifier:
         """
         from birdlite.targets.from_python import many
 
-        return self.stream(Targets(many(pictures, self._settings.fetch.max_bytes), self._remote.storage))
+        sources = iter([(many(pictures, self._settings.fetch.max_bytes), False)])
+        return self.stream(Targets(sources, self._remote.storage, None, reveal=self._settings.reveal_targets))
 
     def stream(
         self, targets: Iterable[Target | BadTarget], guard: Guard | None = None

@@ -23,7 +23,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
-from birdlite import local_file
+from birdlite import local_file, log
 from birdlite.errors import PictureError
 from birdlite.images import picture
 from birdlite.models.labels import top_k
@@ -192,7 +192,7 @@ class Pipeline:
             step(job)
         except PictureError as error:
             job.held.let_go()
-            self._finish(job, Failure(error.kind, f"{job.target.name}: {error}{_hint(job.target, error)}"))
+            self._finish(job, _failure(job, error))
         except NoEngine:
             self._drop(job)  # its stream knows already
         except LeftBehind:
@@ -209,8 +209,7 @@ class Pipeline:
             if job.data is not None:
                 job.held.hold(len(job.data))  # it came with the target
             elif job.target.kind == "file":
-                most = job.owner.settings.fetch.max_bytes
-                job.data = local_file.read(job.target.location, most, job.held.hold)
+                job.data = _read_file(job.target, job.owner.settings.fetch.max_bytes, job.held)
             else:
                 job.data = self._remote.read(job.target.location, job.owner.cancelled, job.held.room)
                 job.held.hold(len(job.data))
@@ -225,6 +224,26 @@ class Pipeline:
         """Forget a picture: nobody waits for it."""
         job.held.let_go()
         self._slots.release()
+
+
+def _failure(job: Job, error: PictureError) -> Failure:
+    target = job.target
+    if job.owner.settings.fetch.public_only and target.kind == "url":
+        from birdlite.http.quiet import quiet
+
+        log.debug("failed", target=target.name, kind=error.kind, reason=str(error))
+        error = quiet(error)
+    return Failure(error.kind, f"{target.name}: {error}{_hint(target, error)}")
+
+
+def _read_file(target: Target, max_bytes: int, held: Held) -> bytes:
+    """The bytes of a local picture. A file from a stranger's list is opened where it was allowed, and nowhere else."""
+    inside = target.inside
+    if inside is None:
+        return local_file.read(target.location, max_bytes, held.hold)
+    from birdlite.targets.list_rules import open_inside
+
+    return local_file.read(target.location, max_bytes, held.hold, lambda path, flags: open_inside(inside, path, flags))
 
 
 def _hint(target: Target, error: PictureError) -> str:

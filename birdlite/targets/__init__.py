@@ -4,6 +4,8 @@ expand       makes the targets, with the help of all others
 from_python  what a Python program gives: names, bytes, files, images, arrays
 folders      pictures in folders and of patterns
 second_look  paths as other machines and programs write them
+list_rules   what lists may name, if they come from strangers
+standard_input  a list or a picture on standard input
 list_file    lists, by `list_csv`, `list_json`, `list_fields` (names of columns) and `list_text` (bytes into lines)
 """
 
@@ -25,6 +27,7 @@ class Target(NamedTuple):
     index: int = 0  # type: ignore[assignment]  # position among all targets of the list, from 0; hides tuple.index
     data: bytes | None = None  # the picture's file itself, if it came on standard input or from a Python program
     image: object = None  # a PIL image or an RGB array instead (`images.opened`), from a Python program
+    inside: str | None = None  # a folder: without following a link, `location` is a file below it (`list_rules`)
 
 
 class BadTarget(NamedTuple):

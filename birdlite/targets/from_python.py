@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, Union
 
 from birdlite.results import Failure
+from birdlite.settings import Settings
 from birdlite.targets import BadTarget, Found, Target
 from birdlite.targets.expand import single
 
@@ -26,16 +27,16 @@ MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX
 """Of PIL images: those whose 8-bit samples Pillow converts to RGB. The others have no range that one could know."""
 
 
-def one(source: Source, max_bytes: int) -> Target | BadTarget:
-    """The target of one picture. A file is read here, at most `max_bytes`.
+def one(source: Source, settings: Settings) -> Target | BadTarget:
+    """The target of one picture. A file is read here, at most `max_bytes` of the settings.
 
     Raises:
         TypeError: it is none of `Source`.
         OSError: the file cannot be read.
     """
     if isinstance(source, (str, os.PathLike)):
-        return single(_name(source))
-    return _content(source, max_bytes)
+        return single(_name(source), reveal_targets=settings.reveal_targets)
+    return _content(source, settings.fetch.max_bytes)
 
 
 def many(sources: Iterable[Source], max_bytes: int) -> Iterator[Found | Target | BadTarget]:

@@ -174,6 +174,9 @@ class FetchSettings(NamedTuple):
     downloads: int = DOWNLOADS  # how many run at once, and how many idle connections are kept
     mirror: str | None = None
     offline: bool = False
+    public_only: bool = False  # URLs and redirects lead to public addresses only
+    allow_hosts: tuple[str, ...] = ()  # with `public_only`: HOST or HOST:PORT that may be private
+    allow_ports: tuple[int, ...] = ()  # with `public_only`: beside 80 and 443
     renditions: bool = False  # fetch a smaller form of a photograph where its host keeps one
     backoff: float = BACKOFF_S  # ceiling of the first pause
 

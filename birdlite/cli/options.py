@@ -119,6 +119,24 @@ NETWORK: Options = {
         ),
         Option("--mirror URL", "Download https://HOST/PATH from URL/HOST/PATH instead."),
         Option(
+            "--public-only",
+            "Download from public addresses only, at ports 80 and 443, and say in failures nothing of what answered."
+            " For URLs from strangers.",
+        ),
+        Option(
+            "--allow-host HOST[:PORT]",
+            "With --public-only: also download from HOST, whatever its address is. May be repeated.",
+            name="allow_hosts",
+            multiple=True,
+        ),
+        Option(
+            "--allow-port N",
+            "With --public-only: also download from port N. May be repeated.",
+            name="allow_ports",
+            type=Value(whole, 1, 65535),
+            multiple=True,
+        ),
+        Option(
             "--downloads N", "Download up to N pictures at once.", type=Value(whole, 1, 256), default=DEFAULTS.downloads
         ),
         Option(

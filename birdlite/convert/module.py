@@ -71,7 +71,7 @@ def open_module(source: str, reading: Reading, settings: Settings) -> Module:
         EngineMissing: TensorFlow is not installed.
     """
     require("tensorflow")
-    fetcher = Fetcher(settings.fetch)
+    fetcher = Fetcher(settings.fetch, named=hub.addresses_of(source) or ())
     try:
         with tempfile.TemporaryDirectory(prefix="birdlite-convert-") as temporary:
             folder = hub.open_source(source, fetcher, temporary)

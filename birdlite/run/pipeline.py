@@ -23,7 +23,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
-from birdlite import local_file
+from birdlite import local_file, log
 from birdlite.errors import PictureError
 from birdlite.images import picture
 from birdlite.models.labels import top_k
@@ -192,7 +192,7 @@ class Pipeline:
             step(job)
         except PictureError as error:
             job.held.let_go()
-            self._finish(job, Failure(error.kind, f"{job.target.name}: {error}{_hint(job.target, error)}"))
+            self._finish(job, _failure(job, error))
         except NoEngine:
             self._drop(job)  # its stream knows already
         except LeftBehind:
@@ -225,6 +225,17 @@ class Pipeline:
         """Forget a picture: nobody waits for it."""
         job.held.let_go()
         self._slots.release()
+
+
+def _failure(job: Job, error: PictureError) -> Failure:
+    """Why a picture has no answer, in the words that its record may have."""
+    target = job.target
+    if target.kind == "url" and job.owner.settings.fetch.public_only:
+        from birdlite.http.quiet import quiet
+
+        log.debug("failed", target=target.name, kind=error.kind, reason=str(error))
+        error = quiet(error)
+    return Failure(error.kind, f"{target.name}: {error}{_hint(target, error)}")
 
 
 def _hint(target: Target, error: PictureError) -> str:

@@ -36,7 +36,8 @@ class Remote:
         self._fetcher: Fetcher | None = None
         self._closed = False
         self._connected: set[str] = set()  # `http` and `storage`, if ready
-        if settings._replace(startup_timeout=DEFAULTS.startup_timeout) != DEFAULTS:
+        usual = settings._replace(startup_timeout=DEFAULTS.startup_timeout, public_only=DEFAULTS.public_only)
+        if usual != DEFAULTS:
             with timeline.span("imports"):
                 self._make_fetcher()  # an invalid setting is an error before anything runs
 

@@ -29,7 +29,7 @@ GOOD = {
     "digest": ["0a" * 32, "sha256:" + "B" * 64],
 }
 BAD = {
-    "whole": ["-1", "2000", "many", "1.5", "٣"],
+    "whole": ["-1", "200000", "many", "1.5", "٣"],
     "size": ["0", "1.5M", "lots"],
     "seconds": ["0", "nan", "soon"],
     "patience": ["-1", "nan", "soon"],

@@ -76,6 +76,12 @@ def test_a_warm_run_on_a_file_imports_no_network_no_numpy_and_nothing_slow(warm:
     assert loaded & SLOW <= pillows_own()
 
 
+def test_the_guard_is_imported_for_urls_only(warm: tuple[str, ...]) -> None:
+    loaded = modules_after(*warm, "--public-only", str(PICTURES[0]))
+
+    assert {name for name in loaded if name.startswith("birdlite.http")} | loaded & (NETWORK | {"ipaddress"}) == set()
+
+
 def test_what_makes_a_report_is_imported_for_a_report_only(warm: tuple[str, ...], tmp_path: Path) -> None:
     assert modules_after(*warm, str(PICTURES[0])) & REPORT == set()
 

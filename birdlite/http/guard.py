@@ -11,8 +11,8 @@ on the command line, and proxies as proxies.
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable, Iterable
-from ipaddress import IPv6Address
 
 from birdlite import log
 from birdlite.deadline import Deadline
@@ -123,8 +123,8 @@ class Guard:
 
 
 def _plain(host: str) -> str:
-    """A host in one spelling: addresses of IPv6 in their shortest, names without a dot at the end."""
-    return str(IPv6Address(host)) if ":" in host else host.lower().rstrip(".")
+    """A host in one spelling: addresses of IPv6 as their digits, names without a dot at the end."""
+    return socket.inet_pton(socket.AF_INET6, host).hex() if ":" in host else host.lower().rstrip(".")
 
 
 def _refusal(words: str, host: str, why: str) -> PictureError:

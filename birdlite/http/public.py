@@ -9,7 +9,7 @@ documentation of the clouds for the addresses of their metadata.
 from __future__ import annotations
 
 import socket
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 Ip = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -91,7 +91,7 @@ def why_not_public_name(host: str) -> str | None:
 def _literal(name: str) -> Ip | None:
     """The address that a host is written as, as resolvers read it."""
     if ":" in name:
-        return ip_address(name)
+        return IPv6Address(socket.inet_pton(socket.AF_INET6, name))
     try:
         return IPv4Address(socket.inet_aton(name))
     except OSError:

@@ -212,7 +212,7 @@ class Fetcher:
         try:
             following = self._checked(join(target, location), clock)
         except PictureError as error:
-            if error.kind == "blocked":
+            if error.kind in ("blocked", "cancelled"):
                 raise
             words = f"redirected by {target.host} to a URL that cannot be fetched: {error}"
             raise PictureError(error.kind, words) from error

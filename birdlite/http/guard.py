@@ -123,8 +123,8 @@ class Guard:
 
 
 def _plain(host: str) -> str:
-    """A host in one spelling: addresses of IPv6 as their digits, names without a dot at the end."""
-    return socket.inet_pton(socket.AF_INET6, host).hex() if ":" in host else host.lower().rstrip(".")
+    """A host in one spelling: names without a dot at the end, addresses of IPv6 as digits behind a colon."""
+    return f":{socket.inet_pton(socket.AF_INET6, host).hex()}" if ":" in host else host.lower().rstrip(".")
 
 
 def _refusal(words: str, host: str, why: str) -> PictureError:

@@ -12,7 +12,7 @@ import socket
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 Ip = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+IpNetwork = IPv4Network | IPv6Network
 
 _REASONS = {
     "0.0.0.0/8": "this host",
@@ -54,7 +54,7 @@ _REASONS = {
     "8000::/1": "reserved",
 }
 
-REFUSED: dict[Network, str] = {ip_network(network): reason for network, reason in _REASONS.items()}
+REFUSED: dict[IpNetwork, str] = {ip_network(network): reason for network, reason in _REASONS.items()}
 """Networks that are not public, and why. The first one that holds an address gives its reason."""
 
 _OWN_NAMES = {

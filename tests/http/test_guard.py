@@ -209,6 +209,8 @@ def test_an_allowed_host_may_be_private(make: Callable[..., Fetcher], hosts: Hos
         ("private.example", "http://localhost/a"),
         ("127.0.0.1", "http://127.0.0.2/a"),
         ("private.example", "http://private.example.localhost/a"),
+        ("::1", f"http://{'0' * 31}1/a"),
+        ("::1", "http://[::]/a"),
     ],
 )
 def test_an_allowed_host_opens_nothing_else(make: Callable[..., Fetcher], hosts: Hosts, allowed: str, url: str) -> None:

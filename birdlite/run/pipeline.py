@@ -227,8 +227,9 @@ class Pipeline:
 
 
 def _failure(job: Job, error: PictureError) -> Failure:
+    """Why a picture has no answer, in the words that its record may have."""
     target = job.target
-    if job.owner.settings.fetch.public_only and target.kind == "url":
+    if target.kind == "url" and job.owner.settings.fetch.public_only:
         from birdlite.http.quiet import quiet
 
         log.debug("failed", target=target.name, kind=error.kind, reason=str(error))

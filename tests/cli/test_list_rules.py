@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from birdlite.cli.table import OPTIONS
 from birdlite.models.catalog import DEMO_MODEL
 from tests.command_line import Run
 from tests.demo_world import PICTURES
@@ -67,7 +66,6 @@ def test_each_option_holds_the_lists_and_has_its_variable(
     assert kinds(out) == {**opened, "private/b.jpg": "blocked"}
 
 
-@pytest.mark.skipif("--public-only" not in OPTIONS, reason="this version has no --public-only")
 def test_the_guard_holds_the_lists_too(here: Path, run: Run) -> None:
     (here / "list.txt").write_text("album/a.jpg\nprivate/b.jpg\n")
 

@@ -28,7 +28,7 @@ TESTS = (
     "tests/http",
     "tests/engines",
     "tests/storage",
-    "tests/cli/test_classify.py",
+    "tests/cli/test_plain_line.py",
     "tests/test_cold_start.py",
 )
 UPPER = ("<", "<=", "==", "~=")

@@ -54,8 +54,8 @@ def scan(image: IO[bytes]) -> tuple[Found, dict[str, Any] | None]:
     with tarfile.open(fileobj=image, mode="r|") as files:
         for member in files:
             name = member.name.removeprefix("./")
-            body = files.extractfile(member)
-            if not member.isfile() or body is None:
+            body = files.extractfile(member) if member.isfile() else None
+            if body is None:
                 continue
             if name == LIST:
                 document = json.load(body)

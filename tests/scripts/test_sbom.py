@@ -93,6 +93,9 @@ def image_of(root: Path, document: dict[str, Any], **more: bytes) -> io.BytesIO:
             member = tarfile.TarInfo(name)
             member.size = len(body)
             files.addfile(member, io.BytesIO(body))
+        link = tarfile.TarInfo("usr/local/bin/python3.11-link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/nowhere"
+        files.addfile(link)
     archive.seek(0)
     return archive
 

@@ -115,7 +115,7 @@ _ABOVE = frozenset({"decode_timeout", "timeout", "connect_timeout", "read_timeou
 _MOST: Mapping[str, float] = {"min_score": 1}
 _CHOICES: Mapping[str, tuple[str, ...]] = {"engine": get_args(EngineChoice), "resize": get_args(Resize)}
 _TEXTS = frozenset({"model", "user_agent"})
-_OPTIONAL_TEXTS = frozenset({"labels", "cache_dir", "mirror"})
+_OPTIONAL_TEXTS = frozenset({"labels", "cache_dir", "mirror", "model_sha256"})
 
 
 def check(settings: Settings | FetchSettings) -> None:
@@ -186,7 +186,6 @@ class Settings(NamedTuple):
     """How to classify. Every value has the default that the CLI has."""
 
     model: str = DEFAULT_MODEL  # a name of the catalogue, a bundle's folder, or a .tflite or .onnx file
-    model_sha256: str | None = None  # of a model file, or of a folder's model.json; another one is refused
     labels: str | None = None  # the label map of a bare model file
     engine: EngineChoice = "auto"
     resize: Resize = "crop"  # DESIGN: the most accurate on real photographs
@@ -201,6 +200,7 @@ class Settings(NamedTuple):
     no_cache: bool = False  # keep model and labels in memory, write nothing
     reveal_targets: bool = False  # whether results name URLs with their secrets
     fetch: FetchSettings = FetchSettings()
+    model_sha256: str | None = None  # of a model file, or of a folder's model.json; another one is refused
 
     @property
     def threads(self) -> int:

@@ -312,7 +312,7 @@ def _location(response: httpx.Response) -> str:
 def _who_may(response: httpx.Response, target: Address) -> str:
     """Say what to do about a 401."""
     if not target.userinfo:
-        return f"put a user name and a password into the URL, {target.scheme}://USER:PASSWORD@{target.netloc}/…"
+        return f"put a user name and a password before the host: USER:PASSWORD@{target.netloc}/…"
     from birdlite.http.digest import challenges
 
     ways = {challenge.partition(" ")[0].lower() for challenge in challenges(response)}

@@ -441,7 +441,7 @@ def test_a_put_that_nobody_answers_ends_by_the_timeout(
 ) -> None:
     gate.rule = lambda asked: "hold" if asked.method == "PUT" else None
 
-    code, _, err = classify("--timeout", 0.5, "-o", bucket.url("birds.csv"), PICTURES[0])
+    code, _, err = classify("--timeout", 3, "-o", bucket.url("birds.csv"), PICTURES[0])
 
     assert code == 4
     assert "the store does not answer in time; they are kept in" in err

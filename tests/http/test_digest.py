@@ -135,8 +135,8 @@ def test_a_wrong_password_is_tried_once_in_each_way(origin: Origin, make: Callab
 @pytest.mark.parametrize(
     ("known_as", "asked_for", "advice"),
     [
-        ("", "Basic realm=x", "put a user name and a password into the URL, http://USER:PASSWORD@127.0.0.1:"),
-        ("", "", "put a user name and a password into the URL, http://USER:PASSWORD@127.0.0.1:"),
+        ("", "Basic realm=x", "put a user name and a password before the host: USER:PASSWORD@127.0.0.1:"),
+        ("", "", "put a user name and a password before the host: USER:PASSWORD@127.0.0.1:"),
         ("a:b@", "Basic realm=x", "the user name and the password in the URL are not accepted"),
         ("a:b@", "NTLM", "it asks for 'ntlm'; birdlite knows Basic and Digest"),
         ("a:b@", "Digest realm=x, nonce=y, algorithm=NEW", "the user name and the password in the URL"),

@@ -42,6 +42,7 @@ def test_the_public_names_are_these_and_all_of_them_are_there() -> None:
         "__version__",
         "expand",
         "picture",
+        "redacted",
     ]
     for name in birdlite.__all__:
         assert getattr(birdlite, name) is not None

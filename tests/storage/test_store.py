@@ -173,7 +173,7 @@ def test_an_impossible_output_is_refused_before_the_run(bucket: Bucket, url: str
 def test_an_endpoint_that_is_no_url_is_named(bucket: Bucket, monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
 
-    with pytest.raises(StorageError, match=f"AWS_ENDPOINT_URL={endpoint}: no URL of a store"):
+    with pytest.raises(StorageError, match="AWS_ENDPOINT_URL: no URL of a store"):
         Storage().probe(bucket.url("a"))
 
 

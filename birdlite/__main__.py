@@ -1,8 +1,9 @@
 """`python -m birdlite`: the same as `birdlite`."""
 
-import sys
-
-from birdlite.cli import main
+from birdlite.cli import end_at_signals, main
 
 if __name__ == "__main__":
+    end_at_signals()
+    import sys
+
     sys.exit(main())

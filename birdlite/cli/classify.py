@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from birdlite.cli.console import drive, open_console
+from birdlite.cli.interruption import Interruption
 from birdlite.cli.values import classifier_settings, fields_of
 from birdlite.errors import UsageError
 from birdlite.run.options import RUN, RunOptions
@@ -54,7 +55,9 @@ def main(values: SimpleNamespace, started: float) -> int:
     max_bytes = settings.fetch.max_bytes
     targets = expand(arguments, values.lists, stdin=stdin, storage=storage, max_bytes=max_bytes)
     timeline.add("imports", started, clock())
-    return drive(runner, targets, console, table=bool(values.timing), allow_failures=values.allow_failures)
+    with Interruption() as interruption:
+        table, allow = bool(values.timing), values.allow_failures
+        return drive(runner, targets, console, interruption, table=table, allow_failures=allow)
 
 
 def _digest(arguments: Sequence[str], lists: Sequence[str], storage: Storage | None) -> str:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 from birdlite.cli.console import drive, open_console
 from birdlite.cli.declare import Command, Option
+from birdlite.cli.interruption import Interruption
 from birdlite.cli.options import MESSAGES, TIMING
 from birdlite.demo import DemoServer, picture_urls
 from birdlite.models.catalog import DEMO_MODEL
@@ -39,13 +40,17 @@ def main(values: SimpleNamespace, started: float) -> int:
     if chatty:
         sys.stderr.write(BEFORE)
         sys.stderr.flush()
-    with DemoServer() as server, tempfile.TemporaryDirectory(prefix="birdlite-demo-") as cache_dir:
+    with (
+        Interruption() as interruption,
+        DemoServer() as server,
+        tempfile.TemporaryDirectory(prefix="birdlite-demo-", ignore_cleanup_errors=True) as cache_dir,
+    ):
         settings = Settings(model=DEMO_MODEL, cache_dir=cache_dir, fetch=FetchSettings(mirror=server.mirror))
         timeline.add("imports", started, clock())
         options = RunOptions(format=values.format, times=values.timing is not False)
         runner = Runner(settings, options, timeline=timeline)
         table = values.timing or (values.timing is None and chatty)
-        code = drive(runner, expand(picture_urls()), console, table=table)
+        code = drive(runner, expand(picture_urls()), console, interruption, table=table)
     if chatty:
         sys.stderr.write(AFTER)
     return code

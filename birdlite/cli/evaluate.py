@@ -6,9 +6,10 @@ import sys
 from types import SimpleNamespace
 
 from birdlite import log
-from birdlite.cli.console import Interruption, open_console
+from birdlite.cli.console import open_console
 from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
+from birdlite.cli.interruption import Interruption
 from birdlite.cli.options import CACHE, FILE, LABELS, MESSAGES, MODEL, NETWORK, RESIZE, RUNNING
 from birdlite.cli.values import classifier_settings, whole
 from birdlite.evaluate import Comparison, combinations, open_source

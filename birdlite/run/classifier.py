@@ -124,9 +124,9 @@ class Classifier:
 
     def cancel(self) -> None:
         """End the run soon; may be called from a signal handler or another thread."""
-        self._remote.cancel()
         if self._run is not None:
-            self._run.cancel()
+            self._run.cancel()  # first: what then fails because it is cancelled must not be the error of the run
+        self._remote.cancel()
 
     def close(self) -> None:
         """End a run that was left early, finish writing to the cache, release engines and connections."""

@@ -44,8 +44,8 @@ from birdlite.targets import BadTarget, Target
 from birdlite.timing import Timeline, clock
 
 WINDOW = 1024  # pictures that may be ahead of the one whose turn it is: their results take about 1 MB
-WAKE_S = 0.5  # a signal is noticed at least this often
-STOP_S = 0.4  # to wait for each worker pool at the end of a run: it is idle by then, unless the run was interrupted
+WAKE_S = 0.1  # a signal is noticed at least this often
+STOP_S = 0.4  # to wait for both pools at the end of a run: they are idle by then, unless the run was interrupted
 
 
 class _First(NamedTuple):
@@ -131,8 +131,9 @@ class Pipeline:
             self._over = True
             self._slots.release()  # the feeder may be waiting for either
             self._window.release()
-            self._downloaders.stop(timeout=STOP_S)
-            self._workers.stop(timeout=STOP_S)
+            until = clock() + STOP_S
+            for pool in (self._downloaders, self._workers):
+                pool.stop(timeout=until - clock())
 
     def _is_over(self) -> bool:
         return self._over

@@ -46,7 +46,9 @@ class Remote:
         if self._given_storage is None:
             from birdlite.storage.store import Storage
 
-            self._given_storage = Storage(self._settings)
+            self._given_storage = storage = Storage(self._settings)
+            if self.cancelled.is_set():
+                storage.cancelled.set()
         return self._given_storage
 
     def connect(self, location: str) -> None:
@@ -90,15 +92,17 @@ class Remote:
 
     def begin(self) -> None:
         """Start a run: an earlier `cancel` no longer counts."""
-        self.cancelled.clear()
-        if self._given_storage is not None:
-            self._given_storage.cancelled.clear()
+        for event in self._events():
+            if event.is_set():  # `clear` takes a lock, and `cancel` may come from a signal handler
+                event.clear()
 
     def cancel(self) -> None:
         """End every download of this run within a fraction of a second."""
-        self.cancelled.set()
-        if self._given_storage is not None:
-            self._given_storage.cancelled.set()
+        for event in self._events():
+            event.set()
+
+    def _events(self) -> list[threading.Event]:
+        return [self.cancelled] + ([] if self._given_storage is None else [self._given_storage.cancelled])
 
     def close(self) -> None:
         """Close all connections."""

@@ -1,9 +1,13 @@
 """`python -m birdlite`: the same as `birdlite`."""
 
-from birdlite.cli import end_at_signals, main
+from birdlite.cli import end_at_signals, finish, main
 
 if __name__ == "__main__":
     end_at_signals()
     import sys
+    import threading
 
-    sys.exit(main())
+    code = main()
+    if threading.active_count() > 1:
+        finish(code)
+    sys.exit(code)

@@ -30,6 +30,7 @@ __all__ = [
     "EXIT_TRY_AGAIN",
     "EXIT_USAGE",
     "end_at_signals",
+    "finish",
     "main",
     "program",
 ]
@@ -51,20 +52,25 @@ def program() -> NoReturn:
       would wait for 5 ms each time while another thread imports or decodes labels.
     - The process ends without taking all objects apart. That would take as long as decoding a picture.
 
-    `python -m birdlite` does the first only, for profilers and debuggers.
+    `python -m birdlite` does the first only, for profilers and debuggers. But it ends at once, too, if a thread is left
+    that reads standard input: Python's own end would wait for that, and then abort.
     """
     end_at_signals()
     import gc
 
     gc.set_threshold(_OBJECTS_OF_A_START)
     sys.setswitchinterval(_SWITCH_S)
-    code = main()
+    finish(main())
+
+
+def finish(code: int) -> NoReturn:
+    """End the process at once; commands have closed their files."""
     try:
         sys.stdout.flush()
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):  # broken, closed or missing: the ordinary exit reports it
         sys.exit(code)
-    os._exit(code)  # commands have closed their files and joined their threads
+    os._exit(code)
 
 
 def end_at_signals() -> None:
@@ -121,12 +127,13 @@ def _guarded(arguments: list[str], started: float) -> int:
         return _fail(error, EXIT_TRY_AGAIN if error.temporary else EXIT_CANNOT_RUN)
     except KeyboardInterrupt as interrupt:
         return getattr(interrupt, "exit_code", 130)  # of `Interrupted`, else of a program that calls `main`
-    except Exception as error:  # noqa: BLE001 - an error in birdlite itself
+    except Exception as error:  # noqa: BLE001 - too little of something, or an error in birdlite itself
         if os.environ.get("BIRDLITE_TRACEBACK"):
             import traceback
 
             traceback.print_exception(error)
-        return _fail(f"a fault in birdlite, please report it: {type(error).__name__}: {error}", EXIT_CANNOT_RUN)
+        fault = f"a fault in birdlite, please report it: {type(error).__name__}: {error}"
+        return _fail(_shortage(error) or fault, EXIT_CANNOT_RUN)
     else:
         return code
 
@@ -145,6 +152,24 @@ def _run(arguments: list[str], started: float) -> int:
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:2], "--help"]
     return group.run(arguments, started)
+
+
+def _shortage(error: Exception) -> str | None:
+    """What the system has too little of; None if that is not the cause."""
+    import errno
+
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return "the system allows no more threads: too little memory, or a limit on processes"
+    short = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC)
+    if isinstance(error, OSError) and error.errno in short:
+        return f"the system refuses: {str(error).partition('] ')[2]}"
+    if isinstance(error, ImportError) and any(
+        words in str(error) for words in ("failed to map", "allocate memory", *map(os.strerror, short))
+    ):
+        return f"a module cannot be loaded: {error}"
+    return None
 
 
 def _fail(error: object, code: int) -> int:

@@ -90,6 +90,12 @@ class Console:
             _write(CLEAR_LINE + _progress_text(progress, seconds))
             self._shown = True
 
+    def show(self, text: str) -> None:
+        """Write text as it is. If standard error is closed or full, nothing happens."""
+        with self._lock:
+            self._clear()
+            _write(text)
+
     def clear(self) -> None:
         """Take the progress line away."""
         with self._lock:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from types import SimpleNamespace
 
@@ -11,6 +10,7 @@ from birdlite.cli.declare import Command, Option
 from birdlite.cli.interruption import Interruption
 from birdlite.cli.options import MESSAGES, TIMING
 from birdlite.demo import DemoServer, picture_urls
+from birdlite.errors import OutputError
 from birdlite.models.catalog import DEMO_MODEL
 from birdlite.run.options import RunOptions
 from birdlite.run.runner import Runner
@@ -38,12 +38,11 @@ def main(values: SimpleNamespace, started: float) -> int:
     console = open_console(values)
     chatty = values.format == "text" and not values.quiet
     if chatty:
-        sys.stderr.write(BEFORE)
-        sys.stderr.flush()
+        console.show(BEFORE)
     with (
         Interruption() as interruption,
         DemoServer() as server,
-        tempfile.TemporaryDirectory(prefix="birdlite-demo-", ignore_cleanup_errors=True) as cache_dir,
+        _temporary_folder() as cache_dir,
     ):
         settings = Settings(model=DEMO_MODEL, cache_dir=cache_dir, fetch=FetchSettings(mirror=server.mirror))
         timeline.add("imports", started, clock())
@@ -52,8 +51,15 @@ def main(values: SimpleNamespace, started: float) -> int:
         table = values.timing or (values.timing is None and chatty)
         code = drive(runner, expand(picture_urls()), console, interruption, table=table)
     if chatty:
-        sys.stderr.write(AFTER)
+        console.show(AFTER)
     return code
+
+
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="birdlite-demo-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise OutputError("there is no folder for temporary files; TMPDIR names one") from error
 
 
 COMMAND = Command(

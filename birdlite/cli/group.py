@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Callable
 from importlib import import_module
 
@@ -90,6 +91,8 @@ def run(arguments: list[str], started: float) -> int:
         with group.make_context(PROGRAM, arguments) as context:
             command: Callable[[float], int] = group.invoke(context)
     except click.exceptions.Exit as done:  # --help and --version
+        if sys.stdout is None:  # click then prints nothing
+            raise OutputError("standard output is closed") from None
         return done.exit_code
     except click.ClickException as error:
         raise UsageError(_one_line(error)) from None

@@ -65,7 +65,10 @@ class Loading:
         self._loaded = threading.Event()
         self._model: Model | None = None
         self._engine: Engine | None = None
-        threading.Thread(target=self._load, name="birdlite-load", daemon=True).start()
+        try:
+            threading.Thread(target=self._load, name="birdlite-load", daemon=True).start()
+        except RuntimeError as error:  # the system has no thread left
+            self._end(error)
 
     @property
     def side(self) -> int:
@@ -106,10 +109,14 @@ class Loading:
             self._opened.set()
             self._engine = self._pool.take()
         except BaseException as error:  # noqa: BLE001 - `failed` passes it to a thread that raises it
-            self._failed(error)
-        finally:
-            self._opened.set()
+            self._end(error)
+        else:
             self._loaded.set()
+
+    def _end(self, error: BaseException) -> None:
+        self._failed(error)
+        self._opened.set()
+        self._loaded.set()
 
 
 class NoEngine(Exception):

@@ -175,6 +175,8 @@ class Pipeline:
                     job.held.let_go()
         except LeftBehind:
             return
+        except BaseException as error:  # noqa: BLE001 - as in `_feed`
+            self._inbox.put(_Fatal(error))
 
     def _fetch_remote(self, job: Job) -> None:
         """Fetch a picture; while there is no engine yet, and processors are idle, decode it too."""

@@ -7,6 +7,7 @@ when it is first needed, so a run on local files imports none.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from birdlite.settings import DEFAULTS, FetchSettings
@@ -112,7 +113,10 @@ class Remote:
                 self._fetcher.close()
 
     def _import_httpx(self) -> None:
-        with self._timeline.span("imports"):
+        with (
+            self._timeline.span("imports"),
+            suppress(Exception),
+        ):  # whoever needs it imports it again, and has the error
             self._make_fetcher().preload()
 
     def _make_fetcher(self) -> Fetcher:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 READER_S = 10.0  # s to wait for the reader of a named pipe: a person starts it in another window
 _POLL_S = 0.05
 
+_LONGEST_LINE = 1 << 24  # bytes; far more than a thousand candidates with the longest names
+
 _HEAD = 1024  # bytes that tell whether a file is a picture
 
 
@@ -83,14 +85,26 @@ class GuardedText:
 class Output:
     """An open destination. As a context manager it commits, or discards if the body raised."""
 
-    def __init__(self, text: TextIO, name: str, *, file: AtomicFile | Upload | None = None, close: bool = True) -> None:
-        """Take over `text`. `file` is what it writes to, if that must be committed."""
+    def __init__(
+        self,
+        text: TextIO,
+        name: str,
+        *,
+        file: AtomicFile | Upload | None = None,
+        close: bool = True,
+        lines: bool = False,
+    ) -> None:
+        """Take over `text`. `file` is what it writes to, if that must be committed.
+
+        `lines`: it writes lines to the regular file `name` itself.
+        """
         self.stream = GuardedText(text, name)  # where the writer writes
         self.interrupted = False  # the run ended early, but in good order
         self._text = text
         self._name = name
         self._file = file
         self._close = close
+        self._lines = lines
 
     def commit(self) -> None:
         """Pass everything to the system and let the file appear.
@@ -116,6 +130,8 @@ class Output:
         """Leave what was there before, because the run has failed. The lines of `jsonl` stay too."""
         if self._close:
             quietly(self._text.close)
+            if self._lines and self.stream.broken:
+                quietly(lambda: _remove_cut_line(self._name))
         elif self.stream.broken:
             _abandon(self._text)
         if self._file is not None:
@@ -163,7 +179,8 @@ def open_output(
             is_pipe = mode is not None and stat.S_ISFIFO(mode)
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
             descriptor = _open_pipe(path) if is_pipe else os.open(path, flags, 0o666)
-            return Output(_text(descriptor, closefd=True), path)
+            lines = format == "jsonl" and (mode is None or stat.S_ISREG(mode))
+            return Output(_text(descriptor, closefd=True), path, lines=lines)
         if mode is not None and not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))  # a rename would not check this
         file = AtomicFile(path, mode=mode, durable=whole)
@@ -280,6 +297,14 @@ def _open_pipe(path: str) -> int:
 
 def _text(descriptor: int, *, closefd: bool) -> TextIO:
     return open(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n", closefd=closefd)
+
+
+def _remove_cut_line(path: str) -> None:
+    """Remove the end of the last line that a full disk has cut."""
+    with open(path, "r+b") as file:
+        start = max(0, file.seek(0, os.SEEK_END) - _LONGEST_LINE)
+        file.seek(start)
+        file.truncate(start + file.read().rfind(b"\n") + 1)
 
 
 def _abandon(text: TextIO) -> None:

@@ -36,7 +36,7 @@ EPILOG = """\
 Try `birdlite demo`, then `birdlite classify photo.jpg`. `birdlite COMMAND --help` shows the options of a command.
 
 Exit codes: 0 everything was classified, 1 some pictures failed, 2 wrong usage, 3 nothing could run, 4 not now: try
-again later, 130 or 143 interrupted.
+again later, 130, 143 or 129 interrupted.
 """
 
 

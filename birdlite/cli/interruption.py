@@ -55,6 +55,10 @@ class Interruption:
         """128 + the signal's number, as shells have it (130, 143, 129), or None if none came."""
         return None if self.signal is None else 128 + self.signal
 
+    def came(self) -> bool:
+        """Whether a signal has come."""
+        return self.signal is not None
+
     def calls(self, stop: Callable[[], object]) -> None:
         """Name what a signal calls, if that was not known before; at once if one has come already."""
         self._stop = stop

@@ -56,7 +56,7 @@ def main(values: SimpleNamespace, started: float) -> int:
     source, records, what = _source(values, storage)
     with (
         Interruption(storage.cancelled.set) as interruption,
-        open_output(values.output, format_, whole=True, storage=storage) as output,
+        open_output(values.output, format_, whole=True, storage=storage, cancelled=interruption.came) as output,
     ):
         records = interruption.until(records)
         if format_ in ("csv", "html"):

@@ -40,7 +40,7 @@ def main(values: SimpleNamespace, started: float) -> int:
     ok = failed = 0
     with (
         Interruption(storage.cancelled.set) as interruption,
-        open_output(values.output, "html", whole=True, storage=storage) as output,
+        open_output(values.output, "html", whole=True, storage=storage, cancelled=interruption.came) as output,
     ):
         choices = WriterOptions(folder=folder_of(values.output), by_index=model is not None)  # indexes of one list
         writer = open_writer("html", output.stream, choices)

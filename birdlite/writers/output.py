@@ -27,6 +27,7 @@ from birdlite.storage import is_storage
 from birdlite.timing import clock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TextIO
 
     from birdlite.storage.store import Storage
@@ -153,10 +154,11 @@ def open_output(
     *,
     whole: bool = False,
     storage: Storage | None = None,
+    cancelled: Callable[[], bool] = bool,
 ) -> Output:
     """Open `path`, or standard output for None and `-`. With `whole`, JSON lines too appear only when complete.
 
-    `storage` is for a path in object storage.
+    `storage` is for a path in object storage. `cancelled` ends the wait for the reader of a named pipe.
 
     Raises:
         OutputError: `path` is a folder or a picture, may not be written, or its disk is full; no such bucket, no
@@ -178,7 +180,7 @@ def open_output(
         if (format == "jsonl" and not whole) or (mode is not None and not stat.S_ISREG(mode)):
             is_pipe = mode is not None and stat.S_ISFIFO(mode)
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-            descriptor = _open_pipe(path) if is_pipe else os.open(path, flags, 0o666)
+            descriptor = _open_pipe(path, cancelled) if is_pipe else os.open(path, flags, 0o666)
             lines = format == "jsonl" and (mode is None or stat.S_ISREG(mode))
             return Output(_text(descriptor, closefd=True), path, lines=lines)
         if mode is not None and not os.access(path, os.W_OK):
@@ -270,7 +272,7 @@ def _mode(path: str) -> int | None:
         return None
 
 
-def _open_pipe(path: str) -> int:
+def _open_pipe(path: str, cancelled: Callable[[], bool]) -> int:
     """Open a named pipe. If it has no reader, say so, and wait for one for `READER_S`.
 
     Raises:
@@ -284,6 +286,8 @@ def _open_pipe(path: str) -> int:
         except OSError as error:
             if error.errno != errno.ENXIO:
                 raise
+            if cancelled():
+                raise InterruptedError(errno.EINTR, "interrupted while nothing reads this pipe") from None
             if clock() >= until:
                 raise TimeoutError(errno.ETIMEDOUT, "nothing reads this pipe") from None
         else:

@@ -224,6 +224,27 @@ def test_an_interrupted_merge_prints_whole_lines(run: Run, parts: Path, number: 
     assert [json.loads(line)["index"] for line in out.splitlines()] == list(range(10))
 
 
+@pytest.mark.parametrize("command", ["classify", "merge"])
+def test_a_wait_for_the_reader_of_a_pipe_ends(parts: Path, tmp_path: Path, command: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    arguments = [*WITH_DEMO_MODEL, "--format", "csv", str(PICTURES[0])] if command == "classify" else [str(parts)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "birdlite", command, *arguments, "-o", str(tmp_path / "pipe")],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert "waiting for something to read it" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        err = process.stderr.read()
+        process.wait(PATIENCE)
+
+    assert process.returncode == 143
+    assert "nothing reads this pipe\n" in err if command == "classify" else err == ""
+    assert "Traceback" not in err
+
+
 def test_a_comparison_that_is_cancelled_between_two_models_does_not_begin_the_next(
     warm_cache: Path, tmp_path: Path
 ) -> None:

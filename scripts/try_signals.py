@@ -49,6 +49,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=200, help="how many of each signal")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bound", type=float, default=1.0, help="s that a stop may take")
+    parser.add_argument("--seconds", type=float, default=1e9, help="end earlier, after so long")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     values = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="try-signals-") as folder, SlowServer() as server:
@@ -64,8 +65,11 @@ def _try(world: World, values: argparse.Namespace) -> int:
     for case in chosen:
         world.prepare(case)
     faults, counts = 0, Counter[str]()
+    until = time.perf_counter() + values.seconds
     slowest: dict[str, float] = {}
     for turn, number in ((turn, number) for turn in range(values.count) for number in NUMBERS):
+        if time.perf_counter() > until:
+            break
         case, way = chosen[turn % len(chosen)], rng.randrange(len(world.ways))
         moment = rng.random() * world.lasts[case.name]
         wrong, how, took = world.interrupt(case, number, way, moment)

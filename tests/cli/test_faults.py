@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -159,10 +159,10 @@ def test_threads_that_there_are_do_the_work_of_those_that_cannot_start(monkeypat
     done: list[int] = []
     begun, go = threading.Event(), threading.Event()
 
-    def body(jobs: object) -> None:
+    def body(jobs: Iterator[int]) -> None:
         begun.set()
         go.wait(PATIENCE)
-        done.extend(jobs)  # type: ignore[call-overload]
+        done.extend(jobs)
 
     pool: WorkerPool[int] = WorkerPool("few", 3, body)
     pool.put(0)
@@ -221,7 +221,8 @@ def test_a_clock_that_jumps_changes_nothing(
         return (tmp_path / name).read_bytes()
 
     before = classify("before.jsonl")
-    real, jumps = time.time, []
+    real = time.time
+    jumps: list[float] = []
 
     def jumping() -> float:
         jumps.append(1e7 if len(jumps) % 2 else -1e7)

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-import birdlite.cli.merge
 from birdlite import Classifier, Settings
 from birdlite.cli.interruption import Interrupted, Interruption
 from birdlite.evaluate import Comparison, combinations, open_source
 from birdlite.models.catalog import DEMO_MODEL
 from birdlite.results import Progress, Result
+from birdlite.writers.record import to_json
 from tests.batch_runs import WITH_DEMO_MODEL, make_album, records_of, write_part
 from tests.command_line import Run
 from tests.demo_world import PICTURES
@@ -195,7 +195,7 @@ def parts(tmp_path: Path) -> Path:
 @pytest.fixture
 def signal_at_the_tenth_record(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
     """`merge` gets the signal while it writes."""
-    to_json, written = birdlite.cli.merge.to_json, []
+    written = []
 
     def interrupted(record: dict[str, object]) -> str:
         written.append(record)
@@ -203,7 +203,7 @@ def signal_at_the_tenth_record(monkeypatch: pytest.MonkeyPatch, number: signal.S
             send_to_this_process(number)
         return to_json(record)
 
-    monkeypatch.setattr(birdlite.cli.merge, "to_json", interrupted)
+    monkeypatch.setattr("birdlite.cli.merge.to_json", interrupted)
 
 
 @pytest.mark.usefixtures("signal_at_the_tenth_record")
@@ -241,7 +241,7 @@ def test_a_wait_for_the_reader_of_a_pipe_ends(parts: Path, tmp_path: Path, comma
         process.wait(PATIENCE)
 
     assert process.returncode == 143
-    assert "nothing reads this pipe\n" in err if command == "classify" else err == ""
+    assert "interrupted while nothing reads this pipe\n" in err if command == "classify" else err == ""
     assert "Traceback" not in err
 
 

@@ -27,7 +27,8 @@ DELAY_S = 0.02  # of each answer of the server
 LEFT = ".partial"
 
 PYTHONS_OWN = re.compile(
-    r'/birdlite/(?!(cli/)?__init__\.py|__main__\.py)|/cli/__init__\.py", line \d+, in (main|_guarded|_run|_show_version)\b'
+    r"/birdlite/(?!(cli/)?__init__\.py|__main__\.py)"
+    r'|/birdlite/cli/__init__\.py", line \d+, in (main|_guarded|_run|_show_version)\b'
 )
 """A frame of birdlite that a Ctrl-C during Python's own start cannot have."""
 

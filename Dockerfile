@@ -49,7 +49,8 @@ FROM ${BASE} AS settings
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPYCACHEPREFIX=/opt/pycache \
     PYTHONDONTWRITEBYTECODE=1 \
-    BIRDLITE_CACHE_DIR=/cache
+    BIRDLITE_CACHE_DIR=/cache \
+    BIRDLITE_PUBLIC_ONLY=1
 RUN install -d -o 10001 -g 10001 /cache
 WORKDIR /tmp
 # A number, so that Kubernetes can see that it is not root.

@@ -21,6 +21,7 @@ __all__ = [
     "FetchSettings",
     "ImageInfo",
     "InvalidModel",
+    "ListRules",
     "ModelError",
     "ModelUnavailable",
     "OutputError",
@@ -40,6 +41,7 @@ __all__ = [
     "__version__",
     "expand",
     "picture",
+    "redacted",
 ]
 
 if TYPE_CHECKING:
@@ -58,17 +60,20 @@ if TYPE_CHECKING:
         UsageError,
     )
     from birdlite.images import picture
+    from birdlite.redaction import redacted
     from birdlite.results import Failure, ImageInfo, Prediction, Progress, Result, RunSummary, Times
     from birdlite.run.classifier import Classifier
     from birdlite.run.options import RunOptions
     from birdlite.run.runner import Runner, RunReport
     from birdlite.settings import FetchSettings, Settings
     from birdlite.targets.expand import expand
+    from birdlite.targets.list_rules import ListRules
 
 _MODULES = {
     "__version__": "_version",
     "Classifier": "run.classifier",
     "FetchSettings": "settings",
+    "ListRules": "targets.list_rules",
     "RunOptions": "run.options",
     "RunReport": "run.runner",
     "Runner": "run.runner",
@@ -76,6 +81,7 @@ _MODULES = {
     "Shard": "batch.shard",
     "expand": "targets.expand",
     "picture": "images.picture",
+    "redacted": "redaction",
     **dict.fromkeys(("Failure", "ImageInfo", "Prediction", "Progress", "Result", "RunSummary", "Times"), "results"),
 }
 
@@ -87,3 +93,7 @@ def __getattr__(name: str) -> object:
 
     module = import_module(f"{__name__}.{_MODULES.get(name, 'errors')}")
     return module if name == "picture" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

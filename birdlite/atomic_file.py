@@ -16,10 +16,10 @@ _KEPT_NAME = 50  # characters of the final name in the unfinished one; a name ha
 class AtomicFile:
     """A new file that gets its name when it is complete. As a context manager it commits, or discards after an error.
 
-    If the path is a symbolic link, the file behind it is replaced.
+    If the path is a symbolic link, the file behind it is replaced, or the link itself without `follow`.
     """
 
-    def __init__(self, path: str, *, mode: int | None = None, durable: bool = True) -> None:
+    def __init__(self, path: str, *, mode: int | None = None, durable: bool = True, follow: bool = True) -> None:
         """Begin a file for `path`, with the permissions `mode`, or those that the umask leaves.
 
         `durable` waits until the disk has the file and its name, so that even a power cut cannot undo the commit.
@@ -27,7 +27,7 @@ class AtomicFile:
         Raises:
             OSError: the folder is missing or may not be written.
         """
-        self.path = os.path.realpath(path) if os.path.islink(path) else path
+        self.path = os.path.realpath(path) if follow and os.path.islink(path) else path
         self.unfinished = unfinished_name(self.path)
         self.descriptor = os.open(self.unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         self._durable = durable
@@ -90,13 +90,13 @@ def quietly(step: Callable[[], None]) -> None:
         return
 
 
-def write(path: str, data: bytes | bytearray | memoryview) -> None:
-    """Write a file that survives a power cut, or no file.
+def write(path: str, data: bytes | bytearray | memoryview, *, follow: bool = True) -> None:
+    """Write a file that survives a power cut, or no file. `follow` as for `AtomicFile`.
 
     Raises:
         OSError: it cannot be written; an old file stays.
     """
-    with AtomicFile(path) as file:
+    with AtomicFile(path, follow=follow) as file:
         file.write(data)
 
 

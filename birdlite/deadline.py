@@ -28,6 +28,10 @@ class Deadline:
         self.doing = "starting"  # for the message: what the time went on
         self.bound = "--max-bytes"  # for the message: what bounds the body
 
+    def part(self, seconds: float) -> Deadline:
+        """Give a deadline for a part of the work: after so many seconds, or when this one ends."""
+        return Deadline(min(seconds, self.left()), self._stops)
+
     def check(self) -> None:
         """Raise PictureError, `cancelled`, if the fetch was cancelled."""
         if any(stop.is_set() for stop in self._stops):

@@ -16,9 +16,19 @@ StorageCause = Literal["no_object", "no_bucket", "no_credentials", "denied", "od
 ONE_LINE = 160  # characters of another program's message
 
 
+def without_secrets(text: str) -> str:
+    """A message with the secrets of its URLs left out (`redaction`, which few messages need)."""
+    if not any(sign in text for sign in ("=", "@", "//")):
+        return text
+    from birdlite.redaction import redacted_text
+
+    return redacted_text(text)
+
+
 def one_line(said: object) -> str:
     """What another library said, as one short line of printable characters; of an empty exception, its type's name."""
     text = "".join(c if c.isprintable() else " " for c in str(said))
+    text = without_secrets(text)  # before it is cut: half of a secret cannot be told from other words
     return " ".join(text.split())[:ONE_LINE] or type(said).__name__
 
 
@@ -26,8 +36,8 @@ class BirdliteError(Exception):
     """The root of the tree; its text is one line for a person."""
 
     def __init__(self, message: str = "", *, temporary: bool = False) -> None:
-        """`temporary`: the cause may pass by itself, such as an outage."""
-        super().__init__(message)
+        """`temporary`: the cause may pass by itself, such as an outage. Secrets of URLs in `message` are left out."""
+        super().__init__(without_secrets(message))
         self.temporary = temporary
 
 

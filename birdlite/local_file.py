@@ -6,12 +6,15 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from birdlite.errors import PictureError
 
 if TYPE_CHECKING:
     from birdlite.results import FailureKind
+
+Opener: TypeAlias = "Callable[[str, int], int]"
+"""Opens a path with flags, as `os.open` does."""
 
 # Errors that a user can do something about, with the kind of failure that they are for a picture.
 _WORDS: dict[int, tuple[FailureKind, str]] = {
@@ -27,17 +30,17 @@ _WORDS: dict[int, tuple[FailureKind, str]] = {
 _NO_NAME = "no file can have this name"  # Python's ValueError: a NUL, or text that the file system cannot encode
 
 
-def read(path: str, max_bytes: int, hold: Callable[[int], object] | None = None) -> bytes:
+def read(path: str, max_bytes: int, hold: Callable[[int], object] | None = None, opener: Opener | None = None) -> bytes:
     """Read a whole picture file. Never waits for a pipe or a device, never reads more than `max_bytes` + 1 bytes.
 
-    `hold` is called with the file's size before it is read, and may wait or refuse.
+    `hold` is called with the file's size before it is read, and may wait or refuse. `opener` opens it, else `os.open`.
 
     Raises:
         PictureError: `too_large`, or what `picture_error` says. The message does not name the file: the pipeline does,
             as the user wrote it.
     """
     try:
-        data = read_bounded(path, max_bytes, hold)
+        data = read_bounded(path, max_bytes, hold, opener)
     except IsADirectoryError as error:
         raise PictureError("unsupported", "a folder, not a picture") from error
     except (OSError, ValueError) as error:
@@ -47,7 +50,9 @@ def read(path: str, max_bytes: int, hold: Callable[[int], object] | None = None)
     return data
 
 
-def read_bounded(path: str, max_bytes: int, hold: Callable[[int], object] | None = None) -> bytes | None:
+def read_bounded(
+    path: str, max_bytes: int, hold: Callable[[int], object] | None = None, opener: Opener | None = None
+) -> bytes | None:
     """Read a whole regular file: a picture, a model or its labels. None if it has more than `max_bytes`.
 
     Never waits for a pipe or a device, never reads more than `max_bytes` + 1 bytes.
@@ -57,7 +62,7 @@ def read_bounded(path: str, max_bytes: int, hold: Callable[[int], object] | None
         ValueError: no file can have this name.
     """
     # Without O_NONBLOCK, open() would wait for ever on a pipe without a writer. It changes nothing for files.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = (opener or os.open)(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         size = check_regular(descriptor, path)
         if size > max_bytes:

@@ -2,13 +2,15 @@
 
 A Python program gets these lines through the standard `logging`, logger `birdlite`. Importing `logging` costs 4 ms, so
 lines below a warning go there only if the program has imported it, as one that configures logging has. The CLI calls
-`to` instead and needs no `logging` at all.
+`to` instead and needs no `logging` at all. No line shows a secret of a URL.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+
+from birdlite.errors import without_secrets
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # the standard library's numbers
 LEVEL_NAMES = {DEBUG: "debug", INFO: "info", WARNING: "warning", ERROR: "error"}
@@ -51,12 +53,15 @@ def has_sink() -> bool:
 
 
 def _say(level: int, message: str, fields: dict[str, object]) -> None:
-    if _sink is not None:
-        if level >= _threshold:
-            _sink(level, message, fields)
+    if level < _threshold if _sink is not None else (level < WARNING and "logging" not in sys.modules):
         return
-    if level < WARNING and "logging" not in sys.modules:
+    message = without_secrets(message)
+    fields = {name: without_secrets(value) if isinstance(value, str) else value for name, value in fields.items()}
+    if _sink is not None:
+        _sink(level, message, fields)
         return
     import logging
 
-    logging.getLogger("birdlite").log(level, message, extra={"fields": fields})
+    from birdlite.printable import printable
+
+    logging.getLogger("birdlite").log(level, printable(message), extra={"fields": fields})

@@ -1,16 +1,17 @@
 """All settings of a run, in plain values. The command line fills them from its options, Python users by keyword.
 
 `Settings` is for a `Classifier`; its `fetch` is for everything that goes over the network. All defaults are here, each
-with its reason.
+with its reason. Both are checked when they are made, and by `Classifier` again, because `_replace` does not check.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, TypeVar, get_args
 
 from birdlite import cpus
 from birdlite._version import __version__
+from birdlite.errors import UsageError
 from birdlite.namedtuple import NamedTuple
 
 EngineChoice = Literal["auto", "litert", "tflite", "onnx"]
@@ -72,6 +73,9 @@ DOWNLOADS = 16
 """Downloads at once. Downloads mostly wait, and two or three hosts at 6 each fill an ordinary line."""
 
 
+Fields = TypeVar("Fields", bound="Settings | FetchSettings")
+
+
 class PerHost(NamedTuple):
     """How many requests may be under way at one host at once, from 1. Named hosts have limits of their own."""
 
@@ -88,6 +92,73 @@ def host_key(host: str) -> str:
     return host.lower().rstrip(".")
 
 
+_LEAST: Mapping[str, float] = {
+    "top": 1,
+    "min_score": 0,
+    "workers": 0,
+    "max_pixels": 1,
+    "memory": 0,
+    "decode_timeout": 0,
+    "timeout": 0,
+    "connect_timeout": 0,
+    "read_timeout": 0,
+    "retries": 0,
+    "startup_timeout": 0,
+    "max_bytes": 1,
+    "max_redirects": 0,
+    "downloads": 1,
+    "backoff": 0,
+}
+"""The numbers among the fields, and the least that each may be. Whole numbers have a default that is one."""
+
+_ABOVE = frozenset({"decode_timeout", "timeout", "connect_timeout", "read_timeout"})  # may not be 0 itself
+_MOST: Mapping[str, float] = {"min_score": 1}
+_CHOICES: Mapping[str, tuple[str, ...]] = {"engine": get_args(EngineChoice), "resize": get_args(Resize)}
+_TEXTS = frozenset({"model", "user_agent"})
+_OPTIONAL_TEXTS = frozenset({"labels", "cache_dir", "mirror"})
+
+
+def check(settings: Settings | FetchSettings) -> None:
+    """Check each value by itself. What contradicts another, or is not there, is found when it is used.
+
+    Raises:
+        UsageError: it names the field.
+    """
+    for field, value in zip(settings._fields, settings, strict=True):
+        wanted = _wanted(field, value, settings._field_defaults[field])
+        if wanted is not None:
+            raise UsageError(f"{type(settings).__name__}: {field} is {value!r}, not {wanted}")
+        if isinstance(value, FetchSettings):
+            check(value)
+
+
+def _wanted(field: str, value: object, default: object) -> str | None:
+    """What a field must be, if it is not."""
+    if field in _LEAST:
+        least, most = _LEAST[field], _MOST.get(field, float("inf"))
+        whole = isinstance(default, int)
+        number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+        if number and (least < value if field in _ABOVE else least <= value) and value <= most:  # type: ignore[operator]
+            return None
+        bounds = f"above {least}" if field in _ABOVE else f"from {least}"
+        return f"a {'whole ' if whole else ''}number {bounds}{f' to {most:g}' if field in _MOST else ''}"
+    if field in _CHOICES:
+        return None if value in _CHOICES[field] else f"one of {', '.join(_CHOICES[field])}"
+    if field in _TEXTS or field in _OPTIONAL_TEXTS:
+        optional = field in _OPTIONAL_TEXTS
+        fits = (isinstance(value, str) and value != "") or (optional and value is None)
+        return None if fits else f"text{' or None' if optional else ''}"
+    kind = type(default)
+    return None if isinstance(value, kind) else f"a {kind.__name__}"
+
+
+def _checked(fields: type[Fields]) -> type[Fields]:
+    """The same class, whose values are checked when they are made from the fields."""
+    fields.__init__ = lambda self, *_, **__: check(self)  # type: ignore[method-assign]
+    return fields
+
+
+@_checked
 class FetchSettings(NamedTuple):
     """How to fetch. Times are in seconds."""
 
@@ -103,17 +174,19 @@ class FetchSettings(NamedTuple):
     downloads: int = DOWNLOADS  # how many run at once, and how many idle connections are kept
     mirror: str | None = None
     offline: bool = False
+    public_only: bool = False  # URLs and redirects lead to public addresses only, and lists may name only URLs
+    allow_hosts: tuple[str, ...] = ()  # with `public_only`: HOST or HOST:PORT that may be private
+    allow_ports: tuple[int, ...] = ()  # with `public_only`: beside 80 and 443
     renditions: bool = False  # fetch a smaller form of a photograph where its host keeps one
     backoff: float = BACKOFF_S  # ceiling of the first pause
 
 
-DEFAULTS = FetchSettings()
-
-
+@_checked
 class Settings(NamedTuple):
     """How to classify. Every value has the default that the CLI has."""
 
     model: str = DEFAULT_MODEL  # a name of the catalogue, a bundle's folder, or a .tflite or .onnx file
+    model_sha256: str | None = None  # of a model file, or of a folder's model.json; another one is refused
     labels: str | None = None  # the label map of a bare model file
     engine: EngineChoice = "auto"
     resize: Resize = "crop"  # DESIGN: the most accurate on real photographs
@@ -126,9 +199,13 @@ class Settings(NamedTuple):
     ordered: bool = True  # results in the order of the targets; else as they finish
     cache_dir: str | None = None  # None: the system's place for caches
     no_cache: bool = False  # keep model and labels in memory, write nothing
+    reveal_targets: bool = False  # whether results name URLs with their secrets
     fetch: FetchSettings = FetchSettings()
 
     @property
     def threads(self) -> int:
         """How many workers that really is."""
         return self.workers or cpus.usable()
+
+
+DEFAULTS = FetchSettings()

@@ -61,6 +61,7 @@ def check(podman: Podman) -> None:
             birds = _pictures(folder, world)
             _check_baked(podman, baked, folder, birds)
             _check_lean(podman, lean, folder, birds, world, mirror)
+            _check_guard(podman, baked, mirror)
             _check_sigterm(podman, baked, folder, birds, mirror)
 
 
@@ -123,13 +124,25 @@ def _check_lean(podman: Podman, image: str, folder: Path, birds: dict[str, str],
     print("lean: right, its model fetched into a volume; a second container takes it from there, without a network")
 
 
+def _check_guard(podman: Podman, image: str, mirror: Origin) -> None:
+    url = mirror.serve("/private.jpg", b"")
+    command = ("run", "--rm", "--network=host", *HARDENED, image, "classify", "--format=json", url)
+    (result,) = json.loads(podman.call(*command, check=False).stdout)["results"]
+    assert result["error"]["kind"] == "blocked", result
+    assert mirror.hits("/private.jpg") == 0, "a private address was asked"
+    print("the guard is on: a private address is blocked")
+
+
 def _check_sigterm(podman: Podman, image: str, folder: Path, birds: dict[str, str], mirror: Origin) -> None:
     mirror.hold(NEVER)
     first = f"/pictures/{next(iter(birds))}"
     name = "birdlite-check-sigterm"
     podman.call("rm", "--force", "--ignore", name)
     options = ("--rm", "--network=host", f"--volume={folder}:/pictures:ro", f"--name={name}", *HARDENED)
-    with podman.start("run", *options, image, "classify", "--format=jsonl", first, mirror.url(NEVER)) as process:
+    allowed = f"--allow-host=127.0.0.1:{mirror.port}"
+    with podman.start(
+        "run", *options, image, "classify", "--format=jsonl", allowed, first, mirror.url(NEVER)
+    ) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         mirror.wait_for(1, NEVER)

@@ -62,6 +62,16 @@ def test_a_name_that_a_folder_has_taken_leaves_nothing_behind(tmp_path: Path) ->
     assert os.listdir(tmp_path) == ["out"]
 
 
+def test_a_link_itself_is_replaced_where_it_is_not_to_be_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real")
+
+    write(str(tmp_path / "link"), b"new", follow=False)
+
+    assert not (tmp_path / "link").is_symlink()
+    assert [(tmp_path / name).read_bytes() for name in ("real", "link")] == [b"old", b"new"]
+
+
 def test_the_file_behind_a_link_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "out").write_bytes(b"old")

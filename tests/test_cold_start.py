@@ -39,14 +39,14 @@ REPORT |= {f"birdlite.writers.{name}" for name in ("html", "html_sections", "pag
 OTHER_PLUGINS = {f"PIL.{name}ImagePlugin" for name in ("Bmp", "Gif", "Png", "Ppm", "Tiff", "WebP")}
 
 
-def modules_after(*arguments: str, interpreter: tuple[str, ...] = ()) -> set[str]:
+def modules_after(*arguments: str, interpreter: tuple[str, ...] = (), stdin: str | None = None) -> set[str]:
     """The modules in `sys.modules` after a successful command, with their packages."""
     code = (
         "import sys; from birdlite.cli import main; code = main(sys.argv[1:]);"
         "print(*sorted(sys.modules), sep='\\n', file=sys.stderr); sys.exit(code)"
     )
     run = subprocess.run(
-        [sys.executable, *interpreter, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, *interpreter, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, input=stdin
     )
     assert run.returncode == 0, run.stderr
     return set(run.stderr.split())
@@ -74,6 +74,12 @@ def test_a_warm_run_on_a_file_imports_no_network_no_numpy_and_nothing_slow(warm:
     assert "PIL._imaging" in loaded
     assert loaded & (NETWORK | HEAVY | OTHER_PLUGINS) == set()
     assert loaded & SLOW <= pillows_own()
+
+
+def test_the_guard_is_imported_for_urls_only(warm: tuple[str, ...]) -> None:
+    loaded = modules_after(*warm, "--public-only", str(PICTURES[0]))
+
+    assert {name for name in loaded if name.startswith("birdlite.http")} | loaded & (NETWORK | {"ipaddress"}) == set()
 
 
 def test_what_makes_a_report_is_imported_for_a_report_only(warm: tuple[str, ...], tmp_path: Path) -> None:
@@ -165,3 +171,12 @@ def test_importing_the_library_is_free() -> None:
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert not {name for name in run.stdout.split() if name.startswith("birdlite.")}
+
+
+def test_rules_of_lists_are_imported_for_lists_only(warm: tuple[str, ...]) -> None:
+    rules = "birdlite.targets.list_rules"
+    listed = modules_after(*warm, "--allow-files", str(ROOT), "--from", "-", stdin=f"{PICTURES[0]}\n")
+
+    assert rules not in modules_after(*warm, "--only-urls", str(PICTURES[0]))
+    assert rules in listed
+    assert listed & (NETWORK | HEAVY - {"birdlite.storage.store"}) == set()

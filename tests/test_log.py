@@ -23,6 +23,12 @@ def test_a_python_program_gets_the_lines_through_logging(caplog: pytest.LogCaptu
     assert caplog.records[0].__dict__["fields"] == {"wait_s": 0.2}
 
 
+def test_a_message_that_goes_through_logging_is_one_harmless_line(caplog: pytest.LogCaptureFixture) -> None:
+    log.warning("from \x1b[2J\n100% \u202e")
+
+    assert caplog.messages == ["from \\x1b[2J\\x0a100% \\u202e"]
+
+
 def test_a_sink_gets_lines_from_its_threshold_on_and_logging_none(caplog: pytest.LogCaptureFixture) -> None:
     lines: list[tuple[int, str, dict[str, object]]] = []
     log.to(lambda *line: lines.append(line), log.INFO)

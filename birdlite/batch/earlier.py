@@ -25,6 +25,7 @@ from birdlite.batch.header import Header
 from birdlite.batch.shard import key_of, octets_of
 from birdlite.errors import PartsError
 from birdlite.namedtuple import NamedTuple
+from birdlite.redaction import redacted
 from birdlite.storage import Listed, is_storage
 
 if TYPE_CHECKING:
@@ -173,7 +174,8 @@ def _has_grown(part: Listed, was: Covered, storage: Storage | None) -> bool:
 def _of(header: Header) -> str:
     """What stays equal if a part is made again: a digest of its run and list."""
     totals = header.totals
-    facts = [*header.run, *(() if totals is None else (totals.targets, totals.list_sha256))]
+    run = header.run if header.run.reveal_targets else header.run[:-1]  # as before there was this choice
+    facts = [*run, *(() if totals is None else (totals.targets, totals.list_sha256))]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
@@ -190,7 +192,7 @@ def _read(part: Listed, model_sha256: str, earlier: Earlier, storage: Storage | 
         count += 1
         if record["status"] == "ok":
             ok += 1
-            earlier.add(str(record["target"]))
+            earlier.add(redacted(record["target"]))
     if header.totals is None:
         return None
     if (count, ok) != (header.totals.mine, header.totals.ok):

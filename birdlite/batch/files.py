@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 from birdlite.batch.header import HEADER_LIMIT, Header, parse_header, read_fields
 from birdlite.errors import PartsError, StorageError, UsageError
 from birdlite.local_file import reason
+from birdlite.redaction import redacted, redacted_text
 from birdlite.results import Failure, FailureKind, ImageInfo, Prediction, Result, Times
 from birdlite.storage import Listed, is_storage
 from birdlite.targets.folders import is_pattern
+from birdlite.writers.record import to_json
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
@@ -194,6 +196,30 @@ def parse_record(line: bytes) -> Record | None:
     if type(index) is not int or index < 0 or not isinstance(target, str) or status not in ("ok", "error"):
         return None
     return record
+
+
+def redacted_record(record: Record) -> Record:
+    """A record whose target has no secrets; those of runs with --reveal-targets have, and old ones."""
+    was = record["target"]
+    name = redacted(was)
+    if name != was:
+        record["target"] = name
+        error = record.get("error")
+        if isinstance(error, dict) and isinstance(message := error.get("message"), str):
+            rest = message.removeprefix(was)
+            error["message"] = redacted_text(message) if rest == message else name + redacted_text(rest)
+    return record
+
+
+def redacted_line(line: bytes) -> bytes:
+    """The same for the line of a record, with or without its end."""
+    if b"://" not in line:
+        return line
+    record = parse_record(line)
+    if record is None or redacted(record["target"]) == record["target"]:
+        return line
+    end = b"\n" if line.endswith(b"\n") else b""
+    return to_json(redacted_record(record)).encode() + end
 
 
 def _records(path: str, lines: Iterator[bytes], first: int) -> Iterator[Record]:

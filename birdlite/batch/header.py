@@ -48,6 +48,7 @@ class Run(NamedTuple):
     since: bool  # whether targets of earlier runs were skipped
     shard: int  # from 0
     shards: int
+    reveal_targets: bool = False  # whether names of targets have secrets; parts made before there was a choice may too
 
 
 class Totals(NamedTuple):
@@ -77,7 +78,7 @@ def parse_header(line: bytes) -> Header | None:
     """Read a first line; None if it is not a header."""
     try:
         values = json.loads(line)[KEY]
-        run = read_fields(Run, {name: values[name] for name in Run._fields})
+        run = read_fields(Run, {name: values[name] for name in Run._fields if name in values})
         if "list_sha256" not in values:
             totals = None
         else:

@@ -23,6 +23,7 @@ from birdlite.batch.merge import File, check_none_missing, in_order, open_part
 from birdlite.batch.shard import key_of, octets_of
 from birdlite.errors import PartsError
 from birdlite.namedtuple import NamedTuple
+from birdlite.redaction import redacted
 from birdlite.storage import Listed
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Newest:
 
     def _taken(self, record: Record) -> Record:
         record["index"] = self._ok + self._failed
-        self._digest.update(octets_of(record["target"]) + b"\n")
+        self._digest.update(octets_of(redacted(record["target"])) + b"\n")
         if record["status"] == "error":
             self._failed += 1
         else:
@@ -141,7 +142,7 @@ class Newest:
 
 
 def _key(record: Record) -> int:
-    return key_of(octets_of(record["target"]))
+    return key_of(octets_of(redacted(record["target"])))
 
 
 class _Seen:

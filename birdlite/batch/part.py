@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING
 
 from birdlite import atomic_file, log
 from birdlite.atomic_file import SUFFIX
-from birdlite.batch.files import read_lines
+from birdlite.batch.addresses import Addresses
+from birdlite.batch.files import read_lines, redacted_line
 from birdlite.batch.header import Header, Run, Totals, difference
 from birdlite.batch.journal import Journal
 from birdlite.batch.suspects import LocalNotes, Notes, ObjectNotes, Suspects
 from birdlite.errors import BirdliteError, OutputError, PartsError, UsageError
+from birdlite.redaction import redacted
 from birdlite.results import Result, is_away
 from birdlite.storage import is_storage
 from birdlite.targets import BadTarget, Target
@@ -57,6 +59,7 @@ class Part:
         self._resume = resume
         self._retry_failed = retry_failed
         self._times = times
+        self._addresses = Addresses()
         self._guard = threading.Lock()  # so that the file is not closed during `begin`
         self._closed = False
         self._journal: Journal | None = None
@@ -87,8 +90,8 @@ class Part:
         """The number of records, with those of earlier starts."""
         return 0 if self._journal is None else len(self._journal.places)
 
-    def failed_as_away(self, written: int) -> list[tuple[int, str]]:
-        """Index and name of each target that failed because something was away, as soon as so many results are written.
+    def failed_as_away(self, written: int) -> list[Target | BadTarget]:
+        """The targets that failed because something was away, as soon as so many results are written.
 
         Empty after the end of the run.
         """
@@ -98,7 +101,8 @@ class Part:
             return []
         journal = self._open_journal()
         records = [json.loads(journal.line_at(offset)) for offset in journal.places.offsets_of_away()]
-        return [(record["index"], record["target"]) for record in records]
+        found = (self._addresses.find(record["index"], record["target"]) for record in records)
+        return [target for target in found if target is not None]
 
     def begin(self, run: Run) -> bool:
         """Begin or resume the journal; False if the part is complete and stays as it is.
@@ -159,12 +163,13 @@ class Part:
         if not self._resume:
             LocalNotes(self.path).remove()
 
-    def has(self, index: int, name: str) -> bool:
-        """Whether the target at `index` in the list needs no further work.
+    def has(self, target: Target | BadTarget) -> bool:
+        """Whether a target of the list needs no further work.
 
         Raises:
-            OutputError: the record at `index` is of another target, so the list has changed.
+            OutputError: the record at its index is of another target, so the list has changed.
         """
+        index, name = target.index, target.name
         if index > self._resumed_to:
             return False
         journal = self._open_journal()
@@ -172,10 +177,12 @@ class Part:
         if place is None:
             return False
         was = json.loads(journal.line_at(place.offset))["target"]
-        if was != name:
+        if redacted(was) != redacted(name):
             raise OutputError(
                 f"{self._partial}: the list has changed: target {index} was {was!r} and is {name!r}; {_AGAIN}"
             )
+        if place.away:
+            self._addresses.keep(target)
         return not (place.failed and self._retry_failed)
 
     def guard(self, target: Target) -> AbstractContextManager[None]:
@@ -184,6 +191,7 @@ class Part:
 
     def admit(self, target: Target | BadTarget) -> Target | BadTarget:
         """Take a target that the run is to work on. One that has killed the process becomes a failure."""
+        self._addresses.keep(target)
         return target if self._suspects is None else self._suspects.admit(target)
 
     def end(self, *, targets: int, left_out: int, list_sha256: str) -> None:
@@ -210,6 +218,8 @@ class Part:
             line = to_json(record(result, times=self._times)) + "\n"
             away = failure is not None and is_away(result.target, failure)
             self._open_journal().append(result.index, line, failed=failure is not None, away=away)
+            if not away:
+                self._addresses.forget(result.index)
             if self._suspects is not None:
                 self._suspects.recorded(result.index)
         with self._results:
@@ -227,7 +237,9 @@ class Part:
             with open_output(self.path, "jsonl", whole=True, storage=self._storage) as output:
                 output.stream.write(Header(self._header.run, totals).line())
                 for offset in places:
-                    output.stream.write(self._journal.line_at(offset).decode())
+                    line = self._journal.line_at(offset)
+                    line = _named(line, self._header.run) if self.already else line
+                    output.stream.write(line.decode())
         except OutputError as error:
             words = f"{error}; all records are in {self._partial}, where --resume finds them"
             raise OutputError(words, temporary=error.temporary) from error
@@ -284,7 +296,7 @@ class Part:
             with open_output(self._partial, "jsonl", whole=True) as output:
                 output.stream.write(Header(header.run).line())
                 for line in lines:
-                    output.stream.write(line.decode() + "\n")
+                    output.stream.write(_named(line, header.run).decode() + "\n")
         except (PartsError, FileNotFoundError) as error:
             temporary = isinstance(error, PartsError) and error.temporary
             words = "cannot be read again" if temporary else "another program has changed this file"
@@ -309,3 +321,8 @@ class Part:
         changed = difference(was, now)
         if changed:
             raise OutputError(f"{path}: made with other parameters: {changed}; {_AGAIN}")
+
+
+def _named(line: bytes, run: Run) -> bytes:
+    """The record of an earlier start, with the name that this run gives its target: old ones have secrets."""
+    return line if run.reveal_targets else redacted_line(line)

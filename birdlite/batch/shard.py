@@ -43,7 +43,7 @@ WHOLE = Shard(0, 1)
 
 
 def octets_of(name: str) -> bytes:
-    """The bytes of a target's name that are hashed.
+    """The bytes of a target's name that are hashed. It is the name without secrets, in every run.
 
     `surrogatepass` is for undecodable bytes of paths, and for halves of surrogate pairs in JSON lists.
     """

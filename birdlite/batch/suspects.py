@@ -25,6 +25,7 @@ from birdlite import log
 from birdlite.atomic_file import SUFFIX, quietly
 from birdlite.errors import OutputError, StorageError
 from birdlite.namedtuple import NamedTuple
+from birdlite.redaction import redacted
 from birdlite.results import Failure
 from birdlite.targets import BadTarget, Target
 from birdlite.writers.output import refused
@@ -80,10 +81,10 @@ class Suspects:
         self._pending: set[int] = set()  # targets without a record, if they are noted ahead
         self._range = (0, 0)  # all of these, and those that come next
         state = _parsed(notes.read())
-        self._deaths = {index: (name, deaths) for index, name, deaths in state.deaths}
+        self._deaths = {index: (redacted(name), deaths) for index, name, deaths in state.deaths}
         self._ranges = state.ranges
         for index, name in state.trial:
-            self._deaths[index] = name, self._deaths_of(index, name) + 1
+            self._deaths[index] = redacted(name), self._deaths_of(index, name) + 1
         self._left = {*state.working, *state.left, *self._deaths}
         if state.trial:
             self._save()  # or a start that is killed before it tries anything would count too
@@ -151,7 +152,7 @@ class Suspects:
 
     def _deaths_of(self, index: int, name: str) -> int:
         known, deaths = self._deaths.get(index, (name, 0))
-        return deaths if known == name else 0
+        return deaths if redacted(known) == redacted(name) else 0
 
     def _enter(self, target: Target) -> bool:
         """Wait for the picture's turn; whether it is a suspect."""
@@ -162,7 +163,7 @@ class Suspects:
             if suspect:
                 self._waiting += 1
                 self._changed.wait_for(lambda: not self._working or self._closed)
-                self._trial = index, target.name
+                self._trial = index, redacted(target.name)
             else:
                 self._changed.wait_for(lambda: not self._waiting or self._closed)
             self._working.add(index)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from birdlite.bench import Figures
-from birdlite.writers.terminal import BOLD, Terminal
+from birdlite.printable import BOLD
+from birdlite.writers.record import to_json
+from birdlite.writers.terminal import Terminal
 
 _MIB = 1 << 20
 
 
 def as_json(figures: Figures) -> str:
     """One object; its fields are those of `Figures`, times rounded to a microsecond."""
-    import json
-
     record = figures._asdict()
     record["machine"] = figures.machine._asdict()
     record["inference"] = [_rounded(one._asdict()) for one in figures.inference]
-    return json.dumps(_rounded(record), indent=2, ensure_ascii=False) + "\n"
+    return to_json(_rounded(record), indent=2) + "\n"
 
 
 def as_text(figures: Figures, terminal: Terminal) -> str:

@@ -131,7 +131,10 @@ def _guarded(arguments: list[str], started: float) -> int:
         if os.environ.get("BIRDLITE_TRACEBACK"):
             import traceback
 
-            traceback.print_exception(error)
+            from birdlite.cli.console import write_stderr
+            from birdlite.errors import without_secrets
+
+            write_stderr(without_secrets("".join(traceback.format_exception(error))))
         fault = f"a fault in birdlite, please report it: {type(error).__name__}: {error}"
         return _fail(_shortage(error) or fault, EXIT_CANNOT_RUN)
     else:

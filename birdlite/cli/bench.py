@@ -10,7 +10,7 @@ from birdlite.bench.report import as_json, as_text
 from birdlite.cli.console import open_console
 from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_OK
-from birdlite.cli.options import CACHE, FILE, LABELS, MESSAGES, MODEL, NETWORK, RESIZE, RUNNING
+from birdlite.cli.options import CACHE, FILE, LABELS, MESSAGES, MODEL, MODEL_SHA256, NETWORK, RESIZE, RUNNING
 from birdlite.cli.values import classifier_settings, whole
 from birdlite.demo import PICTURES_FOLDER
 from birdlite.settings import DEFAULT_MODEL, Settings
@@ -55,6 +55,7 @@ COMMAND = Command(
                 type=MODEL,
                 default=DEFAULT_MODEL,
             ),
+            MODEL_SHA256,
             LABELS,
             Option("--resize", "How a picture is made square.", choices=RESIZE, default=Settings().resize),
             Option("--rounds N", "Measure everything N times.", type=Value(whole, 1, 10_000), default=DEFAULT_ROUNDS),

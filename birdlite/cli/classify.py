@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from birdlite.settings import FetchSettings
     from birdlite.storage.store import Storage
+    from birdlite.targets.list_rules import ListRules
 
 SHARD_VARIABLES = {"JOB_COMPLETION_INDEX", "BIRDLITE_SHARDS"}  # of an Indexed Job
 
@@ -44,23 +45,45 @@ def main(values: SimpleNamespace, started: float) -> int:
         values.shard = from_environment(os.environ)
     options = RunOptions(**fields_of(values, RunOptions._fields))
     options = options._replace(times=values.timing is not False)
+    rules = _rules(values, settings.fetch)
     arguments = [*(SAMPLES if values.samples else ()), *values.targets]
     if RUN in (options.output or "") + (options.report or ""):
-        options = options._replace(list_sha256=_digest(arguments, values.lists, storage))
+        options = options._replace(list_sha256=_digest(arguments, values.lists, storage, rules))
     runner = Runner(settings, options, timeline=timeline, storage=storage)
     _refuse_to_replace_inputs(values, runner.options)
     if not (values.targets or values.lists or values.samples):
         raise UsageError("nothing to classify: give URLs, files or folders, --from LIST, or --samples")
     stdin = None if sys.stdin is None else sys.stdin.buffer
-    max_bytes = settings.fetch.max_bytes
-    targets = expand(arguments, values.lists, stdin=stdin, storage=storage, max_bytes=max_bytes)
+    targets = expand(
+        arguments,
+        values.lists,
+        stdin=stdin,
+        storage=storage,
+        max_bytes=settings.fetch.max_bytes,
+        rules=rules,
+        reveal_targets=settings.reveal_targets,
+    )
     timeline.add("imports", started, clock())
     with Interruption() as interruption:
         table, allow = bool(values.timing), values.allow_failures
         return drive(runner, targets, console, interruption, table=table, allow_failures=allow)
 
 
-def _digest(arguments: Sequence[str], lists: Sequence[str], storage: Storage | None) -> str:
+def _rules(values: SimpleNamespace, settings: FetchSettings) -> ListRules | None:
+    """What the lists may name; None for anything.
+
+    Raises:
+        UsageError: what --allow-files or --allow-bucket opens does not exist.
+    """
+    are_held = values.only_urls or values.allow_files or values.allow_bucket or settings.public_only
+    if not are_held or not (values.lists or "-" in values.targets):
+        return None
+    from birdlite.targets.list_rules import ListRules
+
+    return ListRules(values.allow_files, values.allow_bucket)
+
+
+def _digest(arguments: Sequence[str], lists: Sequence[str], storage: Storage | None, rules: ListRules | None) -> str:
     """The digest of the list, which is read once before the run.
 
     Raises:
@@ -72,7 +95,7 @@ def _digest(arguments: Sequence[str], lists: Sequence[str], storage: Storage | N
         if path == "-" or (os.path.exists(path) and not os.path.isfile(path)):
             name = "standard input" if path == "-" else path
             raise UsageError(f"{RUN} in --output or --report: {name} cannot be read twice; use a file")
-    return digest_of(expand(arguments, lists, storage=storage))
+    return digest_of(expand(arguments, lists, storage=storage, rules=rules))
 
 
 def _storage(values: SimpleNamespace, settings: FetchSettings) -> Storage | None:

@@ -66,7 +66,7 @@ SHELLS: dict[str, type[ShellComplete]] = {"bash": _Bash, "zsh": _Zsh, "fish": _F
 
 def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
-    say(SHELLS[values.shell](COMMAND, {}, PROGRAM, COMPLETE_VARIABLE).source().rstrip())
+    say(SHELLS[values.shell](COMMAND, {}, PROGRAM, COMPLETE_VARIABLE).source().rstrip(), lines=True)
     return EXIT_OK
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Literal
 from birdlite import log
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.values import PREFIX, variable
-from birdlite.errors import BirdliteError
+from birdlite.errors import BirdliteError, without_secrets
+from birdlite.printable import inert, printable
 from birdlite.timing import clock
-from birdlite.writers.base import printable
 from birdlite.writers.output import open_output
 
 if TYPE_CHECKING:
@@ -45,6 +45,10 @@ def open_console(values: SimpleNamespace) -> Console:
     threshold = log.ERROR if values.quiet else log.DEBUG if values.verbose else log.INFO
     console = Console(values.log_format, threshold=threshold)
     warn_about_unknown_variables()
+    for word in getattr(values, "files_as_options", ()):
+        from birdlite.cli.declare import file_as_option
+
+        log.warning(f"{word} was taken as an option; {file_as_option(word)}")
     return console
 
 
@@ -87,14 +91,8 @@ class Console:
             return
         self._next = now + PROGRESS_EVERY
         with self._lock:
-            _write(CLEAR_LINE + _progress_text(progress, seconds))
+            write_stderr(_progress_text(progress, seconds), control=CLEAR_LINE)
             self._shown = True
-
-    def show(self, text: str) -> None:
-        """Write text as it is. If standard error is closed or full, nothing happens."""
-        with self._lock:
-            self._clear()
-            _write(text)
 
     def clear(self) -> None:
         """Take the progress line away."""
@@ -103,14 +101,14 @@ class Console:
 
     def _clear(self) -> None:
         if self._shown:
-            _write(CLEAR_LINE)
+            write_stderr("", control=CLEAR_LINE)
             self._shown = False
 
     def _log_line(self, level: int, message: str, fields: dict[str, object]) -> None:
         line = (_as_json if self._format == "json" else _as_text)(level, message, fields)
         with self._lock:
             self._clear()
-            _write(line + "\n")
+            write_stderr(line + "\n")
 
 
 def _progress_text(progress: Progress, seconds: float) -> str:
@@ -144,20 +142,22 @@ def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def say(text: str) -> None:
-    """Write a line to standard output, for the commands without a writer.
+def say(text: str, *, lines: bool = False) -> None:
+    """Write a line, or several `lines`, to standard output, for the commands without a writer.
 
     Raises:
         OutputError: it is closed, or refuses.
         BrokenPipeError: its reader has gone away.
     """
     with open_output(None, "json") as output:  # UTF-8, as all data is
-        output.stream.write(text + "\n")
+        one_line = output.stream.isatty() and not lines
+        output.stream.write((printable(text) if one_line else text) + "\n")
 
 
-def _write(text: str) -> None:
+def write_stderr(text: str, *, control: str = "", styles: bool = False) -> None:
+    """Write to standard error, behind a sequence of our own that may control the terminal, and perhaps in `styles`."""
     try:
-        sys.stderr.write(text)
+        sys.stderr.write(control + inert(text, styles=styles))
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):  # AttributeError: it was closed before the process began
         log.to(None)  # standard error is closed, so messages can go nowhere
@@ -220,10 +220,11 @@ def _say_how_it_went(runner: Runner, report: RunReport, *, table: bool) -> None:
     if table:
         from birdlite.writers.terminal import look
 
-        _write(
+        write_stderr(
             f"\n{summary.ok} of {summary.targets} classified{failed_text(report.failures)} in {summary.wall_ms:.0f} ms"
-            f" from process start ({summary.images_per_second:.1f} a second){where}\n\n"
-            f"{breakdown_text(report.breakdown, look(sys.stderr))}"
+            f" from process start ({summary.images_per_second:.1f} a second){printable(where)}\n\n"
+            f"{breakdown_text(report.breakdown, look(sys.stderr))}",
+            styles=True,
         )
     elif runner.options.format == "text" and runner.options.times:
         log.info(f"{breakdown_line(summary, report.failures, report.breakdown)}{where}")
@@ -237,9 +238,9 @@ def _where(report: RunReport) -> str:
         return ""
     already = f", {report.already} by earlier starts" if report.already else ""
     output = f"{already}{written_to(report.output)}"
-    return output if report.page is None else f"{output}; page in {report.page}"
+    return output if report.page is None else f"{output}; page in {without_secrets(report.page)}"
 
 
 def written_to(output: str | None) -> str:
     """The end of a last line: where the results are, unless on standard output."""
-    return "" if output in (None, "-") else f"; written to {output}"
+    return "" if output is None or output == "-" else f"; written to {without_secrets(output)}"

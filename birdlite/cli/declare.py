@@ -30,7 +30,13 @@ else:
 
 PROGRAM = "birdlite"
 COMPLETE_VARIABLE = "_BIRDLITE_COMPLETE"  # completion scripts set it to what they want
+FILES_AS_OPTIONS = f"{__name__}.files"  # key of a context's `meta`: words that were read as options, and are files here
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def file_as_option(word: str) -> str:
+    """What to tell somebody whose file has the name of an option: most likely, a shell put it there for `*`."""
+    return f"{word} is a file here: write ./{word} or put -- before it"
 
 
 def did_you_mean(word: str, words: Iterable[str], *, prefix: str = "") -> str:
@@ -184,7 +190,7 @@ class Command(click.Command):
         self.options = options
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, unless an option lacks its value."""
+        """Parse, unless an option lacks its value. Options that are also names of files are remembered."""
         try:
             return super().parse_args(ctx, list(self._words(ctx, args)))
         except click.UsageError as error:
@@ -198,6 +204,8 @@ class Command(click.Command):
         with_value = {name: param for param in params if not param.is_flag for name in param.opts}
         words = iter(args)
         for word in words:
+            if word.startswith("-") and word not in ("-", "--") and os.path.lexists(word):
+                ctx.meta.setdefault(FILES_AS_OPTIONS, []).append(word)
             if word[:2] in with_value and word[2:3] == "=":
                 yield from (word[:2], word[3:])
                 continue
@@ -217,7 +225,10 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Give the function that runs the command, which takes `started`."""
-        return partial(import_module(f"birdlite.cli.{self.name}").main, SimpleNamespace(**ctx.params))
+        values = SimpleNamespace(**ctx.params)
+        if FILES_AS_OPTIONS in ctx.meta:
+            values.files_as_options = ctx.meta[FILES_AS_OPTIONS]  # `open_console` warns of them
+        return partial(import_module(f"birdlite.cli.{self.name}").main, values)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write arguments and options under their headings."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from types import SimpleNamespace
 
-from birdlite.cli.console import drive, open_console
+from birdlite.cli.console import drive, open_console, write_stderr
 from birdlite.cli.declare import Command, Option
 from birdlite.cli.interruption import Interruption
 from birdlite.cli.options import MESSAGES, TIMING
@@ -38,7 +38,7 @@ def main(values: SimpleNamespace, started: float) -> int:
     console = open_console(values)
     chatty = values.format == "text" and not values.quiet
     if chatty:
-        console.show(BEFORE)
+        write_stderr(BEFORE)
     with (
         Interruption() as interruption,
         DemoServer() as server,
@@ -51,7 +51,7 @@ def main(values: SimpleNamespace, started: float) -> int:
         table = values.timing or (values.timing is None and chatty)
         code = drive(runner, expand(picture_urls()), console, interruption, table=table)
     if chatty:
-        console.show(AFTER)
+        write_stderr(AFTER)
     return code
 
 

@@ -34,7 +34,7 @@ or 129 interrupted.
 def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
     several = combinations(
-        classifier_settings(values), values.model or [DEFAULT_MODEL], values.resize or [Settings().resize]
+        classifier_settings(values), values.models or [DEFAULT_MODEL], values.ways or [Settings().resize]
     )
     console = open_console(values)
     evaluations = []
@@ -84,6 +84,7 @@ COMMAND = Command(
             Option(
                 "--model MODEL",
                 "Model to measure: a name, a model folder, or a model file. May be repeated.",
+                name="models",
                 type=MODEL,
                 multiple=True,
                 shown=DEFAULT_MODEL,
@@ -92,6 +93,7 @@ COMMAND = Command(
             Option(
                 "--resize",
                 "How a picture is made square. May be repeated: each way is measured with each model.",
+                name="ways",
                 choices=RESIZE,
                 multiple=True,
                 shown=Settings().resize,

@@ -15,7 +15,15 @@ import click
 from click.shell_completion import CompletionItem, shell_complete
 
 from birdlite._version import __version__
-from birdlite.cli.declare import COMPLETE_VARIABLE, PROGRAM, SETTINGS, Argument, did_you_mean
+from birdlite.cli.declare import (
+    COMPLETE_VARIABLE,
+    FILES_AS_OPTIONS,
+    PROGRAM,
+    SETTINGS,
+    Argument,
+    did_you_mean,
+    file_as_option,
+)
 from birdlite.cli.exit_codes import EXIT_USAGE
 from birdlite.errors import OutputError, UsageError
 
@@ -110,8 +118,10 @@ def _bare(group: _Commands) -> int:
         from birdlite.cli import completion  # noqa: F401 - it adapts click's completion
 
         return shell_complete(group, {}, PROGRAM, COMPLETE_VARIABLE, instruction)
+    from birdlite.cli.console import write_stderr
+
     with group.make_context(PROGRAM, [], resilient_parsing=True) as context:
-        click.echo(group.get_help(context), err=True)
+        write_stderr(f"{group.get_help(context)}\n")
     return EXIT_USAGE
 
 
@@ -134,7 +144,9 @@ def _one_line(error: click.ClickException) -> str:
         message = f"{_given(error.param, context)}{error.message}"
     else:
         message = error.format_message()
-    return f"{' '.join(message.split()).rstrip('.')} (see {place} --help)"
+    files = () if context is None else context.meta.get(FILES_AS_OPTIONS, ())
+    hint = f"; {file_as_option(files[0])}" if files else ""
+    return f"{' '.join(message.split()).rstrip('.')}{hint} (see {place} --help)"
 
 
 def _no_option(name: str, context: click.Context | None) -> str:

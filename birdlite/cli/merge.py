@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from birdlite import log
 from birdlite.batch.done_index import index_path
 from birdlite.batch.earlier import newest_model, update_index
-from birdlite.batch.files import Record, is_folder, listed_at, result_of, same
+from birdlite.batch.files import Record, is_folder, listed_at, redacted_record, result_of, same
 from birdlite.batch.header import Run
 from birdlite.batch.merge import Parts, merged, open_parts
 from birdlite.batch.newest import Newest, open_runs
@@ -20,7 +20,7 @@ from birdlite.cli.console import open_console, written_to
 from birdlite.cli.declare import Argument, Command, Option
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.interruption import Interruption
-from birdlite.cli.options import ALLOW_FAILURES, FILE, MESSAGES, SCRATCH, TIMEOUTS
+from birdlite.cli.options import ALLOW_FAILURES, FILE, MESSAGES, REVEAL_TARGETS, SCRATCH, TIMEOUTS
 from birdlite.cli.values import fetch_settings, part_paths
 from birdlite.errors import OutputError, UsageError
 from birdlite.local_file import reason
@@ -54,6 +54,8 @@ def main(values: SimpleNamespace, started: float) -> int:
     if values.index:
         return _index(values, storage)
     source, records, what = _source(values, storage)
+    if not values.reveal_targets:
+        records = map(redacted_record, records)
     with (
         Interruption(storage.cancelled.set) as interruption,
         open_output(values.output, format_, whole=True, storage=storage, cancelled=interruption.came) as output,
@@ -81,10 +83,17 @@ def _source(values: SimpleNamespace, storage: Storage) -> tuple[Parts | Newest, 
     """What is merged, its records, and what to call it."""
     if not values.newest:
         parts = open_parts(part_paths(values, storage), storage)
+        parts = parts._replace(run=_named(parts.run, values))
         return parts, merged(parts, storage), f"{len(parts.files)} parts"
     runs = open_runs(_parts_with_times(values, storage), storage)
     newest = Newest(runs, storage)
+    newest.run = _named(newest.run, values)
     return newest, newest.records(), f"{sum(len(one.files) for one in runs)} parts of {len(runs)} runs"
+
+
+def _named(run: Run, values: SimpleNamespace) -> Run:
+    """The run as the output's header has it: whether names have secrets may change."""
+    return run._replace(reveal_targets=run.reveal_targets and values.reveal_targets)
 
 
 def _parts_with_times(values: SimpleNamespace, storage: Storage) -> Iterator[Listed]:
@@ -193,6 +202,7 @@ COMMAND = Command(
                 "Merge nothing: write the index of what the parts in the folder PART have answered, which"
                 " --since-output of classify reads instead of them.",
             ),
+            REVEAL_TARGETS,
             ALLOW_FAILURES,
             SCRATCH,
         ],

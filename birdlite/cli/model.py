@@ -14,6 +14,7 @@ from birdlite.cli.values import choice, classifier_settings
 from birdlite.errors import InvalidModel, ModelUnavailable, OutputError, UsageError
 from birdlite.models import bundle, catalog
 from birdlite.models.cache import default_cache_dir, entry_folder, remove
+from birdlite.models.trust import doubt_about
 from birdlite.run.classifier import Classifier
 from birdlite.settings import DEFAULT_MODEL
 
@@ -61,12 +62,13 @@ def _list(cache_dir: str) -> None:
             continue
         total = sum(fact.bytes for fact in entry.card.files.values())
         state = "not in the cache" if _problems(cache_dir, entry) else "in the cache"
-        say(f"{name}  {total / 1e6:.1f} MB  {entry.card.licence}  {state}\n  {entry.description}")
+        say(f"{name}  {total / 1e6:.1f} MB  {entry.card.licence}  {state}\n  {entry.description}", lines=True)
+    _tell_of_others([entry_folder(cache_dir, name) for name in catalog.CATALOG])
 
 
 def _show(values: SimpleNamespace) -> None:
     card = bundle.read_card(values.name) if os.path.isdir(values.name) else catalog.find(values.name).card
-    say(bundle.card_to_json(card).rstrip("\n"))
+    say(bundle.card_to_json(card).rstrip("\n"), lines=True)
 
 
 def _verify(values: SimpleNamespace) -> None:
@@ -74,18 +76,34 @@ def _verify(values: SimpleNamespace) -> None:
         card = bundle.read_card(values.name)
         problems = bundle.faults_in(values.name, card)
         remedy = "convert or copy it again"
+        against = f"{os.path.join(values.name, bundle.CARD_FILE)}, whose sha256 is {_card_digest(values.name)}"
+        paths = [os.path.join(values.name, name) for name in (bundle.CARD_FILE, *card.files)]
     else:
         entry = catalog.find(values.name)
         card, problems = entry.card, _problems(values.cache_dir, entry)
         remedy = f"run `{_fetching(values.name)}` to repair it"
+        against, paths = "birdlite's own catalogue", [entry_folder(values.cache_dir, values.name)]
     for name in card.files:
         say(f"{name}: {problems.get(name, 'ok')}")
     if problems and not os.path.isdir(values.name) and list(problems.values()) == ["missing"] * len(card.files):
         raise ModelUnavailable(_not_there(values))
     if problems:
         raise ModelUnavailable(f"{values.name} is damaged or incomplete; {remedy}")
+    log.info(f"checked against {against}")
+    _tell_of_others(paths)
     if values.against is not None:
         _compare(values)
+
+
+def _card_digest(folder: str) -> str:
+    return bundle.sha256(bundle.card_bytes(folder))
+
+
+def _tell_of_others(paths: list[str]) -> None:
+    """Say who else can change these files and folders."""
+    doubt = doubt_about(paths)
+    if doubt is not None:
+        log.warning(f"{doubt} ({doubt.remedy})")
 
 
 def _compare(values: SimpleNamespace) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
 from birdlite.cli.declare import Argument, Command, Option, Value
-from birdlite.cli.values import SIZE_UNITS, fraction, most, patience, seconds, shard, size, whole
+from birdlite.cli.values import SIZE_UNITS, digest, fraction, most, patience, seconds, shard, size, whole
 from birdlite.models.catalog import CATALOG
 from birdlite.settings import (
     DECODE_TIMEOUT_S,
@@ -54,6 +54,15 @@ TIMING = Option(
     shown="with text only",
 )
 ALLOW_FAILURES = Option("--allow-failures", "Exit with 0 even if targets failed. Their records say why.")
+MODEL_SHA256 = Option(
+    "--model-sha256 HEX",
+    "Refuse another model than the one whose file, or for a folder whose model.json, has this sha256.",
+    type=Value(digest),
+)
+REVEAL_TARGETS = Option(
+    "--reveal-targets",
+    "Name targets with the passwords, tokens and signatures of their URLs. Else these become ***.",
+)
 LABELS = Option("--labels FILE", "Label map (a csv with the columns id and name) of a single model file.", type=FILE)
 SCRATCH = Option(
     "--scratch DIR",
@@ -114,6 +123,24 @@ NETWORK: Options = {
         ),
         Option("--mirror URL", "Download https://HOST/PATH from URL/HOST/PATH instead."),
         Option(
+            "--public-only",
+            "Download from public addresses only, at ports 80 and 443, and say in failures nothing of what answered."
+            " For URLs from strangers.",
+        ),
+        Option(
+            "--allow-host HOST[:PORT]",
+            "With --public-only: also download from HOST, whatever its address is. May be repeated.",
+            name="allow_hosts",
+            multiple=True,
+        ),
+        Option(
+            "--allow-port N",
+            "With --public-only: also download from port N. May be repeated.",
+            name="allow_ports",
+            type=Value(whole, 1, 65535),
+            multiple=True,
+        ),
+        Option(
             "--downloads N", "Download up to N pictures at once.", type=Value(whole, 1, 256), default=DEFAULTS.downloads
         ),
         Option(
@@ -155,6 +182,23 @@ _TARGETS = [
         type=FILE,
         multiple=True,
     ),
+    Option(
+        "--only-urls",
+        "Lists may name only URLs, for lists that strangers wrote: files, folders, globs and buckets are `blocked`. On"
+        " with --public-only, --allow-files and --allow-bucket.",
+    ),
+    Option(
+        "--allow-files DIR",
+        "With --only-urls: lists may also name files and folders in DIR. May be repeated.",
+        type=FOLDER,
+        multiple=True,
+    ),
+    Option(
+        "--allow-bucket URL",
+        "With --only-urls: lists may also name objects and folders in s3://BUCKET or s3://BUCKET/PREFIX. May be"
+        " repeated.",
+        multiple=True,
+    ),
     Option("--samples", "Classify the five sample photographs of the birds V1 model, from the Internet."),
 ]
 _ANSWERS = [
@@ -188,6 +232,7 @@ _ANSWERS = [
         type=FILE,
     ),
     Option("--unordered", "Give each result as soon as it is ready, not in the order of the targets."),
+    REVEAL_TARGETS,
     ALLOW_FAILURES,
     TIMING,
 ]
@@ -229,6 +274,7 @@ _MODEL = [
         type=MODEL,
         default=DEFAULT_MODEL,
     ),
+    MODEL_SHA256,
     LABELS,
     Option(
         "--resize",

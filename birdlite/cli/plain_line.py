@@ -2,11 +2,13 @@
 
 To import click takes half as long as all else that a warm start does. So a command line of nothing but whole option
 names, values and targets, as nearly all are, is read here, from `table`. At the first word or variable that is anything
-else (`--help`, `--`, `-ofile`, a mistake) `read` gives up, and click reads the whole line.
+else (`--help`, `--`, `-ofile`, a mistake, an option that is also a file here) `read` gives up, and click reads the
+whole line.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -35,6 +37,8 @@ def _from_words(argv: Sequence[str]) -> dict[str, Any]:
     for word in words:
         if not word.startswith("-") or word == "-":
             targets.append(word)
+        elif os.path.lexists(word):
+            raise ValueError(f"not plain: {word}")
         elif word in OPPOSITES:
             given[OPTIONS[OPPOSITES[word]][0]] = False
         else:

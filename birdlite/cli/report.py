@@ -5,12 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from birdlite import log
-from birdlite.batch.files import read_records, result_of
+from birdlite.batch.files import read_records, redacted_record, result_of
 from birdlite.cli.console import open_console, written_to
 from birdlite.cli.declare import Argument, Command, Option
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.interruption import Interruption
-from birdlite.cli.options import FILE, MESSAGES, SCRATCH, TIMEOUTS
+from birdlite.cli.options import FILE, MESSAGES, REVEAL_TARGETS, SCRATCH, TIMEOUTS
 from birdlite.cli.values import fetch_settings, part_paths
 from birdlite.errors import PartsError
 from birdlite.results import RunSummary
@@ -46,7 +46,7 @@ def main(values: SimpleNamespace, started: float) -> int:
         writer = open_writer("html", output.stream, choices)
         for path in paths:
             for record in interruption.until(read_records(path, storage)[1]):
-                result = result_of(record)
+                result = result_of(record if values.reveal_targets else redacted_record(record))
                 ok, failed = ok + result.ok, failed + (not result.ok)
                 writer.write(result)
         writer.finish(RunFacts(RunSummary(ok + failed, ok, failed, 0.0, 0.0), model, report=facts))
@@ -72,6 +72,7 @@ COMMAND = Command(
     options={
         "Output": [
             Option("-o, --output FILE", "Write the page to FILE instead of standard output.", type=FILE),
+            REVEAL_TARGETS,
             SCRATCH,
         ],
         "Object storage": TIMEOUTS,

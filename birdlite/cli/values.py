@@ -47,6 +47,14 @@ def truth(text: str) -> bool:
     return word in TRUE_WORDS
 
 
+def digest(text: str) -> str:
+    """A sha256: 64 hexadecimal digits."""
+    digits = text.strip().lower().removeprefix("sha256:")
+    if len(digits) != 64 or not set("0123456789abcdef").issuperset(digits):
+        raise ValueError("not a sha256 of 64 hexadecimal digits")
+    return digits
+
+
 def whole(text: str, minimum: int, maximum: int) -> int:
     """A whole number within bounds, both included."""
     if not text.strip().isascii() or not text.strip().isdigit():

@@ -21,6 +21,7 @@ from birdlite.errors import InvalidModel, ModelUnavailable, PictureError, Unknow
 from birdlite.http.fetcher import Fetcher
 from birdlite.models.bounded_tar import GZIP, HEADERS_MAX_BYTES, Packed
 from birdlite.models.cache import DOWNLOAD_SECONDS
+from birdlite.redaction import redacted
 
 DEFAULT_HANDLE = "google/aiy/vision/classifier/birds_V1/1"
 
@@ -44,7 +45,6 @@ _KAGGLE_PAGE = re.compile(
     r"(?i:https?)://(?:www\.)?kaggle\.com/(?:api/v1/)?models/([^?#]+?)(?:/download)?/?(?:[?#].*)?"
 )
 _KAGGLE_WORDS = re.compile(r"/(?:frameworks|variations|versions)(?=/)")  # in the pages' newer addresses
-_SECRETS = re.compile(r"(?<=://)[^/?#]*@|[?#].*")  # of a URL: a password; a query, which may be a signature
 
 UNPACKED_MAX_BYTES = 1 << 30
 """Size limit of the unpacked archive, against decompression bombs: 70 times the birds model."""
@@ -87,11 +87,6 @@ def _on_hub(handle: str) -> tuple[str, ...]:
     return (*kaggle, _TFHUB.format(handle), _STORAGE.format(handle))
 
 
-def shown(source: str) -> str:
-    """A source for messages and cards: a URL without password and query, which may be a signature."""
-    return _SECRETS.sub("", source) if "://" in source else source
-
-
 def is_archive(path: str) -> bool:
     """True if a file begins like an archive."""
     if not os.path.isfile(path):  # opening a pipe without a writer would wait
@@ -117,7 +112,7 @@ def open_source(source: str, fetcher: Fetcher, folder: str) -> str:
     if os.path.exists(source):
         archive = _read(source)
     elif addresses is not None:
-        source = shown(source)
+        source = redacted(source)
         archive = _fetch(source, addresses, fetcher)
     else:
         raise UnknownModel(f"{source}: no such file or folder, and no handle of a model on TensorFlow Hub")
@@ -138,14 +133,14 @@ def _read(path: str) -> bytes:
 def _fetch(source: str, addresses: tuple[str, ...], fetcher: Fetcher) -> bytes:
     reasons = []
     for url in addresses:
-        host = shown(url).split("/", 3)[2]
+        host = redacted(url).split("/", 3)[2]
         try:
             data = fetcher.get(url, max_bytes=ARCHIVE_MAX_BYTES, timeout=DOWNLOAD_SECONDS)
         except PictureError as error:
             if error.kind == "cancelled":
                 raise ModelUnavailable(f"{source}: {error}") from None
             reasons.append(f"{host}: {error}")
-            log.debug(f"no module from {shown(url)}: {error}")
+            log.debug(f"no module from {redacted(url)}: {error}")
             continue
         if looks_packed(data):
             log.info(f"fetched {source}: {len(data) / 1e6:.1f} MB from {host}")

@@ -23,6 +23,7 @@ from birdlite.models.cache import default_cache_dir
 from birdlite.models.catalog import BIRDS_PAGE, CATALOG, find
 from birdlite.models.labels import Labels, read_label_file
 from birdlite.models.store import Store
+from birdlite.redaction import redacted
 from birdlite.settings import DEFAULT_MODEL, Settings
 from birdlite.timing import Timeline
 
@@ -71,13 +72,13 @@ def open_module(source: str, reading: Reading, settings: Settings) -> Module:
         EngineMissing: TensorFlow is not installed.
     """
     require("tensorflow")
-    fetcher = Fetcher(settings.fetch)
+    fetcher = Fetcher(settings.fetch, named=hub.addresses_of(source) or ())
     try:
         with tempfile.TemporaryDirectory(prefix="birdlite-convert-") as temporary:
             folder = hub.open_source(source, fetcher, temporary)
             saved = read(folder, reading.tags, reading.signature)
             graph = frozen(folder, saved)
-        log.info(f"read {hub.shown(source)}: signature {saved.signature}, {len(graph.definition.node):,} nodes")
+        log.info(f"read {redacted(source)}: signature {saved.signature}, {len(graph.definition.node):,} nodes")
         whole, added = published(graph.definition, graph.input, graph.output, saved.side, reading.input_range)
         if added:
             log.info("it gives logits; a softmax makes them probabilities")
@@ -93,7 +94,7 @@ def open_module(source: str, reading: Reading, settings: Settings) -> Module:
     if birds:
         subject = Subject("birds-v1", labels, BIRDS_PAGE, find(DEFAULT_MODEL).card.licence, saved.sha256)
     else:
-        subject = Subject(_name(source), labels, hub.shown(source), "", saved.sha256)
+        subject = Subject(_name(source), labels, redacted(source), "", saved.sha256)
     return Module(subject, birds, whole, plain)
 
 
@@ -110,7 +111,7 @@ def _labels(source: str, path: str | None, classes: int, store: Store) -> tuple[
     if classes == entry.card.classes:
         log.info("labels: those of birds V1, which has as many classes")
         return store.labels(entry), True
-    raise UsageError(f"{hub.shown(source)} gives {classes} scores: name the label map that belongs to it with --labels")
+    raise UsageError(f"{redacted(source)} gives {classes} scores: name the label map that belongs to it with --labels")
 
 
 def _name(source: str) -> str:

@@ -4,6 +4,7 @@ The runtimes are native code. They check what they read, but a file that is whol
 still crashes LiteRT now and then: 1 in 500 of a tiny model with one number changed. A model of the catalogue, and one
 in a folder with a card, has a checksum against that. A bare model file has none, so `ModelLoader` has it tried here
 before anything else reads it. What passed is remembered in the cache by its sha256, for this build of the runtime.
+A record that somebody else can have written is not believed.
 
 `try_once` starts a fresh interpreter, gives it the model on standard input, and has `main` run there. Its answer is a
 line on standard output: nothing, or the kind of an error and its message.
@@ -20,7 +21,9 @@ from birdlite._version import __version__
 from birdlite.atomic_file import quietly
 from birdlite.errors import BirdliteError, EngineError, InvalidModel, one_line
 from birdlite.local_file import reason
+from birdlite.models.cache import make_folder
 from birdlite.models.card import Card, ModelFormat, check_ends
+from birdlite.models.trust import doubt_about
 from birdlite.settings import EngineChoice
 
 SECONDS = 60.0  # wall time; the birds take 0.2 s
@@ -43,7 +46,7 @@ def try_once(
         EngineMissing: the runtime is not installed.
     """
     passed = None if cache is None else os.path.join(cache, FOLDER, f"{sha256}-{_build(*runtime)}")
-    if passed is not None and os.path.exists(passed):
+    if passed is not None and os.path.exists(passed) and doubt_about([passed]) is None:
         log.debug("this model was tried before", path=path, record=passed)
         return
     if getattr(sys, "frozen", False) or not sys.executable:
@@ -52,7 +55,7 @@ def try_once(
     log.debug("trying the model in a process of its own", path=path)
     _run(model, path, runtime)
     if passed is not None:
-        quietly(lambda: _remember(passed))
+        quietly(lambda: _remember(str(cache), passed))
 
 
 def _build(format_: ModelFormat, engine: EngineChoice) -> str:
@@ -62,9 +65,9 @@ def _build(format_: ModelFormat, engine: EngineChoice) -> str:
     return hashlib.sha256(f"{__version__} {engines.identity(format_, engine)}".encode()).hexdigest()[:16]
 
 
-def _remember(path: str) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+def _remember(cache: str, path: str) -> None:
+    make_folder(cache, os.path.dirname(path))
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
 
 
 def _run(model: bytes, path: str, runtime: tuple[ModelFormat, EngineChoice]) -> None:

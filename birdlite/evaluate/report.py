@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from birdlite.evaluate import Evaluation
+from birdlite.printable import BOLD
 from birdlite.writers.record import rounded, to_json
-from birdlite.writers.terminal import BOLD, GAP, Terminal, aligned
+from birdlite.writers.terminal import GAP, Terminal, aligned
 
 INDENT = "  "
 NARROWEST_NAME = 12  # columns that a model's name keeps on a narrow terminal

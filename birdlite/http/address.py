@@ -43,8 +43,10 @@ class Address(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The URL for the log: without password, and without query, which may hold a signature."""
-        return f"{self.scheme}://{self.netloc}{self.path}"
+        """The URL for the log, without its secrets."""
+        from birdlite.redaction import redacted
+
+        return redacted(str(self))
 
     def __str__(self) -> str:
         at = "@" if self.userinfo else ""
@@ -74,7 +76,11 @@ def join(base: Address, location: str) -> Address:
     from urllib.parse import urljoin  # only a redirect needs it
 
     try:
-        joined = _parse(urljoin(str(base), location))
+        url = urljoin(str(base), location)
+    except ValueError:  # whose message may quote all of it
+        raise PictureError("http_status", "not a URL") from None
+    try:
+        joined = _parse(url)
     except ValueError as error:
         raise PictureError("http_status", f"not a URL: {error}") from error
     return joined._replace(userinfo=joined.userinfo or base.userinfo) if joined[:3] == base[:3] else joined
@@ -87,7 +93,9 @@ def mirror_address(base: str) -> Address:
         UsageError: not an http or https URL, or one with a query or a fragment: paths cannot be appended to it.
     """
     base = base.strip()
-    shown = re.sub(r"//[^/?#]*@", "//", base).encode("unicode_escape").decode("ascii")  # one line, without a password
+    from birdlite.redaction import redacted
+
+    shown = redacted(base).encode("unicode_escape").decode("ascii")  # one line, without secrets
     if re.search(r"[?#\s\x00-\x1f\x7f]", base):
         raise UsageError(f"--mirror {shown}: a mirror's URL has no query, no fragment and no spaces")
     try:
@@ -149,9 +157,9 @@ def _host_and_port(place: str, default: int) -> tuple[str, int]:
         name, _, port = place.partition(":")
         host = _ascii(name)
     if port and not (port.isascii() and port.isdigit()):
-        raise ValueError(f"Invalid port {port[:20]!a}")
+        raise ValueError("Invalid port")  # which may be a part of a password
     if port and not 0 < int(port[:7]) < 65536:
-        raise PictureError("unsupported", f"{port[:20]} is not a port number")
+        raise PictureError("unsupported", "no such port")
     return host, int(port) if port else default
 
 

@@ -4,8 +4,8 @@ It asks politely (`politeness`), through a mirror if there is one (`address`), a
 longer than one deadline per URL (`deadline`). Connecting, pauses and redirects count towards the deadline; waiting for
 a turn at a busy host does not. Every failure is a `PictureError` with a kind and one line that does not repeat the URL.
 
-URLs may lead anywhere, the local network included. A program that takes untrusted URLs passes `permit`, which
-sees every address before it is connected to, or sets a mirror, which every request then goes to.
+URLs may lead anywhere, the local network included. With `public_only`, a `Guard` sees every URL, redirect and address
+before it is connected to. With a mirror, every request goes to that.
 
 A run without a URL does not import this module.
 """
@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterable
+from contextlib import closing, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from birdlite import log
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 
     from birdlite.deadline import Room
     from birdlite.http.client import Client
-    from birdlite.http.network import Permit
+    from birdlite.http.guard import Guard
 
 __all__ = ["DEFAULTS", "FetchSettings", "Fetcher", "PerHost"]
 
@@ -61,20 +63,19 @@ class Fetcher:
         settings: FetchSettings = DEFAULTS,
         cancel: threading.Event | None = None,
         *,
-        permit: Permit | None = None,
+        named: Iterable[str] = (),
     ) -> None:
-        """`permit` is called with each address of a host before a connection is made to any of them.
-
-        A proxy connects by itself: of a request through one, `permit` sees the proxy's address only.
+        """`named` are URLs that the operator has named himself: with `public_only`, their servers are trusted.
 
         Raises:
-            UsageError: the mirror, the User-Agent or a proxy variable of the environment cannot be used.
+            UsageError: the mirror, the User-Agent, an allowed host or a proxy of the environment cannot be used.
         """
         check_user_agent(settings.user_agent)
         self._settings = settings
         self._mirror = None if settings.mirror is None else mirror_address(settings.mirror)
         self._proxies = None if settings.offline else find_proxies()
-        self._network = Network(permit)
+        self._guard = self._make_guard(named) if settings.public_only else None
+        self._network = Network(None if self._guard is None else self._guard.permit)
         self._closed = threading.Event()
         self._stops = (self._closed,) if cancel is None else (cancel, self._closed)
         self._lock = threading.Lock()  # around the two below
@@ -88,21 +89,27 @@ class Fetcher:
             self._opened()
 
     def get(
-        self, url: str, *, max_bytes: int | None = None, timeout: float | None = None, room: Room | None = None
+        self,
+        url: str,
+        stops: tuple[threading.Event, ...] = (),
+        *,
+        max_bytes: int | None = None,
+        timeout: float | None = None,
+        room: Room | None = None,
     ) -> bytes:
         """Fetch all the bytes at `url`.
 
-        `max_bytes` and `timeout` (s, everything included) replace those of the settings. `room` is asked for memory
-        before a body is read, and may wait or refuse.
+        Setting any of `stops` cancels it. `max_bytes` and `timeout` (s, everything included) replace those of the
+        settings. `room` is asked for memory before a body is read, and may wait or refuse.
 
         Raises:
-            PictureError: `blocked` (offline, or a redirect from https to http), `unsupported` (not http or https, not
-                a URL, a compression that was not asked for), `not_found` (no such host), `http_status`, `network`,
-                `timeout`, `too_large`, `cancelled`; or what `permit` raises.
+            PictureError: `blocked` (offline, not public, or a redirect from https to http), `unsupported` (not http or
+                https, not a URL, a compression that was not asked for), `not_found` (no such host), `http_status`,
+                `network`, `timeout`, `too_large`, `cancelled`.
         """
         if self._settings.offline:
             raise PictureError("blocked", "it would have to be fetched, which --offline forbids")
-        clock = Deadline(self._settings.timeout if timeout is None else timeout, self._stops, room)
+        clock = Deadline(self._settings.timeout if timeout is None else timeout, (*stops, *self._stops), room)
         clock.left()
         with self._lock:
             self._under_way += 1
@@ -156,12 +163,12 @@ class Fetcher:
                 except PictureError as error:
                     if error.kind != "http_status":
                         raise
-                    log.debug("no rendition, so the original", url=url, reason=str(error))
+                    log.debug("no rendition, so the original", url=address(url).shown, reason=str(error))
         return self._pursue(url, max_bytes, clock)
 
     def _pursue(self, url: str, max_bytes: int, clock: Deadline) -> bytes:
         """Ask, follow redirects and ask again until there is an answer or a final failure."""
-        target = self._mirrored(address(url))
+        target = self._checked(address(url), clock)
         failures = redirects = 0
         while True:
             try:
@@ -175,16 +182,38 @@ class Fetcher:
             redirects += 1
             if redirects > self._settings.max_redirects:
                 raise PictureError("http_status", f"more than {self._settings.max_redirects} redirects")
-            target = self._follow(target, answer)
+            target = self._follow(target, answer, clock)
 
-    def _mirrored(self, target: Address) -> Address:
-        return target if self._mirror is None else under_mirror(target, self._mirror)
+    def _make_guard(self, named: Iterable[str]) -> Guard:
+        from birdlite.http.guard import Guard
 
-    def _follow(self, target: Address, location: str) -> Address:
+        places = [] if self._mirror is None else [self._mirror]
+        for url in named:
+            with suppress(PictureError):  # `get` tells what is wrong with it
+                places.append(address(url))
+        return Guard(self._settings, places, () if self._proxies is None else self._proxies.all())
+
+    def _checked(self, target: Address, clock: Deadline) -> Address:
+        """Find whom to ask for a target: a mirror, or its host.
+
+        Raises:
+            PictureError: `blocked`; the guard forbids it.
+        """
+        if self._guard is not None:
+            self._guard.check(target, mirrored=self._mirror is not None)
+        if self._mirror is not None:
+            return under_mirror(target, self._mirror)
+        if self._guard is not None and self._proxies is not None and self._proxies.on_the_way_to(target) is not None:
+            self._guard.check_behind_proxy(target, partial(self._network.places, target.host, target.port), clock)
+        return target
+
+    def _follow(self, target: Address, location: str, clock: Deadline) -> Address:
         """Find where a redirect from `target` leads. A relative one is relative to `target`, mirror or not."""
         try:
-            following = self._mirrored(join(target, location))
+            following = self._checked(join(target, location), clock)
         except PictureError as error:
+            if error.kind in ("blocked", "cancelled"):
+                raise
             words = f"redirected by {target.host} to a URL that cannot be fetched: {error}"
             raise PictureError(error.kind, words) from error
         if target.scheme == "https" and following.scheme == "http":

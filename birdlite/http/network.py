@@ -16,9 +16,10 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from birdlite.deadline import Deadline
 from birdlite.errors import PictureError, one_line
 from birdlite.http.address import Address
-from birdlite.http.resolver import Resolver
+from birdlite.http.resolver import Place, Resolver
 from birdlite.http.sockets import Stream, Tcp, Timeouts, Tls, TransientError, reason
 from birdlite.namedtuple import NamedTuple
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     import ssl
     from ipaddress import IPv4Address, IPv6Address
 
-    Permit = Callable[[IPv4Address | IPv6Address], None]
-    """Raises a `PictureError` for an address that must not be connected to."""
+    Permit = Callable[[str, int, list[IPv4Address | IPv6Address]], None]
+    """Is given a host, a port and all addresses of the host. Raises a `PictureError` if these must not be reached."""
 
 Fields = list[tuple[str, str]]
 
@@ -51,19 +52,12 @@ class Network:
     def connect(self, host: str, port: int, timeouts: Timeouts) -> Stream:
         """Connect to a host without TLS. Its addresses are tried in turn, all of them within the deadline.
 
-        `permit` is called with every address of the host before the first is tried. The name is resolved once: the
-        addresses that were checked are the ones that are connected to.
+        The name is resolved once: the addresses that were checked are the ones that are connected to.
 
         Raises:
-            PictureError: `not_found` if there is no such host; out of time, cancelled; what `permit` raises; or a
-                `TransientError`.
+            PictureError: as `places` does, or a `TransientError`.
         """
-        places = self._resolver.places(host, port, timeouts.deadline)
-        if self._permit is not None:
-            from ipaddress import ip_address  # only a guarded run needs it
-
-            for *_, place in places:
-                self._permit(ip_address(place[0]))
+        places = self.places(host, port, timeouts.deadline)
         failure = TransientError("network", f"no connection to {one_line(host)}: it has no address")
         for family, kind, protocol, place in places:
             connected = socket.socket(family, kind, protocol)
@@ -81,6 +75,19 @@ class Network:
                 raise
             connected.close()
         raise failure
+
+    def places(self, host: str, port: int, deadline: Deadline) -> list[Place]:
+        """Find the addresses of a host, and let `permit` see all of them.
+
+        Raises:
+            PictureError: as `Resolver.places` does, or what `permit` raises.
+        """
+        places = self._resolver.places(host, port, deadline)
+        if self._permit is not None:
+            from ipaddress import ip_address  # only a guarded run needs it
+
+            self._permit(host, port, [ip_address(place[0]) for *_, place in places])
+        return places
 
     def prepare_tls(self) -> None:
         """Begin to read the certificates, for a connection that will need them.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from birdlite.errors import PictureError, UsageError
 from birdlite.http.address import Address, address
@@ -19,6 +19,10 @@ class Proxies:
 
     def __init__(self, by_scheme: Mapping[str, Address]) -> None:
         self._by_scheme = by_scheme
+
+    def all(self) -> Iterable[Address]:
+        """Give the addresses of all proxies."""
+        return self._by_scheme.values()
 
     def on_the_way_to(self, target: Address) -> Address | None:
         """Give the proxy to ask, or None to ask the host itself."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from birdlite.images.frame import Data, Format, Frame, Header
+    from birdlite.images.opened import Opened
 
 
 _MARGIN = 256 / 224  # `crop`: the short side at this multiple of `side` before its middle is cut out
@@ -51,7 +52,7 @@ class Picture(NamedTuple):
     pixels: bytes  # uint8 RGB, [side, side, 3]
     width: int  # px, as shown: after the EXIF orientation
     height: int  # px
-    format: Format
+    format: str  # a `Format`; RGB for an array
 
 
 def preload() -> None:
@@ -65,7 +66,7 @@ def preload() -> None:
 class Plan:
     """A picture whose header was read: what decoding it will take, and how to do it."""
 
-    def __init__(self, name: Format, header: Header, resize: Resize, side: int) -> None:
+    def __init__(self, name: str, header: Header, resize: Resize, side: int) -> None:
         self.format = name
         self.memory = max(header.memory, _later(header, resize, side)) + _SLACK  # bytes; the file's own not included
         self._header = header
@@ -111,6 +112,15 @@ def plan(data: Data, *, resize: Resize = "crop", side: int = 224, max_pixels: in
     except MemoryError:
         raise PictureError("too_large", "not enough memory to read its header") from None
     return Plan(name, header, resize, side)
+
+
+def plan_opened(
+    opened: Opened, *, resize: Resize = "crop", side: int = 224, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Plan:
+    """As `plan`, for a PIL image of 8-bit samples or an RGB array (`uint8`, HWC)."""
+    from birdlite.images import opened as reader
+
+    return Plan(reader.kind(opened), reader.header(opened, max_pixels=max_pixels), resize, side)
 
 
 def memory_needed(data: Data, *, resize: Resize = "crop", side: int = 224, max_pixels: int = DEFAULT_MAX_PIXELS) -> int:

@@ -24,6 +24,12 @@ LABELS_FILE = "labels.csv"
 NAMES_FILE = "names.txt"
 
 CARD_SCHEMA = 1  # raised when an older birdlite could misread a newer card
+CHECKED = (
+    "On every load birdlite compares bytes and sha256 of everything in files. Nothing here vouches for this card: "
+    "keep its folder where only you can write, or name its sha256 with --model-sha256."
+)
+"""What a card says of itself, for people who open it."""
+
 CARD_MAX_BYTES = 256 * 1024  # 100 times the card of the birds
 TEXT_MAX_CHARACTERS = 2000  # of a name or a URL in it
 DIMENSIONS_MAX = 8
@@ -68,7 +74,7 @@ def card_to_json(card: Card) -> str:
     """The text of `model.json`."""
     import json  # a model from the catalogue has no card to read
 
-    fields: dict[str, object] = {"schema": CARD_SCHEMA}
+    fields: dict[str, object] = {"schema": CARD_SCHEMA, "checked": CHECKED}
     for key, value in card._asdict().items():
         if isinstance(value, Tensor):
             fields[key] = value._asdict()
@@ -79,21 +85,18 @@ def card_to_json(card: Card) -> str:
     return json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
 
 
-def read_card(folder: str) -> Card:
-    """The card of a bundle.
+def read_card(folder: str, pinned: str | None = None) -> Card:
+    """The card of a bundle. With `pinned`, its sha256 must be that.
 
     Raises:
-        InvalidModel: there is no `model.json`, or it is not a card that this version understands.
+        InvalidModel: there is no `model.json`, or it is not a card that this version understands, or another one.
     """
     import json
 
     path = os.path.join(folder, CARD_FILE)
-    try:
-        data = read_bounded(path, CARD_MAX_BYTES)
-    except (OSError, ValueError) as error:
-        raise InvalidModel(f"{folder}: not a model bundle: {CARD_FILE}: {reason(error)}") from None
-    if data is None:
-        raise InvalidModel(f"{path}: larger than a card can be")
+    data = card_bytes(folder)
+    if pinned is not None:
+        check_pinned(path, sha256(data), pinned)
     try:
         card = _card_from(json.loads(data, parse_constant=_no_number, object_pairs_hook=_object))
         check_ends(card.input, card.output)
@@ -104,6 +107,32 @@ def read_card(folder: str) -> Card:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidModel(f"{path}: not a model card: {type(error).__name__}: {one_line(error)}") from None
     return card
+
+
+def check_pinned(path: str, found: str, pinned: str) -> None:
+    """Check the sha256 of a file against the one that the user named.
+
+    Raises:
+        InvalidModel: it is another one.
+    """
+    if found != pinned:
+        raise InvalidModel(f"{path} has sha256 {found} instead of {pinned}, which --model-sha256 names")
+
+
+def card_bytes(folder: str) -> bytes:
+    """The file of a bundle's card.
+
+    Raises:
+        InvalidModel: it cannot be read, or is too large.
+    """
+    path = os.path.join(folder, CARD_FILE)
+    try:
+        data = read_bounded(path, CARD_MAX_BYTES)
+    except (OSError, ValueError) as error:
+        raise InvalidModel(f"{folder}: not a model bundle: {CARD_FILE}: {reason(error)}") from None
+    if data is None:
+        raise InvalidModel(f"{path}: larger than a card can be")
+    return data
 
 
 def sha256(data: ModelBytes) -> str:

@@ -1,8 +1,10 @@
-"""The cache on disk: its folder, an entry's folder with its files, and the lock that guards an entry."""
+"""The cache on disk: its folders and who may write to them, an entry's files, and the lock that guards an entry."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 import time
 
@@ -13,12 +15,16 @@ from birdlite.local_file import check_regular, reason
 from birdlite.models.bundle import look_in
 from birdlite.models.card import ModelBytes
 from birdlite.models.catalog import Entry
+from birdlite.models.trust import doubt_about, is_strange_link
 from birdlite.timing import clock
 
 DOWNLOAD_SECONDS = 600.0  # for one file of a model, retries and all sources included: 4 MB at 64 kbit/s
 
 LOCK_SECONDS = DOWNLOAD_SECONDS + 60.0
 """How long to wait for a process that downloads a model: longer than that may take, so a lock kept longer is stuck."""
+
+# A symbolic link, where others may write, could lead to any file of the user's.
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
 
 TELL_AFTER_S = 3.0
 POLL_S = 0.1
@@ -51,6 +57,48 @@ def look_up(cache: str, entry: Entry) -> tuple[dict[str, ModelBytes], dict[str, 
     return look_in(entry_folder(cache, entry.card.name), entry.card)
 
 
+def make_folder(cache: str, folder: str) -> None:
+    """Make a folder of the cache, with those above it.
+
+    In the user's own place for caches they are private, as the XDG Base Directory Specification wants it. Elsewhere
+    others may read, as the umask says. A group may also write, if the folder where the new ones begin is meant for it.
+
+    Raises:
+        OSError: it cannot be made, or another user has put a symbolic link in its place.
+    """
+    for place in (cache, os.path.dirname(folder), folder):
+        if is_strange_link(place):
+            raise OSError(f"{place} is a symbolic link of another user")
+    missing, base = [], os.path.abspath(folder)
+    while not os.path.lexists(base):
+        missing.append(base)
+        base = os.path.dirname(base)
+    mode = 0o700
+    if cache != default_cache_dir():
+        found = os.stat(base).st_mode
+        for_group = found & stat.S_ISGID or (found & stat.S_IWGRP and not found & stat.S_IWOTH)  # not /tmp
+        mode = 0o775 if for_group else 0o755
+    for place in reversed(missing):
+        try:
+            os.mkdir(place, mode)
+        except FileExistsError:
+            if not os.path.isdir(place):  # else another process was faster
+                raise
+
+
+def warn_of_others(cache: str, name: str) -> None:
+    """Say that strangers can change the entry `name` of a cache, if so.
+
+    They cannot change an answer: each file is checked against the catalogue on every load. So a cache that its owner
+    shares on purpose is fine.
+    """
+    doubt = doubt_about([entry_folder(cache, name)])
+    if doubt is None:
+        return
+    say = log.debug if doubt.shared else log.warning
+    say(f"{doubt}; the cache is there, and its models are checked by sha256 on every load; {doubt.remedy}")
+
+
 def remove(cache: str, name: str) -> bool:
     """Delete an entry from the cache, and tell whether it was there. Waits until no process is downloading it.
 
@@ -63,6 +111,8 @@ def remove(cache: str, name: str) -> bool:
     folder = entry_folder(cache, name)
     if not os.path.isdir(folder):
         return False
+    if is_strange_link(folder):
+        raise OutputError(f"{folder} is a symbolic link of another user; delete it yourself")
     try:
         lock = EntryLock(folder)
         try:
@@ -89,7 +139,12 @@ class EntryLock:
             ModelUnavailable: another process kept the lock all that time.
         """
         path = folder + ".lock"
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+        try:
+            self._descriptor = os.open(path, _LOCK_FLAGS, 0o666)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise OSError(f"{path} is a symbolic link") from None
+            raise
         try:
             check_regular(self._descriptor, path)
             self._wait(path, seconds)
@@ -130,6 +185,8 @@ class EntryLock:
         quietly(self._sign)
 
     def _sign(self) -> None:
+        if os.fstat(self._descriptor).st_nlink > 1:  # the file has another name too: it is not ours to write
+            return
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, f"{os.getpid()} {os.uname().nodename}".encode(), 0)
 

@@ -145,6 +145,11 @@ def is_known(sha256: str) -> bool:
     return any(fact.sha256 == sha256 for entry in CATALOG.values() for fact in entry.card.files.values())
 
 
+def vouches_for(card: Card) -> bool:
+    """Whether every file of a model is that of one entry."""
+    return any(card.files.items() <= entry.card.files.items() for entry in CATALOG.values())
+
+
 def is_birds(card: Card) -> bool:
     """Whether a model is Google's birds V1, in whatever form."""
     return card.source in BIRDS_SOURCES

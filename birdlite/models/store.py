@@ -5,7 +5,8 @@ A model that is not published anywhere is made from another one on this machine,
 A model's entry in the cache is a bundle, `<cache>/models/<name>/`. These rules make it safe to kill a process at any
 moment and to start two at once:
 
-- Every file is checked against the catalogue's size and sha256 on every load; one that fails is fetched again.
+- Every file is checked against the catalogue's size and sha256 on every load; one that fails is fetched again. So it
+  does not matter who else can write to the cache, though `warn_of_others` says so. What is checked is what is used.
 - A file is written under a temporary name in the same folder, flushed to the disk and renamed; the card comes last.
 - A process downloads under the entry's lock. The next one to get the lock finds the model there and downloads nothing.
   Downloads have a deadline, so who waits longer than that gives up.
@@ -27,7 +28,15 @@ from birdlite.errors import InvalidModel, ModelUnavailable, PictureError
 from birdlite.local_file import reason
 from birdlite.models import bundle
 from birdlite.models.bundle import Model, labels_of, model_of, problem
-from birdlite.models.cache import DOWNLOAD_SECONDS, LOCK_SECONDS, EntryLock, entry_folder, look_up
+from birdlite.models.cache import (
+    DOWNLOAD_SECONDS,
+    LOCK_SECONDS,
+    EntryLock,
+    entry_folder,
+    look_up,
+    make_folder,
+    warn_of_others,
+)
 from birdlite.models.card import FileFact, ModelBytes
 from birdlite.models.catalog import Entry, Source
 from birdlite.models.labels import Labels
@@ -56,6 +65,7 @@ class Store:
         self._offline = offline
         self._timeline = timeline
         self._writer: threading.Thread | None = None
+        self._in_cache = False  # whether the model was read from the cache or will be kept there
 
     def open(self, entry: Entry) -> Model:
         """The entry's model, every byte of it verified.
@@ -65,6 +75,8 @@ class Store:
             InvalidModel: the catalogue's own labels do not fit its model.
         """
         files = self._files(entry)
+        if self._folder is not None and self._in_cache:
+            warn_of_others(self._folder, entry.card.name)
         with self._timeline.span("labels"):
             return model_of(entry.card, files, self._entry_folder(entry))
 
@@ -98,12 +110,14 @@ class Store:
         files, problems = self._cached(entry)
         if len(files) == len(entry.card.files):
             log.debug("model from the cache", model=entry.card.name, folder=self._entry_folder(entry))
+            self._in_cache = True
             return files
         if self._offline and entry.made_from is None:
             raise ModelUnavailable(self._why_not_offline(entry, problems))
         lock = self._lock(entry)
         if lock is None:
             return files | self._missing_files(entry, files)
+        self._in_cache = True
         try:
             files, problems = self._cached(entry)  # another process may have kept it while we waited
             again = "fetching" if entry.made_from is None else "making"
@@ -151,7 +165,7 @@ class Store:
             return None
         folder = entry_folder(self._folder, entry.card.name)
         try:
-            os.makedirs(folder, exist_ok=True)
+            make_folder(self._folder, folder)
             # Who makes a model may have to wait for the lock of its source, and then download that.
             return EntryLock(folder, LOCK_SECONDS if entry.made_from is None else 2 * LOCK_SECONDS)
         except OSError as error:
@@ -253,9 +267,9 @@ class Store:
         assert folder is not None  # noqa: S101 - there is a lock, so there is a cache
         try:
             atomic_file.sweep(folder)
-            for name, data in files.items():
-                atomic_file.write(os.path.join(folder, name), data)
-            atomic_file.write(os.path.join(folder, bundle.CARD_FILE), bundle.card_to_json(entry.card).encode())
+            card = bundle.card_to_json(entry.card).encode()
+            for name, data in (*files.items(), (bundle.CARD_FILE, card)):  # links here could be another user's
+                atomic_file.write(os.path.join(folder, name), data, follow=False)
         except OSError as error:
             log.warning(f"the model could not be kept in {folder} ({reason(error)}); it will be fetched or made again")
         finally:

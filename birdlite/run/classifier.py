@@ -17,26 +17,31 @@ from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from birdlite.engines.contract import Engine
+from birdlite.errors import UsageError
 from birdlite.models.bundle import Model
 from birdlite.results import Result
 from birdlite.run.engine_pool import EnginePool
+from birdlite.run.job import Owner
 from birdlite.run.memory_budget import MemoryBudget
 from birdlite.run.model_loader import ModelLoader
 from birdlite.run.pipeline import Pipeline
 from birdlite.run.remote import Remote
-from birdlite.settings import Settings
+from birdlite.run.stream import Stream
+from birdlite.settings import Settings, check
 from birdlite.targets import BadTarget, Target
-from birdlite.targets.expand import expand, single
+from birdlite.targets.expand import Targets
 from birdlite.timing import Timeline
 
 if TYPE_CHECKING:
-    from birdlite.run.decoding import Guard
+    from birdlite.run.job import Guard
     from birdlite.storage.store import Storage
+    from birdlite.targets.from_python import Source
 
 
 class Classifier:
-    """Classifies pictures with one model. Use it from one thread at a time; it makes its own threads inside.
+    """Classifies pictures with one model. Any number of threads may use it at once.
 
+    They share its own threads, engines and memory, so `Settings` bounds what runs at once, not the number of callers.
     Nothing is fetched or loaded before the first picture. Close it, or use `with`: downloads are then written to the
     cache to the end, and engines and connections released.
     """
@@ -54,13 +59,15 @@ class Classifier:
             UsageError: the settings are invalid or contradict each other.
         """
         self._settings = settings or Settings()
+        check(self._settings)
+        self._process = os.getpid()
         self._timeline = timeline or Timeline()
         self._remote = Remote(self._settings.fetch, self._timeline, storage)
         self._loader = ModelLoader(self._settings, self._remote, self._timeline)
         self._engines = EnginePool(self._loader)
         self._memory = MemoryBudget(self._settings)
-        self._run: Pipeline | None = None
-        self._results: Generator[Result, None, None] | None = None
+        self._pipeline = Pipeline(self._engines, self._remote, self._settings, self._timeline, self._memory)
+        self._latest: Stream | None = None
 
     @property
     def model(self) -> Model:
@@ -85,25 +92,35 @@ class Classifier:
         """
         return self._loader.load(threads)
 
-    def classify(self, target: str | os.PathLike[str]) -> Result:
-        """The answer for one URL or file. A failure of the picture is a value in the result.
+    def classify(self, picture: Source) -> Result:
+        """The answer for one picture: a URL, a path, bytes, a binary file, a PIL image, or an RGB array (`uint8`, HWC).
+
+        A failure of the picture is a value in the result.
 
         Raises:
+            TypeError: it is none of these.
             ModelError: the model cannot be opened.
             EngineError: no runtime can run it.
         """
-        (result,) = self.stream([single(os.fspath(target))])
+        from birdlite.targets.from_python import one
+
+        (result,) = self.stream([one(picture, self._settings)])
         return result
 
-    def classify_many(self, targets: Iterable[str | os.PathLike[str]]) -> Iterator[Result]:
-        """Answers for URLs, files, folders and globs, as they come; `targets` is read lazily.
+    def classify_many(self, pictures: Iterable[Source]) -> Iterator[Result]:
+        """Answers as they come, for everything that `classify` takes, and for folders and globs.
+
+        `pictures` is read lazily.
 
         Raises:
+            TypeError: `pictures` is a single one; or, while iterating, one is nothing that `classify` takes.
             ModelError: the model cannot be opened.
             EngineError: no runtime can run it.
         """
-        names = (os.fspath(target) for target in targets)
-        return self.stream(expand(names, storage=self._remote.storage))
+        from birdlite.targets.from_python import many
+
+        sources = iter([(many(pictures, self._settings.fetch.max_bytes), False)])
+        return self.stream(Targets(sources, self._remote.storage, None, reveal=self._settings.reveal_targets))
 
     def stream(
         self, targets: Iterable[Target | BadTarget], guard: Guard | None = None
@@ -111,30 +128,49 @@ class Classifier:
         """Answers for targets that are expanded already. The run ends when the iterator is closed or exhausted.
 
         `guard` is entered around the decoding of each picture.
+
+        Raises:
+            UsageError: the classifier is of another process, which this one is a fork of.
         """
-        self._remote.begin()
-        self._run = Pipeline(self._engines, self._remote, self._settings, self._timeline, self._memory)
-        self._results = self._run.run(targets, guard)
-        return self._results
+        if self._process != os.getpid():
+            raise UsageError("this Classifier belongs to the process that this one was forked from: make another here")
+        if not self._pipeline.streams:
+            self._remote.begin()
+        self._latest = Stream(self._pipeline, self._settings, guard)
+        return self._latest.run(targets)
 
     @property
     def total(self) -> int | None:
-        """How many targets the run has, once its list was read to the end."""
-        return None if self._run is None else self._run.total
+        """How many targets the latest run has, once its list was read to the end."""
+        return None if self._latest is None else self._latest.total
 
     def cancel(self) -> None:
-        """End the run soon; may be called from a signal handler or another thread."""
-        if self._run is not None:
-            self._run.cancel()  # first: what then fails because it is cancelled must not be the error of the run
+        """End all runs soon; may be called from a signal handler or another thread."""
+        for stream in self._streams():  # first: what then fails because it is cancelled is not the error of the run
+            stream.cancel()
         self._remote.cancel()
 
     def close(self) -> None:
-        """End a run that was left early, finish writing to the cache, release engines and connections."""
-        if self._results is not None:  # left to the interpreter's end, it would wait for locks of threads that are gone
-            self._results.close()
+        """End runs that were left early, finish writing to the cache, release engines and connections."""
+        for (
+            stream
+        ) in self._streams():  # left to the interpreter's end, they would wait for locks of threads that are gone
+            stream.close()
+        self._pipeline.close()
         self._loader.close()
         self._engines.close()
         self._remote.close()
+
+    def _streams(self) -> list[Owner]:
+        """Those under way, and the one that may be about to begin."""
+        streams = self._pipeline.streams
+        if self._latest is not None and self._latest not in streams:
+            streams.append(self._latest)
+        return streams
+
+    def __reduce__(self) -> tuple[type[Classifier], tuple[Settings]]:
+        """Sent to another process, it is a new classifier with the same settings, and loads its model there."""
+        return Classifier, (self._settings,)
 
     def __enter__(self) -> Classifier:
         return self

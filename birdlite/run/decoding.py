@@ -10,46 +10,19 @@ for what they overlook.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, cast
 
 from birdlite.images import picture
-from birdlite.results import Failure, ImageInfo, Prediction, Result, Times
-from birdlite.run.memory_budget import Held, MemoryBudget
+from birdlite.results import ImageInfo
+from birdlite.run.job import Job
+from birdlite.run.memory_budget import MemoryBudget
 from birdlite.settings import Settings
 from birdlite.targets import Target
 from birdlite.timing import Timeline, clock
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-
-Guard: TypeAlias = "Callable[[Target], AbstractContextManager[None]]"
-"""Something around the decoding of each picture, in its thread. It may wait."""
-
-
-class Job:
-    """One picture on its way. Only the thread that took it off a queue touches it."""
-
-    __slots__ = ("began", "data", "decode_ms", "fetch_ms", "held", "image", "infer_ms", "pixels", "target", "turn")
-
-    def __init__(self, turn: int, target: Target, held: Held) -> None:
-        self.turn = turn  # among the targets of this run, from 0; in a shard, it differs from the list position
-        self.target = target
-        self.held = held  # memory for the file
-        self.began = clock()  # s; when the feeder sent it
-        self.data = target.data  # the file, between fetching and decoding
-        self.pixels: bytes | None = None  # the model's input, between decoding and inference
-        self.image: ImageInfo | None = None
-        self.fetch_ms: float | None = None
-        self.decode_ms: float | None = None
-        self.infer_ms: float | None = None
-
-    def result(self, outcome: tuple[Prediction, ...] | Failure) -> Result:
-        """The record of the picture."""
-        total_ms = (clock() - self.began) * 1e3
-        times = Times(self.fetch_ms, self.decode_ms, self.infer_ms, total_ms)
-        return Result(self.target.index, self.target.name, outcome, self.image, times)
+    from birdlite.images.opened import Opened
 
 
 class LeftBehind(Exception):
@@ -57,37 +30,36 @@ class LeftBehind(Exception):
 
 
 class Decoding:
-    """The pictures of one run that are being decoded."""
+    """The pictures that are being decoded."""
 
     def __init__(self, settings: Settings, memory: MemoryBudget, timeline: Timeline) -> None:
         self._settings = settings
         self._memory = memory.decoding
         self._timeline = timeline
-        # By turn: since when, in s on `clock`. Who takes an entry out decides what becomes of the picture.
-        self._running: dict[int, tuple[Job, float, threading.Thread]] = {}
+        # Since when, in s on `clock`. Who takes an entry out decides what becomes of the picture.
+        self._running: dict[Job, tuple[float, threading.Thread]] = {}
         self._left: list[threading.Thread] = []
-        self.guard: Guard | None = None
-        self.ready = threading.Event()  # the caller's thread has imported the decoder
+        self.ready = threading.Event()  # a caller's thread has imported the decoder
 
-    def decode(self, job: Job, side: int, over: Callable[[], bool]) -> None:
-        """Turn the picture's bytes, which are let go, into the model's input. `over` says that the run is.
+    def decode(self, job: Job, side: int) -> None:
+        """Turn the picture's bytes, which are let go, into the model's input.
 
         Raises:
             PictureError: it cannot be decoded, or there is not enough memory for it.
             LeftBehind: it took too long and has its result already.
         """
         self.ready.wait()
-        settings = self._settings
+        settings, guard = job.owner.settings, job.owner.guard
         data, job.data = job.data or b"", None
         try:
             with self._timeline.span("decode", job.target.index) as span:
-                plan = picture.plan(data, resize=settings.resize, side=side, max_pixels=settings.max_pixels)
-                self._memory.take(plan.memory, over)
+                plan = _plan(job.target, data, side, settings)
+                self._memory.take(plan.memory, job.owner.is_over)
                 try:
-                    if self.guard is None:
+                    if guard is None:
                         decoded = self._in_time(job, plan)
                     else:
-                        with self.guard(job.target):
+                        with guard(job.target):
                             decoded = self._in_time(job, plan)
                 finally:
                     self._memory.give_back(plan.memory)
@@ -102,18 +74,25 @@ class Decoding:
         if not self._running:
             return
         latest = clock() - self._settings.decode_timeout
-        for turn, (job, since, thread) in list(self._running.items()):
+        for job, (since, thread) in list(self._running.items()):
             if since > latest:
                 continue
             self._left = [left for left in self._left if left.is_alive()]
-            if len(self._left) < self._settings.threads and self._running.pop(turn, None) is not None:
+            if len(self._left) < self._settings.threads and self._running.pop(job, None) is not None:
                 self._left.append(thread)
                 yield job, thread
 
     def _in_time(self, job: Job, plan: picture.Plan) -> picture.Picture:
-        self._running[job.turn] = job, clock(), threading.current_thread()
+        self._running[job] = clock(), threading.current_thread()
         try:
             return plan.decode()
         finally:
-            if self._running.pop(job.turn, None) is None:
+            if self._running.pop(job, None) is None:
                 raise LeftBehind
+
+
+def _plan(target: Target, data: bytes, side: int, settings: Settings) -> picture.Plan:
+    if target.image is not None:
+        opened = cast("Opened", target.image)
+        return picture.plan_opened(opened, resize=settings.resize, side=side, max_pixels=settings.max_pixels)
+    return picture.plan(data, resize=settings.resize, side=side, max_pixels=settings.max_pixels)

@@ -60,11 +60,12 @@ class Loading:
     def __init__(self, pool: EnginePool, failed: Callable[[BaseException], None]) -> None:
         """Begin to load. `failed` gets the error if that fails."""
         self._pool = pool
-        self._failed = failed
+        self._tell = failed
         self._opened = threading.Event()
         self._loaded = threading.Event()
         self._model: Model | None = None
         self._engine: Engine | None = None
+        self.failed = False  # it will give no engine
         try:
             threading.Thread(target=self._load, name="birdlite-load", daemon=True).start()
         except RuntimeError as error:  # the system has no thread left
@@ -108,13 +109,14 @@ class Loading:
             self._model = self._pool.loader.model
             self._opened.set()
             self._engine = self._pool.take()
-        except BaseException as error:  # noqa: BLE001 - `failed` passes it to a thread that raises it
+        except BaseException as error:  # noqa: BLE001 - `_tell` passes it to a thread that raises it
             self._end(error)
         else:
             self._loaded.set()
 
     def _end(self, error: BaseException) -> None:
-        self._failed(error)
+        self.failed = True
+        self._tell(error)
         self._opened.set()
         self._loaded.set()
 

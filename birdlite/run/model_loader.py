@@ -15,6 +15,7 @@ from birdlite.models.cache import default_cache_dir
 from birdlite.models.card import MODEL_MAX_BYTES, Card, FileFact, ModelFormat, check_ends
 from birdlite.models.labels import read_label_file
 from birdlite.models.store import Store
+from birdlite.models.trust import doubt_about
 from birdlite.run.remote import Remote
 from birdlite.settings import Settings
 from birdlite.timing import Timeline
@@ -81,6 +82,9 @@ class ModelLoader:
         """
         name, labels = self._settings.model, self._settings.labels
         if self._entry is not None:
+            if self._settings.model_sha256 is not None:
+                digest = self._entry.card.files[bundle.MODEL_FILES[self._entry.card.format]].sha256
+                bundle.check_pinned(f"{name} of the catalogue", digest, self._settings.model_sha256)
             return self._from_catalog(self._entry)
         if os.path.isdir(name):
             return self._open_bundle(name)
@@ -122,7 +126,8 @@ class ModelLoader:
         self._store.close()
 
     def _open_bundle(self, folder: str) -> Model:
-        card = bundle.read_card(folder)
+        pinned = self._settings.model_sha256
+        card = bundle.read_card(folder, pinned)
         with self._timeline.span("model load"):
             files, problems = bundle.look_in(folder, card)
         for name in card.files:
@@ -130,7 +135,8 @@ class ModelLoader:
                 raise InvalidModel(f"{os.path.join(folder, name)} {problems.get(name, 'is missing')}")
         with self._timeline.span("labels"):
             model = model_of(card, files, folder)
-        if "birdlite" not in card.made_with and not catalog.is_known(model.sha256):
+        trusted = pinned is not None or catalog.vouches_for(card) or _only_ours(folder, card)
+        if not (trusted and "birdlite" in card.made_with) and not catalog.is_known(model.sha256):
             with self._timeline.span("model load"):
                 self._try(bytes(model.data), model.sha256, os.path.join(folder, bundle.MODEL_FILES[card.format]))
         return model
@@ -148,6 +154,8 @@ class ModelLoader:
         with self._timeline.span("model load"):
             data = _read(path)
             digest = sha256(data)
+            if self._settings.model_sha256 is not None:
+                bundle.check_pinned(path, digest, self._settings.model_sha256)
             self._try(data, digest, path)
             try:
                 input_, output = engines.describe(data, format_)
@@ -165,6 +173,17 @@ class ModelLoader:
         log.debug("bare model file", path=path, sha256=digest)
         with self._timeline.span("labels"):
             return Model(card, data, read_label_file(labels_path, card.classes), None)
+
+
+def _only_ours(folder: str, card: Card) -> bool:
+    """Whether nobody else can have changed a model folder. If somebody can, say that nothing vouches for it."""
+    doubt = doubt_about(os.path.join(folder, name) for name in (bundle.CARD_FILE, *card.files))
+    if doubt is not None:
+        log.warning(
+            f"{doubt}, so nothing vouches for the model there: {bundle.CARD_FILE} can change with the files that it is "
+            f"about; {doubt.remedy}, or name the sha256 of {bundle.CARD_FILE} with --model-sha256"
+        )
+    return doubt is None
 
 
 def _read(path: str) -> bytes:

@@ -1,20 +1,17 @@
-"""Targets in, results out: pictures are fetched, decoded and classified at the same time, in bounded memory.
+"""Pictures are fetched, decoded and classified at the same time, in bounded memory: the threads that all streams share.
 
-    targets ──▶ feeder ──URLs──▶ downloaders ──bytes──▶ workers ──results──▶ inbox ──▶ caller ──▶ results, in order
-                  └────────────────files──────────────────▲
+    stream ──URLs──▶ downloaders ──bytes──▶ workers ──results──▶ stream
+      └────────────────files──────────────────▲
 
-The methods of `Pipeline` stand in this order.
+A `Classifier` has one pipeline for all its streams (`stream`), so what runs at once is bounded by the pipeline, not by
+how many threads call it. The methods of `Pipeline` stand in this order.
 
-1. The **feeder** reads the targets lazily. It takes a slot for each picture, so only a few are under way at once. It
-   stays at most `WINDOW` pictures ahead of the caller, so results do not pile up behind one slow download.
+1. A stream **puts** a picture when there is a slot for it: only a few are under way at once.
 2. **Downloaders** start as URLs come, at most `downloads`. They also decode the first pictures while the model is not
    there yet.
 3. **Workers** start as pictures come, at most `workers`. Each has its own engine and decodes its first picture while
-   that is loaded. The first worker starts with the run: its engine loads while the first bytes are on their way. ctypes
-   and Pillow release the GIL, so workers really run in parallel.
-4. The **caller's thread** imports what all need, the network first; then it puts the results in order. Everything
-   reaches it through one queue, `inbox`, even the request to stop: a signal handler may call `cancel`. It also gives
-   up pictures that take too long to decode (`decoding`).
+   that is loaded. The first worker starts with the first stream: its engine loads while the first bytes are on their
+   way. ctypes and Pillow release the GIL, so workers really run in parallel. They stay for the next stream.
 
 Before a file is read and before it is decoded, its thread waits for memory (`memory_budget`).
 
@@ -24,64 +21,29 @@ All threads are daemons: an interrupted run does not wait for a server that neve
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
-from queue import Empty, SimpleQueue
-from typing import TypeAlias
+from collections.abc import Callable, Iterator
 
-from birdlite import local_file
+from birdlite import local_file, log
 from birdlite.errors import PictureError
 from birdlite.images import picture
 from birdlite.models.labels import top_k
-from birdlite.namedtuple import NamedTuple
-from birdlite.results import Failure, Prediction, Result
-from birdlite.run.decoding import Decoding, Guard, Job, LeftBehind
+from birdlite.results import Failure, Prediction
+from birdlite.run.decoding import Decoding, LeftBehind
 from birdlite.run.engine_pool import EnginePool, Loading, NoEngine
+from birdlite.run.job import Job, Owner
 from birdlite.run.memory_budget import Held, MemoryBudget
 from birdlite.run.remote import Remote
 from birdlite.run.worker_pool import WorkerPool
 from birdlite.settings import Settings
-from birdlite.targets import BadTarget, Target
+from birdlite.targets import Target
 from birdlite.timing import Timeline, clock
 
-WINDOW = 1024  # pictures that may be ahead of the one whose turn it is: their results take about 1 MB
-WAKE_S = 0.1  # a signal is noticed at least this often
-STOP_S = 0.4  # to wait for both pools at the end of a run: they are idle by then, unless the run was interrupted
-
-
-class _First(NamedTuple):
-    """The first target is known; `remote` is its location if it must be fetched."""
-
-    remote: str | None
-
-
-class _Finished(NamedTuple):
-    """One target has its result."""
-
-    turn: int
-    result: Result
-
-
-class _End(NamedTuple):
-    """The feeder sent the last target."""
-
-    targets: int
-
-
-class _Fatal(NamedTuple):
-    """The run cannot go on: no model, no engine, an unreadable list, or a bug."""
-
-    error: BaseException
-
-
-class _Stop:
-    """`cancel` was called."""
-
-
-_Message: TypeAlias = "_First | _Finished | _End | _Fatal | _Stop"
+WAKE_S = 0.1  # a signal, and a picture that takes too long, is noticed at least this often
+STOP_S = 0.4  # to wait for both pools at the end: they are idle by then, unless a stream was interrupted
 
 
 class Pipeline:
-    """One run over one stream of targets: made, iterated once, thrown away."""
+    """Threads, engines and memory for any number of streams at once."""
 
     def __init__(
         self,
@@ -91,80 +53,77 @@ class Pipeline:
         timeline: Timeline,
         memory: MemoryBudget | None = None,
     ) -> None:
-        """Prepare a run. `remote` reads the pictures that are not local files; `memory` is shared with earlier runs."""
+        """No thread starts yet. `remote` reads the pictures that are not local files."""
         self._engines = engines
         self._remote = remote
-        self._settings = settings
         self._timeline = timeline
-        self._inbox: SimpleQueue[_Message] = SimpleQueue()
         self._downloaders: WorkerPool[Job] = WorkerPool("birdlite-fetch", settings.fetch.downloads, self._download)
         self._workers: WorkerPool[Job] = WorkerPool("birdlite-classify", settings.threads, self._classify)
         self._slots = threading.Semaphore(settings.fetch.downloads + 2 * settings.threads)
-        self._window = threading.Semaphore(WINDOW)
         self._early = threading.Semaphore(settings.threads)  # downloaders that may decode at once
         self._memory = memory or MemoryBudget(settings)
         self._decoding = Decoding(settings, self._memory, timeline)
+        self._decode_timeout = settings.decode_timeout  # s
         self._wake = min(WAKE_S, settings.decode_timeout)
         self._next_look = clock() + self._wake
-        self._under_way: dict[int, Job] = {}  # jobs that were begun and whose results have not reached the caller
-        self._over = False
-        self.total: int | None = None  # targets of the run, once the list was read to its end
+        self._streams: dict[Owner, None] = {}  # in the order in which they began; without a lock, for signal handlers
 
-    def cancel(self) -> None:
-        """Stop soon: finished pictures are still handed out, those under way become `cancelled`."""
-        self._over = True
-        self._inbox.put(_Stop())
+    @property
+    def streams(self) -> list[Owner]:
+        """The streams that are under way."""
+        return list(self._streams)
 
-    def run(self, targets: Iterable[Target | BadTarget], guard: Guard | None = None) -> Generator[Result, None, None]:
-        """Hand out one result a target, in the targets' order unless the settings say otherwise.
+    def close(self) -> None:
+        """End the threads when the queues are empty, and wait a little for them."""
+        until = clock() + STOP_S
+        for pool in (self._downloaders, self._workers):
+            pool.stop(timeout=until - clock())
 
-        Raises:
-            BirdliteError: nothing can run: no model, no engine, an unreadable list.
-        """
-        self._decoding.guard = guard
-        with self._timeline.span("threads"):  # the first ones take a virtual machine milliseconds
-            self._workers.start_one()
-            threading.Thread(target=self._feed, args=(targets,), name="birdlite-feed", daemon=True).start()
-        try:
-            yield from self._collect()
-        finally:
-            self._over = True
-            self._slots.release()  # the feeder may be waiting for either
-            self._window.release()
-            until = clock() + STOP_S
-            for pool in (self._downloaders, self._workers):
-                pool.stop(timeout=until - clock())
+    # 1. For streams
 
-    def _is_over(self) -> bool:
-        return self._over
+    def begin(self, stream: Owner) -> None:
+        """Take a stream. The first one starts the first worker."""
+        self._streams[stream] = None
+        with self._timeline.span("threads"):  # the first one takes a virtual machine milliseconds
+            self._workers.start_first()
 
-    # 1. The feeder
+    def end(self, stream: Owner) -> None:
+        """Let a stream go. Its pictures that are still under way are dropped by the threads that have them."""
+        self._streams.pop(stream, None)
 
-    def _feed(self, targets: Iterable[Target | BadTarget]) -> None:
-        count = 0
-        try:
-            for target in targets:
-                if count == 0:
-                    self._inbox.put(_First(_remote_location(target)))
-                self._window.acquire()
-                self._slots.acquire()
-                if self._over:
-                    return
-                self._send(count, target)
-                count += 1
-            self.total = count
-            self._inbox.put(_End(count))
-        except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
-            self._inbox.put(_Fatal(error))
+    def prepare(self, remote: str | None) -> None:
+        """Import what the first picture will need, while the first worker loads its engine: the network first."""
+        if remote is not None:
+            self._remote.connect(remote)
+        if not self._decoding.ready.is_set():
+            with self._timeline.span("imports"):
+                picture.preload()
+            self._decoding.ready.set()
+            self._engines.loader.preload()
 
-    def _send(self, turn: int, target: Target | BadTarget) -> None:
-        if isinstance(target, BadTarget):
-            self._inbox.put(_Finished(turn, Result(target.index, target.name, target.failure)))
+    def put(self, turn: int, target: Target, stream: Owner) -> bool:
+        """Send a picture on its way when there is a slot for it; False if the stream is over by then."""
+        while not self._slots.acquire(timeout=WAKE_S):
+            if stream.over:
+                return False
+        if stream.over:
             self._slots.release()
-        elif target.kind == "file":
-            self._workers.put(Job(turn, target, Held(self._memory.files, self._is_over)))
-        else:
-            self._downloaders.put(Job(turn, target, Held(self._memory.downloads, self._is_over)))
+            return False
+        is_file = target.kind == "file"
+        share = self._memory.files if is_file else self._memory.downloads
+        (self._workers if is_file else self._downloaders).put(Job(turn, target, Held(share, stream.is_over), stream))
+        return True
+
+    def look_for_overdue(self) -> None:
+        """Now and then: give their results to pictures that take too long to decode, and other threads to who waits."""
+        if clock() < self._next_look:
+            return
+        self._next_look = clock() + self._wake
+        for job, thread in self._decoding.overdue():
+            for pool in (self._workers, self._downloaders):
+                pool.leave_behind(thread)
+            limit = f"{self._decode_timeout:g} s (--decode-timeout)"
+            self._finish(job, Failure("timeout", f"{job.target.name}: decoding it takes more than {limit}"))
 
     # 2. A downloader
 
@@ -172,11 +131,11 @@ class Pipeline:
         try:
             for job in jobs:
                 if self._attempt(job, self._fetch_remote) and not self._workers.put(job):
-                    job.held.let_go()
+                    self._drop(job)
         except LeftBehind:
             return
-        except BaseException as error:  # noqa: BLE001 - as in `_feed`
-            self._inbox.put(_Fatal(error))
+        except BaseException as error:  # noqa: BLE001 - the callers' threads raise it
+            self._fail_all(error)
 
     def _fetch_remote(self, job: Job) -> None:
         """Fetch a picture; while there is no engine yet, and processors are idle, decode it too."""
@@ -185,141 +144,113 @@ class Pipeline:
         side = self._engines.early_side
         if side is not None and self._early.acquire(blocking=False):
             try:
-                self._decoding.decode(job, side, self._is_over)
+                self._decoding.decode(job, side)
             finally:
                 self._early.release()
 
     # 3. A worker
 
     def _classify(self, jobs: Iterator[Job]) -> None:
-        loading = Loading(self._engines, lambda error: self._inbox.put(_Fatal(error)))
+        loading = Loading(self._engines, self._fail_all)
         try:
-            try:
-                for job in jobs:
-                    self._attempt(job, lambda job: self._answer(job, loading))
+            for job in jobs:
+                if loading.failed and not job.owner.over:  # for an earlier stream
+                    loading = Loading(self._engines, self._fail_all)
+                self._attempt(job, lambda job, loading=loading: self._answer(job, loading))  # type: ignore[misc]
+            if not loading.failed:
                 self._engines.give_back(loading.engine)
-            except LeftBehind:
-                loading.engine.close()
+        except LeftBehind:
+            loading.engine.close()
         except NoEngine:
             return
 
     def _answer(self, job: Job, loading: Loading) -> None:
         """Do with a picture whatever is still to do."""
-        if job.data is None and job.pixels is None:
+        if job.fetch_ms is None and job.target.image is None:
             self._fetch(job)
         if job.pixels is None:
-            self._decoding.decode(job, loading.side, self._is_over)
+            self._decoding.decode(job, loading.side)
         pixels, job.pixels = job.pixels or b"", None
-        engine, labels = loading.engine, loading.model.labels
+        engine, labels, settings = loading.engine, loading.model.labels, job.owner.settings
         with self._timeline.span("inference", job.target.index) as span:
             scores = engine.run(pixels)[0]
-            predictions = top_k(scores, labels, self._settings.top, self._settings.min_score)
+            predictions = top_k(scores, labels, settings.top, settings.min_score)
         job.infer_ms = span.ms
         self._finish(job, predictions)
+
+    def _fail_all(self, error: BaseException) -> None:
+        """No engine can be loaded, or no worker started, so no stream can go on."""
+        for stream in self.streams:
+            stream.fail(error)
 
     # Steps of downloaders and workers
 
     def _attempt(self, job: Job, step: Callable[[Job], None]) -> bool:
-        """Do one step with a picture. A failure of the picture becomes its result; any other error ends the run."""
-        if not self._over:
-            self._under_way[job.turn] = job
-            try:
-                step(job)
-            except PictureError as error:
-                self._finish(job, Failure(error.kind, f"{job.target.name}: {error}{_hint(job.target, error)}"))
-            except (NoEngine, LeftBehind):
-                raise
-            except BaseException as error:  # noqa: BLE001 - as in `_feed`
-                self._inbox.put(_Fatal(error))
-            else:
-                return True
-        job.held.let_go()
+        """Do one step with a picture. A failure of the picture becomes its result; any other error ends its stream."""
+        if job.owner.over:
+            self._drop(job)
+            return False
+        job.owner.under_way[job.turn] = job
+        try:
+            step(job)
+        except PictureError as error:
+            job.held.let_go()
+            self._finish(job, _failure(job, error))
+        except NoEngine:
+            self._drop(job)  # its stream knows already
+        except LeftBehind:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
+            job.owner.fail(error)
+            self._drop(job)
+        else:
+            return True
         return False
 
     def _fetch(self, job: Job) -> None:
         with self._timeline.span("image fetch", job.target.index) as span:
-            if job.target.kind == "file":
-                job.data = local_file.read(job.target.location, self._settings.fetch.max_bytes, job.held.hold)
+            if job.data is not None:
+                job.held.hold(len(job.data))  # it came with the target
+            elif job.target.kind == "file":
+                job.data = _read_file(job.target, job.owner.settings.fetch.max_bytes, job.held)
             else:
-                job.data = self._remote.read(job.target.location, job.held.room)
+                job.data = self._remote.read(job.target.location, job.owner.cancelled, job.held.room)
                 job.held.hold(len(job.data))
         job.fetch_ms = span.ms
 
     def _finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
-        self._inbox.put(_Finished(job.turn, job.result(outcome)))
+        """Give a picture its result. Each job is finished or dropped, once."""
+        job.owner.finish(job, outcome)
         self._slots.release()
 
-    # 4. The caller's thread
+    def _drop(self, job: Job) -> None:
+        """Forget a picture: nobody waits for it."""
+        job.held.let_go()
+        self._slots.release()
 
-    def _collect(self) -> Iterator[Result]:
-        waiting: dict[int, Result] = {}  # finished before their turn
-        turn = 0  # of the next result to hand out; in an unordered run, how many were
-        targets: int | None = None
-        while turn != targets:
-            message = self._next_message()
-            if isinstance(message, _Finished):
-                self._under_way.pop(message.turn, None)
-                waiting[message.turn if self._settings.ordered else turn] = message.result
-                while turn in waiting:
-                    self._window.release()
-                    yield waiting.pop(turn)
-                    turn += 1
-            elif isinstance(message, _First):
-                self._prepare(message.remote)
-            elif isinstance(message, _End):
-                targets = message.targets
-            elif isinstance(message, _Fatal):
-                raise message.error
-            else:
-                yield from self._leftovers(waiting)
-                return
 
-    def _next_message(self) -> _Message:
-        """Wait for a message. Look up now and then: a signal that comes just before the wait is only seen after it."""
-        while True:
-            if clock() >= self._next_look:
-                self._give_up_overdue()
-            try:
-                return self._inbox.get(timeout=self._wake)
-            except Empty:
-                continue
+def _failure(job: Job, error: PictureError) -> Failure:
+    """Why a picture has no answer, in the words that its record may have."""
+    target = job.target
+    if target.kind == "url" and job.owner.settings.fetch.public_only:
+        from birdlite.http.quiet import quiet
 
-    def _give_up_overdue(self) -> None:
-        """Give their results to pictures that take too long to decode, and other threads to those who wait."""
-        for job, thread in self._decoding.overdue():
-            for pool in (self._workers, self._downloaders):
-                pool.leave_behind(thread)
-            limit = f"{self._settings.decode_timeout:g} s (--decode-timeout)"
-            self._finish(job, Failure("timeout", f"{job.target.name}: decoding it takes more than {limit}"))
-        self._next_look = clock() + self._wake
+        log.debug("failed", target=target.name, kind=error.kind, reason=str(error))
+        error = quiet(error)
+    return Failure(error.kind, f"{target.name}: {error}{_hint(target, error)}")
 
-    def _prepare(self, remote: str | None) -> None:
-        """Import what the first picture will need, while the first worker loads its engine: the network first."""
-        if remote is not None:
-            self._remote.connect(remote)
-        with self._timeline.span("imports"):
-            picture.preload()
-        self._decoding.ready.set()
-        self._engines.loader.preload()
 
-    def _leftovers(self, waiting: dict[int, Result]) -> Iterator[Result]:
-        """After `cancel`: what is finished or under way, in the order of the targets."""
-        while not self._inbox.empty():
-            message = self._inbox.get()
-            if isinstance(message, _Finished):
-                self._under_way.pop(message.turn, None)
-                waiting[message.turn] = message.result
-        for job in list(self._under_way.values()):
-            waiting[job.turn] = job.result(Failure("cancelled", f"{job.target.name}: the run was interrupted"))
-        for turn in sorted(waiting):
-            yield waiting[turn]
+def _read_file(target: Target, max_bytes: int, held: Held) -> bytes:
+    """The bytes of a local picture. A file from a stranger's list is opened where it was allowed, and nowhere else."""
+    inside = target.inside
+    if inside is None:
+        return local_file.read(target.location, max_bytes, held.hold)
+    from birdlite.targets.list_rules import open_inside
+
+    return local_file.read(target.location, max_bytes, held.hold, lambda path, flags: open_inside(inside, path, flags))
 
 
 def _hint(target: Target, error: PictureError) -> str:
     """What to do about a list that was named like a picture."""
     is_list = target.kind == "file" and str(error).startswith(("this is text", "this is JSON"))
     return "; if it is a list of pictures, give it with --from" if is_list else ""
-
-
-def _remote_location(target: Target | BadTarget) -> str | None:
-    return target.location if isinstance(target, Target) and target.kind != "file" else None

@@ -32,12 +32,13 @@ class Remote:
         self._settings = settings
         self._timeline = timeline
         self._given_storage = storage
-        self.cancelled = threading.Event()  # set: every download of this run ends
+        self.cancelled = threading.Event()  # set: the download of a model ends
         self._lock = threading.Lock()  # for the three below
         self._fetcher: Fetcher | None = None
         self._closed = False
         self._connected: set[str] = set()  # `http` and `storage`, if ready
-        if settings._replace(startup_timeout=DEFAULTS.startup_timeout) != DEFAULTS:
+        usual = settings._replace(startup_timeout=DEFAULTS.startup_timeout, public_only=DEFAULTS.public_only)
+        if usual != DEFAULTS:
             with timeline.span("imports"):
                 self._make_fetcher()  # an invalid setting is an error before anything runs
 
@@ -71,15 +72,17 @@ class Remote:
                 if kind == "http":
                     threading.Thread(target=self._import_httpx, name="birdlite-import", daemon=True).start()
 
-    def read(self, location: str, room: Room | None = None) -> bytes:
+    def read(self, location: str, cancelled: threading.Event, room: Room | None = None) -> bytes:
         """The picture at a URL or a storage URL, within the limits of the settings and the memory that `room` gives.
+
+        Setting `cancelled` ends the download within a fraction of a second.
 
         Raises:
             PictureError: it cannot be read.
         """
         if is_storage(location):
-            return self.storage.fetch(location, (self.cancelled,), room)
-        return self._make_fetcher().get(location, room=room)
+            return self.storage.fetch(location, (cancelled,), room)
+        return self._make_fetcher().get(location, (cancelled,), room=room)
 
     def get(self, url: str, *, max_bytes: int, timeout: float) -> bytes:
         """A file of a model; `timeout` in s.
@@ -89,21 +92,20 @@ class Remote:
         """
         self.connect(url)
         with self._timeline.span("model fetch"):
-            return self._make_fetcher().get(url, max_bytes=max_bytes, timeout=timeout)
+            return self._make_fetcher().get(url, (self.cancelled,), max_bytes=max_bytes, timeout=timeout)
 
     def begin(self) -> None:
-        """Start a run: an earlier `cancel` no longer counts."""
-        for event in self._events():
-            if event.is_set():  # `clear` takes a lock, and `cancel` may come from a signal handler
-                event.clear()
+        """An earlier `cancel` no longer counts."""
+        if self.cancelled.is_set():
+            self.cancelled = threading.Event()  # not cleared: who waits for the old one has still to see it
+        if self._given_storage is not None and self._given_storage.cancelled.is_set():
+            self._given_storage.cancelled.clear()  # it takes a lock, and `cancel` may come from a signal handler
 
     def cancel(self) -> None:
-        """End every download of this run within a fraction of a second."""
-        for event in self._events():
-            event.set()
-
-    def _events(self) -> list[threading.Event]:
-        return [self.cancelled] + ([] if self._given_storage is None else [self._given_storage.cancelled])
+        """End the download of a model, and what waits for object storage, within a fraction of a second."""
+        self.cancelled.set()
+        if self._given_storage is not None:
+            self._given_storage.cancelled.set()
 
     def close(self) -> None:
         """Close all connections."""
@@ -123,7 +125,7 @@ class Remote:
         if self._fetcher is None:
             from birdlite.http.fetcher import Fetcher
 
-            self._fetcher = Fetcher(self._settings, self.cancelled)
+            self._fetcher = Fetcher(self._settings)
             if self._closed:
                 self._fetcher.close()
         return self._fetcher

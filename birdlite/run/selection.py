@@ -21,11 +21,14 @@ from birdlite.batch.part import Part
 from birdlite.batch.shard import WHOLE, Shard, key_of, octets_of
 from birdlite.errors import OutputError, PartsError, StorageError, UsageError
 from birdlite.models.bundle import Model
+from birdlite.redaction import MARK, redacted
 from birdlite.run.classifier import Classifier
 from birdlite.run.options import RunOptions, with_run
 from birdlite.settings import Settings
+from birdlite.storage import is_storage
 from birdlite.targets import BadTarget, Target
-from birdlite.targets.expand import single
+from birdlite.targets.folders import is_pattern
+from birdlite.writers.output import make_folder, refused
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
@@ -83,13 +86,14 @@ class Selection:
         count = left_out = handed_on = 0
         for target in whole:
             count += 1
-            octets = octets_of(target.name)
+            name = redacted(target.name)  # by which it is known in every run, whether names are revealed or not
+            octets = octets_of(name)
             digest.update(octets + b"\n")
-            if self.part is not None and self.part.has(target.index, target.name):
+            if self.part is not None and self.part.has(target):
                 continue
             if self.shard.count > 1 and not self.shard.holds(key_of(octets)):
                 continue
-            if earlier is not None and earlier.has(target.name):
+            if earlier is not None and _is_known(target, name, earlier):
                 left_out += 1
                 continue
             yield target if self.part is None else self.part.admit(target)
@@ -100,8 +104,7 @@ class Selection:
         if self.part is not None:
             if options.max_failures is not None and options.report is None:
                 # An outage may be over by now. Once is enough: hosts that are gone for good must not delay the end.
-                for index, name in self.part.failed_as_away(handed_on):
-                    yield single(name, index)
+                yield from self.part.failed_as_away(handed_on)
             self.part.end(targets=count, left_out=left_out, list_sha256=list_sha256)
 
     def keep_index(self) -> None:
@@ -119,15 +122,22 @@ def digest_of(targets: Iterable[Target | BadTarget]) -> str:
     """The sha256 of a list: of the names of all its targets."""
     digest = hashlib.sha256()
     for target in targets:
-        digest.update(octets_of(target.name) + b"\n")
+        digest.update(octets_of(redacted(target.name)) + b"\n")
     return digest.hexdigest()
+
+
+def _is_known(target: Target | BadTarget, name: str, earlier: Earlier) -> bool:
+    """Whether an earlier run has answered a target. Indexes that are older than redacted names have whole URLs."""
+    return earlier.has(name) or (MARK in name and isinstance(target, Target) and earlier.has(target.location))
 
 
 def select(options: RunOptions, output: str | None, storage: Storage | None) -> Selection:
     """The selection for settled options. `output` is as it was given, for all shards.
 
     Raises:
-        UsageError: `--resume` or `--keep-index` is given, and the output cannot be resumed or is elsewhere.
+        UsageError: `--resume` or `--keep-index` is given, and the output cannot be resumed or is elsewhere; or what
+            `--since-output` names is missing.
+        OutputError: the folder of the output cannot be made.
     """
     part = None
     if options.output is not None and options.format == "jsonl" and _is_file(options.output):
@@ -140,10 +150,30 @@ def select(options: RunOptions, output: str | None, storage: Storage | None) -> 
         )
     elif options.resume:
         raise UsageError("--resume needs a file to go on with, of JSON lines: --output FILE.jsonl")
+    _check_since(options)
     shard = options.shard or WHOLE
     outputs = [] if part is None or output is None else shard.all_named(with_run(output, options.list_sha256))
     index_in = _folder_of_index(options, outputs) if options.keep_index else None
     return Selection(shard, options.since_output, part, storage, outputs=outputs, index_in=index_in)
+
+
+def _check_since(options: RunOptions) -> None:
+    """Check that the outputs of earlier runs are there. Before the first run, the folder of the output is made.
+
+    Raises:
+        UsageError: one is missing, and is not that folder.
+        OutputError: the folder cannot be made.
+    """
+    for place in options.since_output:
+        if is_storage(place) or is_pattern(place) or os.path.exists(place):
+            continue
+        output = options.output
+        if output is None or is_storage(output) or os.path.abspath(place) != os.path.dirname(os.path.abspath(output)):
+            raise UsageError(f"--since-output {place}: no such file or folder")
+        try:
+            make_folder(output)
+        except (OSError, ValueError) as error:
+            raise refused(output, error) from error
 
 
 def _folder_of_index(options: RunOptions, outputs: Sequence[str]) -> str:
@@ -170,6 +200,7 @@ def run_of(model: Model, settings: Settings, options: RunOptions) -> Run:
         since=bool(options.since_output),
         shard=shard.index,
         shards=shard.count,
+        reveal_targets=settings.reveal_targets,
     )
 
 

@@ -46,10 +46,11 @@ class WorkerPool(Generic[Work]):
                 self._start()
             return True
 
-    def start_one(self) -> None:
-        """Start the first thread before there is work, so that it can prepare."""
+    def start_first(self) -> None:
+        """Start the first thread, if there is none, before there is work, so that it can prepare."""
         with self._lock:
-            self._start()
+            if not self._threads and not self._stopped:
+                self._start()
 
     def stop(self, *, timeout: float) -> None:
         """End the threads when the queue is empty, and wait for them up to `timeout` s in all."""

@@ -6,7 +6,9 @@ are part of it.
 
     store.py    objects read, listed and put
     bucket.py   one bucket's client: requests within the time limits, errors as kinds of failure
+    listing.py  a folder's objects
     s3_listing.py   a folder in S3 with all its keys, if obstore refuses one of them
+    relay.py    the same for Google and Azure
     upload.py   an output: made on this machine, then put, or kept where the user finds it
 
 obstore is the extra `cloud`, and is imported when a bucket is first opened. A run without such a URL imports only this
@@ -58,6 +60,15 @@ class Listed(NamedTuple):
 def is_storage(name: str) -> bool:
     """Whether `name` is a URL of object storage."""
     return name[:5].lower().startswith(_PREFIXES)
+
+
+def is_odd(url: str) -> bool:
+    """Whether no object with this URL can be read; `parse` says why."""
+    try:
+        parse(url)
+    except ValueError:
+        return True
+    return False
 
 
 def parse(url: str) -> Place:

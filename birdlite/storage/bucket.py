@@ -27,6 +27,7 @@ from birdlite.settings import FetchSettings
 from birdlite.storage import Place
 
 if TYPE_CHECKING:
+    from birdlite.storage.relay import Relay
     from birdlite.storage.s3_listing import Page
 
 T = TypeVar("T")
@@ -41,6 +42,8 @@ CREDENTIALS = {
     "gs": "set GOOGLE_APPLICATION_CREDENTIALS, or GOOGLE_SKIP_SIGNATURE=true for a public bucket",
     "az": "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_SKIP_SIGNATURE=true for a public one",
 }
+
+_ANY_KEY = {"account_key": "a2V5"}  # to sign a URL that nobody is asked for
 
 # Of clusters that give each pod rights of its own: credentials are asked for at a service.
 _CREDENTIALS_FROM_A_SERVICE = (
@@ -117,6 +120,31 @@ class Bucket:
 
         return self.ask(read)
 
+    def relay(self) -> Relay:
+        """A way to list folders of Google and Azure with the keys that obstore refuses. Raises as `ask` does."""
+        from urllib.parse import urlsplit
+
+        from birdlite.storage.relay import Relay
+
+        def make(_: Any) -> Relay:
+            base = urlsplit(self._base())
+            relay = Relay(f"{base.scheme}://{base.netloc}", self._place, self._settings)
+            endpoint = "base_url" if self._place.scheme == "gs" else "endpoint"
+            relay.store = self._make({endpoint: relay.url + base.path, "allow_http": "true"})
+            return relay
+
+        return self.ask(make)
+
+    def _base(self) -> str:
+        """Where a store of Google or Azure is: the part of its URLs before the bucket."""
+        if self._place.scheme == "gs":
+            given = (os.environ.get(name) for name in _ENDPOINTS["gs"])
+            return next(filter(None, given), "https://storage.googleapis.com").rstrip("/")
+        import obstore
+
+        url: str = obstore.sign(self._make(_ANY_KEY), "GET", "-", timedelta(minutes=1))  # wherever obstore finds it
+        return url.rpartition(f"/{self._place.bucket}/-?")[0]
+
     def _noted(self, fault: StorageError) -> StorageError:
         """Remember that there are no credentials: that will not change."""
         if fault.cause == "no_credentials" and not fault.temporary and not self._answered:
@@ -142,7 +170,7 @@ class Bucket:
         for name in _ENDPOINTS[self._place.scheme]:
             endpoint = os.environ.get(name)
             if endpoint and not endpoint.startswith(("http://", "https://")):
-                raise StorageError("unsupported", f"{name}={endpoint}: no URL of a store")
+                raise StorageError("unsupported", f"{name}: no URL of a store; it begins with https:// or http://")
             if endpoint and endpoint.startswith("http://"):
                 config["allow_http"] = "true"  # the user has chosen it
         make: Any = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[self._place.scheme]

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_plus, urlencode
 
@@ -61,8 +62,10 @@ def read_patiently(url: str, settings: FetchSettings) -> tuple[int, bytes]:
     return read_url(url, settings)
 
 
-def read_url(url: str, settings: FetchSettings) -> tuple[int, bytes]:
+def read_url(url: str, settings: FetchSettings, headers: Mapping[str, str] = MappingProxyType({})) -> tuple[int, bytes]:
     """Give the status and the body of an answer. httpx would log the URL, and with it the signature.
+
+    `headers` are not sent on to where the store redirects.
 
     Raises:
         StorageError: it is too large.
@@ -72,6 +75,8 @@ def read_url(url: str, settings: FetchSettings) -> tuple[int, bytes]:
     from urllib.request import Request, urlopen
 
     request = Request(url, headers={"User-Agent": settings.user_agent})  # noqa: S310 - http or https, see `Bucket`
+    for name, value in headers.items():
+        request.add_unredirected_header(name, value)
     try:
         with urlopen(request, timeout=settings.read_timeout, context=_trust(url)) as answer:  # noqa: S310
             body = answer.read(_LARGEST + 1)

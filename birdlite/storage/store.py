@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from birdlite import log
 from birdlite.errors import PictureError, StorageError, StorageMissing, one_line
 from birdlite.settings import DEFAULTS, FetchSettings
-from birdlite.storage import Listed, Place, parse
+from birdlite.storage import Listed, Place, is_odd, parse
+from birdlite.storage.listing import Listing
 from birdlite.storage.stream import FIRST, LARGEST, ObjectStream, Range
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 # A larger output is put in pieces of this size in bytes, the smallest that S3 takes, and appears at the end.
 PIECE = 5 << 20
 PIECES = 2  # at once: 10 MB in memory
-PAGE = 1000  # keys of a listing in memory; the stores list as many at once
 
 _NAMED = 3  # keys in a warning
 
@@ -103,7 +103,7 @@ class Storage:
             StorageError: while iterating: the bucket does not exist or may not be listed.
         """
         place = _parsed(url)
-        for key, size in self._listed(place):
+        for key, size in Listing(self._bucket(place), place).below():
             rest = key[len(place.key) :]
             if _hidden(rest) or not wanted(rest):
                 continue
@@ -117,61 +117,12 @@ class Storage:
             StorageError: the bucket does not exist or may not be listed.
         """
         place = _parsed(url)
-
-        def look(store: Any) -> list[Listed]:
-            import obstore
-
-            found = obstore.list_with_delimiter(store, place.key.rstrip("/") or None)
-            return sorted(_listed(place, meta) for meta in found["objects"])
-
-        try:
-            return self._ask(place, look)
-        except StorageError as error:
-            if not _can_list_all(place, error):
-                raise
-        found = [f"{place.root}/{key}" for key in self._all_keys(place, {"delimiter": "/"}) if not key.endswith("/")]
-        odd = [one for one in found if _is_odd(one)]
+        found = Listing(self._bucket(place), place).directly()
+        odd = sorted(one.name for one in found if is_odd(one.name))
         if odd:
             names = one_line(", ".join(odd[:_NAMED]))
             log.warning(f"{url}: {len(odd)} left out, as their keys are not supported: {names}")
-        return [Listed(one) for one in sorted(set(found) - set(odd))]
-
-    def _listed(self, place: Place) -> Iterator[tuple[str, int | None]]:
-        """The keys below a folder, page by page, and the size of each if it is known."""
-        last: str | None = None
-
-        def begin(store: Any) -> Iterator[Any]:
-            import obstore
-
-            return iter(obstore.list(store, place.key.rstrip("/") or None, offset=last, chunk_size=PAGE))
-
-        bucket = self._bucket(place)
-        while True:
-            try:
-                pages = bucket.ask(begin)
-                while (page := bucket.ask(lambda _: next(pages, None))) is not None:  # noqa: B023
-                    bucket.retries.worked()
-                    for meta in page:
-                        yield (last := meta["path"]), meta["size"]
-            except StorageError as error:
-                if _can_list_all(place, error):
-                    break
-                bucket.retries.wait(error)  # and then go on behind the last key: a broken listing has no next page
-            else:
-                return
-        for key in self._all_keys(place, {"start-after": last} if last else {}):
-            yield key, None
-
-    def _all_keys(self, place: Place, query: dict[str, str]) -> Iterator[str]:
-        """The keys of a listing of S3, page by page, also those that obstore refuses."""
-        token: str | None = ""
-        bucket = self._bucket(place)
-        while token is not None:
-            more = {"continuation-token": token} if token else {}
-            asked = {"prefix": place.key, **query, **more}
-            page = bucket.retries.call(lambda: bucket.page(asked))  # noqa: B023
-            yield from page.keys
-            token = page.token
+        return sorted(one for one in found if one.name not in odd)
 
     def _is_marker(self, place: Place) -> bool:
         """Whether an empty object is none: obstore gives the marker `a.jpg/`, which some tools make, as `a.jpg`."""
@@ -275,27 +226,9 @@ def _parsed(url: str) -> Place:
         raise StorageError("unsupported", str(error)) from None
 
 
-def _listed(place: Place, meta: Any) -> Listed:
-    url = f"{place.root}/{meta['path']}"
-    return Listed(url, meta["size"], meta["e_tag"] or "", meta["last_modified"].timestamp())
-
-
-def _is_odd(url: str) -> bool:
-    try:
-        parse(url)
-    except ValueError:
-        return True
-    return False
-
-
 def _hidden(rest: str) -> bool:
     """Whether an object or a folder above it is hidden. `.` and `..` are only odd."""
     return any(name.startswith(".") and name not in (".", "..") for name in rest.split("/"))
-
-
-def _can_list_all(place: Place, error: StorageError) -> bool:
-    """Whether the keys can be listed though obstore refuses one."""
-    return error.cause == "odd_key" and place.scheme == "s3"
 
 
 def _get(store: Any, key: str) -> Any:

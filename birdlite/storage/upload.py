@@ -101,6 +101,9 @@ def scratch_folder(given: str | None) -> str:
 
 
 def scratch_name(url: str) -> str:
-    """A file name for the output at `url`, the same in every run and different for every URL."""
+    """A file name for the output at `url`, the same in every run and different for every URL, without its secrets."""
+    from birdlite.redaction import redacted
+
+    url = redacted(url)
     digest = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return f"{digest}-{url.rpartition('/')[2][:100]}"

@@ -1,8 +1,11 @@
 """What to classify: URLs, files, folders, patterns and lists into a lazy stream of targets, for the pipeline.
 
 expand       makes the targets, with the help of all others
+from_python  what a Python program gives: names, bytes, files, images, arrays
 folders      pictures in folders and of patterns
 second_look  paths as other machines and programs write them
+list_rules   what lists may name, if they come from strangers
+standard_input  a list or a picture on standard input
 list_file    lists, by `list_csv`, `list_json`, `list_fields` (names of columns) and `list_text` (bytes into lines)
 """
 
@@ -22,7 +25,9 @@ class Target(NamedTuple):
     kind: Literal["url", "file", "object"]
     location: str  # an absolute http(s) URL without fragment, in ASCII except for its host; a path; or a storage URL
     index: int = 0  # type: ignore[assignment]  # position among all targets of the list, from 0; hides tuple.index
-    data: bytes | None = None  # the picture itself, if it came on standard input
+    data: bytes | None = None  # the picture's file itself, if it came on standard input or from a Python program
+    image: object = None  # a PIL image or an RGB array instead (`images.opened`), from a Python program
+    inside: str | None = None  # a folder: without following a link, `location` is a file below it (`list_rules`)
 
 
 class BadTarget(NamedTuple):

@@ -12,17 +12,24 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from itertools import chain
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from birdlite.errors import StorageError
 from birdlite.results import Failure
 from birdlite.settings import DEFAULTS
 from birdlite.storage import SCHEMES, parse
 from birdlite.targets import BadTarget, Found, Target, path_failure
+from birdlite.targets.standard_input import StandardInput
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
-    from birdlite.targets.list_text import Ahead
+    from birdlite.targets.list_rules import ListRules
+
+Named: TypeAlias = "Found | bytes | Target | BadTarget"
+
+_Source: TypeAlias = "tuple[Iterable[Named], bool]"
+"""Names, the bytes of a picture, or targets; and whether they are lines of a list."""
 
 SAMPLES = (
     "https://upload.wikimedia.org/wikipedia/commons/c/c8/Phalacrocorax_varius_-Waikawa%2C_Marlborough%2C_New_Zealand-8.jpg",
@@ -34,10 +41,10 @@ SAMPLES = (
 """The photographs of `--samples`, for which scores of the model are published."""
 
 
-def single(name: str, index: int = 0) -> Target | BadTarget:
+def single(name: str, index: int = 0, *, reveal_targets: bool = False) -> Target | BadTarget:
     """Take `name` as one URL, object or file: never as a folder, a pattern or a list."""
     scheme = _scheme(name)
-    return _remote(name.strip(), scheme, index) if scheme else Target(name, "file", name, index)
+    return _remote(name.strip(), scheme, index, reveal_targets) if scheme else Target(name, "file", name, index)
 
 
 def listed(name: str, index: int = 0) -> Target | BadTarget:
@@ -53,41 +60,77 @@ def listed(name: str, index: int = 0) -> Target | BadTarget:
 class Targets(Iterator["Target | BadTarget"]):
     """The targets of a command line, numbered from 0. `expand` makes it."""
 
-    def __init__(self, names: Iterator[Found | bytes], storage: Storage | None) -> None:
-        """Find the targets of each name. The bytes of a picture stand for themselves."""
+    def __init__(
+        self, sources: Iterator[_Source], storage: Storage | None, rules: ListRules | None, *, reveal: bool
+    ) -> None:
+        """Find the targets of each name. The bytes of a picture, and targets, stand for themselves.
+
+        `rules` are for lines of lists.
+        """
+        self._reveal = reveal  # secrets in names
         self.skipped: Counter[str] = Counter()  # files in folders that are no targets, by kind; until now
         self._storage = storage
-        self._targets = self._expand(names)
+        self._rules = rules
+        self._targets = self._expand(sources)
 
     def __next__(self) -> Target | BadTarget:
         return next(self._targets)
 
-    def _expand(self, names: Iterator[Found | bytes]) -> Iterator[Target | BadTarget]:
+    def _expand(self, sources: Iterator[_Source]) -> Iterator[Target | BadTarget]:
         """Number the targets. No other place counts positions."""
         index = 0
-        for found in names:
-            for target in self._locate(found, index):
-                yield target
-                index += 1
+        for names, are_lines in sources:
+            locate = self._locate_line if are_lines and self._rules is not None else self._locate
+            for found in names:
+                for target in locate(found, index):
+                    yield target
+                    index += 1
 
-    def _locate(self, found: Found | bytes, index: int) -> Iterable[Target | BadTarget]:
+    def _locate(self, found: Named, index: int) -> Iterable[Target | BadTarget]:
         """The targets of one argument or line, numbered from `index`."""
         if isinstance(found, bytes):
             return (Target("-", "file", "-", index, found),)
+        if isinstance(found, (Target, BadTarget)):
+            return (found._replace(index=index),)
         name, failure = found
         if failure is not None:
             return (BadTarget(name, failure, index),)
         scheme = _scheme(name)
         if not scheme:
             return self._locate_path(name, name, index)
-        target = _remote(name.strip(), scheme, index)
+        target = _remote(name.strip(), scheme, index, self._reveal)
         if scheme in ("http", "https"):
             return (target,)
         if isinstance(target, Target) and target.kind == "file":
             return self._locate_path(target.name, target.location, index)
-        if isinstance(target, Target) and target.kind == "object" and parse(target.name).is_folder:
-            return _stored(target, self._storage, self.skipped)
+        if isinstance(target, Target) and target.kind == "object" and parse(target.location).is_folder:
+            return _stored(target, self._storage, self.skipped, self._reveal)
         return (target,)
+
+    def _locate_line(self, found: Named, index: int) -> Iterable[Target | BadTarget]:
+        """The targets of a line of a list, numbered from `index`."""
+        rules = self._rules
+        if rules is None or isinstance(found, (bytes, Target, BadTarget)) or found[1] is not None:
+            return self._locate(found, index)
+        scheme, target = _scheme(found[0]), single(found[0], reveal_targets=self._reveal)
+        if scheme in SCHEMES and not rules.allows_object(found[0].strip()):
+            return (BadTarget(target.name, rules.blocked(target.name, scheme), index),)
+        if scheme not in ("", "file"):
+            return self._locate(found, index)
+        if isinstance(target, BadTarget):  # a file: URL of another machine
+            return (BadTarget(target.name, rules.blocked(target.name), index),)
+        pictures = rules.pictures_at(self._shown_path(target.name), target.location, self.skipped)
+        return (picture._replace(index=at) for at, picture in enumerate(pictures, index))
+
+    def _shown_path(self, name: str) -> str:
+        """What to call a name that is no URL, and may be a web address without its scheme."""
+        from birdlite.targets.second_look import is_address
+
+        if self._reveal or not is_address(name):
+            return name
+        from birdlite.redaction import redacted_address
+
+        return redacted_address(name)
 
     def _locate_path(self, name: str, path: str, index: int) -> Iterable[Target | BadTarget]:
         """The targets at `path`, which the user calls `name`."""
@@ -108,15 +151,19 @@ class Targets(Iterator["Target | BadTarget"]):
     ) -> Iterable[Target | BadTarget]:
         """The targets of a path that has nothing: a pattern, or a path as other programs write it."""
         from birdlite.targets.folders import is_pattern, pictures_matching
-        from birdlite.targets.second_look import advice, existing
+        from birdlite.targets.second_look import advice, existing, is_address
 
-        failure = path_failure(name, error)
         if isinstance(error, (FileNotFoundError, NotADirectoryError)):
             meant = existing(path)
             if meant is not None:
                 return self._locate_path(name, meant, index)
             if is_pattern(path):
-                return _found(pictures_matching(os.path.expanduser(path), self.skipped), index)
+                matches = pictures_matching(os.path.expanduser(path), self.skipped)
+                first = next(matches)
+                if not is_address(name) or first[1] is None:
+                    return _found(chain((first,), matches), index)
+        name = self._shown_path(name)
+        failure = path_failure(name, error)
         if isinstance(error, FileNotFoundError):
             what = "no such folder" if name.endswith("/") else "no such file"
             hint = advice(name)
@@ -131,12 +178,17 @@ def expand(
     stdin: BinaryIO | None = None,
     storage: Storage | None = None,
     max_bytes: int = DEFAULTS.max_bytes,
+    rules: ListRules | None = None,
+    reveal_targets: bool = False,
 ) -> Targets:
     """The targets of a command line: first the `arguments`, then what the files `lists` name. They are found lazily.
 
     `-` among either is a list on `stdin`; among the arguments it may also be a picture of at most `max_bytes`. A line
     of a list can be anything that an argument can be, except `-`. Paths in a list are relative to the current folder,
-    not to the list. `storage` reads folders and lists in object storage.
+    not to the list. `storage` reads folders and lists in object storage. `rules` say what the lines of lists may name;
+    without them, they may name anything.
+
+    The name of a URL has no secrets (`redaction`), unless `reveal_targets` is true. Its location has them all.
 
     Raises:
         UsageError: a list cannot be read, is no list, or names no targets in a way that is known. It is raised at once,
@@ -150,65 +202,26 @@ def expand(
 
         for path in from_files:
             check(path, storage)
-    return Targets(_names(arguments, lists, _Stdin(stdin, max_bytes), storage), storage)
+    return Targets(
+        _sources(arguments, lists, StandardInput(stdin, max_bytes), storage), storage, rules, reveal=reveal_targets
+    )
 
 
-def _names(
-    arguments: Iterable[str], lists: Sequence[str], stdin: _Stdin, storage: Storage | None
-) -> Iterator[Found | bytes]:
+def _sources(
+    arguments: Iterable[str], lists: Sequence[str], stdin: StandardInput, storage: Storage | None
+) -> Iterator[_Source]:
     for argument in arguments:
         if argument == "-":
-            yield from stdin.read(may_be_picture=True)
+            yield stdin.read(may_be_picture=True), True
         else:
-            yield argument, None
+            yield ((argument, None),), False
     for path in lists:
         if path == "-":
-            yield from stdin.read(may_be_picture=False)
+            yield stdin.read(may_be_picture=False), True
         else:
             from birdlite.targets.list_file import read_file
 
-            yield from read_file(path, storage)
-
-
-class _Stdin:
-    """Standard input, which can be read once."""
-
-    def __init__(self, stream: BinaryIO | None, max_bytes: int) -> None:
-        self._stream = stream
-        self._max_bytes = max_bytes
-
-    def read(self, *, may_be_picture: bool) -> Iterator[Found | bytes]:
-        """The names of the list there, or the bytes of the picture."""
-        stream, self._stream = self._stream, None
-        if stream is None:
-            yield "-", Failure("unsupported", "-: there is no standard input, or it was read before")
-            return
-        from birdlite.images.formats import is_picture
-        from birdlite.targets.list_file import read
-        from birdlite.targets.list_text import Ahead, reader, unreadable
-
-        if not may_be_picture:
-            yield from read(stream, "stdin")
-            return
-        try:
-            ahead = Ahead(reader(stream))
-            data = _read_whole(ahead, self._max_bytes) if is_picture(ahead.head) else b""
-        except (OSError, ValueError) as error:
-            raise unreadable("stdin", error) from error
-        if not data:
-            yield from read(ahead, "stdin")
-        elif len(data) <= self._max_bytes:
-            yield data
-        else:
-            yield "-", Failure("too_large", f"-: more than {self._max_bytes} bytes")
-
-
-def _read_whole(stream: Ahead, max_bytes: int) -> bytes:
-    """At most `max_bytes` and what the last read gave."""
-    data = bytearray()
-    while len(data) <= max_bytes and (part := stream.read(1 << 16)):
-        data += part
-    return bytes(data)
+            yield read_file(path, storage), True
 
 
 def _found(paths: Iterator[Found], first: int) -> Iterator[Target | BadTarget]:
@@ -216,7 +229,9 @@ def _found(paths: Iterator[Found], first: int) -> Iterator[Target | BadTarget]:
         yield Target(path, "file", path, index) if failure is None else BadTarget(path, failure, index)
 
 
-def _stored(folder: Target, storage: Storage | None, skipped: Counter[str]) -> Iterator[Target | BadTarget]:
+def _stored(
+    folder: Target, storage: Storage | None, skipped: Counter[str], reveal: bool
+) -> Iterator[Target | BadTarget]:
     """The pictures in a folder of object storage, by key. What is left out is counted."""
     from birdlite.storage.store import Storage
     from birdlite.targets.folders import described, is_stored_picture
@@ -224,8 +239,8 @@ def _stored(folder: Target, storage: Storage | None, skipped: Counter[str]) -> I
     name, index = folder.name, folder.index
     before = Counter(skipped)
     try:
-        for url in (storage or Storage()).objects(name, lambda rest: is_stored_picture(rest, skipped)):
-            yield Target(url, "object", url, index)
+        for url in (storage or Storage()).objects(folder.location, lambda rest: is_stored_picture(rest, skipped)):
+            yield Target(_shown(url, reveal), "object", url, index)
             index += 1
     except StorageError as error:
         yield BadTarget(name, Failure(error.kind, f"{name}: {error}"), index)
@@ -236,17 +251,28 @@ def _stored(folder: Target, storage: Storage | None, skipped: Counter[str]) -> I
             yield BadTarget(name, Failure("not_found", message), index)
 
 
-def _remote(name: str, scheme: str, index: int) -> Target | BadTarget:
+def _remote(url: str, scheme: str, index: int, reveal: bool) -> Target | BadTarget:
+    """The target of a URL. From here on, only its location has the secrets."""
+    name = _shown(url, reveal)
     try:
         if scheme in SCHEMES:
-            return Target(name, "object", parse(name).url, index)
+            return Target(name, "object", parse(url).url, index)
         if scheme == "file":
             from birdlite.targets.second_look import file_path
 
-            return Target(name, "file", file_path(name), index)
-        return Target(name, "url", _location(name, scheme), index)
+            return Target(name, "file", file_path(url), index)
+        return Target(name, "url", _location(url, scheme), index)
     except ValueError as error:
         return BadTarget(name, Failure("unsupported", f"{name}: {error}"), index)
+
+
+def _shown(url: str, reveal: bool) -> str:
+    """The name of a URL."""
+    if reveal:
+        return url
+    from birdlite.redaction import redacted
+
+    return redacted(url)
 
 
 def _scheme(name: str) -> str:

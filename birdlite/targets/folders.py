@@ -15,10 +15,14 @@ from __future__ import annotations
 import functools
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
 from birdlite.results import Failure
 from birdlite.targets import Found, path_failure
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")  # mpo: of stereo cameras, a JPEG with another one behind it
 _HEIC = (".heic", ".heif", ".hif")
@@ -48,7 +52,11 @@ def described(skipped: Mapping[str, int]) -> str:
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""
 
 
-def pictures_in(folder: str, skipped: Counter[str] | None = None) -> Iterator[Found]:
+Scan: TypeAlias = "Callable[[str], AbstractContextManager[Iterator[os.DirEntry[str]]]]"
+"""Gives what is directly in a folder, as `os.scandir` does."""
+
+
+def pictures_in(folder: str, skipped: Counter[str] | None = None, scan: Scan = os.scandir) -> Iterator[Found]:
     """Every picture in `folder` and below, by suffix. A folder that cannot be read is a failure."""
     skipped = Counter() if skipped is None else skipped
     before = Counter(skipped)
@@ -57,7 +65,7 @@ def pictures_in(folder: str, skipped: Counter[str] | None = None) -> Iterator[Fo
     while waiting:
         here = waiting.pop()
         try:
-            names, folders = _list(here, skipped)
+            names, folders = _list(here, skipped, scan)
         except OSError as error:
             empty = False
             yield here, path_failure(here, error)
@@ -126,11 +134,11 @@ def _is_of_system(path: str, pattern: str) -> bool:
     return not SYSTEM_FOLDERS.isdisjoint({*path.lower().split("/")} - {*pattern.lower().split("/")})
 
 
-def _list(folder: str, skipped: Counter[str]) -> tuple[list[str], list[str]]:
+def _list(folder: str, skipped: Counter[str], scan: Scan) -> tuple[list[str], list[str]]:
     """Sorted names of the pictures and of the subfolders directly in `folder`."""
     names: list[str] = []
     folders: list[str] = []
-    with os.scandir(folder) as entries:
+    with scan(folder) as entries:
         for entry in entries:
             name = entry.name
             if name.startswith("."):
@@ -139,8 +147,15 @@ def _list(folder: str, skipped: Counter[str]) -> tuple[list[str], list[str]]:
                 if name.lower() not in SYSTEM_FOLDERS:
                     folders.append(name)
                 continue
-            if entry.is_symlink() and entry.is_dir():
+            if entry.is_symlink() and _leads_to_folder(entry):
                 skipped["linked folder"] += 1
             elif is_picture(name, skipped):
                 names.append(name)  # a broken link too: the user should know of it
     return sorted(names), sorted(folders)
+
+
+def _leads_to_folder(link: os.DirEntry[str]) -> bool:
+    try:
+        return link.is_dir()
+    except OSError:  # back to itself, or to where we may not look
+        return False

@@ -70,9 +70,11 @@ def read(stream: BinaryIO | ObjectStream | Ahead, name: str) -> Iterator[Found]:
 
 
 def _found(entries: Iterator[Entry], name: str) -> Iterator[Found]:
+    from birdlite.redaction import redacted
+
     for number, target, _, fault in entries:
         if fault:
-            place = f"{name}:{number}"
+            place = f"{redacted(name)}:{number}"
             yield place, Failure("unsupported", f"{place}: {fault}")
         else:
             yield target, None
@@ -143,12 +145,10 @@ def _kind(text: ListText, name: str) -> ListKind:
 
 def _kind_of_object(first: str) -> ListKind:
     """JSON lines begin with a whole object that names a target; a document with one that is not whole or has a list."""
-    import json
-
-    from birdlite.targets.list_json import LISTS
+    from birdlite.targets.list_json import DECODER, LISTS
 
     try:
-        value = json.loads(first)
+        value = DECODER.decode(first)
     except (ValueError, RecursionError):
         return "json" if len(first) > LINE_LIMIT or re.match(_OPEN_DOCUMENT, first) else "jsonl"
     lists = [key for key in LISTS if isinstance(value.get(key), list)]
@@ -181,7 +181,7 @@ def _text(lines: NumberedLines, *, exact: bool) -> Iterator[Entry]:
 
 
 def _jsonl(lines: NumberedLines, *, labelled: bool) -> Iterator[Entry]:
-    import json
+    from birdlite.targets.list_json import DECODER
 
     for number, line in lines:
         if line is None:
@@ -189,7 +189,7 @@ def _jsonl(lines: NumberedLines, *, labelled: bool) -> Iterator[Entry]:
         if not line or not line.strip():
             continue
         try:
-            value: object = json.loads(line)
+            value: object = DECODER.decode(line)
         except (ValueError, RecursionError):
             yield number, "", "", "not JSON"
             continue

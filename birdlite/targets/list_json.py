@@ -22,7 +22,7 @@ LISTS = ("instances", "predictions", "images", "results")
 ENTRY_LIMIT = 1 << 20  # characters of one entry, or of one value that is skipped
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-_DECODER = json.JSONDecoder()
+DECODER = json.JSONDecoder(parse_int=float)  # no target is a number, and int() refuses those of 4,300 digits
 
 
 class Document:
@@ -112,7 +112,7 @@ class Document:
         wanted = 0  # characters; doubled, so that a long value is not decoded again for every chunk
         while True:
             try:
-                value, end = _DECODER.raw_decode(self._text, self._at)
+                value, end = DECODER.raw_decode(self._text, self._at)
                 if end < len(self._text):  # else a number may go on
                     self._at = end
                     return value

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 def existing(name: str) -> str | None:
     """The path of a file or folder that `name` means; None if there is none."""
-    for path in _meant(name):
+    for path in meant(name):
         try:
             if path != name and os.path.exists(path):
                 return path
@@ -28,7 +28,8 @@ def existing(name: str) -> str | None:
     return None
 
 
-def _meant(name: str) -> Iterator[str]:
+def meant(name: str) -> Iterator[str]:
+    """The paths that `name` may mean, whether or not there is such a file."""
     if name.startswith("~"):
         yield os.path.expanduser(name)
     text = _decoded(name)
@@ -55,11 +56,17 @@ def _decoded(name: str) -> str:
         return name
 
 
+def is_address(name: str) -> bool:
+    """Whether a name that nothing has looks like a web address without https://, or one with a password."""
+    address = r"(?://)?(?:www\.|(?:localhost|(?:[\w-]+\.)+[a-z]{2,})(?::\d+)?/)|(?://)?[^\s/\\?#@:]*:[^\s/\\?#@]+@"
+    return re.match(address, name, re.IGNORECASE) is not None
+
+
 def advice(name: str) -> str:
     """What may be wrong with a name that nothing has: a clause, or nothing."""
     if re.match(r"(?:[A-Za-z]:|\\)\\", name):
         return "this is a path of Windows"
-    if re.match(r"(?://)?(?:www\.|(?:localhost|(?:[\w-]+\.)+[a-z]{2,})(?::\d+)?/)", name, re.IGNORECASE):
+    if is_address(name):
         return "a web address begins with https://"
     if any("\udc80" <= sign <= "\udcff" for sign in name):
         return "it is not UTF-8: save the list as UTF-8"

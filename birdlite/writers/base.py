@@ -1,7 +1,4 @@
-"""What all writers share: the types of what they write and are told, and text from outside made safe.
-
-Names of files, labels and messages of servers can hold anything; `printable` and `encodable` make them harmless.
-"""
+"""What all writers share: the types of what they write and are told, and a few words."""
 
 from __future__ import annotations
 
@@ -14,8 +11,6 @@ from birdlite.timing import Breakdown, Trace
 
 Format = Literal["text", "json", "jsonl", "csv", "html"]
 Names = Literal["scientific", "common", "both"]
-
-_SPACES = "\u00a0\u3000"  # not "printable" in Unicode's sense, but harmless and common in file names
 
 
 class TextSink(Protocol):
@@ -111,24 +106,3 @@ def nothing(options: WriterOptions) -> str:
 def short_message(result: Result, failure: Failure) -> str:
     """The message of a failure, without the target's name in front."""
     return failure.message.removeprefix(f"{result.target}: ")
-
-
-def printable(text: str) -> str:
-    """Escape control characters, line breaks, changes of direction and undecodable bytes."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in _SPACES else _escape(ord(c)) for c in text)
-
-
-def _escape(code: int) -> str:
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def encodable(text: str) -> str:
-    r"""Escape lone surrogates, which stand for undecodable bytes of a path and cannot be encoded in UTF-8.
-
-    They become `\udc80`, which is the same character in JSON.
-    """
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

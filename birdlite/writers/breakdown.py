@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from birdlite.printable import BOLD, GREEN
 from birdlite.results import RunSummary
 from birdlite.timing import Breakdown, Stage
-from birdlite.writers.terminal import BOLD, GREEN, Terminal, aligned, bar
+from birdlite.writers.terminal import Terminal, aligned, bar
 
 BAR_WIDTH = 20
 

@@ -1,6 +1,7 @@
 """CSV for spreadsheets and data frames: one row for each prediction, and one for a picture without predictions.
 
 UTF-8 without byte order mark, lines end in CR LF, quotes where needed: RFC 4180. There is always a header.
+Each row is one line, because `grep`, `wc` and many scripts read CSV line by line: `one_row` escapes line ends in texts.
 
 A spreadsheet runs a cell as a formula if it begins with one of `_FORMULA_STARTS`. So such texts get an apostrophe in
 front, as OWASP advises ("CSV Injection"). Our own numbers are written as they are.
@@ -10,14 +11,15 @@ from __future__ import annotations
 
 import csv
 
+from birdlite.printable import one_row
 from birdlite.results import Prediction, Result
-from birdlite.writers.base import RunFacts, TextSink, WriterOptions, encodable
+from birdlite.writers.base import RunFacts, TextSink, WriterOptions
 from birdlite.writers.record import milliseconds, score
 
 COLUMNS = ("index", "target", "status", "rank", "id", "name", "common_name", "score", "error_kind", "error_message")
 TIME_COLUMNS = ("fetch_ms", "decode_ms", "infer_ms", "total_ms")
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 class CsvWriter:
@@ -58,5 +60,6 @@ def _cells(prediction: Prediction) -> list[object]:
 
 
 def safe_cell(text: str) -> str:
-    """Put an apostrophe before a text that a spreadsheet would run as a formula."""
-    return "'" + encodable(text) if text.startswith(_FORMULA_STARTS) else encodable(text)
+    """Make a text stay in its row, and put an apostrophe before one that a spreadsheet would run as a formula."""
+    text = one_row(text)
+    return "'" + text if text.startswith(_FORMULA_STARTS) else text

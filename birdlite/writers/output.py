@@ -23,6 +23,7 @@ from birdlite import log
 from birdlite.atomic_file import AtomicFile, quietly
 from birdlite.errors import OutputError, StorageError
 from birdlite.local_file import reason
+from birdlite.printable import inert
 from birdlite.storage import is_storage
 from birdlite.timing import clock
 
@@ -44,11 +45,13 @@ _HEAD = 1024  # bytes that tell whether a file is a picture
 
 
 class GuardedText:
-    """A text stream whose errors name the output. The `TextSink` of an `Output`."""
+    """A text stream whose errors name the output, and that keeps a terminal safe. The `TextSink` of an `Output`."""
 
-    def __init__(self, text: TextIO, name: str) -> None:
+    def __init__(self, text: TextIO, name: str, format: Format) -> None:  # noqa: A002 - the option's name
         self._text = text
         self._name = name
+        self._format = format
+        self._on_terminal = text.isatty()
         self.broken = False  # a write has failed, and the next flush would fail again
 
     @property
@@ -58,6 +61,8 @@ class GuardedText:
 
     def write(self, text: str, /) -> int:
         """Write, or raise OutputError or BrokenPipeError."""
+        if self._on_terminal:
+            text = inert(text, styles=self._format == "text", as_json=self._format in ("json", "jsonl"))
         try:
             return self._text.write(text)
         except OSError as error:
@@ -72,7 +77,7 @@ class GuardedText:
 
     def isatty(self) -> bool:
         """Whether the stream below is a terminal."""
-        return self._text.isatty()
+        return self._on_terminal
 
     def fileno(self) -> int:
         """The descriptor of the stream below."""
@@ -90,6 +95,7 @@ class Output:
         self,
         text: TextIO,
         name: str,
+        format: Format,  # noqa: A002 - the option's name
         *,
         file: AtomicFile | Upload | None = None,
         close: bool = True,
@@ -99,7 +105,7 @@ class Output:
 
         `lines`: it writes lines to the regular file `name` itself.
         """
-        self.stream = GuardedText(text, name)  # where the writer writes
+        self.stream = GuardedText(text, name, format)  # where the writer writes
         self.interrupted = False  # the run ended early, but in good order
         self._text = text
         self._name = name
@@ -182,11 +188,11 @@ def open_output(
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
             descriptor = _open_pipe(path, cancelled) if is_pipe else os.open(path, flags, 0o666)
             lines = format == "jsonl" and (mode is None or stat.S_ISREG(mode))
-            return Output(_text(descriptor, closefd=True), path, lines=lines)
+            return Output(_text(descriptor, closefd=True), path, format, lines=lines)
         if mode is not None and not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))  # a rename would not check this
         file = AtomicFile(path, mode=mode, durable=whole)
-        return Output(_text(file.descriptor, closefd=False), path, file=file)
+        return Output(_text(file.descriptor, closefd=False), path, format, file=file)
     except (OSError, ValueError) as error:
         raise refused(path, error) from error
 
@@ -247,7 +253,7 @@ def _in_storage(url: str, format: Format, storage: Storage | None, *, whole: boo
         upload = Upload(url, storage, only_copy=not whole, lines=format == "jsonl")
     except (OSError, ValueError) as error:
         raise refused(url, error) from error
-    return Output(_text(upload.descriptor, closefd=False), url, file=upload)
+    return Output(_text(upload.descriptor, closefd=False), url, format, file=upload)
 
 
 def _standard_output(format: Format) -> Output:  # noqa: A002
@@ -259,7 +265,7 @@ def _standard_output(format: Format) -> Output:  # noqa: A002
         reconfigure = getattr(stream, "reconfigure", None)  # a program's own stdout may lack it
         if reconfigure is not None:
             reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
-    return Output(stream, "standard output", close=False)
+    return Output(stream, "standard output", format, close=False)
 
 
 def _mode(path: str) -> int | None:

@@ -19,10 +19,11 @@ from collections.abc import Iterable
 from string import Template
 from urllib.parse import quote
 
+from birdlite.printable import encodable, printable
+from birdlite.redaction import MARK
 from birdlite.targets import Target
 from birdlite.targets.expand import single
 from birdlite.timing import STAGES, Stage
-from birdlite.writers.base import encodable, printable
 
 COLOURS: dict[Stage, str] = {  # each has enough contrast on white and on near-black
     "interpreter start-up": "#8b8f98",
@@ -89,11 +90,12 @@ def address(target: str, folder: str | None) -> str | None:
 
     `folder` is the page's own folder, an absolute path, or None if files cannot be reached from there.
     """
-    found = single(target)
+    found = single(target, reveal_targets=True)
     if not isinstance(found, Target):
         return None
     if found.kind == "url":
-        safe = "@" not in found.location.split("/", 3)[2]  # else it holds a user name or a password
+        # Else it holds a user name or a password, or the secrets of the name were left out, and it leads nowhere.
+        safe = "@" not in found.location.split("/", 3)[2] and MARK not in target
         where = found.location if safe else None
     else:
         is_path = found.kind == "file" and found.location == target  # else it is a file: URL

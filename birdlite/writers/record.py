@@ -6,10 +6,14 @@ The names of a record's fields and their order are a promise to users; docs/reco
 from __future__ import annotations
 
 import json
+import math
 
+from birdlite.printable import encodable
 from birdlite.results import Prediction, Result
 from birdlite.timing import Breakdown
-from birdlite.writers.base import LineWriter, RunFacts, TextSink, WriterOptions, encodable
+from birdlite.writers.base import LineWriter, RunFacts, TextSink, WriterOptions
+
+_LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}  # those that JSON lets stand in a text
 
 
 def record(result: Result, *, times: bool) -> dict[str, object]:
@@ -43,9 +47,24 @@ def milliseconds(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
 
 
-def to_json(value: object) -> str:
-    """One line of JSON for any UTF-8 stream. Letters outside ASCII stay readable."""
-    return encodable(json.dumps(value, ensure_ascii=False))
+def to_json(value: object, *, indent: int | None = None) -> str:
+    """JSON for any UTF-8 stream; one line for every reader, unless indented. Letters outside ASCII stay readable.
+
+    NaN and infinity, which JSON does not have, become null.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    except ValueError:
+        text = json.dumps(_with_nulls(value), ensure_ascii=False, allow_nan=False, indent=indent)
+    return text if text.isascii() or text.isprintable() else encodable(text.translate(_LINE_ENDS))
+
+
+def _with_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _with_nulls(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_nulls(one) for one in value]
+    return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
 class JsonLinesWriter(LineWriter):

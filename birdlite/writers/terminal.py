@@ -6,14 +6,13 @@ import os
 from collections.abc import Sequence
 
 from birdlite.namedtuple import NamedTuple
-from birdlite.writers.base import TextSink, printable
+from birdlite.printable import PLAIN, printable
+from birdlite.writers.base import TextSink
 
 NARROWEST = 20  # columns; narrower terminals wrap the lines themselves
 DEFAULT_WIDTH = 80  # columns, if the terminal does not say
 
 GAP = "  "  # between columns
-
-BOLD, RED, GREEN = "1", "31", "32"  # ECMA-48, select graphic rendition
 
 
 class Terminal(NamedTuple):
@@ -46,7 +45,7 @@ class Terminal(NamedTuple):
 
     def paint(self, text: str, style: str) -> str:
         """Add colour to safe text, if the stream has colour."""
-        return f"\x1b[{style}m{text}\x1b[0m" if self.colour and text else text
+        return f"\x1b[{style}m{text}\x1b[{PLAIN}m" if self.colour and text else text
 
     def cut(self, text: str, width: int) -> str:
         """Shorten to `width` columns at the end."""

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from birdlite.printable import BOLD, GREEN, RED
 from birdlite.results import Prediction, Result
 from birdlite.writers.base import LineWriter, Names, TextSink, WriterOptions, nothing, short_message
-from birdlite.writers.terminal import BOLD, GAP, GREEN, RED, Terminal, bar, columns, pad
+from birdlite.writers.terminal import GAP, Terminal, bar, columns, pad
 
 INDENT = "  "
 SCORE_WIDTH = 5  # 0.863

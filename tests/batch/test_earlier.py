@@ -143,3 +143,27 @@ def test_shards_of_a_later_run_merge_and_so_does_what_was_merged(run: Run, class
     assert code == 0
     assert "2 parts: 6 of 26 targets classified, 0 failed, 20 left out because earlier runs have them" in err
     assert [record["index"] for record in records_of(tmp_path / "second.jsonl")] == list(range(20, 26))
+
+
+@pytest.mark.parametrize("folder", ["runs/new", "runs/new/", "./runs/new"])
+def test_before_the_first_run_the_folder_of_the_output_is_made(
+    classify: Run, runs: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    monkeypatch.chdir(runs.parent)
+    runs.rmdir()
+
+    code, err = classify("--since-output", folder, "--keep-index", "-o", f"{folder}/1.jsonl", PICTURES[0])
+
+    assert code == 0, err
+    assert (runs / "new" / "1.jsonl").exists()
+
+
+def test_another_folder_that_is_missing_is_named_before_anything_runs(
+    classify: Run, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs.parent)
+
+    code, err = classify("--since-output", "rusn/", "-o", "runs/1.jsonl", PICTURES[0])
+
+    assert (code, err) == (2, "birdlite: error: --since-output rusn/: no such file or folder\n")
+    assert not (runs.parent / "rusn").exists()

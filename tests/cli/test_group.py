@@ -124,3 +124,40 @@ def test_a_command_is_imported_when_it_is_named(run: Run, monkeypatch: pytest.Mo
     run("completion", "--help")
 
     assert {name for name in COMMANDS if f"birdlite.cli.{name}" in sys.modules} == {"completion"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["classify", "-rf.jpg"], "no option -r; -rf.jpg is a file here: write ./-rf.jpg or put -- before it"),
+        (["classify", "a.jpg", "--tip.jpg"], "no option --tip.jpg; --tip.jpg is a file here: write ./--tip.jpg or put"),
+        (["merge", "-rf.jpg"], "-rf.jpg is a file here"),
+    ],
+)
+def test_a_file_that_is_taken_as_an_option_is_named_in_the_error(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], complaint: str
+) -> None:
+    """As a shell gives it for `*`."""
+    for name in ("-rf.jpg", "--tip.jpg"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+
+    code, out, err = run(*arguments)
+
+    assert (code, out) == (2, "")
+    assert complaint in err
+    assert err.count("\n") == 1
+
+
+def test_an_option_that_is_also_a_file_here_is_taken_with_a_warning(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "--offline").touch()
+    (tmp_path / "-list.txt").touch()
+    monkeypatch.chdir(tmp_path)
+    warning = "birdlite: warning: --offline was taken as an option; --offline is a file here: write ./--offline or"
+
+    assert warning in run("classify", "--offline", "https://example.org/a.jpg", "-o", "out.csv")[2]
+    assert "is a file here" not in run("classify", "--from", "-list.txt")[2]  # it is the value of one
+    assert "is a file here" not in run("classify", "--", "--offline")[2]
+    assert "is a file here" not in run("classify", "./--offline")[2]

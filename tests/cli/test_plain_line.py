@@ -26,15 +26,17 @@ GOOD = {
     "most": ["5", "20%", "0.5%"],
     "fraction": ["0.25", "1"],
     "shard": ["0/4"],
+    "digest": ["0a" * 32, "sha256:" + "B" * 64],
 }
 BAD = {
-    "whole": ["-1", "2000", "many", "1.5", "٣"],
+    "whole": ["-1", "200000", "many", "1.5", "٣"],
     "size": ["0", "1.5M", "lots"],
     "seconds": ["0", "nan", "soon"],
     "patience": ["-1", "nan", "soon"],
     "most": ["-1", "101%", "few"],
     "fraction": ["1.5", "nan", "half"],
     "shard": ["4/4", "first"],
+    "digest": ["0a", "x" * 64],
     "choice": ["", "nonsense"],
 }
 

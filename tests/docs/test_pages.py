@@ -66,13 +66,13 @@ def test_the_readme_links_every_page_and_the_index_every_decision() -> None:
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name != "decisions"], ids=page_id)
 def test_every_option_and_variable_that_a_page_names_exists(page: Path) -> None:
     known = options()
-    named = set(re.findall(r"`(--[a-z][a-z-]+)", prose(page)))
+    named = set(re.findall(r"`(--[a-z][a-z0-9-]+)", prose(page)))
     for block in blocks(page):
         for line in block.text.replace("\\\n", " ").split("\n"):
             command = re.search(r"\bbirdlite (?:classify|merge|report|model|convert|evaluate|bench|demo)\b(.*)", line)
             if command is not None and not re.match(r"\s*\S*(docker|podman)", line):
-                named.update(re.findall(r"(?<!\S)(--[a-z][a-z-]+)", command[1]))
-    variables = set(re.findall(r"\bBIRDLITE_[A-Z_]+\b", page.read_text()))
+                named.update(re.findall(r"(?<!\S)(--[a-z][a-z0-9-]+)", command[1]))
+    variables = set(re.findall(r"\bBIRDLITE_[A-Z0-9_]+\b", page.read_text()))
 
     assert named - known - FOREIGN == set()
     assert variables - known_variables() - {"BIRDLITE_"} == set()

@@ -58,6 +58,10 @@ def test_it_runs_as_a_number_and_without_a_shell() -> None:
     assert [line for line in lean + stages()["baked"] if line.startswith("RUN")] == []
 
 
+def test_the_guard_is_on() -> None:
+    assert any("BIRDLITE_PUBLIC_ONLY=1" in line for line in stages()["settings"] if line.startswith("ENV"))
+
+
 def test_what_is_shipped_went_through_the_proof() -> None:
     """A builder leaves out stages that nothing is copied from."""
     sources = re.findall(r"--from=(\w+)", "\n".join(stages()["lean"]))

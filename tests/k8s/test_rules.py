@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from birdlite.cli import EXIT_CANNOT_RUN, EXIT_TRY_AGAIN, EXIT_USAGE
 from birdlite.cli.options import COMMAND
+from birdlite.http.public import REFUSED, Ip, why_not_public
 from birdlite.targets.expand import SAMPLES
 from tests.k8s_rules import Document, faults_in, jobs_in
 from tests.manifests import BASE, OVERLAYS, Render, documents_of
@@ -205,27 +207,21 @@ def test_what_leaves_a_pod_goes_to_names_and_https_only(base: list[Document]) ->
     assert "ingress" not in policy["spec"]  # nothing comes in
 
 
-@pytest.mark.parametrize(
-    "network",
-    [
-        "10.0.0.0/8",
-        "100.64.0.0/10",
-        "169.254.0.0/16",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "192.0.0.0/24",
-        "198.18.0.0/15",
-        "64:ff9b::/96",
-        "2002::/16",
-        "fc00::/7",
-        "fe80::/10",
-    ],
-)
-def test_no_pod_reaches_a_network_that_is_not_public(base: list[Document], network: str) -> None:
+def test_the_network_policy_closes_what_the_guard_refuses_and_nothing_else(base: list[Document]) -> None:
     (policy,) = (document for document in base if document["kind"] == "NetworkPolicy")
+    (rule,) = (rule for rule in policy["spec"]["egress"] if rule["ports"][0]["port"] == 443)
+    blocks = [peer["ipBlock"] for peer in rule["to"]]
+    opened = [ip_network(block["cidr"]) for block in blocks]
+    closed = [ip_network(cut) for block in blocks for cut in block["except"]]
 
-    blocks = [peer["ipBlock"] for rule in policy["spec"]["egress"] for peer in rule["to"] if "ipBlock" in peer]
-    assert network in [cut for block in blocks for cut in block.get("except", [])]
+    def is_open(address: Ip) -> bool:
+        return any(address in network for network in opened) and not any(address in network for network in closed)
+
+    for network in (*opened, *closed, *REFUSED):
+        first, last = network[0], network[-1]
+        numbers = (int(first) - 1, int(first), int(last), int(last) + 1)
+        for address in (type(first)(number) for number in numbers if 0 <= number < 2**first.max_prefixlen):
+            assert is_open(address) is (why_not_public(address) is None), address
 
 
 def test_the_exit_codes_that_fail_an_index_are_those_that_starting_again_does_not_mend(base: list[Document]) -> None:
@@ -246,6 +242,12 @@ def test_an_outage_of_minutes_ends_no_job(base: list[Document]) -> None:
         assert EXIT_TRY_AGAIN not in job.spec["podFailurePolicy"]["rules"][1]["onExitCodes"]["values"]
         pauses = [min(10 * 2**failure, 360) for failure in range(job.spec["backoffLimitPerIndex"])]  # s
         assert sum(pauses) > float(settings["BIRDLITE_STARTUP_TIMEOUT"])
+
+
+def test_a_list_reaches_public_addresses_only(base: list[Document]) -> None:
+    lines = Path(BASE / "settings.env").read_text().splitlines()
+
+    assert "BIRDLITE_PUBLIC_ONLY=1" in lines
 
 
 def test_the_list_of_the_base_holds_the_samples() -> None:

@@ -22,6 +22,7 @@ def test_the_public_names_are_these_and_all_of_them_are_there() -> None:
         "FetchSettings",
         "ImageInfo",
         "InvalidModel",
+        "ListRules",
         "ModelError",
         "ModelUnavailable",
         "OutputError",
@@ -44,6 +45,10 @@ def test_the_public_names_are_these_and_all_of_them_are_there() -> None:
     ]
     for name in birdlite.__all__:
         assert getattr(birdlite, name) is not None
+
+
+def test_dir_lists_the_public_names() -> None:
+    assert dir(birdlite) == sorted(birdlite.__all__)
 
 
 def test_another_name_is_an_attribute_error() -> None:

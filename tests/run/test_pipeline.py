@@ -22,6 +22,7 @@ from birdlite.run.engine_pool import EnginePool
 from birdlite.run.model_loader import ModelLoader
 from birdlite.run.pipeline import Pipeline
 from birdlite.run.remote import Remote
+from birdlite.run.stream import Stream
 from birdlite.targets import BadTarget, Target
 from birdlite.targets.expand import expand
 from birdlite.timing import Timeline
@@ -269,8 +270,8 @@ def scripted(
     workers: int = 2,
     downloads: int = 3,
     ordered: bool = True,
-) -> Pipeline:
-    """A run whose engines take the test's own `load` and `step`."""
+) -> Stream:
+    """A stream of its own pipeline, whose engines take the test's own `load` and `step`."""
 
     class ScriptedLoader(ModelLoader):
         def preload(self) -> None:
@@ -287,7 +288,8 @@ def scripted(
     settings = Settings(model=DEMO_MODEL, no_cache=True, workers=workers, ordered=ordered, fetch=fetch)
     timeline = Timeline()
     remote = Remote(fetch, timeline)
-    return Pipeline(EnginePool(ScriptedLoader(settings, remote, timeline)), remote, settings, timeline)
+    pipeline = Pipeline(EnginePool(ScriptedLoader(settings, remote, timeline)), remote, settings, timeline)
+    return Stream(pipeline, settings)
 
 
 def endless(seen: list[int]) -> Iterator[Target | BadTarget]:
@@ -388,11 +390,13 @@ def test_the_feeder_takes_no_more_targets_than_there_are_slots() -> None:
 def test_a_run_that_its_caller_leaves_early_stops_taking_targets() -> None:
     before = set(threading.enumerate())
     seen: list[int] = []
-    results = scripted(lambda: None).run(endless(seen))
+    stream = scripted(lambda: None)
+    results = stream.run(endless(seen))
     next(results)
     results.close()
     taken = len(seen)
 
+    stream._pipeline.close()
     started = set(threading.enumerate()) - before
     for thread in started:
         thread.join(PATIENCE)

@@ -67,7 +67,7 @@ def test_jobs_without_a_free_thread_start_threads_up_to_the_limit() -> None:
 
 def test_a_thread_that_is_still_preparing_takes_the_first_job_alone() -> None:
     noting = NotingPool(3)
-    noting.pool.start_one()
+    noting.pool.start_first()
     noting.started.get(timeout=PATIENCE)
 
     noting.pool.put(0)

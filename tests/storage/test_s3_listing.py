@@ -15,8 +15,9 @@ from birdlite.errors import PictureError, StorageError
 from birdlite.settings import DEFAULTS
 from birdlite.storage import Place
 from birdlite.storage.bucket import Bucket as Client
+from birdlite.storage.listing import PAGE
 from birdlite.storage.s3_listing import parse_page
-from birdlite.storage.store import PAGE, Storage
+from birdlite.storage.store import Storage
 from tests.object_store import CREDENTIALS, Asked, Bucket, Gate
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from birdlite import FetchSettings
 from birdlite.errors import PictureError, StorageError
-from birdlite.storage.store import PAGE, PIECE, Storage
+from birdlite.storage.listing import PAGE
+from birdlite.storage.store import PIECE, Storage
 from tests.object_store import Bucket, Gate
 
 

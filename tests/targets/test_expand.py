@@ -17,6 +17,7 @@ from PIL import Image
 
 from birdlite.errors import UsageError
 from birdlite.http.address import address
+from birdlite.redaction import redacted
 from birdlite.results import Failure
 from birdlite.targets import BadTarget, Target
 from birdlite.targets.expand import SAMPLES, expand, listed, single
@@ -57,7 +58,8 @@ class TestUrls:
         ],
     )
     def test_only_illegal_characters_of_a_url_are_encoded(self, given: str, location: str) -> None:
-        assert only(given) == Target(given, "url", location)
+        assert single(given, reveal_targets=True) == Target(given, "url", location)
+        assert only(given) == Target(redacted(given), "url", location)
 
     @pytest.mark.parametrize(
         ("given", "location"),

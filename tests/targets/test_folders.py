@@ -10,6 +10,7 @@ import pytest
 from birdlite.results import Failure
 from birdlite.targets import BadTarget, Target, folders
 from birdlite.targets.expand import expand
+from birdlite.targets.folders import pictures_in
 from tests.object_store import Bucket
 from tests.targeting import failure_of, only, without_rights
 
@@ -251,3 +252,11 @@ class TestPatterns:
         (here / "x" / "up").symlink_to(here)
         assert [target.name for target in expand(["x/**/b1.jpg"])] == ["x/up/b1.jpg"]
         assert [target.name for target in expand(["x/*/b1.jpg"])] == ["x/up/b1.jpg"]
+
+
+def test_a_link_that_leads_back_to_itself_does_not_hide_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+
+    assert [path for path, _ in pictures_in(str(tmp_path))] == [str(tmp_path / "a.jpg"), str(tmp_path / "loop.jpg")]

@@ -394,6 +394,30 @@ class TestNoList:
         assert "\n" not in str(caught.value)
 
 
+class TestHugeNumbers:
+    """Python reads no whole number of more than 4,300 digits."""
+
+    @pytest.mark.parametrize("huge", ["9" * 5000, "-" + "9" * 5000])
+    @pytest.mark.parametrize(
+        "list_",
+        [
+            '[{"path": "a.jpg", "size": %s}, "b.jpg"]',
+            '["a.jpg", {"path": "b.jpg", "size": [%s]}]',
+            '{"info": %s, "images": [{"file": "a.jpg"}, {"file": "b.jpg"}]}',
+            '{"path": "a.jpg", "size": %s}\n"b.jpg"\n',
+        ],
+    )
+    def test_beside_a_target_do_not_matter(self, list_: str, huge: str) -> None:
+        assert listed((list_ % huge).encode(), "my.json") == ["a.jpg", "b.jpg"]
+
+    def test_in_place_of_a_target_are_the_fault_of_that_entry_alone(self) -> None:
+        found = list(read(io.BytesIO(b'["a.jpg", {"path": %s}, "b.jpg"]' % (b"9" * 5000)), "my.json"))
+
+        assert [name for name, _ in found] == ["a.jpg", "my.json:2", "b.jpg"]
+        assert found[1][1] is not None
+        assert found[1][1].message.startswith("my.json:2: neither a string nor an object")
+
+
 class TestJsonDocuments:
     @pytest.mark.parametrize(
         "document",

@@ -32,24 +32,36 @@ def read(fields: Fields) -> Table:
     return root(memoryview(write(fields)))
 
 
-def read_everything(model: Table) -> None:
-    assert bytes(model.get("description")) == b"mine"
-    assert [model.element("operator_codes", i).get("old_code") for i in range(3)] == [-3, 0, 0]
-    assert [model.element("operator_codes", i).get("code") for i in range(3)] == [0, 0, -1]
-    assert bytes(model.element("buffers", 1).get("data")) == bytes(range(40))
+def everything(model: Table) -> dict[str, object]:
+    """All values of `MODEL`, each read by its name."""
+    codes = [model.element("operator_codes", at) for at in range(3)]
     graph = model.element("subgraphs", 0)
     tensor = graph.element("tensors", 0)
-    assert [tensor.get(name) for name in ("shape", "type", "buffer", "variable")] == [(1, 2), 9, 1, True]
-    assert bytes(tensor.get("name")).decode() == "Phalacrocorax ×"
     quantization = tensor.get("quantization")
-    assert [quantization.get(name) for name in ("scale", "zero_point")] == [(0.5,), (1, -2, 1 << 40)]
-    assert (quantization.get("dimension"), graph.get("inputs")) == (3, (0,))
     options = graph.element("operators", 0).get("options")
-    assert (options.kind, options.get("Beta")) == ("SoftmaxOptions", 0.5)
+    return {
+        "description": bytes(model.get("description")),
+        "codes": [(code.get("old_code"), code.get("code")) for code in codes],
+        "data": bytes(model.element("buffers", 1).get("data")),
+        "tensor": [tensor.get(name) for name in ("shape", "type", "buffer", "variable")],
+        "name": bytes(tensor.get("name")).decode(),
+        "quantization": [quantization.get(name) for name in ("scale", "zero_point", "dimension")],
+        "inputs": graph.get("inputs"),
+        "options": (options.kind, options.get("Beta")),
+    }
 
 
 def test_what_is_written_is_read() -> None:
-    read_everything(read(MODEL))
+    assert everything(read(MODEL)) == {
+        "description": b"mine",
+        "codes": [(-3, 0), (0, 0), (0, -1)],
+        "data": bytes(range(40)),
+        "tensor": [(1, 2), 9, 1, True],
+        "name": "Phalacrocorax ×",
+        "quantization": [(0.5,), (1, -2, 1 << 40), 3],
+        "inputs": (0,),
+        "options": ("SoftmaxOptions", 0.5),
+    }
 
 
 def test_what_is_left_out_has_its_default() -> None:
@@ -107,7 +119,7 @@ def test_a_file_cut_off_anywhere_is_never_read_beyond_its_end() -> None:
     for size in range(len(written) - 16):
         with pytest.raises((struct.error, ValueError)):  # noqa: PT012 - either step may find it
             model = root(memoryview(written[:size]))
-            read_everything(model)
+            everything(model)
 
 
 def test_a_table_that_says_it_begins_before_the_file_is_refused() -> None:

@@ -265,6 +265,28 @@ class TestInjection:
         shown = rows(read(document))[0][1]
         assert (text in shown) == text.isprintable() or text.startswith((" ", "'"))
 
+    def test_a_name_that_is_written_from_right_to_left_turns_nothing_beside_it(self) -> None:
+        name = "\u05e6\u05d9\u05e4\u05d5\u05e8"
+        page = page_of(
+            Result(0, f"{name}/{name}.jpg", (Prediction(1, 1, name, 0.5, name),)),
+            Result(1, name, Failure("decode", name)),
+        )
+        rules = re.findall(r"([^{}]+)\{([^{}]*)\}", page.one("style").text)
+        apart = {one for names, rule in rules if "unicode-bidi:isolate" in rule for one in names.strip().split(",")}
+
+        def is_apart(element: Element) -> bool:
+            return bool({element.tag, *(f".{kind}" for kind in element.attributes.get("class", "").split())} & apart)
+
+        held = [
+            (element, child)
+            for element in page.section("pictures").walk()
+            for child in element.children
+            if isinstance(child, Element) and any(isinstance(text, str) and name in text for text in child.children)
+        ]
+        assert apart == {".t", "b", "em"}
+        assert {child.tag for _, child in held} == {"a", "small", "b", "em", "td"}
+        assert [child.tag for parent, child in held if not (is_apart(parent) or is_apart(child))] == []
+
 
 class TestPolicy:
     def test_the_page_refers_to_nothing_outside_of_itself(self) -> None:

@@ -93,7 +93,7 @@ class TestJsonLines:
         [
             ("Möwe × 写真.jpg", "Möwe × 写真.jpg"),
             ("m\udcf6we×.jpg", "m\\udcf6we×.jpg"),
-            ('"\\\n\x1b\u2028', '\\"\\\\\\n\\u001b\u2028'),
+            ('"\\\n\x1b\u2028', '\\"\\\\\\n\\u001b\\u2028'),
         ],
     )
     def test_names_are_readable_and_come_back_unchanged(self, target: str, text: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from birdlite.results import Failure, Prediction, Result
 from birdlite.writers import open_writer
-from birdlite.writers.base import Names, WriterOptions, encodable, printable
+from birdlite.writers.base import Names, WriterOptions
 from birdlite.writers.terminal import Terminal, columns, look
 from birdlite.writers.text import picture_lines
 
@@ -136,23 +136,6 @@ class TestWithoutPredictions:
 
 
 class TestEscaping:
-    @pytest.mark.parametrize(
-        ("text", "escaped"),
-        [
-            ("plain.jpg", "plain.jpg"),
-            ("Möwe × 写真\u3000\u00a0", "Möwe × 写真\u3000\u00a0"),
-            ("\x1b[2J\x1b]0;title\x07", "\\x1b[2J\\x1b]0;title\\x07"),
-            ("two\nlines\r\ttab\0", "two\\x0alines\\x0d\\x09tab\\x00"),
-            ("\x7f\x85\x9b31m", "\\x7f\\x85\\x9b31m"),
-            ("gpj.\u202eexe\u2066\u200f\u061c", "gpj.\\u202eexe\\u2066\\u200f\\u061c"),
-            ("\u2028\u2029\u200b\ufeff", "\\u2028\\u2029\\u200b\\ufeff"),
-            ("m\udcf6we", "m\\udcf6we"),
-            ("\U000e0041", "\\U000e0041"),
-        ],
-    )
-    def test_control_characters_and_invisible_ones_are_escaped(self, text: str, escaped: str) -> None:
-        assert printable(text) == escaped
-
     def test_every_text_from_outside_is_escaped(self) -> None:
         bad = "\x1b[31m\n"
         ok = Result(0, bad, (Prediction(1, 1, bad, 0.5, bad),))
@@ -160,9 +143,6 @@ class TestEscaping:
         for line in shown(ok) + shown(failed):
             assert line.isprintable()
             assert "\\x1b[31m\\x0a" in line
-
-    def test_lone_surrogates_become_what_json_reads_as_the_same(self) -> None:
-        assert encodable("m\udcf6we×") == "m\\udcf6we×"
 
 
 class TestEncoding:

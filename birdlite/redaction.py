@@ -1,0 +1,247 @@
+"""URLs without their secrets: names of targets, and every URL in a message. No module shows a URL in another way.
+
+    https://ann:pw@example.org/a.jpg                   https://***@example.org/a.jpg
+    https://b.s3.example/a.jpg?X-Amz-Signature=…&…     https://b.s3.example/a.jpg?***
+    https://example.org/a?size=large&password=…        https://example.org/a?size=large&password=***
+    https://example.org/a?token=…                      https://example.org/a?token=***0123456789ab
+    https://example.org/a.jpg#access_token=…           https://example.org/a.jpg
+
+A name is stable. The same object has the same name however often its URL is signed: the whole signature becomes one
+mark. Two URLs that differ in a token, which may be what tells two pictures apart, have two names: the mark is followed
+by a digest of the token, salted with the rest of the URL. A redacted URL redacts to itself, and a URL without secrets
+keeps every byte. Paths of files are not touched, and `#` is a letter in the keys of object storage.
+
+The work grows with the length of the URL, and not faster. A cold start on local files does not import this.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from birdlite.secret_names import bare, decoded, in_path, kind, signing
+
+MARK = "***"
+
+_HINTS = ("?", "@", "#", ";", "=", "\\", "eyJ", "/bot")  # a URL without any of them has no secret
+_ESCAPES = ("%3", "%40", "%23", "%25", "%26")  # nor one without these, which may stand for them
+_STORAGE = ("s3", "gs", "az")
+_DIGEST = 6  # bytes: among a million tokens of one URL, the chance that any two are alike is 1 in 500
+_DEPTH = 3  # of URLs in parameters of URLs
+_LONGEST_NAME = 200  # characters of a parameter's name, from its end, that are looked at
+
+_URL = r"(\s*([A-Za-z][A-Za-z0-9+.\-]*):)([/\\]*)(.*)"
+_REST = r"([^/\\?#]*)([^?#]*)(\?[^#]*)?(?:#.*)?"  # host, path, query
+_REST_OF_KEY = r"([^/\\?#]*)([^?]*)(\?.*)?"
+_MARKED = r"\*\*\*(?:[0-9a-f]{12})?"
+_NAMELESS = (
+    r"(?<![\w\-])eyJ[\w\-]{8,}\.[\w\-]{8,}(?:\.[\w\-]*)?|(?<![\w\-])bot\d+:[\w\-]{20,}"  # a JWT; Telegram's token
+)
+
+_IN_TEXT = r"(?<![A-Za-z0-9+.\-])(?:https?:|[A-Za-z][A-Za-z0-9+.\-]{0,30}:[/\\]{2})[^\s<>\"]+"
+_AROUND = ".,:;!()[]{}'`…"  # what may stand around a URL in a sentence
+_WORD = r"[^\s\"'<>]+"
+_HEADER = r"\b(Basic|Bearer) {1,4}(?=\S*[0-9=])[\w+/.~=\-]{8,}"
+
+
+def redacted(name: str) -> str:
+    """The name of a target: a URL without its secrets. Whatever is no URL stays as it is."""
+    return _redacted(name, _DEPTH)
+
+
+def redacted_text(text: str) -> str:
+    """A message, in which every URL is redacted, and what looks like a part of one."""
+    if not any(sign in text for sign in ("=", "@", "//", "eyJ", "/bot")):
+        return text
+    text = re.sub(_IN_TEXT, lambda match: _within(match[0], redacted), text, flags=re.IGNORECASE)
+    text = re.sub(_WORD, lambda match: _within(match[0], _redacted_part), text)
+    return re.sub(f"{_HEADER}|{_NAMELESS}", lambda match: f"{match[1]} {MARK}" if match[1] else MARK, text)
+
+
+def redacted_address(name: str) -> str:
+    """The same for what may be a web address without its scheme."""
+    rest = name.lstrip("/")
+    return name[: len(name) - len(rest)] + redacted(f"https://{rest}").removeprefix("https://")
+
+
+def _within(word: str, change: Callable[[str], str]) -> str:
+    """A word of a sentence, changed but for what stands around it."""
+    bare_word = word.strip(_AROUND)
+    return word.replace(bare_word, change(bare_word)) if bare_word else word
+
+
+def _redacted_part(word: str) -> str:
+    """What may be a URL without its host or its path, as a server repeats it."""
+    is_part = "=" in word and any(sign in word for sign in "?&;/") and re.match(_URL, word) is None
+    return _relative(word, _DEPTH) if is_part else word
+
+
+def _is_open(name: str, value: str) -> bool:
+    """Whether a parameter has a secret that is not redacted yet."""
+    return bool(value) and bool(kind(name[-_LONGEST_NAME:])) and re.fullmatch(_MARKED, value) is None
+
+
+def _may_hold_one(text: str) -> bool:
+    return any(hint in text for hint in _HINTS) or ("%" in text and any(escape in text for escape in _ESCAPES))
+
+
+def _redacted(name: str, depth: int) -> str:
+    if not _may_hold_one(name):
+        return name
+    url = re.fullmatch(_URL, name, re.DOTALL)
+    if url is None:
+        return name
+    scheme = url[2].lower()
+    if scheme in ("file", "data") or (scheme not in ("http", "https") and not url[3].startswith("//")):
+        return name
+    return url[1] + url[3] + _without_secrets(url[4], _REST_OF_KEY if scheme in _STORAGE else _REST, depth)
+
+
+def _without_secrets(rest: str, form: str, depth: int) -> str:
+    """What stands behind the scheme and its slashes."""
+    place, path, query = _divided(form, rest)
+    if _is_cut(place) and "@" in rest[len(place) :]:  # a password with / or ? or # in it, which should be escaped
+        place, path, query = _divided(form, rest.rpartition("@")[2])
+        place = f"{MARK}@{place}"
+    pieces = _Pieces(depth)
+    pieces.add(_without_user(place))
+    _add_path(pieces, path)
+    if query:
+        _add_query(pieces, query)
+    return pieces.text()
+
+
+def _divided(form: str, rest: str) -> tuple[str, str, str]:
+    found = re.fullmatch(form, rest, re.DOTALL)
+    return (found[1], found[2], found[3] or "") if found else (rest, "", "")
+
+
+def _without_user(place: str) -> str:
+    """A host without user name and password."""
+    if "@" not in place and "%40" in place:
+        place = decoded(place)
+    if "@" in place:
+        place = f"{MARK}@{place.rpartition('@')[2]}"
+    return f"{place.rpartition(':')[0]}:{MARK}" if _is_cut(place) else place
+
+
+def _is_cut(place: str) -> bool:
+    """Whether the port is none: what ends there may be a user name and the beginning of a password."""
+    host, _, port = place.rpartition("@")[2].rpartition(":")
+    return bool(host and port) and not port.isdigit() and port != MARK and not host.startswith("[")
+
+
+def _add_path(pieces: _Pieces, path: str) -> None:
+    """A path, whose segments may have parameters: `;jsessionid=…`, `/token=…/`."""
+    if not _may_hold_one(path):
+        pieces.add(path)
+        return
+    if "@" in path:
+        path = re.sub(r"(?<=:/)(/?)[^/\\]*@", rf"\1{MARK}@", path)  # the URL of another host in it
+    before = ""
+    for piece in re.split(r"([/\\;])", path):
+        if before == ";" or in_path(piece.partition("=")[0][-_LONGEST_NAME:]):
+            pieces.add_parameter(piece)
+        else:
+            pieces.add_word(piece)
+        before = piece
+
+
+def _add_query(pieces: _Pieces, query: str) -> None:
+    """A query. Everything that belongs to a known signature becomes one mark at its end."""
+    words = re.split("([?&;])", query)  # "", "?", the first parameter, "&", the second, …
+    names = [bare(word.partition("=")[0][-_LONGEST_NAME:]) for word in words[2::2]]
+    signed = signing(set(names))
+    first = "?"
+    for name, sign, word in zip(names, words[1::2], words[2::2], strict=True):
+        if word != MARK and name not in signed:
+            pieces.add(first or sign)
+            pieces.add_parameter(word)
+            first = ""
+    if signed or MARK in words:
+        pieces.add(f"{first or '&'}{MARK}")
+
+
+class _Pieces:
+    """A URL without its secrets, in pieces. The digests come last: they are salted with all the rest."""
+
+    def __init__(self, depth: int) -> None:
+        self._depth = depth
+        self._pieces: list[str] = []
+        self._tokens: list[tuple[int, str]] = []  # after which piece a digest comes, and of what
+
+    def add(self, text: str) -> None:
+        """Add what has no secret."""
+        self._pieces.append(text)
+
+    def add_parameter(self, text: str) -> None:
+        """Add a name and its value."""
+        name, equals, value = text.partition("=")
+        if not equals:
+            self.add_word(text)
+        elif _is_open(name, value):
+            self._pieces.append(f"{name}={MARK}")
+            if kind(name[-_LONGEST_NAME:]) == "token":
+                self._tokens.append((len(self._pieces) - 1, value))
+        else:
+            self._pieces.append(f"{name}=")
+            self.add_word(value)
+
+    def add_word(self, text: str) -> None:
+        """Add a value or a part of a path, which may hold another URL, or a token that has no name."""
+        if "eyJ" in text or text.startswith("bot"):
+            at = 0
+            for found in re.finditer(_NAMELESS, text):
+                self._pieces.append(f"{text[at : found.start()]}{MARK}")
+                self._tokens.append((len(self._pieces) - 1, found[0]))
+                at = found.end()
+            text = text[at:]
+        if not ("%" in text or "://" in text):
+            self._pieces.append(text)
+        elif self._depth:
+            self._pieces.append(_inside(text, self._depth - 1))
+        else:  # too deep to look into
+            self._pieces.append(MARK)
+            self._tokens.append((len(self._pieces) - 1, text))
+
+    def text(self) -> str:
+        """All of it."""
+        plain = "".join(self._pieces)
+        if not self._tokens:
+            return plain
+        from hashlib import blake2b
+
+        salted = blake2b(plain.encode("utf-8", "surrogatepass"), digest_size=_DIGEST)
+        for place, token in self._tokens:
+            digest = salted.copy()
+            digest.update(b"\n" + token.encode("utf-8", "surrogatepass"))
+            self._pieces[place] += digest.hexdigest()
+        return "".join(self._pieces)
+
+
+def _inside(text: str, depth: int) -> str:
+    """A value that may be a URL, or the query of one, perhaps escaped."""
+    plain = decoded(text)
+    if not any(sign in plain for sign in ("=", "@")):
+        return text
+    safe = _redacted(plain, depth) if re.match(_URL, plain) else _relative(plain, depth)
+    if safe == plain:
+        return text
+    return safe if plain == text else "".join(map(_escaped, safe))
+
+
+def _relative(text: str, depth: int) -> str:
+    """A path and a query, or a query alone."""
+    path, mark, query = text.partition("?")
+    if not mark and "&" in text:
+        path, query = "", text
+    pieces = _Pieces(depth)
+    _add_path(pieces, path)
+    if query:
+        _add_query(pieces, f"?{query}")
+    return pieces.text() if mark else pieces.text().removeprefix("?")
+
+
+def _escaped(sign: str) -> str:
+    plain = (sign.isascii() and sign.isalnum()) or sign in "-._~*" or ord(sign) > 0xFF
+    return sign if plain else f"%{ord(sign):02X}"

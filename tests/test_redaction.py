@@ -1,0 +1,204 @@
+"""URLs lose their secrets, keep everything else, and have the same name however often they are signed."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import pytest
+
+from birdlite import redacted
+from birdlite.redaction import redacted_text
+
+DIGEST = "[0-9a-f]{12}"
+
+S3 = "https://b.s3.amazonaws.com/a.jpg"
+V4 = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={0}&X-Amz-Date={0}&X-Amz-Expires=9&X-Amz-Signature={0}"
+SIGNED = [
+    f"{S3}?{V4}",
+    f"{S3}?{V4}&X-Amz-Security-Token={{0}}&X-Amz-SignedHeaders=host",
+    f"{S3}?AWSAccessKeyId={{0}}&Signature={{0}}&Expires={{0}}",
+    "https://storage.googleapis.com/b/a.jpg?X-Goog-Credential={0}&X-Goog-Date={0}&X-Goog-Signature={0}",
+    "https://storage.googleapis.com/b/a.jpg?GoogleAccessId={0}&Expires={0}&Signature={0}",
+    "https://x.blob.core.windows.net/c/a.jpg?sv={0}&st={0}&se={0}&sr=b&sp=r&sig={0}",
+    "https://d1.cloudfront.net/a.jpg?Expires={0}&Signature={0}&Key-Pair-Id={0}",
+    "https://d1.cloudfront.net/a.jpg?Policy={0}&Signature={0}&Key-Pair-Id={0}",
+    "https://b.oss.aliyuncs.com/a.jpg?OSSAccessKeyId={0}&Expires={0}&Signature={0}",
+    "https://b.cos.myqcloud.com/a.jpg?q-sign-algorithm=sha1&q-ak={0}&q-sign-time={0}&q-signature={0}",
+    "https://cdn.discordapp.com/a.jpg?ex={0}&is={0}&hm={0}",
+    "az://photos/a.jpg?sv={0}&se={0}&sig={0}",
+]
+
+ORDINARY = [
+    "https://example.org/a.jpg",
+    "HTTP://Example.org:8080/a%2Cb%20c.jpg?size=large&x=%C3%B6&y=1&monkey=2",
+    "https://example.org/100%25.jpg?signal=3&secretary=4",
+    "https://example.org/(a)+b,c;d=e!$'*.jpg",
+    "https://example.org/a/year=2024/code=DE/key=5.jpg?sort_key=3&author=ann&sv=2&se=1&expires=7&ex=1",
+    "https://example.org/?url=https%3A%2F%2Fother.example%2Fa.jpg%3Fw%3D3&id=1;page=2",
+    "https://medium.example/@ann/a.jpg",
+    "https://[::1]:8080/a.jpg?a=b=c&&d",
+    "https://example.org/?",
+    "s3://bucket/a b%20c?d#e.jpg",
+    "gs://bucket/code=DE/key=1/a.jpg",
+    "birds/a.jpg",
+    "birds/a?token=b#c.jpg",
+    "file:///home/ann/a.jpg?token=b#c",
+    r"C:\birds\a;token=b.jpg",
+    "ann:pw@b",
+    "",
+    "-",
+]
+
+REDACTED = [
+    ("https://ann:secret@example.org/a.jpg", "https://***@example.org/a.jpg"),
+    ("https://ann@example.org/a.jpg", "https://***@example.org/a.jpg"),
+    ("https://ann:a@b:c@example.org:81/a.jpg", "https://***@example.org:81/a.jpg"),
+    ("https://ann%3Asecret%40example.org/a.jpg", "https://***@example.org/a.jpg"),
+    ("https://ann:sec/ret@example.org/a.jpg", "https://***@example.org/a.jpg"),
+    ("https://ann:sec?r#et@example.org/a.jpg?w=3", "https://***@example.org/a.jpg?w=3"),
+    (r"https:\\ann:secret@example.org\a.jpg", r"https:\\***@example.org\a.jpg"),
+    ("https:ann:secret@example.org/a.jpg", "https:***@example.org/a.jpg"),
+    ("ftp://ann:secret@example.org/a.jpg", "ftp://***@example.org/a.jpg"),
+    ("s3://KEY:SECRET@bucket/a.jpg", "s3://***@bucket/a.jpg"),
+    ("https://example.org/a.jpg#access_token=secret", "https://example.org/a.jpg"),
+    ("https://example.org/a?w=3&password=secret&h=4", "https://example.org/a?w=3&password=***&h=4"),
+    ("https://example.org/a?Api-Key=secret", "https://example.org/a?Api-Key=***"),
+    ("https://example.org/a?access_token=secret;w=3", "https://example.org/a?access_token=***;w=3"),
+    ("https://example.org/a?X-Functions-Key=secret", "https://example.org/a?X-Functions-Key=***"),
+    ("https://example.org/snap.cgi?usr=ann&pwd=secret", "https://example.org/snap.cgi?usr=ann&pwd=***"),
+    (f"{S3}?versionId=3&{V4.format(7)}&x-id=1", f"{S3}?versionId=3&x-id=1&***"),
+    ("https://p.example/https://ann:secret@example.org/a", "https://p.example/https://***@example.org/a"),
+    (
+        "https://p.example/?u=https%3A%2F%2Fann%3Asecret%40h%2Fa&w=3",
+        "https://p.example/?u=https%3A%2F%2F***%40h%2Fa&w=3",
+    ),
+]
+
+TOKENS = [
+    "https://example.org/a?token={}",
+    "https://example.org/a?%74oken={}",
+    "https://example.org/a?%2574oken={}",
+    "https://example.org/a?TOKEN={}&w=3",
+    "https://example.org/a?w=3;to\tken={}",
+    "https://example.org/a?w=3?token={}",
+    "https://example.org/a?key={}",
+    "https://example.org/a?code={}",
+    "https://example.org/a?auth={}",
+    "https://example.org/a?jwt={}",
+    "https://example.org/a?sig={}",
+    "https://example.org/a?photo[secret]={}",
+    "https://example.org/a?photoToken={}",
+    "https://example.org/a?sessionId={}",
+    "https://example.org/a;jsessionid={}/b.jpg?w=3",
+    "https://example.org/x-token={}/b.jpg",
+    "https://example.org/?q=a%26token%3D{}",
+    "https://example.org/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0{}/a.jpg",
+    "https://example.org/file/bot123456:AAAAAAAAAAAAAAAAAAAAAAAAAAAA{}/a.jpg",
+    "gs://bucket/a?token={}",
+]
+
+
+@pytest.mark.parametrize("url", ORDINARY)
+def test_what_has_no_secret_keeps_every_byte(url: str) -> None:
+    assert redacted(url) == url
+
+
+@pytest.mark.parametrize(("url", "name"), REDACTED)
+def test_a_secret_becomes_a_mark_and_the_rest_stays(url: str, name: str) -> None:
+    assert redacted(url) == name
+
+
+@pytest.mark.parametrize("url", SIGNED)
+def test_an_object_that_is_signed_anew_has_the_same_name(url: str) -> None:
+    name = redacted(url.format("SECRET"))
+
+    assert name == redacted(url.format("AnotherOne%2F7"))
+    assert re.fullmatch(r"[^?]+\?\*\*\*", name)
+
+
+def test_a_session_that_is_signed_with_more_parameters_is_the_same_object() -> None:
+    assert redacted(SIGNED[0].format(1)) == redacted(SIGNED[1].format(2))
+
+
+@pytest.mark.parametrize("url", TOKENS)
+def test_two_tokens_are_two_names_without_a_token(url: str) -> None:
+    one, other = redacted(url.format("SECRET")), redacted(url.format("TOKEN"))
+
+    assert one != other
+    assert "SECRET" not in one
+    assert one == redacted(url.format("SECRET"))
+    assert re.search(rf"\*\*\*{DIGEST}", one)
+
+
+def test_the_digest_of_a_token_depends_on_the_rest_of_its_url() -> None:
+    names = {redacted(f"https://example.org/{place}?token=SECRET") for place in ("a", "b", "a?w=3")}
+
+    assert len({name.rpartition("***")[2] for name in names}) == 3
+
+
+@pytest.mark.parametrize("url", [*ORDINARY, *SIGNED, *TOKENS, *(url for url, _ in REDACTED)])
+def test_a_name_is_its_own_name(url: str) -> None:
+    name = redacted(url.format("SECRET") if "{" in url else url)
+
+    assert redacted(name) == name
+    if name.startswith("http"):
+        assert redacted_text(f"no answer: {name}; end") == f"no answer: {name}; end"
+
+
+@pytest.mark.parametrize("url", [*SIGNED, *TOKENS])
+def test_no_sentence_shows_a_secret(url: str) -> None:
+    url = url.format("SECRET").replace("\t", "")
+    scheme_away = url.partition("://")[2]
+
+    for text in (f"{url}: no such file", f"cannot read '{url}', as (see {url}) says.", f"GET /{scheme_away} HTTP/1.1"):
+        assert "SECRET" not in redacted_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("illegal line: 'Authorization: Basic YW5uOnNlY3JldA=='", "illegal line: 'Authorization: Basic ***'"),
+        ("(https://ann:pw@example.org/a.jpg): gone", "(https://***@example.org/a.jpg): gone"),
+        ("birdlite knows Basic and Digest; a=b", "birdlite knows Basic and Digest; a=b"),
+        ("AWS_REGION=x is set", "AWS_REGION=x is set"),
+    ],
+)
+def test_a_message_keeps_its_words(text: str, safe: str) -> None:
+    assert redacted_text(text) == safe
+
+
+HOSTILE: list[Callable[[int], str]] = [
+    lambda size: "https://example.org/?" + "token=a&" * (size // 8),
+    lambda size: "https://example.org/?" + "&" * size,
+    lambda size: "https://example.org/" + "eyJ" * (size // 3),
+    lambda size: "https://example.org/" + "a;token=1" * (size // 9),
+    lambda size: "https://" + "%2525" * (size // 5),
+    lambda size: "https://" + ":@" * (size // 2),
+    lambda size: "https://example.org/?u=" + "https://" * (size // 8),
+    lambda size: "https://example.org/?" + "a=%26" * (size // 5),
+    lambda size: "a" * size + "?token=1 //",
+    lambda size: "Basic " * (size // 6) + "//",
+    lambda size: "https://example.org/" + ":/@" * (size // 3),
+]
+
+
+@pytest.mark.parametrize("made", HOSTILE)
+def test_the_work_grows_with_the_length_and_not_faster(made: Callable[[int], str]) -> None:
+    def calls(url: str) -> int:
+        count = 0
+
+        def step(frame: FrameType, event: str, argument: object) -> None:
+            nonlocal count
+            count += 1
+
+        sys.setprofile(step)
+        try:
+            redacted(url), redacted_text(url)
+        finally:
+            sys.setprofile(None)
+        return count
+
+    assert calls(made(65_536)) <= 4.5 * calls(made(16_384)) + 100

@@ -7,13 +7,13 @@
 #
 # Build arguments:
 #   BASE             an image with Python 3.11 or newer as `python` and `pip`, of a glibc system; the final image adds nothing but files to it
-#   EXTRAS           extras of pyproject.toml, with commas; `cloud` is what s3://, gs:// and az:// need (15 MB), and in by default
+#   EXTRAS           `cloud` (s3://, gs:// and az://; 15 MB; in by default) and `heif` (HEIC), with commas: requirements/EXTRA.txt
 #   MODEL            the model that `baked` holds
 #   BIRDLITE_MIRROR  where `baked` gets it if not from the Internet: see docs/models.md
 #   VERSION, REVISION, CREATED   for the labels
 # Proxies and package indexes are the builder's affair: HTTPS_PROXY and PIP_INDEX_URL may be given as build arguments too.
 
-# A tag moves. Pin what you ship by its digest, which your own registry tells you:
+# All packages are locked by their hashes. The base is not: a tag moves. Pin what you ship by its digest, which your registry tells you:
 #   docker buildx imagetools inspect python:3.11-slim-bookworm --format '{{.Manifest.Digest}}'
 #   docker build --build-arg BASE=docker.io/library/python:3.11-slim-bookworm@sha256:DIGEST …
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
@@ -23,18 +23,29 @@ FROM ${BASE} AS build
 ARG EXTRAS=cloud
 ARG PIP_INDEX_URL=""
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
-COPY birdlite birdlite
-# The newest versions that pyproject.toml allows: `proof` tries them, and what ships is pinned by the image's own digest.
+# The versions of requirements/*.txt and no others, each file checked by its hash; `image.txt` leaves out what only LiteRT's Python side
+# needs. The reports say which files pip took.
+COPY requirements requirements
 # hadolint ignore=DL3013
 RUN python -m venv --without-pip /opt/venv \
- && pip --python /opt/venv/bin/python --disable-pip-version-check install --quiet --no-cache-dir --no-compile ".[${EXTRAS}]"
-# LiteRT is called through its C library alone (docs/decisions/0003): its Python side goes, what only that needs, compilers for other
-# chips and the WebGPU accelerator. Of Pillow go fonts. The next stage proves that all is there.
+ && python -m venv --without-pip /opt/backend \
+ && pip --python /opt/backend/bin/python --disable-pip-version-check install --quiet --no-cache-dir --no-compile \
+        --no-deps --only-binary=:all: --require-hashes -r requirements/build.txt \
+ && set -- -r requirements/image.txt \
+ && IFS=, && for extra in ${EXTRAS}; do set -- "$@" -r "requirements/${extra}.txt"; done \
+ && pip --python /opt/venv/bin/python --disable-pip-version-check install --quiet --no-cache-dir --no-compile \
+        --no-deps --only-binary=:all: --require-hashes --report packages.json "$@"
+COPY pyproject.toml README.md LICENSE ./
+COPY birdlite birdlite
+# hadolint ignore=DL3013
+RUN pip --python /opt/backend/bin/python --disable-pip-version-check wheel --quiet --no-cache-dir --no-deps --no-build-isolation \
+        --wheel-dir=wheel . \
+ && pip --python /opt/venv/bin/python --disable-pip-version-check install --quiet --no-cache-dir --no-compile --no-deps --no-index \
+        --report birdlite.json wheel/*.whl
+# LiteRT is called through its C library alone (docs/decisions/0003): its Python side goes, compilers for other chips and the WebGPU
+# accelerator. Of Pillow go fonts. The next stage proves that all is there.
 WORKDIR /opt/venv/lib
-RUN pip --python /opt/venv/bin/python --disable-pip-version-check uninstall --quiet --yes \
-        numpy protobuf flatbuffers tqdm ml_dtypes backports.strenum \
- && find python3*/site-packages/ai_edge_litert -mindepth 1 ! -name libLiteRt.so -delete \
+RUN find python3*/site-packages/ai_edge_litert -mindepth 1 ! -name libLiteRt.so -delete \
  && find python3*/site-packages/PIL python3*/site-packages/pillow.libs \
         -regex '.*/\(_imagingft\|libfreetype\|libharfbuzz\|libbrotli\)[^/]*' -delete
 # Official images ship the standard library without bytecode, and a read-only root never gets any: every start would compile it anew.
@@ -43,6 +54,11 @@ RUN PYTHONPYCACHEPREFIX=/opt/pycache /opt/venv/bin/python -m compileall -q -j 0 
         -x '/(test|tests|idlelib|tkinter|turtledemo|ensurepip|lib2to3|pydoc_data|unittest|distutils|multiprocessing|site-packages|dist-packages)/' \
         "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
  && PYTHONPYCACHEPREFIX=/opt/pycache /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
+# What is in the image, for people and for scanners: packages with versions, hashes and licences.
+COPY scripts/sbom.py /src/
+RUN install -d /usr/share/birdlite \
+ && python /src/sbom.py packages --system --site /opt/venv/lib/python3*/site-packages --report /src/packages.json \
+        --report /src/birdlite.json --notices /usr/share/birdlite/THIRD_PARTY.txt -o /usr/share/birdlite/sbom.cdx.json
 
 # ---- settings: the base as both targets want it ---------------------------------------------------------------------------------
 FROM ${BASE} AS settings
@@ -60,6 +76,7 @@ USER 10001:10001
 FROM settings AS proof
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/pycache /opt/pycache
+COPY --from=build /usr/share/birdlite /usr/share/birdlite
 COPY scripts/image_proof.py /proof/
 RUN ["/opt/venv/bin/python", "/proof/image_proof.py"]
 
@@ -79,6 +96,7 @@ LABEL org.opencontainers.image.title="birdlite" \
 # From `proof` and not from `build`: a builder that skips unneeded stages must not skip that one.
 COPY --from=proof /opt/venv /opt/venv
 COPY --from=proof /opt/pycache /opt/pycache
+COPY --from=proof /usr/share/birdlite /usr/share/birdlite
 # The first SIGTERM ends a run in good order within a second, well inside any grace period: exit code 143.
 STOPSIGNAL SIGTERM
 # A batch has no health to ask for: it ends, and its exit code says how.
@@ -90,8 +108,11 @@ CMD ["--help"]
 FROM lean AS model
 ARG MODEL=birds-v1-lite
 ARG BIRDLITE_MIRROR=""
-RUN birdlite model fetch "$MODEL" && birdlite model verify "$MODEL" && mv "/cache/models/$MODEL" /cache/model
+COPY scripts/sbom.py /src/
+RUN birdlite model fetch "$MODEL" && birdlite model verify "$MODEL" && mv "/cache/models/$MODEL" /cache/model \
+ && python /src/sbom.py model --sbom /usr/share/birdlite/sbom.cdx.json --model /cache/model -o /cache/sbom.cdx.json
 
 FROM lean AS baked
 COPY --from=model --chown=0:0 /cache/model /opt/birdlite/model
+COPY --from=model --chown=0:0 /cache/sbom.cdx.json /usr/share/birdlite/sbom.cdx.json
 ENV BIRDLITE_MODEL=/opt/birdlite/model

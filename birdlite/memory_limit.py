@@ -1,6 +1,7 @@
 """How much memory this process may take: the limit of its container, or a part of the machine's memory.
 
-`run.memory_budget` asks when pictures first take more than a little, so a plain run does not import this.
+`run.memory_budget` asks when pictures first take more than a little, and `run.runner` in batches. A plain run does not
+import this.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 CGROUPS = "/proc/self/cgroup"  # lines "NUMBER:CONTROLLERS:PATH"; of cgroup v2 "0::PATH"
 V2 = ("/sys/fs/cgroup", "memory.max")
 V1 = ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
-_M_MMAP_THRESHOLD = -3  # glibc's malloc.h
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # glibc's malloc.h
 _LARGE = 4 << 20  # bytes; of a photograph at reduced scale, nothing is as large
 STATM = "/proc/self/statm"  # in pages: size, resident, ...
 
@@ -40,10 +41,23 @@ def return_large_blocks() -> None:
     glibc keeps freed blocks of up to 32 MiB for the thread that had them. With pictures of 40 Mpx in four threads that
     was more than 300 MiB which no budget knows of.
     """
+    _tell_libc(_M_MMAP_THRESHOLD, _LARGE)
+
+
+def share_heaps(workers: int) -> None:
+    """Make all threads share a few heaps of the C library. Call it before they start.
+
+    glibc gives each thread its own, which keeps the most that the thread ever had. Where 32 threads downloaded, that
+    was 40 MiB after 20,000 pictures, and still grew.
+    """
+    _tell_libc(_M_ARENA_MAX, max(2, workers))
+
+
+def _tell_libc(parameter: int, value: int) -> None:
     import ctypes
 
     try:
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        ctypes.CDLL(None).mallopt(parameter, value)
     except (OSError, AttributeError):
         return  # another C library
 

@@ -3,8 +3,11 @@
     python3 scripts/bootstrap.py run    what birdlite needs to run
     python3 scripts/bootstrap.py dev    and what its tests and checks need
 
-Standard library only. What was installed is written down in `.venv/installed-<what>`, a copy of pyproject.toml, last of
-all: an interrupted installation is done again, and so is one for another pyproject.toml.
+The packages come from requirements/<what>.txt, and what installs birdlite itself from requirements/build.txt: these
+versions and no others, each file checked by its hash, wheels only.
+
+Standard library only. What was installed is written down in `.venv/installed-<what>`, a copy of pyproject.toml and of
+requirements/<what>.txt, last of all: an interrupted installation is done again, and so is one for another of the two.
 """
 
 from __future__ import annotations
@@ -19,8 +22,8 @@ import venv
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
-PROJECT = os.path.join(ROOT, "pyproject.toml")
-REQUIREMENTS = {"run": ".", "dev": ".[dev]"}
+LOCKED = ("--require-hashes", "--only-binary=:all:")
+ITSELF = ("--no-deps", "--no-build-isolation", "--editable", ".")
 OLDEST = (3, 10)
 
 
@@ -36,21 +39,20 @@ def main(what: str) -> int:
 
 def _install(what: str) -> int:
     os.makedirs(VENV, exist_ok=True)
-    with open(os.path.join(VENV, "bootstrap.lock"), "w") as lock, open(PROJECT) as file:
+    with open(os.path.join(VENV, "bootstrap.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        project = file.read()
-        if _installed(what) == project:
+        if _installed(what) == _wanted(what):
             return 0
         print(f"birdlite: installing into {os.path.relpath(VENV)}, once; this takes a minute", file=sys.stderr)
         if not _works() and not _make():
             return _fail("this Python cannot make a virtual environment; on Debian: apt install python3-venv")
         pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        done = subprocess.run([*pip, "--editable", REQUIREMENTS[what]], cwd=ROOT, stdout=sys.stderr)
-        if done.returncode:
-            return _fail("pip could not install what birdlite needs; its own message is above. Is there a network?")
+        for arguments in ((*LOCKED, "-r", _requirements("build"), "-r", _requirements(what)), ITSELF):
+            if subprocess.run([*pip, *arguments], cwd=ROOT, stdout=sys.stderr).returncode:
+                return _fail("pip could not install what birdlite needs; its own message is above. Is there a network?")
         for name in ("run", what):
             with open(_marker(name), "w") as file:
-                file.write(project)
+                file.write(_wanted(name))
     return 0
 
 
@@ -70,6 +72,15 @@ def _works() -> bool:
     if not os.path.exists(PYTHON):
         return False
     return subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True).returncode == 0
+
+
+def _requirements(what: str) -> str:
+    return os.path.join(ROOT, "requirements", f"{what}.txt")
+
+
+def _wanted(what: str) -> str:
+    with open(os.path.join(ROOT, "pyproject.toml")) as project, open(_requirements(what)) as requirements:
+        return project.read() + requirements.read()
 
 
 def _marker(what: str) -> str:

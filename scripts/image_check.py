@@ -21,11 +21,13 @@ from birdlite import __version__
 from birdlite.demo import FOLDER, HOST
 from birdlite.models.catalog import DEMO_MODEL
 from birdlite.settings import DEFAULT_MODEL
+from scripts.image_scan import NOTICES, compare
 from scripts.podman import BASE, ROOT, Podman, guarded
 from tests.demo_world import PICTURES, slug, species_of
 from tests.origin import Origin
 
 LEAN_LIMIT = 64_000_000  # bytes that `lean` may add to its base; AVIF takes 5 of them
+EXTRAS = ("cloud",)  # the default of the Dockerfile
 BIRDS = ROOT.parent / "shared" / "birds"
 USER = "10001:10001"
 MEMORY = "256m"
@@ -55,6 +57,8 @@ def check(podman: Podman) -> None:
         lean = podman.build("lean")
         baked = podman.build("baked", MODEL=world.model, BIRDLITE_MIRROR=mirror.base)
         _check_sizes(podman, lean, baked)
+        for image in (lean, baked):
+            _check_list(podman, image)
         _check_settings(podman, lean)
         with tempfile.TemporaryDirectory(prefix="birdlite-image-") as name:
             folder = Path(name)
@@ -101,6 +105,15 @@ def _check_settings(podman: Podman, image: str) -> None:
     assert config["StopSignal"] in ("SIGTERM", "15"), config["StopSignal"]
     assert config["Labels"]["org.opencontainers.image.version"] == __version__
     print(f"user {config['User']}, entry point {config['Entrypoint']}")
+
+
+def _check_list(podman: Podman, image: str) -> None:
+    """The list of contents is that of a scan, and what it says is installed is what requirements/*.txt lock."""
+    with tempfile.TemporaryFile() as exported:
+        podman.export(image, exported)
+        exported.seek(0)
+        print(f"{image}: its list of contents is what a scan finds: {compare(exported, EXTRAS)}")
+    podman.call("run", "--rm", "--network=none", "--entrypoint=/usr/bin/test", image, "-s", f"/{NOTICES}")
 
 
 def _check_baked(podman: Podman, image: str, folder: Path, birds: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of every format and mode that birdlite reads, made by code, for `measure_memory` and `fuzz_pictures`."""
+"""Pictures of every format and mode that birdlite reads, made by code, for `measure_memory` and `fuzz`."""
 
 from __future__ import annotations
 

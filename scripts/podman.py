@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / ".podman"
@@ -110,6 +111,14 @@ class Podman:
             raise
         return tag
 
+    def export(self, image: str, file: IO[bytes]) -> None:
+        """Write all files of an image into a file, as a tar archive."""
+        container = self.call("create", image).stdout.strip()
+        try:
+            subprocess.run([*self._command, "export", container], env=self.environment, stdout=file, check=True)
+        finally:
+            self.call("rm", container)
+
     def close(self) -> None:
         """Undo what podman leaves mounted after a build that failed: the checkout could not be deleted."""
         mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
@@ -173,6 +182,7 @@ def _base() -> Path:
         ]
         command += ['--aptopt=Apt::Install-Recommends "false"', "--dpkgopt=force-unsafe-io"]
         command += [f"--dpkgopt=path-exclude=/usr/share/{what}/*" for what in ("man", "locale", "doc")]
+        command += ["--dpkgopt=path-include=/usr/share/doc/*/copyright"]  # as in the official image
         command += [f"--customize-hook={hook}" for hook in HOOKS]
         subprocess.run([*command, "bookworm", str(part)], check=True, capture_output=True, text=True)
         part.rename(finished)

@@ -18,6 +18,7 @@ NOT_RUN = {
     "needs docker",
     "needs a cluster",
     "needs a bucket",
+    "needs a release",
     "needs TensorFlow",
     "needs ONNX",
     "needs an SDK of a cloud",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -72,3 +74,16 @@ def test_what_is_resident_comes_from_the_kernel(machine: Path, monkeypatch: pyte
     put(machine / "statm", "9000 512 300 1 0 500 0\n")
 
     assert memory_limit.resident() == 512 * 4096
+
+
+def test_threads_share_as_many_heaps_as_there_are_workers_but_two_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int]] = []
+    library = SimpleNamespace(mallopt=lambda parameter, value: told.append((parameter, value)))
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
+
+    memory_limit.share_heaps(1)
+    memory_limit.share_heaps(8)
+    del library.mallopt
+    memory_limit.share_heaps(8)  # another C library has no such function
+
+    assert told == [(-8, 2), (-8, 8)]  # M_ARENA_MAX in malloc.h

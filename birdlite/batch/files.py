@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 BLOCK = 1 << 15  # bytes of each part in memory, beside an incomplete line
 OBJECTS = 1 << 25  # bytes in memory of all objects that are read at once; few large requests are faster
 SUFFIX = ".jsonl"
+INDEX_LIMIT = 1 << 53  # of a target; larger than any list, and what all readers of JSON can count to
 LINE_LIMIT = 1 << 24  # bytes; far more than a thousand candidates with the longest names
 
 Record: TypeAlias = "dict[str, Any]"
@@ -193,7 +194,9 @@ def parse_record(line: bytes) -> Record | None:
         index, target, status = record["index"], record["target"], record["status"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    if type(index) is not int or index < 0 or not isinstance(target, str) or status not in ("ok", "error"):
+    if type(index) is not int or not 0 <= index < INDEX_LIMIT:
+        return None
+    if not isinstance(target, str) or status not in ("ok", "error"):
         return None
     return record
 

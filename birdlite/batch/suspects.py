@@ -273,5 +273,5 @@ def _parsed(note: bytes) -> _Note:
             [(int(first), int(end)) for first, end in state["ranges"]],
             [(int(index), str(name), int(deaths)) for index, name, deaths in state["deaths"]],
         )
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (OverflowError, ValueError, KeyError, TypeError, RecursionError):
         return _Note([], [], [], [], [])

@@ -57,8 +57,9 @@ class Tcp:
         Raises:
             PictureError: out of time, cancelled, or a `TransientError`.
         """
-        self._socket.settimeout(min(timeouts.deadline.left(), timeouts.read))
+        left = min(timeouts.deadline.left(), timeouts.read)
         try:
+            self._socket.settimeout(left)  # an error too, if httpcore has closed an idle connection in this moment
             self._socket.sendall(data)
         except TimeoutError:
             raise TransientError("timeout", f"{self.host} has stopped receiving") from None
@@ -69,8 +70,9 @@ class Tcp:
         """Wait for bytes and return some; b"" at the end of the connection. Raises as `send` does."""
         until = time.monotonic() + timeouts.read
         while True:
-            self._socket.settimeout(min(timeouts.deadline.left(), max(0.001, until - time.monotonic()), POLL_S))
+            left = min(timeouts.deadline.left(), max(0.001, until - time.monotonic()), POLL_S)
             try:
+                self._socket.settimeout(left)
                 return self._socket.recv(_PIECE)
             except TimeoutError:
                 if time.monotonic() >= until:

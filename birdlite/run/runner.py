@@ -120,6 +120,10 @@ class Runner:
     def _run(self, targets: Iterable[Target | BadTarget], page: ReportFile | None) -> RunReport:
         selection, options, format_ = self._selection, self.options, self.options.format or "text"
         part = None if selection is None else selection.part
+        if part is not None:  # a long run, which has no need of the milliseconds that this takes
+            from birdlite.memory_limit import share_heaps
+
+            share_heaps(self._settings.threads)
         with Classifier(self._settings, timeline=self.timeline, storage=self._storage) as classifier:
             self._classifier = classifier
             if selection is not None:

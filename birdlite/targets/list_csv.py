@@ -15,7 +15,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 
-from birdlite.errors import UsageError
+from birdlite.errors import UsageError, one_line
 from birdlite.targets.folders import SUFFIXES
 from birdlite.targets.list_fields import LABEL, Entry, Fields, delimiter, lacking
 from birdlite.targets.list_text import TOO_LONG, ListText, NumberedLines
@@ -115,7 +115,7 @@ class Table:
         fields = Fields(cells)
         if not fields or (self._labelled and fields.label is None):
             what = LABEL if fields else "url, path or target"
-            found = ", ".join(cells)[:500]
+            found = one_line(", ".join(cells))
             raise UsageError(f"{self._name}: no column {what}; found: {found} (the first line names the columns)")
         self._width = len(cells)
         return fields

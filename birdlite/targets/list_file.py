@@ -20,7 +20,7 @@ import stat
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from birdlite.errors import StorageError, UsageError
+from birdlite.errors import StorageError, UsageError, one_line
 from birdlite.results import Failure
 from birdlite.storage import is_storage
 from birdlite.targets.list_fields import FAULT, LABEL, Entry, Fields, divided, field_of, lacking
@@ -120,7 +120,9 @@ def _entries(stream: BinaryIO | ObjectStream | Ahead, name: str, *, labelled: bo
     if kind == "jsonl":
         return _jsonl(text.lines(), labelled=labelled)
     if labelled and text.first:
-        raise UsageError(f"{name}: no column {LABEL}: give a csv of path,{LABEL}; its first line is {text.first[:500]}")
+        raise UsageError(
+            f"{name}: no column {LABEL}: give a csv of path,{LABEL}; its first line is {one_line(text.first)}"
+        )
     return _text(text.lines(), exact=text.exact)
 
 

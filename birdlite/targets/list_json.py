@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from birdlite.errors import UsageError
+from birdlite.errors import UsageError, one_line
 from birdlite.targets.list_fields import FAULT, LABEL, Entry, field_of, lacking
 from birdlite.targets.list_text import ListText
 
@@ -70,7 +70,7 @@ class Document:
             label = value.get(LABEL) if isinstance(value, dict) else None
             if target is None:
                 if self._count == 1:  # none of the others will have one either
-                    found = f"; found: {', '.join(value)[:500]}" if isinstance(value, dict) else ""
+                    found = f"; found: {one_line(', '.join(value))}" if isinstance(value, dict) else ""
                     raise UsageError(f"{self._name}: no url, path, filepath or file in its first entry{found}")
                 yield self._count, "", "", FAULT
             elif self._labelled and not (isinstance(label, str) and label):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from birdlite.batch.files import BLOCK, OBJECTS, blocks, outputs_at, same
+from birdlite.batch.files import BLOCK, INDEX_LIMIT, OBJECTS, blocks, outputs_at, parse_record, same
 from birdlite.errors import PartsError, StorageError, UsageError
 from tests.object_store import Bucket, Gate
 
@@ -88,3 +89,11 @@ def test_two_names_may_lead_to_one_file_and_never_to_one_object(tmp_path: Path) 
     assert same("s3://b/a", "s3://b/a")
     assert not same("s3://b/a", "s3://c/a")
     assert not same("s3://b/a", str(tmp_path / "a"))
+
+
+@pytest.mark.parametrize("index", [-1, INDEX_LIMIT, 10**30, True, 1.0, "1", None])
+def test_a_line_with_an_index_that_no_list_has_is_no_record(index: object) -> None:
+    record = {"index": INDEX_LIMIT - 1, "target": "a.jpg", "status": "ok"}
+    assert parse_record(json.dumps(record).encode()) == record
+
+    assert parse_record(json.dumps({**record, "index": index}).encode()) is None

@@ -139,7 +139,10 @@ def test_a_picture_of_another_name_at_the_same_place_is_not_blamed(tmp_path: Pat
     assert isinstance(suspects.admit(Target("b.jpg", "file", "b.jpg", 4)), Target)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"trial": 1}', '{"trial": [[1]], "working": []}', "null"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"trial": 1}', '{"trial": [[1]], "working": []}', "null", '{"trial": [], "working": [1e999]}'],
+)
 def test_a_damaged_note_says_nothing(album: Path, tmp_path: Path, text: str) -> None:
     part = tmp_path / "part.jsonl"
     Path(f"{part}{NAME}").write_text(text)

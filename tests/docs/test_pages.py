@@ -14,7 +14,13 @@ from tests.doc_pages import DECISIONS, PAGES, ROOT, blocks, prose
 
 LINES, COLUMNS = 180, 120
 WITHOUT_OPTION = {"BIRDLITE_SHARDS", "BIRDLITE_TRACEBACK"}
-FOREIGN = {"--build-arg", "--extra", "--force", "--update"}  # options of other programs in the text of a page
+FOREIGN = {
+    "--build-arg",
+    "--extra",
+    "--force",
+    "--require-hashes",
+    "--update",
+}  # options of other programs in the text of a page
 
 
 def page_id(page: Path) -> str:

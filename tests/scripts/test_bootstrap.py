@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,27 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "scripts" / "bootstrap.py", tmp_path / "scripts")
     shutil.copy(ROOT / "scripts" / "bench", tmp_path / "scripts")
     (tmp_path / "pyproject.toml").write_text("[project]\n")
+    (tmp_path / "requirements").mkdir()
+    for name in ("build", "run"):
+        (tmp_path / "requirements" / f"{name}.txt").touch()
     return tmp_path
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the one package that pip can find: `feather` 1.0."""
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    info = "feather-1.0.dist-info"
+    with zipfile.ZipFile(folder / "feather-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: feather\nVersion: 1.0\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
 
 
 def install(checkout: Path, before: str = "") -> subprocess.CompletedProcess[str]:
@@ -61,6 +82,48 @@ def test_a_pip_that_fails_is_not_blamed_on_debian(checkout: Path) -> None:
     assert "no network\nbirdlite: error: pip could not install" in done.stderr
     assert "python3-venv" not in done.stderr
     assert not (checkout / ".venv" / "installed-run").exists()
+
+
+def test_a_package_with_another_hash_than_the_locked_one_is_not_installed(checkout: Path, shelf: Path) -> None:
+    (checkout / "requirements" / "run.txt").write_text(f"feather==1.0 --hash=sha256:{'0' * 64}\n")
+
+    done = install(checkout)
+
+    assert done.returncode == 3
+    assert "HASH" in done.stderr.upper()
+    assert done.stderr.endswith("its own message is above. Is there a network?\n")
+    assert list(checkout.glob(".venv/lib/python3*/site-packages/feather*")) == []
+    assert not (checkout / ".venv" / "installed-run").exists()
+
+
+def test_a_package_without_a_hash_is_not_installed(checkout: Path, shelf: Path) -> None:
+    (checkout / "requirements" / "run.txt").write_text("feather==1.0\n")
+
+    done = install(checkout)
+
+    assert done.returncode == 3
+    assert list(checkout.glob(".venv/lib/python3*/site-packages/feather*")) == []
+
+
+@pytest.mark.parametrize("changed", ["pyproject.toml", "requirements/run.txt"])
+def test_a_change_of_what_is_wanted_installs_again(checkout: Path, changed: str) -> None:
+    python = checkout / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\ncase "$*" in *install*) echo "$*" >>.venv/calls; esac\n')
+    python.chmod(0o755)
+    calls = checkout / ".venv" / "calls"
+    assert install(checkout).returncode == 0
+    first = calls.read_text().splitlines()
+    assert install(checkout).returncode == 0
+    assert calls.read_text().splitlines() == first
+
+    with (checkout / changed).open("a") as file:
+        file.write("# another\n")
+    assert install(checkout).returncode == 0
+
+    assert calls.read_text().splitlines() == first * 2
+    assert "--require-hashes --only-binary=:all:" in first[0]
+    assert "--no-deps --no-build-isolation" in first[1]
 
 
 @pytest.mark.parametrize("arguments", [[], ["nosuch"]])

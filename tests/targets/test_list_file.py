@@ -141,6 +141,19 @@ class TestCsv:
         with pytest.raises(UsageError, match=r"^my\.csv: no column url, path or target; found: id, where "):
             list(read(io.BytesIO(b"id,where\n1,a.jpg\n"), "my.csv"))
 
+    @pytest.mark.parametrize(
+        ("name", "data"),
+        [
+            ("a.csv", "id,wh\u202eere\x9b2J\n".encode()),
+            ("a.csv", b'id,"wh\nere"\n'),
+            ("a.json", b'[{"id": 1, "wh\\n\\u001bere": 2}]'),
+        ],
+    )
+    def test_the_names_that_a_list_has_are_told_in_one_plain_line(self, name: str, data: bytes) -> None:
+        with pytest.raises(UsageError, match=r"found: id, wh .*ere") as caught:
+            list(read(io.BytesIO(data), name))
+        assert str(caught.value).isprintable()
+
     def test_a_header_that_is_too_long_is_wrong_usage(self) -> None:
         with pytest.raises(UsageError, match=r"^my\.csv: the header is broken: longer than 65536 characters$"):
             list(read(io.BytesIO(b"x" * 70_000), "my.csv"))

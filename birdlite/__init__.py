@@ -10,7 +10,7 @@ The names below are imported when they are first used: `import birdlite` alone c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # `typing` takes 4 ms to import, in which Ctrl-C would still print a traceback
 
 __all__ = [
     "BirdliteError",

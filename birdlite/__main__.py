@@ -1,8 +1,13 @@
 """`python -m birdlite`: the same as `birdlite`."""
 
-import sys
-
-from birdlite.cli import main
+from birdlite.cli import end_at_signals, finish, main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_at_signals()
+    import sys
+    import threading
+
+    code = main()
+    if threading.active_count() > 1:
+        finish(code)
+    sys.exit(code)

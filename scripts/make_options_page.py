@@ -40,7 +40,7 @@ Options and other arguments may be mixed. After `--` there are only arguments.
 | 2 | wrong usage |
 | 3 | nothing could run: no model, no engine, or the results cannot be written |
 | 4 | not now: what was needed is away (network, name service, storage); the same command may work later |
-| 130, 143 | interrupted by Ctrl-C or SIGTERM; finished results have been written |
+| 130, 143, 129 | interrupted by Ctrl-C, SIGTERM or SIGHUP; finished results have been written |
 | 141 | the reader of the output went away |
 """
 

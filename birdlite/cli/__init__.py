@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
-from typing import NoReturn
 
 from birdlite.cli.exit_codes import (
     EXIT_BROKEN_PIPE,
@@ -20,7 +18,22 @@ from birdlite.cli.exit_codes import (
     EXIT_USAGE,
 )
 
-__all__ = ["EXIT_CANNOT_RUN", "EXIT_FAILURES", "EXIT_OK", "EXIT_TRY_AGAIN", "EXIT_USAGE", "main", "program"]
+TYPE_CHECKING = False  # not from typing, whose import would come before `end_at_signals`
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+__all__ = [
+    "EXIT_CANNOT_RUN",
+    "EXIT_FAILURES",
+    "EXIT_OK",
+    "EXIT_TRY_AGAIN",
+    "EXIT_USAGE",
+    "end_at_signals",
+    "finish",
+    "main",
+    "program",
+]
 
 _OBJECTS_OF_A_START = 50_000  # and three times as many; if all of them were garbage, 5 MB
 
@@ -30,27 +43,50 @@ _SWITCH_S = 0.0005  # Python's own is 5 ms
 def program() -> NoReturn:
     """Run the command line of this process and end it: what the installed command `birdlite` is.
 
-    It is `main`, and three things that only the owner of a process may do:
+    It is `main`, and four things that only the owner of a process may do:
 
+    - A signal ends it at once, see `end_at_signals`.
     - The garbage collector starts later. A start makes 17,000 objects that stay, and the collector would look through
       them several times.
     - Threads take turns ten times as often. A thread that sends a request needs a turn after each system call, and
       would wait for 5 ms each time while another thread imports or decodes labels.
     - The process ends without taking all objects apart. That would take as long as decoding a picture.
 
-    `python -m birdlite` does none of this, for profilers and debuggers.
+    `python -m birdlite` does the first only, for profilers and debuggers. But it ends at once, too, if a thread is left
+    that reads standard input: Python's own end would wait for that, and then abort.
     """
+    end_at_signals()
     import gc
 
     gc.set_threshold(_OBJECTS_OF_A_START)
     sys.setswitchinterval(_SWITCH_S)
-    code = main()
+    finish(main())
+
+
+def finish(code: int) -> NoReturn:
+    """End the process at once; commands have closed their files."""
     try:
         sys.stdout.flush()
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):  # broken, closed or missing: the ordinary exit reports it
         sys.exit(code)
-    os._exit(code)  # commands have closed their files and joined their threads
+    os._exit(code)
+
+
+def end_at_signals() -> None:
+    """Let Ctrl-C, SIGTERM and SIGHUP end this process at once, without a traceback, until an `Interruption` takes over.
+
+    This is what the system does by default; Python's handler of Ctrl-C would raise KeyboardInterrupt anywhere. But the
+    kernel drops signals that the first process of a container (PID 1) has no handler for, so that one gets handlers.
+    A SIGHUP that is ignored, as under `nohup`, stays so.
+    """
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # first, as it is the one that Python handles
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if os.getpid() == 1:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda received, _: os._exit(128 + received))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +95,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["--version"] and _show_version():
         return EXIT_OK
-    _end_at_sigterm_as_first_process()
     return _guarded(arguments, started)
 
 
@@ -73,18 +108,6 @@ def _show_version() -> bool:
     except (OSError, ValueError, AttributeError):
         return False
     return True
-
-
-def _end_at_sigterm_as_first_process() -> None:
-    """End at SIGTERM, as any other process does, if this is the first process (PID 1) of a container.
-
-    The kernel drops signals that PID 1 has no handler for, so the container would only stop after its grace period.
-    Commands that have something to finish replace this handler by their own.
-    """
-    if os.getpid() == 1:
-        import signal
-
-        signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
 
 
 def _guarded(arguments: list[str], started: float) -> int:
@@ -102,9 +125,9 @@ def _guarded(arguments: list[str], started: float) -> int:
         return _fail(error, EXIT_USAGE)
     except BirdliteError as error:
         return _fail(error, EXIT_TRY_AGAIN if error.temporary else EXIT_CANNOT_RUN)
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:  # noqa: BLE001 - an error in birdlite itself
+    except KeyboardInterrupt as interrupt:
+        return getattr(interrupt, "exit_code", 130)  # of `Interrupted`, else of a program that calls `main`
+    except Exception as error:  # noqa: BLE001 - too little of something, or an error in birdlite itself
         if os.environ.get("BIRDLITE_TRACEBACK"):
             import traceback
 
@@ -112,7 +135,8 @@ def _guarded(arguments: list[str], started: float) -> int:
             from birdlite.errors import without_secrets
 
             write_stderr(without_secrets("".join(traceback.format_exception(error))))
-        return _fail(f"a fault in birdlite, please report it: {type(error).__name__}: {error}", EXIT_CANNOT_RUN)
+        fault = f"a fault in birdlite, please report it: {type(error).__name__}: {error}"
+        return _fail(_shortage(error) or fault, EXIT_CANNOT_RUN)
     else:
         return code
 
@@ -131,6 +155,24 @@ def _run(arguments: list[str], started: float) -> int:
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:2], "--help"]
     return group.run(arguments, started)
+
+
+def _shortage(error: Exception) -> str | None:
+    """What the system has too little of; None if that is not the cause."""
+    import errno
+
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return "the system allows no more threads: too little memory, or a limit on processes"
+    short = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC)
+    if isinstance(error, OSError) and error.errno in short:
+        return f"the system refuses: {str(error).partition('] ')[2]}"
+    if isinstance(error, ImportError) and any(
+        words in str(error) for words in ("failed to map", "allocate memory", *map(os.strerror, short))
+    ):
+        return f"a module cannot be loaded: {error}"
+    return None
 
 
 def _fail(error: object, code: int) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from birdlite.cli.console import drive, open_console
+from birdlite.cli.interruption import Interruption
 from birdlite.cli.values import classifier_settings, fields_of
 from birdlite.errors import UsageError
 from birdlite.run.options import RUN, RunOptions
@@ -63,7 +64,9 @@ def main(values: SimpleNamespace, started: float) -> int:
         reveal_targets=settings.reveal_targets,
     )
     timeline.add("imports", started, clock())
-    return drive(runner, targets, console, table=bool(values.timing), allow_failures=values.allow_failures)
+    with Interruption() as interruption:
+        table, allow = bool(values.timing), values.allow_failures
+        return drive(runner, targets, console, interruption, table=table, allow_failures=allow)
 
 
 def _rules(values: SimpleNamespace, settings: FetchSettings) -> ListRules | None:

@@ -1,29 +1,28 @@
-"""What a person sees of a command while it works, and how a person stops it. Results never go here.
+"""What a person sees of a command while it works. Results never go here.
 
-Log lines and the progress line share standard error and must not tear each other. The first Ctrl-C or SIGTERM stops a
-run in good order, the second one stops it at once. `drive` does all of this for `classify` and `demo`.
+Log lines and the progress line share standard error and must not tear each other. `drive` runs `classify` and `demo`.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 from birdlite import log
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.values import PREFIX, variable
-from birdlite.errors import without_secrets
+from birdlite.errors import BirdliteError, without_secrets
 from birdlite.printable import inert, printable
 from birdlite.timing import clock
 from birdlite.writers.output import open_output
 
 if TYPE_CHECKING:
-    from types import FrameType, SimpleNamespace
+    from types import SimpleNamespace
 
+    from birdlite.cli.interruption import Interruption
     from birdlite.results import Progress
     from birdlite.run.runner import Runner, RunReport
     from birdlite.targets import BadTarget, Target
@@ -33,8 +32,6 @@ LogFormat = Literal["text", "json"]
 PROGRESS_AFTER = 0.5  # s: a shorter run needs no progress line
 PROGRESS_EVERY = 0.1  # s
 CLEAR_LINE = "\r\x1b[K"
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 WITHOUT_OPTION = frozenset({"BIRDLITE_SHARDS", "BIRDLITE_TRACEBACK"})
 """Variables that birdlite reads although no option is called like them."""
@@ -166,43 +163,16 @@ def write_stderr(text: str, *, control: str = "", styles: bool = False) -> None:
         log.to(None)  # standard error is closed, so messages can go nowhere
 
 
-class Interruption:
-    """Within `with`, a signal calls `stop` instead of raising KeyboardInterrupt somewhere in the middle of a line."""
-
-    def __init__(self, stop: Callable[[], None]) -> None:
-        self._stop = stop
-        self._before: list[signal.Handlers | Callable[[int, FrameType | None], object] | int | None] = []
-        self.signal: int | None = None
-
-    @property
-    def exit_code(self) -> int | None:
-        """128 + the signal's number, as shells have it (130, 143), or None if none came."""
-        return None if self.signal is None else 128 + self.signal
-
-    def __enter__(self) -> Interruption:
-        self._before = [signal.signal(number, self._handle) for number in SIGNALS]
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in zip(SIGNALS, self._before, strict=True):
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self.signal is not None:
-            os._exit(128 + number)
-        self.signal = number
-        self._stop()
-
-
 def drive(
     runner: Runner,
     targets: Iterable[Target | BadTarget],
     console: Console,
+    interruption: Interruption,
     *,
     table: bool,
     allow_failures: bool = False,
 ) -> int:
-    """Run it and give the exit code. `table`: print where the time went as a table.
+    """Run it and give the exit code. `interruption` is entered already. `table`: print where the time went as a table.
 
     Raises:
         BirdliteError: nothing could run, or the results cannot be written.
@@ -212,21 +182,26 @@ def drive(
     def show(progress: Progress) -> None:
         console.progress(progress, clock() - runner.timeline.origin)
 
-    with Interruption(runner.cancel) as interruption:
-        try:
-            report = runner.run(targets, None if _is_on_screen(runner) else show)
-        finally:
-            console.clear()
-        if not console.quiet:
-            _say_how_it_went(runner, report, table=table)
-            if report.summary.skipped:
-                from birdlite.targets.folders import described
+    interruption.calls(runner.cancel)
+    try:
+        report = runner.run(targets, None if _is_on_screen(runner) else show)
+    except BirdliteError as error:
+        if interruption.exit_code is None:
+            raise
+        log.error(str(error))
+        return interruption.exit_code
+    finally:
+        console.clear()
+    if not console.quiet:
+        _say_how_it_went(runner, report, table=table)
+        if report.summary.skipped:
+            from birdlite.targets.folders import described
 
-                log.info(f"not read, in folders: {described(report.summary.skipped)}")
-        if interruption.exit_code is not None:
-            written = report.summary.targets - report.failures.get("cancelled", 0)
-            log.warning(f"interrupted; {written} results were written")
-            return interruption.exit_code
+            log.info(f"not read, in folders: {described(report.summary.skipped)}")
+    if interruption.exit_code is not None:
+        written = report.summary.targets - report.failures.get("cancelled", 0)
+        log.warning(f"interrupted; {written} results were written")
+        return interruption.exit_code
     return EXIT_FAILURES if report.failed and not allow_failures else EXIT_OK
 
 

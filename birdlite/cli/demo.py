@@ -7,8 +7,10 @@ from types import SimpleNamespace
 
 from birdlite.cli.console import drive, open_console, write_stderr
 from birdlite.cli.declare import Command, Option
+from birdlite.cli.interruption import Interruption
 from birdlite.cli.options import MESSAGES, TIMING
 from birdlite.demo import DemoServer, picture_urls
+from birdlite.errors import OutputError
 from birdlite.models.catalog import DEMO_MODEL
 from birdlite.run.options import RunOptions
 from birdlite.run.runner import Runner
@@ -37,16 +39,27 @@ def main(values: SimpleNamespace, started: float) -> int:
     chatty = values.format == "text" and not values.quiet
     if chatty:
         write_stderr(BEFORE)
-    with DemoServer() as server, tempfile.TemporaryDirectory(prefix="birdlite-demo-") as cache_dir:
+    with (
+        Interruption() as interruption,
+        DemoServer() as server,
+        _temporary_folder() as cache_dir,
+    ):
         settings = Settings(model=DEMO_MODEL, cache_dir=cache_dir, fetch=FetchSettings(mirror=server.mirror))
         timeline.add("imports", started, clock())
         options = RunOptions(format=values.format, times=values.timing is not False)
         runner = Runner(settings, options, timeline=timeline)
         table = values.timing or (values.timing is None and chatty)
-        code = drive(runner, expand(picture_urls()), console, table=table)
+        code = drive(runner, expand(picture_urls()), console, interruption, table=table)
     if chatty:
         write_stderr(AFTER)
     return code
+
+
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="birdlite-demo-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise OutputError("there is no folder for temporary files; TMPDIR names one") from error
 
 
 COMMAND = Command(

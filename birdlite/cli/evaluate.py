@@ -6,9 +6,10 @@ import sys
 from types import SimpleNamespace
 
 from birdlite import log
-from birdlite.cli.console import Interruption, open_console
+from birdlite.cli.console import open_console
 from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
+from birdlite.cli.interruption import Interruption
 from birdlite.cli.options import CACHE, FILE, LABELS, MESSAGES, MODEL, NETWORK, RESIZE, RUNNING
 from birdlite.cli.values import classifier_settings, whole
 from birdlite.evaluate import Comparison, combinations, open_source
@@ -25,8 +26,8 @@ EPILOG = """\
 Labels are scientific or common names, in upper or lower case, with spaces, underscores or hyphens. A picture that
 cannot be read counts as failed and is excluded from all rates.
 
-Exit codes: 0 all classified, 1 some pictures failed, 2 wrong usage or an unknown label, 3 nothing could run, 130 or 143
-interrupted.
+Exit codes: 0 all classified, 1 some pictures failed, 2 wrong usage or an unknown label, 3 nothing could run, 130, 143
+or 129 interrupted.
 """
 
 

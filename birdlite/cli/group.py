@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Callable
 from importlib import import_module
 
@@ -43,7 +44,7 @@ EPILOG = """\
 Try `birdlite demo`, then `birdlite classify photo.jpg`. `birdlite COMMAND --help` shows the options of a command.
 
 Exit codes: 0 everything was classified, 1 some pictures failed, 2 wrong usage, 3 nothing could run, 4 not now: try
-again later, 130 or 143 interrupted.
+again later, 130, 143 or 129 interrupted.
 """
 
 
@@ -98,6 +99,8 @@ def run(arguments: list[str], started: float) -> int:
         with group.make_context(PROGRAM, arguments) as context:
             command: Callable[[float], int] = group.invoke(context)
     except click.exceptions.Exit as done:  # --help and --version
+        if sys.stdout is None:  # click then prints nothing
+            raise OutputError("standard output is closed") from None
         return done.exit_code
     except click.ClickException as error:
         raise UsageError(_one_line(error)) from None

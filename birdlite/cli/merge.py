@@ -19,6 +19,7 @@ from birdlite.batch.newest import Newest, open_runs
 from birdlite.cli.console import open_console, written_to
 from birdlite.cli.declare import Argument, Command, Option
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
+from birdlite.cli.interruption import Interruption
 from birdlite.cli.options import ALLOW_FAILURES, FILE, MESSAGES, REVEAL_TARGETS, SCRATCH, TIMEOUTS
 from birdlite.cli.values import fetch_settings, part_paths
 from birdlite.errors import OutputError, UsageError
@@ -55,7 +56,11 @@ def main(values: SimpleNamespace, started: float) -> int:
     source, records, what = _source(values, storage)
     if not values.reveal_targets:
         records = map(redacted_record, records)
-    with open_output(values.output, format_, whole=True, storage=storage) as output:
+    with (
+        Interruption(storage.cancelled.set) as interruption,
+        open_output(values.output, format_, whole=True, storage=storage, cancelled=interruption.came) as output,
+    ):
+        records = interruption.until(records)
         if format_ in ("csv", "html"):
             _write_results(source, records, open_writer(format_, output.stream, _choices(source.run, values.output)))
         elif values.keep_header and isinstance(source, Newest):

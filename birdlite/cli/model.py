@@ -11,7 +11,7 @@ from birdlite.cli.declare import Argument, Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_OK
 from birdlite.cli.options import CACHE_DIR, FILE, MESSAGES, MODEL, NETWORK
 from birdlite.cli.values import choice, classifier_settings
-from birdlite.errors import InvalidModel, ModelUnavailable, UsageError
+from birdlite.errors import InvalidModel, ModelUnavailable, OutputError, UsageError
 from birdlite.models import bundle, catalog
 from birdlite.models.cache import default_cache_dir, entry_folder, remove
 from birdlite.models.trust import doubt_about
@@ -48,9 +48,11 @@ def main(values: SimpleNamespace, started: float) -> int:
 
 
 def _fetch(values: SimpleNamespace) -> None:
-    catalog.find(values.name)  # a folder or file is nothing to fetch
+    entry = catalog.find(values.name)  # a folder or file is nothing to fetch
     with Classifier(classifier_settings(values)._replace(model=values.name)) as classifier:
         folder = classifier.model.folder
+    if _problems(values.cache_dir, entry):
+        raise OutputError(f"{values.name}: could not be kept in {folder}; --cache-dir names another place")
     say(f"{values.name}: in {folder}")
 
 

@@ -293,7 +293,7 @@ az://CONTAINER/KEY. A folder there ends with a slash. The usual variables of eac
 An option on the command line wins over its variable. An empty variable counts as unset.
 
 Exit codes: 0 all classified, 1 some targets failed, 2 wrong usage, 3 nothing could run, 4 not now: try again later,
-130 or 143 interrupted.
+130, 143 or 129 interrupted.
 """
 
 COMMAND = Command(

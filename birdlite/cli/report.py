@@ -9,6 +9,7 @@ from birdlite.batch.files import read_records, redacted_record, result_of
 from birdlite.cli.console import open_console, written_to
 from birdlite.cli.declare import Argument, Command, Option
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
+from birdlite.cli.interruption import Interruption
 from birdlite.cli.options import FILE, MESSAGES, REVEAL_TARGETS, SCRATCH, TIMEOUTS
 from birdlite.cli.values import fetch_settings, part_paths
 from birdlite.errors import PartsError
@@ -37,11 +38,14 @@ def main(values: SimpleNamespace, started: float) -> int:
         raise PartsError("there are no results to report on")
     model, facts = facts_of_outputs([read_records(path, storage)[0] for path in paths])
     ok = failed = 0
-    with open_output(values.output, "html", whole=True, storage=storage) as output:
+    with (
+        Interruption(storage.cancelled.set) as interruption,
+        open_output(values.output, "html", whole=True, storage=storage, cancelled=interruption.came) as output,
+    ):
         choices = WriterOptions(folder=folder_of(values.output), by_index=model is not None)  # indexes of one list
         writer = open_writer("html", output.stream, choices)
         for path in paths:
-            for record in read_records(path, storage)[1]:
+            for record in interruption.until(read_records(path, storage)[1]):
                 result = result_of(record if values.reveal_targets else redacted_record(record))
                 ok, failed = ok + result.ok, failed + (not result.ok)
                 writer.write(result)

@@ -29,11 +29,18 @@ from birdlite.targets import BadTarget, Target
 __all__ = ["TOP", "Comparison", "Evaluation", "combinations", "measure", "open_source"]
 
 
-def measure(classifier: Classifier, source: Source, each: Callable[[Progress, Result], None] | None = None) -> Tally:
+def measure(
+    classifier: Classifier,
+    source: Source,
+    each: Callable[[Progress, Result], None] | None = None,
+    *,
+    cancelled: Callable[[], bool] = bool,
+) -> Tally:
     """Classify every picture of `source` and count. `classifier` gives at least `TOP` predictions, of any score.
 
     `each` is called with every result in turn, for messages and progress. A `classifier` that was cancelled gives what
-    was counted until then, with the pictures under way among the failed ones.
+    was counted until then, with the pictures under way among the failed ones. `cancelled` tells whether that was so
+    before the run began.
 
     Raises:
         UsageError: the model does not know a label, or the source cannot be read.
@@ -48,7 +55,10 @@ def measure(classifier: Classifier, source: Source, each: Callable[[Progress, Re
             truth[picture.target.index] = species.find(picture.label)
             yield picture.target
 
-    for done, result in enumerate(classifier.stream(targets()), start=1):
+    results = classifier.stream(targets())
+    if cancelled():
+        classifier.cancel()
+    for done, result in enumerate(results, start=1):
         true = truth.pop(result.index)
         if result.ok:
             tally.add(true, result.predictions)
@@ -111,7 +121,9 @@ class Comparison:
         """Yield the evaluations. `measure` says what `each` is for, and what is raised."""
         for settings, classifier in self._classifiers:
             with classifier:  # its engines are not kept until the last combination is done
-                tally = measure(classifier, self._source, each and partial(each, settings))
+                tally = measure(
+                    classifier, self._source, each and partial(each, settings), cancelled=lambda: self._cancelled
+                )
                 if self._cancelled:
                     return
                 model = classifier.model

@@ -130,7 +130,7 @@ class Network:
         return Early(stream, request)
 
     def _prepare(self) -> None:
-        with contextlib.suppress(PictureError):  # whoever needs them asks again and gets the error
+        with contextlib.suppress(Exception):  # whoever needs them asks again and gets the error
             self._trust()
 
     def _trust(self) -> ssl.SSLContext:

@@ -24,7 +24,7 @@ import threading
 from typing import Protocol
 
 from birdlite import atomic_file, log
-from birdlite.errors import BirdliteError, InvalidModel, ModelUnavailable, PictureError
+from birdlite.errors import InvalidModel, ModelUnavailable, PictureError
 from birdlite.local_file import reason
 from birdlite.models import bundle
 from birdlite.models.bundle import Model, labels_of, model_of, problem
@@ -129,8 +129,12 @@ class Store:
             raise
         if new:
             arguments = (entry, new, lock)
-            self._writer = threading.Thread(target=self._keep, args=arguments, name="birdlite-store", daemon=True)
-            self._writer.start()
+            writer = threading.Thread(target=self._keep, args=arguments, name="birdlite-store", daemon=True)
+            try:
+                writer.start()
+                self._writer = writer
+            except RuntimeError:  # the system has no thread left
+                self._keep(*arguments)
         else:
             lock.release()
         return files | new
@@ -202,7 +206,7 @@ class Store:
         def fetch(name: str) -> None:
             try:
                 fetched[name] = self._fetch_file(entry, name)
-            except BirdliteError as error:
+            except BaseException as error:  # noqa: BLE001 - raised below, in the thread that waits
                 errors.append(error)
 
         threads = [threading.Thread(target=fetch, args=(name,), daemon=True) for name in names]

@@ -146,9 +146,9 @@ class Classifier:
 
     def cancel(self) -> None:
         """End all runs soon; may be called from a signal handler or another thread."""
-        self._remote.cancel()
-        for stream in self._streams():
+        for stream in self._streams():  # first: what then fails because it is cancelled is not the error of the run
             stream.cancel()
+        self._remote.cancel()
 
     def close(self) -> None:
         """End runs that were left early, finish writing to the cache, release engines and connections."""

@@ -66,7 +66,10 @@ class Loading:
         self._model: Model | None = None
         self._engine: Engine | None = None
         self.failed = False  # it will give no engine
-        threading.Thread(target=self._load, name="birdlite-load", daemon=True).start()
+        try:
+            threading.Thread(target=self._load, name="birdlite-load", daemon=True).start()
+        except RuntimeError as error:  # the system has no thread left
+            self._end(error)
 
     @property
     def side(self) -> int:
@@ -107,11 +110,15 @@ class Loading:
             self._opened.set()
             self._engine = self._pool.take()
         except BaseException as error:  # noqa: BLE001 - `_tell` passes it to a thread that raises it
-            self.failed = True
-            self._tell(error)
-        finally:
-            self._opened.set()
+            self._end(error)
+        else:
             self._loaded.set()
+
+    def _end(self, error: BaseException) -> None:
+        self.failed = True
+        self._tell(error)
+        self._opened.set()
+        self._loaded.set()
 
 
 class NoEngine(Exception):

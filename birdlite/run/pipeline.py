@@ -38,8 +38,8 @@ from birdlite.settings import Settings
 from birdlite.targets import Target
 from birdlite.timing import Timeline, clock
 
-WAKE_S = 0.5  # a signal, and a picture that takes too long, is noticed at least this often
-STOP_S = 0.4  # to wait for each worker pool at the end: it is idle by then, unless a stream was interrupted
+WAKE_S = 0.1  # a signal, and a picture that takes too long, is noticed at least this often
+STOP_S = 0.4  # to wait for both pools at the end: they are idle by then, unless a stream was interrupted
 
 
 class Pipeline:
@@ -75,8 +75,9 @@ class Pipeline:
 
     def close(self) -> None:
         """End the threads when the queues are empty, and wait a little for them."""
-        self._downloaders.stop(timeout=STOP_S)
-        self._workers.stop(timeout=STOP_S)
+        until = clock() + STOP_S
+        for pool in (self._downloaders, self._workers):
+            pool.stop(timeout=until - clock())
 
     # 1. For streams
 
@@ -133,6 +134,8 @@ class Pipeline:
                     self._drop(job)
         except LeftBehind:
             return
+        except BaseException as error:  # noqa: BLE001 - the callers' threads raise it
+            self._fail_all(error)
 
     def _fetch_remote(self, job: Job) -> None:
         """Fetch a picture; while there is no engine yet, and processors are idle, decode it too."""
@@ -176,7 +179,7 @@ class Pipeline:
         self._finish(job, predictions)
 
     def _fail_all(self, error: BaseException) -> None:
-        """No engine can be loaded, so no stream can go on."""
+        """No engine can be loaded, or no worker started, so no stream can go on."""
         for stream in self.streams:
             stream.fail(error)
 

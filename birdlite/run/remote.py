@@ -7,6 +7,7 @@ when it is first needed, so a run on local files imports none.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from birdlite.settings import DEFAULTS, FetchSettings
@@ -47,7 +48,9 @@ class Remote:
         if self._given_storage is None:
             from birdlite.storage.store import Storage
 
-            self._given_storage = Storage(self._settings)
+            self._given_storage = storage = Storage(self._settings)
+            if self.cancelled.is_set():
+                storage.cancelled.set()
         return self._given_storage
 
     def connect(self, location: str) -> None:
@@ -95,8 +98,8 @@ class Remote:
         """An earlier `cancel` no longer counts."""
         if self.cancelled.is_set():
             self.cancelled = threading.Event()  # not cleared: who waits for the old one has still to see it
-        if self._given_storage is not None:
-            self._given_storage.cancelled.clear()
+        if self._given_storage is not None and self._given_storage.cancelled.is_set():
+            self._given_storage.cancelled.clear()  # it takes a lock, and `cancel` may come from a signal handler
 
     def cancel(self) -> None:
         """End the download of a model, and what waits for object storage, within a fraction of a second."""
@@ -112,7 +115,10 @@ class Remote:
                 self._fetcher.close()
 
     def _import_httpx(self) -> None:
-        with self._timeline.span("imports"):
+        with (
+            self._timeline.span("imports"),
+            suppress(Exception),
+        ):  # whoever needs it imports it again, and has the error
             self._make_fetcher().preload()
 
     def _make_fetcher(self) -> Fetcher:

@@ -135,7 +135,8 @@ class Runner:
                     selection.keep_index()
                 failed, already = part.failed, part.already
             else:
-                with open_output(options.output, format_, storage=self._storage) as output:
+                where, storage = options.output, self._storage
+                with open_output(where, format_, storage=storage, cancelled=lambda: self._cancelled) as output:
                     with self.timeline.span("imports"):
                         writer = open_writer(format_, output.stream, self._writer_options())
                     facts, breakdown = self._write_results(targets, classifier, writer, page)

@@ -32,7 +32,11 @@ class WorkerPool(Generic[Work]):
         self._stopped = False
 
     def put(self, job: Work) -> bool:
-        """Queue a job, and start a thread for it if none is free. After `stop`, jobs are dropped, and it is False."""
+        """Queue a job, and start a thread for it if none is free. After `stop`, jobs are dropped, and it is False.
+
+        Raises:
+            RuntimeError: the system has no thread left, not even for the first one.
+        """
         with self._lock:
             if self._stopped:
                 return False
@@ -68,12 +72,18 @@ class WorkerPool(Generic[Work]):
                     self._start()
 
     def _start(self) -> None:
-        self._free += 1
         name = f"{self._name}-{self._started}"
-        self._started += 1
         thread = threading.Thread(target=self._body, args=(self._jobs(),), name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no thread left
+            if not self._threads:
+                raise
+            self._limit = len(self._threads)
+            return
+        self._free += 1
+        self._started += 1
         self._threads.append(thread)
-        thread.start()
 
     def _jobs(self) -> Iterator[Work]:
         while (job := self._queue.get()) is not None:

@@ -13,6 +13,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -89,10 +90,8 @@ class Bucket:
         """
         if self._refusal is not None:
             raise self._refusal
-        clock = None
-        if not self._writing:
-            clock = Deadline(self._settings.timeout, stops or (threading.Event(),))
-            clock.doing = f"waiting for {self._place.root}"
+        clock = Deadline(inf if self._writing else self._settings.timeout, stops or (threading.Event(),))
+        clock.doing = f"waiting for {self._place.root}"
         try:
             answer = _within(clock, lambda: call(self._opened()))
         except StorageError:
@@ -183,7 +182,7 @@ def _ms(seconds: float) -> str:
     return f"{max(1, round(seconds * 1e3))}ms"
 
 
-def _within(clock: Deadline | None, call: Callable[[], T]) -> T:
+def _within(clock: Deadline, call: Callable[[], T]) -> T:
     """The answer of `call`, if it comes in time. The wait is in short steps, so that signals are handled."""
     answers: list[T] = []
     errors: list[BaseException] = []
@@ -197,7 +196,7 @@ def _within(clock: Deadline | None, call: Callable[[], T]) -> T:
         done.set()
 
     threading.Thread(target=work, name="birdlite-storage", daemon=True).start()
-    while not done.wait(POLL_S if clock is None else min(POLL_S, clock.left())):
+    while not done.wait(min(POLL_S, clock.left())):
         pass
     if errors:
         raise errors[0]

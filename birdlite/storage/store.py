@@ -41,7 +41,7 @@ class Storage:
         """`scratch` is the folder in which outputs are made before they are put; see `storage.upload`."""
         self.scratch = scratch
         self._settings = settings
-        self.cancelled = threading.Event()  # set: no store that is away is asked again
+        self.cancelled = threading.Event()  # set: nothing is waited for, and no store that is away is asked again
         self._lock = threading.Lock()
         self._buckets: dict[tuple[str, bool], Bucket] = {}
 
@@ -202,9 +202,9 @@ class Storage:
         self._bucket(place).ask(delete)
 
     def _ask(self, place: Place, call: Callable[[Any], T], *, writing: bool = False) -> T:
-        """Make a call, and try again while the store is away."""
+        """Make a call, and try again while the store is away. Setting `cancelled` ends both."""
         bucket = self._bucket(place, writing=writing)
-        return bucket.retries.call(lambda: bucket.ask(call))
+        return bucket.retries.call(lambda: bucket.ask(call, (self.cancelled,)))
 
     def _bucket(self, place: Place, *, writing: bool = False) -> Bucket:
         if self._settings.offline:

@@ -28,6 +28,7 @@ from birdlite.storage import is_storage
 from birdlite.timing import clock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TextIO
 
     from birdlite.storage.store import Storage
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 READER_S = 10.0  # s to wait for the reader of a named pipe: a person starts it in another window
 _POLL_S = 0.05
+
+_LONGEST_LINE = 1 << 24  # bytes; far more than a thousand candidates with the longest names
 
 _HEAD = 1024  # bytes that tell whether a file is a picture
 
@@ -96,14 +99,19 @@ class Output:
         *,
         file: AtomicFile | Upload | None = None,
         close: bool = True,
+        lines: bool = False,
     ) -> None:
-        """Take over `text`. `file` is what it writes to, if that must be committed."""
+        """Take over `text`. `file` is what it writes to, if that must be committed.
+
+        `lines`: it writes lines to the regular file `name` itself.
+        """
         self.stream = GuardedText(text, name, format)  # where the writer writes
         self.interrupted = False  # the run ended early, but in good order
         self._text = text
         self._name = name
         self._file = file
         self._close = close
+        self._lines = lines
 
     def commit(self) -> None:
         """Pass everything to the system and let the file appear.
@@ -129,6 +137,8 @@ class Output:
         """Leave what was there before, because the run has failed. The lines of `jsonl` stay too."""
         if self._close:
             quietly(self._text.close)
+            if self._lines and self.stream.broken:
+                quietly(lambda: _remove_cut_line(self._name))
         elif self.stream.broken:
             _abandon(self._text)
         if self._file is not None:
@@ -150,10 +160,11 @@ def open_output(
     *,
     whole: bool = False,
     storage: Storage | None = None,
+    cancelled: Callable[[], bool] = bool,
 ) -> Output:
     """Open `path`, or standard output for None and `-`. With `whole`, JSON lines too appear only when complete.
 
-    `storage` is for a path in object storage.
+    `storage` is for a path in object storage. `cancelled` ends the wait for the reader of a named pipe.
 
     Raises:
         OutputError: `path` is a folder or a picture, may not be written, or its disk is full; no such bucket, no
@@ -175,8 +186,9 @@ def open_output(
         if (format == "jsonl" and not whole) or (mode is not None and not stat.S_ISREG(mode)):
             is_pipe = mode is not None and stat.S_ISFIFO(mode)
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-            descriptor = _open_pipe(path) if is_pipe else os.open(path, flags, 0o666)
-            return Output(_text(descriptor, closefd=True), path, format)
+            descriptor = _open_pipe(path, cancelled) if is_pipe else os.open(path, flags, 0o666)
+            lines = format == "jsonl" and (mode is None or stat.S_ISREG(mode))
+            return Output(_text(descriptor, closefd=True), path, format, lines=lines)
         if mode is not None and not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))  # a rename would not check this
         file = AtomicFile(path, mode=mode, durable=whole)
@@ -266,7 +278,7 @@ def _mode(path: str) -> int | None:
         return None
 
 
-def _open_pipe(path: str) -> int:
+def _open_pipe(path: str, cancelled: Callable[[], bool]) -> int:
     """Open a named pipe. If it has no reader, say so, and wait for one for `READER_S`.
 
     Raises:
@@ -280,6 +292,8 @@ def _open_pipe(path: str) -> int:
         except OSError as error:
             if error.errno != errno.ENXIO:
                 raise
+            if cancelled():
+                raise InterruptedError(errno.EINTR, "interrupted while nothing reads this pipe") from None
             if clock() >= until:
                 raise TimeoutError(errno.ETIMEDOUT, "nothing reads this pipe") from None
         else:
@@ -293,6 +307,14 @@ def _open_pipe(path: str) -> int:
 
 def _text(descriptor: int, *, closefd: bool) -> TextIO:
     return open(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n", closefd=closefd)
+
+
+def _remove_cut_line(path: str) -> None:
+    """Remove the end of the last line that a full disk has cut."""
+    with open(path, "r+b") as file:
+        start = max(0, file.seek(0, os.SEEK_END) - _LONGEST_LINE)
+        file.seek(start)
+        file.truncate(start + file.read().rfind(b"\n") + 1)
 
 
 def _abandon(text: TextIO) -> None:

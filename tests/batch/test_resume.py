@@ -153,7 +153,7 @@ def test_a_cut_header_is_a_run_that_has_not_begun(classify: Classify, album: Pat
         assert part.read_bytes() == before, end
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_an_interrupted_run_leaves_what_it_has_and_no_part(
     album: Path, part: Path, partial: Path, origin: Origin, number: signal.Signals, code: int
 ) -> None:

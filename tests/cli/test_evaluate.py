@@ -282,7 +282,7 @@ def test_what_cannot_be_done_is_one_line_and_an_exit_code(
     assert len(err.splitlines()) == 1
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_an_interrupted_evaluation_is_not_reported(
     warm_cache: Path, tmp_path: Path, origin: Origin, number: signal.Signals, code: int
 ) -> None:

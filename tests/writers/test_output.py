@@ -284,12 +284,12 @@ class TestRefusals:
             f"os.chdir({str(tmp_path)!r})\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
             "try:\n"
-            f"    with open_output('out', {chosen!r}) as output: output.stream.write('x' * {size})\n"
+            f"    with open_output('out', {chosen!r}) as output: output.stream.write('y\\n' + 'x' * {size})\n"
             "except OutputError as error: sys.exit(str(error))"
         )
         assert ran.stderr == "out: the results cannot be written: File too large\n"
         assert os.listdir(tmp_path) == ["out"]
-        assert (tmp_path / "out").read_text() == ("x" * 1000 if chosen == "jsonl" else "old")
+        assert (tmp_path / "out").read_text() == ("y\n" if chosen == "jsonl" else "old")
 
 
 class TestStandardOutput:

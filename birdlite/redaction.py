@@ -196,7 +196,7 @@ class _Pieces:
                 self._tokens.append((len(self._pieces) - 1, found[0]))
                 at = found.end()
             text = text[at:]
-        if not ("%" in text or "://" in text):
+        if not ("%" in text or "//" in text):
             self._pieces.append(text)
         elif self._depth:
             self._pieces.append(_inside(text, self._depth - 1))
@@ -224,10 +224,21 @@ def _inside(text: str, depth: int) -> str:
     plain = decoded(text)
     if not any(sign in plain for sign in ("=", "@")):
         return text
-    safe = _redacted(plain, depth) if re.match(_URL, plain) else _relative(plain, depth)
+    if plain.startswith("//"):  # with the scheme of the page that it is on
+        safe = _nested(f"https:{plain}", depth).removeprefix("https:")
+    else:
+        safe = _nested(plain, depth) if re.match(_URL, plain) else _relative(plain, depth)
     if safe == plain:
         return text
     return safe if plain == text else "".join(map(_escaped, safe))
+
+
+def _nested(url: str, depth: int) -> str:
+    """A URL in a parameter. Its fragment reaches the server, and may tell one picture from another."""
+    head, mark, fragment = url.partition("#")
+    if not mark or "@" in fragment:  # or a password with # in it
+        return _redacted(url, depth)
+    return _redacted(head, depth) + mark + _relative(fragment, depth)
 
 
 def _relative(text: str, depth: int) -> str:

@@ -18,6 +18,7 @@ _DECODED = 3  # times that escapes are undone: a server does it once, a proxy be
 
 # Parameters of a signature. They change each time, and the object stays the same.
 _SIGNING = ("xamz", "xgoog", "xoss", "xcos", "xobs")
+_PROCESSING = {"xossprocess"}  # begins like those, and says which part of the picture, in which size
 _SIGNED = (  # a signature, one of what stands beside it, and all that belongs to it
     (
         "signature",
@@ -26,8 +27,8 @@ _SIGNED = (  # a signature, one of what stands beside it, and all that belongs t
     ),
     (
         "sig",  # a SAS of Azure
-        {"sv", "se", "sp", "sr"},
-        {"ss", "srt", "st", "spr", "si", "sip", "sdd", "ses", "skoid", "sktid", "skt", "ske", "sks", "skv", "saoid"}
+        {"sv"},  # which every SAS has; the others are ordinary names elsewhere
+        {"se", "sp", "sr", "ss", "srt", "st", "spr", "si", "sip", "sdd", "ses", "skoid", "sktid", "skt", "ske", "sks", "skv", "saoid"}
         | {"suoid", "scid", "sduoid", "skdutid", "srh", "srq"},
     ),
     ("qsignature", {"qak"}, {"qsignalgorithm", "qsigntime", "qkeytime", "qheaderlist", "qurlparamlist"}),  # Tencent
@@ -72,6 +73,8 @@ def kind(name: str) -> Kind:
     word = bare(name)
     if word in _OF_CALLERS or word.endswith(_ENDS_OF_CALLERS):
         return "caller"
+    if word in _PROCESSING:
+        return ""
     if word in _TOKENS or word.endswith(_ENDS_OF_TOKENS) or word.startswith(_BEGINS_OF_TOKENS):
         return "token"
     words = [one.lower() for one in re.findall("[A-Z]?[a-z]+|[A-Z]+", decoded(name))]
@@ -87,7 +90,7 @@ def in_path(name: str) -> bool:
 
 def signing(names: Collection[str]) -> set[str]:
     """Those of the bare names of a query that belong to a signature which is known."""
-    found = {name for name in names if name.startswith(_SIGNING)}
+    found = {name for name in names if name.startswith(_SIGNING) and name not in _PROCESSING}
     for signature, beside, more in _SIGNED:
         if signature in names and not beside.isdisjoint(names):
             found |= {signature, *beside, *more}

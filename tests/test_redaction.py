@@ -202,3 +202,22 @@ def test_the_work_grows_with_the_length_and_not_faster(made: Callable[[int], str
         return count
 
     assert calls(made(65_536)) <= 4.5 * calls(made(16_384)) + 100
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.org/a.jpg?x-oss-process=image/crop,x_{}",
+        "https://example.org/a?se={}&sig=c2ln",  # a season, and not a SAS
+        "https://example.org/?url=https%3A%2F%2Fapp.example%2F%23%2Fbird%3Fid%3D{}",
+    ],
+)
+def test_two_pictures_are_two_names(url: str) -> None:
+    assert redacted(url.format(1)) != redacted(url.format(2))
+
+
+@pytest.mark.parametrize("url", ["//ann:{}@example.org/a", "%2F%2Fann%3A{}%40example.org%2Fa", "https%3A%2F%2Fe%2F%23token={}"])
+def test_no_url_in_a_parameter_shows_a_secret(url: str) -> None:
+    name = redacted("https://example.org/?url=" + url.format("hunter2"))
+    assert "hunter2" not in name
+    assert redacted(name) == name

@@ -109,7 +109,12 @@ def under_mirror(target: Address, mirror: Address) -> Address:
     """Find where a mirror has `target`: with its port, unless it is the default one, and its query.
 
     A target that is under the mirror already stays as it is, so that redirects within the mirror work.
+
+    Raises:
+        PictureError: `unsupported`; its path climbs, perhaps out of the mirror's own.
     """
+    if re.search(r"(?:^|[/\\]|%2f|%5c)(?:\.|%2e){2}(?=[/\\;]|%2f|%5c|$)", target.path, re.IGNORECASE):
+        raise PictureError("unsupported", "a mirror is not asked for a path with ..")
     if target[:3] == mirror[:3] and target.target.startswith(mirror.target):
         return target._replace(userinfo=mirror.userinfo)
     return mirror._replace(target=f"{mirror.target}{target.netloc}{target.target}")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from birdlite.engines.contract import Engine
 from birdlite.errors import UsageError
 from birdlite.models.bundle import Model
-from birdlite.results import Result
+from birdlite.results import Failure, Result
 from birdlite.run.engine_pool import EnginePool
 from birdlite.run.job import Owner
 from birdlite.run.memory_budget import MemoryBudget
@@ -104,8 +104,10 @@ class Classifier:
         """
         from birdlite.targets.from_python import one
 
-        (result,) = self.stream([one(picture, self._settings)])
-        return result
+        target = one(picture, self._settings)
+        for result in list(self.stream([target])):
+            return result
+        return Result(target.index, target.name, Failure("cancelled", f"{target.name}: the run was interrupted"))
 
     def classify_many(self, pictures: Iterable[Source]) -> Iterator[Result]:
         """Answers as they come, for everything that `classify` takes, and for folders and globs.
@@ -130,7 +132,7 @@ class Classifier:
         `guard` is entered around the decoding of each picture.
 
         Raises:
-            UsageError: the classifier is of another process, which this one is a fork of.
+            UsageError: the classifier is closed, or of another process, which this one is a fork of.
         """
         if self._process != os.getpid():
             raise UsageError("this Classifier belongs to the process that this one was forked from: make another here")
@@ -151,7 +153,8 @@ class Classifier:
         self._remote.cancel()
 
     def close(self) -> None:
-        """End runs that were left early, finish writing to the cache, release engines and connections."""
+        """End runs that were left early, finish writing to the cache, release engines and connections, for good."""
+        self._pipeline.refuse()
         for (
             stream
         ) in self._streams():  # left to the interpreter's end, they would wait for locks of threads that are gone

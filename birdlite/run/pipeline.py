@@ -24,7 +24,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from birdlite import local_file, log
-from birdlite.errors import PictureError
+from birdlite.errors import PictureError, UsageError
 from birdlite.images import picture
 from birdlite.models.labels import top_k
 from birdlite.results import Failure, Prediction
@@ -66,6 +66,7 @@ class Pipeline:
         self._decode_timeout = settings.decode_timeout  # s
         self._wake = min(WAKE_S, settings.decode_timeout)
         self._next_look = clock() + self._wake
+        self._closed = False
         self._streams: dict[Owner, None] = {}  # in the order in which they began; without a lock, for signal handlers
 
     @property
@@ -73,8 +74,13 @@ class Pipeline:
         """The streams that are under way."""
         return list(self._streams)
 
+    def refuse(self) -> None:
+        """Take no stream any more. Those that were taken are in `streams`."""
+        self._closed = True
+
     def close(self) -> None:
         """End the threads when the queues are empty, and wait a little for them."""
+        self.refuse()
         until = clock() + STOP_S
         for pool in (self._downloaders, self._workers):
             pool.stop(timeout=until - clock())
@@ -82,8 +88,15 @@ class Pipeline:
     # 1. For streams
 
     def begin(self, stream: Owner) -> None:
-        """Take a stream. The first one starts the first worker."""
-        self._streams[stream] = None
+        """Take a stream. The first one starts the first worker.
+
+        Raises:
+            UsageError: it is closed: no thread is left that would answer.
+        """
+        self._streams[stream] = None  # before the look: who closes either stops this stream, or is seen here
+        if self._closed:
+            self.end(stream)
+            raise UsageError("this Classifier is closed: make another")
         with self._timeline.span("threads"):  # the first one takes a virtual machine milliseconds
             self._workers.start_first()
 
@@ -111,8 +124,11 @@ class Pipeline:
             return False
         is_file = target.kind == "file"
         share = self._memory.files if is_file else self._memory.downloads
-        (self._workers if is_file else self._downloaders).put(Job(turn, target, Held(share, stream.is_over), stream))
-        return True
+        pool = self._workers if is_file else self._downloaders
+        if pool.put(Job(turn, target, Held(share, stream.is_over), stream)):
+            return True
+        self._slots.release()
+        return False
 
     def look_for_overdue(self) -> None:
         """Now and then: give their results to pictures that take too long to decode, and other threads to who waits."""

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -69,7 +70,8 @@ class Stream(Owner):
         self.cancelled = threading.Event()
         self.under_way = {}
         self.total: int | None = None  # targets, once the list was read to its end
-        self.results: Generator[Result, None, None] | None = None  # as long as they are handed out
+        # As long as they are handed out. Weak: an iterator that its caller forgets ends, as if it were closed.
+        self.results: weakref.ref[Generator[Result, None, None]] | None = None
         self._pipeline = pipeline
         self._inbox: SimpleQueue[_Message] = SimpleQueue()
         self._window = threading.Semaphore(WINDOW)
@@ -83,9 +85,10 @@ class Stream(Owner):
     def close(self) -> None:
         """Stop now, for good. A thread that waits for a result meanwhile gets what `cancel` leaves."""
         self.cancel()
-        if self.results is not None:
+        results = None if self.results is None else self.results()
+        if results is not None:
             with suppress(ValueError):  # another thread waits in it
-                self.results.close()
+                results.close()
 
     def run(self, targets: Iterable[Target | BadTarget]) -> Generator[Result, None, None]:
         """Hand out one result a target, in the targets' order unless the settings say otherwise.
@@ -93,8 +96,9 @@ class Stream(Owner):
         Raises:
             BirdliteError: nothing can run: no model, no engine, an unreadable list.
         """
-        self.results = self._run(targets)
-        return self.results
+        results = self._run(targets)
+        self.results = weakref.ref(results)
+        return results
 
     def finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
         """Take the result of one of the jobs."""

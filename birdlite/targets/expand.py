@@ -123,14 +123,20 @@ class Targets(Iterator["Target | BadTarget"]):
         return (picture._replace(index=at) for at, picture in enumerate(pictures, index))
 
     def _shown_path(self, name: str) -> str:
-        """What to call a name that is no URL, and may be a web address without its scheme."""
+        """What to call a name that is no URL, and may be a web address without its scheme, or have a URL in it."""
         from birdlite.targets.second_look import is_address
 
-        if self._reveal or not is_address(name):
+        if self._reveal:
             return name
-        from birdlite.redaction import redacted_address
+        if is_address(name):
+            from birdlite.redaction import redacted_address
 
-        return redacted_address(name)
+            return redacted_address(name)
+        if "://" in name:  # in brackets, behind a number or a byte order mark, in a csv without a header
+            from birdlite.redaction import redacted_text
+
+            return redacted_text(name)
+        return name
 
     def _locate_path(self, name: str, path: str, index: int) -> Iterable[Target | BadTarget]:
         """The targets at `path`, which the user calls `name`."""
@@ -160,7 +166,7 @@ class Targets(Iterator["Target | BadTarget"]):
             if is_pattern(path):
                 matches = pictures_matching(os.path.expanduser(path), self.skipped)
                 first = next(matches)
-                if not is_address(name) or first[1] is None:
+                if first[1] is None or not (is_address(name) or "://" in name):
                     return _found(chain((first,), matches), index)
         name = self._shown_path(name)
         failure = path_failure(name, error)

@@ -131,6 +131,8 @@ class ListRules:
             real = os.path.realpath(path)
         except RecursionError:  # Python 3.10 to 3.12, for a thousand links in a chain; the system follows 40
             return None
+        except OSError:  # a link that we may not read, such as /proc/1/root: not there, as far as a stranger knows
+            return None
         for root in self._roots:
             if _is_inside(real, root):
                 return _Place(real + "/" * path.endswith("/"), root)

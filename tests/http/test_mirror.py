@@ -90,3 +90,12 @@ def test_a_refused_mirror_does_not_show_its_password() -> None:
         mirror_address("https://me:secret@m.example/?q\n")
     assert "secret" not in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("climb", ["..", "%2e%2E", ".%2e", "a/..", "..%2fb", "..%5Cb", "..;"])
+@pytest.mark.parametrize("base", ["https://example.org/", "https://mirror.example/base/"])
+def test_no_path_leads_out_of_the_mirror(base: str, climb: str) -> None:
+    mirror = mirror_address("https://ann:pw@mirror.example/base/")
+    with pytest.raises(PictureError, match=r"path with \.\."):
+        under_mirror(address(f"{base}{climb}/a.jpg"), mirror)
+    assert under_mirror(address(f"{base}a..b/...jpg?x=/../"), mirror).path.endswith("a..b/...jpg")

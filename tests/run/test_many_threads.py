@@ -204,3 +204,44 @@ def test_in_a_fork_the_classifier_says_that_it_belongs_to_another_process(
 
     with pytest.raises(UsageError, match="make another here"):
         classifier.classify(PICTURES[0])
+
+
+def test_cancelling_ends_calls_that_wait_for_their_turn_too(
+    make_classifier: Callable[..., Classifier], origin: Origin
+) -> None:
+    origin.hold("/never")
+    classifier = make_classifier(fetch=FetchSettings(downloads=1))
+    with ThreadPoolExecutor(4) as callers:
+        calls = [callers.submit(classifier.classify, origin.url("/never")) for _ in range(4)]
+        origin.wait_for(1, "/never")
+        classifier.cancel()
+        results = [call.result(PATIENCE) for call in calls]
+
+    assert [result.failure.kind for result in results if result.failure] == ["cancelled"] * 4
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_closed_classifier_refuses_instead_of_waiting_for_ever(
+    make_classifier: Callable[..., Classifier], *, used: bool
+) -> None:
+    classifier = make_classifier()
+    if used:
+        best(classifier, PICTURES[0])
+    classifier.close()
+
+    with ThreadPoolExecutor(1) as callers, pytest.raises(UsageError, match="closed"):
+        callers.submit(classifier.classify, PICTURES[0]).result(PATIENCE)
+
+
+def test_iterators_that_are_forgotten_end_and_leave_no_thread(make_classifier: Callable[..., Classifier]) -> None:
+    classifier = make_classifier()
+    pictures = [str(PICTURES[0])] * 2000  # more than a stream stays ahead
+    for _ in range(5):
+        for _result in classifier.classify_many(pictures):
+            break
+
+    assert classifier._pipeline.streams == []
+    for thread in threading.enumerate():
+        if thread.name == "birdlite-feed":
+            thread.join(PATIENCE)
+            assert not thread.is_alive()

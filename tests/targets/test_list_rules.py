@@ -412,3 +412,27 @@ def test_a_blocked_line_shows_no_password(scheme: str) -> None:
         assert isinstance(target, BadTarget)
         assert target.failure.kind == "blocked"
         assert "secret" not in target.name + target.failure.message
+
+
+@pytest.mark.parametrize("around", ["<{}>", "\u200b{}", "7,{}", "1. {}", "a\t{}", "![bird]({})", "URL={}"])
+@pytest.mark.parametrize("rules", [None, ListRules()])
+def test_a_line_with_a_url_in_it_shows_no_secret(here: Path, around: str, rules: ListRules | None) -> None:
+    line = "x.jpg\n" + around.format("https://ann:hunter2@example.org/a.jpg?token=hunter2")
+    _, target = targets_of(line, rules=rules)
+
+    assert isinstance(target, BadTarget)
+    assert "hunter2" not in str(target)
+    assert "example.org/a.jpg" in target.name
+
+
+def test_a_link_outside_that_may_not_be_read_is_as_if_it_were_not_there(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: object) -> str:
+        raise PermissionError(13, "permission denied", path)
+
+    rules = ListRules(["album"])
+    monkeypatch.setattr(os, "readlink", refused)
+    (here / "private" / "link").symlink_to("/")
+
+    assert failure_of("private/link/x.jpg", rules) == Failure("blocked", f"private/link/x.jpg: {OUTSIDE}")

@@ -1,7 +1,7 @@
 """How much memory this process may take: the limit of its container, or a part of the machine's memory.
 
-`run.memory_budget` asks when pictures first take more than a little, and `run.runner` in batches. A plain run does not
-import this.
+`run.memory_budget` asks when pictures first take more than a little, and `run.runner` in long runs, which it also keeps
+from growing. A plain run of a few pictures does not import this.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ V2 = ("/sys/fs/cgroup", "memory.max")
 V1 = ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # glibc's malloc.h
 _LARGE = 4 << 20  # bytes; of a photograph at reduced scale, nothing is as large
+_NEW_OBJECTS = 2000  # between two looks at them
 STATM = "/proc/self/statm"  # in pages: size, resident, ...
 
 
@@ -42,6 +43,20 @@ def return_large_blocks() -> None:
     was more than 300 MiB which no budget knows of.
     """
     _tell_libc(_M_MMAP_THRESHOLD, _LARGE)
+
+
+def collect_often() -> None:
+    """Let the garbage collector look at new objects often, and at those of the start no more. For long runs.
+
+    A start has it wait for 50,000 new objects (`cli.program`). In a long run, what failed pictures leave behind lies
+    between what lives, and the heap grows: by 27 MiB in 100,000 pictures, a tenth of them faulty. The garbage collector
+    of a Python program that has not raised its threshold stays as it is.
+    """
+    import gc
+
+    if gc.get_threshold()[0] > _NEW_OBJECTS:
+        gc.freeze()
+        gc.set_threshold(_NEW_OBJECTS)
 
 
 def share_heaps(workers: int) -> None:

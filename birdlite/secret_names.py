@@ -28,21 +28,22 @@ _SIGNED = (  # a signature, one of what stands beside it, and all that belongs t
     (
         "sig",  # a SAS of Azure
         {"sv"},  # which every SAS has; the others are ordinary names elsewhere
-        {"se", "sp", "sr", "ss", "srt", "st", "spr", "si", "sip", "sdd", "ses", "skoid", "sktid", "skt", "ske", "sks", "skv", "saoid"}
-        | {"suoid", "scid", "sduoid", "skdutid", "srh", "srq"},
+        {"se", "sp", "sr", "ss", "srt", "st", "spr", "si", "sip", "sdd", "ses", "skoid", "sktid", "skt", "ske", "sks"}
+        | {"skv", "saoid", "suoid", "scid", "sduoid", "skdutid", "srh", "srq"},
     ),
     ("qsignature", {"qak"}, {"qsignalgorithm", "qsigntime", "qkeytime", "qheaderlist", "qurlparamlist"}),  # Tencent
     ("hm", {"ex"}, {"is"}),  # Discord
 )
 
-_OF_CALLERS = {"pass", "pwd", "pw", "userpwd", "loginpas", "loginpass", "authorization", "bearer"}
+_OF_CALLERS = {"pwd", "userpwd", "loginpas", "loginpass", "authorization", "bearer"}
 _OF_CALLERS |= {"apikey", "appkey", "credentials", "accesskeyid", "accessid", "googleaccessid", "keypairid"}
 _OF_CALLERS |= {"hdnts", "hdnea", "hdntl", "gda"}  # Akamai
 _ENDS_OF_CALLERS = (
     *("password", "passwd", "passphrase", "apikey", "accesstoken", "refreshtoken", "idtoken", "clientsecret"),
     *("accesskey", "accesskeyid", "secretkey", "subscriptionkey", "credential"),
 )
-_TOKENS = {"key", "code", "auth", "sig", "sign", "hmac", "policy", "sid", "sessid", "ticket", "pin", "otp", "cookie"}
+_TOKENS = {"pass", "pw", "key", "code", "auth", "sig", "sign", "hmac", "policy", "sid", "sessid", "ticket", "otp"}
+_TOKENS |= {"pin", "cookie"}
 _ENDS_OF_TOKENS = ("token", "secret", "signature", "jwt", "sessionid", "sessid", "authkey", "authcode", "authsig")
 _BEGINS_OF_TOKENS = ("session", *_SIGNING)
 _WORDS_OF_TOKENS = {"token", "secret", "jwt", "password", "signature", "csrf"}

@@ -18,7 +18,7 @@ from tests.manifests import render_folder
 
 def main(folders: list[str]) -> int:
     """Check each folder; return the exit code."""
-    if not folders:
+    if not folders or folders[0].startswith("-"):
         print("usage: python -m scripts.check_manifests FOLDER...", file=sys.stderr)
         return 2
     faults = 0

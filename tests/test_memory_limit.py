@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -87,3 +88,17 @@ def test_threads_share_as_many_heaps_as_there_are_workers_but_two_at_least(monke
     memory_limit.share_heaps(8)  # another C library has no such function
 
     assert told == [(-8, 2), (-8, 8)]  # M_ARENA_MAX in malloc.h
+
+
+def test_in_long_runs_a_collector_that_waits_long_looks_often_and_another_stays_as_it_is() -> None:
+    before = gc.get_threshold()
+    try:
+        gc.set_threshold(50_000)
+        memory_limit.collect_often()
+        assert gc.get_threshold()[0] == 2000
+        gc.set_threshold(700, 5, 5)
+        memory_limit.collect_often()
+        assert gc.get_threshold() == (700, 5, 5)
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)

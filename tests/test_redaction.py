@@ -216,7 +216,9 @@ def test_two_pictures_are_two_names(url: str) -> None:
     assert redacted(url.format(1)) != redacted(url.format(2))
 
 
-@pytest.mark.parametrize("url", ["//ann:{}@example.org/a", "%2F%2Fann%3A{}%40example.org%2Fa", "https%3A%2F%2Fe%2F%23token={}"])
+@pytest.mark.parametrize(
+    "url", ["//ann:{}@example.org/a", "%2F%2Fann%3A{}%40example.org%2Fa", "https%3A%2F%2Fe%2F%23token={}"]
+)
 def test_no_url_in_a_parameter_shows_a_secret(url: str) -> None:
     name = redacted("https://example.org/?url=" + url.format("hunter2"))
     assert "hunter2" not in name

@@ -198,7 +198,11 @@ def parse_record(line: bytes) -> Record | None:
         return None
     if not isinstance(target, str) or status not in ("ok", "error"):
         return None
-    return record
+    return record if status == "ok" or _is_failure(record.get("error")) else None
+
+
+def _is_failure(error: object) -> bool:
+    return isinstance(error, dict) and error.keys() == {"kind", "message"} and isinstance(error["message"], str)
 
 
 def redacted_record(record: Record) -> Record:

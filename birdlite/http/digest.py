@@ -42,8 +42,8 @@ class Digests:
             auth = httpx.DigestAuth(unquote_to_bytes(user), unquote_to_bytes(password))
             try:
                 signed = _sign(auth, target, challenge)
-            except (StopIteration, KeyError, ValueError, NotImplementedError, httpx.ProtocolError):
-                continue  # Basic, or an algorithm that httpx does not know
+            except (StopIteration, LookupError, ValueError, NotImplementedError, httpx.ProtocolError):
+                continue  # Basic, an algorithm that httpx does not know, or a parameter without a value
             with self._lock:
                 if len(self._known) >= _MOST_KNOWN:
                     self._known.clear()

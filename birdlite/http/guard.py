@@ -23,7 +23,7 @@ from birdlite.settings import FetchSettings
 
 USUAL_PORTS = frozenset({80, 443})
 
-NOT_PUBLIC = "not a public address; --allow-host opens it"
+NOT_PUBLIC = "no public address (private, or unknown here); --allow-host HOST:PORT opens a private one"
 """What a stranger is told of a host that is private, unknown or not to be reached for any other reason of ours."""
 
 _NOT_THIS_PORT = "not at port 80 or 443; --allow-port opens others"
@@ -63,13 +63,13 @@ class Guard:
         """
         if self._trusts(target.host, target.port):
             return
-        if target.port not in self._ports and not mirrored:
-            raise _refusal(_NOT_THIS_PORT, target.host, f"port {target.port}")
         why = why_not_public_name(target.host)
         if why is None and (_plain(target.host), target.port) in self._proxies:
             why = "a proxy"
         if why is not None:
             raise _refusal(NOT_PUBLIC, target.host, why)
+        if target.port not in self._ports and not mirrored:
+            raise _refusal(_NOT_THIS_PORT, target.host, f"port {target.port}")
 
     def permit(self, host: str, port: int, found: Iterable[Ip]) -> None:
         """Look at all addresses of a host before a connection is made to any of them.

@@ -62,6 +62,9 @@ def settled(options: RunOptions) -> RunOptions:
     """
     if options.retry_failed and not options.resume:
         raise UsageError("--retry-failed goes with --resume")
+    for option, path in (("output", options.output), ("report", options.report)):
+        if path is not None and path.lower().startswith(("http://", "https://")):
+            raise UsageError(f"--{option} {path}: results go into a file or object storage, not to a URL")
     output, report = _named("output", options.output, options), _named("report", options.report, options)
     format_ = options.format or guess_format(options.output)
     if format_ == "html":

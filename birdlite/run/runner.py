@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from birdlite.run.selection import Selection
     from birdlite.storage.store import Storage
 
+COLLECT_AFTER = 1000
+"""Pictures after which a run counts as a long one."""
+
 
 class RunReport(NamedTuple):
     """What became of a run."""
@@ -160,6 +163,10 @@ class Runner:
                 writer.write(result)
                 if page is not None:
                     page.write(result)
+            if self._ok + sum(self._failures.values()) == COLLECT_AFTER:
+                from birdlite.memory_limit import collect_often
+
+                collect_often()
             self._check_failures()
             if self._on_progress is not None:
                 failed = sum(self._failures.values())

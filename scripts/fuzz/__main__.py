@@ -2,7 +2,7 @@
 
     python -m scripts.fuzz --seconds 60
     python -m scripts.fuzz --seconds 600 --seed 7 --only pictures:TIFF,lists
-    python -m scripts.fuzz --only lists --file fuzz-finds/lists-7-123    # once more
+    python -m scripts.fuzz --only lists --file FIND    # once more
 
 The parts are pictures, heads (of HTTP answers), lists, labels, bundles, records (and journals, notes, indexes),
 archives and models. Each begins with whole inputs, damages them, and gives them to the public function that reads them,
@@ -25,7 +25,7 @@ from tempfile import TemporaryDirectory
 
 from scripts.fuzz.child import outcome, work
 from scripts.fuzz.parent import Tally
-from scripts.fuzz.part import Part, case
+from scripts.fuzz.part import FINDS, Part, case
 from scripts.fuzz.parts import PARTS
 
 LONGEST_TURN = 30.0  # s of one part before the next one's turn
@@ -82,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long to try; starting processes takes longer")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31), help="of the damage")
     parser.add_argument("--only", default="", metavar="PART[:TEXT],…", help="parts, and inputs whose name holds TEXT")
-    parser.add_argument("--keep", type=Path, default=Path("fuzz-finds"), metavar="FOLDER", help="where finds go")
+    parser.add_argument("--keep", type=Path, default=FINDS, metavar="FOLDER", help="where finds go")
     parser.add_argument("--file", type=Path, help="try this input again")
     parser.add_argument("--child", nargs=2, type=float, help=argparse.SUPPRESS)
     values = parser.parse_args(arguments)

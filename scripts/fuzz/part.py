@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
+from tempfile import gettempdir
 from typing import NamedTuple, TypeAlias
 
 from birdlite.errors import BirdliteError
+
+FINDS = Path(gettempdir()) / "birdlite-fuzz-finds"
+"""Where inputs go that were found, unless another place is named."""
 
 Change: TypeAlias = Callable[[bytes, bytes, Random], bytes]
 """Damages an input; the second one is another input, for splices."""

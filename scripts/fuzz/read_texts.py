@@ -7,11 +7,14 @@ import io
 import json
 import shutil
 import zlib
+from itertools import islice
 from pathlib import Path
 
 from birdlite.errors import InvalidModel, PictureError, UsageError
 from scripts.fuzz.damage import damaged, inside, json_value, with_words
 from scripts.fuzz.part import Attempt, Part
+
+_MOST_TARGETS = 20_000  # of a list: a packed one may name millions, and each has its price
 
 _PATHS = (
     "birds/a.jpg",
@@ -102,7 +105,7 @@ def _prepare_lists(folder: Path) -> Attempt:
     kept = folder / "labelled.csv"
 
     def read_targets(data: bytes, name: str) -> None:
-        for found, failure in read(io.BytesIO(data), name):
+        for found, failure in islice(read(io.BytesIO(data), name), _MOST_TARGETS):
             target = BadTarget(found, failure) if failure is not None else single(found)
             key_of(octets_of(target.name))
             if not isinstance(target, BadTarget) and target.kind == "url":

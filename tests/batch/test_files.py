@@ -97,3 +97,13 @@ def test_a_line_with_an_index_that_no_list_has_is_no_record(index: object) -> No
     assert parse_record(json.dumps(record).encode()) == record
 
     assert parse_record(json.dumps({**record, "index": index}).encode()) is None
+
+
+@pytest.mark.parametrize(
+    "error", [None, "network", [], {}, {"kind": "network"}, {"message": "m"}, {"kind": "network", "message": 3}]
+)
+def test_a_failure_that_does_not_say_why_is_no_record(error: object) -> None:
+    record = {"index": 1, "target": "a.jpg", "status": "error", "error": {"kind": "network", "message": "a.jpg: away"}}
+    assert parse_record(json.dumps(record).encode()) == record
+
+    assert parse_record(json.dumps({**record, "error": error}).encode()) is None

@@ -102,8 +102,9 @@ def test_a_challenge_that_is_out_of_date_is_answered_anew(origin: Origin, make: 
         ['Negotiate, digest realm="Camera", nonce="NONCE", opaque="o", qop="auth", algorithm=MD5, Basic realm="x"'],
         ['Digest realm="x", nonce="y", algorithm=NEW', 'Digest realm="Camera", nonce="NONCE", opaque="o", qop="auth"'],
         ['Digest realm="no nonce"', "Digest", 'Digest realm="Camera", nonce="NONCE", opaque="o", qop="auth"'],
+        ["Digest realm=, nonce=", 'Digest realm="Camera", nonce="NONCE", opaque="o", qop="auth"'],
     ],
-    ids=["beside Basic", "in one field", "among others", "unknown algorithm", "malformed"],
+    ids=["beside Basic", "in one field", "among others", "unknown algorithm", "malformed", "without values"],
 )
 def test_digest_is_found_among_the_ways_that_a_server_offers(
     origin: Origin, make: Callable[..., Fetcher], challenges: list[str]

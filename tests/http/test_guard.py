@@ -97,7 +97,10 @@ def test_no_network_that_is_not_public_is_connected_to(
 
     direct, redirected = (failure_of(fetcher, f"http://{at}") for at in ("other.example/a", "public.example/there"))
 
-    assert (direct.kind, str(direct)) == ("blocked", "not a public address; --allow-host opens it")
+    assert (direct.kind, str(direct)) == (
+        "blocked",
+        "no public address (private, or unknown here); --allow-host HOST:PORT opens a private one",
+    )
     assert (redirected.kind, str(redirected)) == (direct.kind, str(direct))
     assert hosts.connected == [PUBLIC]
 

@@ -27,7 +27,7 @@ def variables_of(documents: list[dict[str, Any]], kind: str, bucket: Bucket) -> 
     (job,) = (d for d in documents if d["kind"] == kind)
     pod = (job["spec"] if kind == "Job" else job["spec"]["jobTemplate"]["spec"])["template"]["spec"]
     (container,) = pod["containers"]
-    known = {name: value.replace("BUCKET", bucket.name) for name, value in settings.items()}
+    known = {name: value.replace("YOUR-BUCKET", bucket.name) for name, value in settings.items()}
     for entry in container["env"]:
         value = entry.get("value", NIGHT)  # the other one comes from a label
         known[entry["name"]] = re.sub(r"\$\((\w+)\)", lambda match: known[match[1]], value)

@@ -104,3 +104,11 @@ def test_a_missing_model_is_raised(tmp_path: Path) -> None:
 )
 def test_the_tree_of_errors_is_as_drawn(child: str, parent: str) -> None:
     assert getattr(birdlite, child).__base__ is getattr(birdlite, parent)
+
+
+@pytest.mark.parametrize("field", ["output", "report"])
+def test_results_do_not_go_to_a_url(field: str) -> None:
+    options = birdlite.RunOptions()._replace(**{field: "https://example.org/up?token=abc"})
+
+    with pytest.raises(birdlite.UsageError, match=f"--{field} https://example.org/up.*: results go into a file or obj"):
+        birdlite.Runner(Settings(), options)

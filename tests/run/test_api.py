@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,7 +109,8 @@ def test_the_tree_of_errors_is_as_drawn(child: str, parent: str) -> None:
 
 @pytest.mark.parametrize("field", ["output", "report"])
 def test_results_do_not_go_to_a_url(field: str) -> None:
-    options = birdlite.RunOptions()._replace(**{field: "https://example.org/up?token=abc"})
+    changed: dict[str, Any] = {field: "https://example.org/up?token=abc"}
+    options = birdlite.RunOptions()._replace(**changed)
 
     with pytest.raises(birdlite.UsageError, match=f"--{field} https://example.org/up.*: results go into a file or obj"):
         birdlite.Runner(Settings(), options)

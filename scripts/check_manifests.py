@@ -3,17 +3,21 @@
     .venv/bin/python -m scripts.check_manifests k8s/overlays/cluster
 
 Prints each fault in a line and ends with 1 if there is one: a list that is too large for a ConfigMap, a number of
-shards that differs from the number of indexes, a name that is not there, and so on.
+shards that differs from the number of indexes, a name that is not there, and so on. Says what is still to be filled in.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.k8s_rules import faults_in
 from tests.manifests import render_folder
+
+TO_FILL_IN = ("YOUR-BUCKET", "registry.example.com", "sha256:" + 64 * "0")
+"""What the overlays have in the places of what only their user knows."""
 
 
 def main(folders: list[str]) -> int:
@@ -34,6 +38,9 @@ def main(folders: list[str]) -> int:
         found = faults_in(documents)
         faults += len(found)
         print("\n".join(found) or f"{folder}: {len(documents)} documents, no fault")
+        missing = [words for words in TO_FILL_IN if words in json.dumps(documents)]
+        if missing:
+            print(f"{folder}: still to be filled in: {', '.join(missing)}")
     return 1 if faults else 0
 
 

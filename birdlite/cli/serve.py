@@ -1,0 +1,120 @@
+"""`birdlite serve`: the classifier as a service over HTTP."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from birdlite import log
+from birdlite.cli.console import open_console
+from birdlite.cli.declare import Command, Option, Value
+from birdlite.cli.exit_codes import EXIT_OK
+from birdlite.cli.options import CACHE, LABELS, MESSAGES, MODEL, NETWORK, RESIZE, RUNNING
+from birdlite.cli.values import classifier_settings, fields_of, fraction, seconds, size, whole
+from birdlite.errors import ServeMissing
+from birdlite.serve.options import ServeOptions
+from birdlite.settings import DEFAULT_MODEL, DEFAULT_TOP, Settings
+
+DEFAULTS = ServeOptions()
+
+
+def main(values: SimpleNamespace, started: float) -> int:
+    """Run the command."""
+    open_console(values)
+    settings = classifier_settings(values)
+    options = ServeOptions(**fields_of(values, ServeOptions._fields))._replace(urls=not values.no_urls)
+    try:
+        from birdlite.serve import server
+        from birdlite.serve.app import Service
+        from birdlite.serve.pictures import Pictures
+    except ImportError as error:
+        raise ServeMissing(f"the service needs more packages ({error}): pip install 'birdlite[serve]'") from error
+    from birdlite.run.classifier import Classifier
+
+    listening = server.listen(options.host, options.port)
+    host, port = listening.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    with Classifier(settings) as classifier:
+        service = Service(Pictures(classifier, settings, options.queue), options)
+        server.run(service, listening, lambda: log.info(f"ready at {url}", threads=settings.threads))
+    return EXIT_OK
+
+
+EPILOG = """\
+POST a picture to /v1/classify, or several as a form, or {"urls": ["https://…"]} as JSON. / is a page to try it,
+/readyz and /livez are for probes, /metrics is for Prometheus, /openapi.json describes it all.
+
+SIGTERM ends it in good order; a second one at once. Exit codes: 0 ended, 2 wrong usage, 3 it cannot serve (the port is
+in use, there is no such model), 4 not now: the model's source is away.
+"""
+
+
+def _seconds(name: str, help: str, default: float) -> Option:  # noqa: A002
+    return Option(f"{name} SECONDS", help, type=Value(seconds), default=f"{default:g}")
+
+
+COMMAND = Command(
+    "serve",
+    "Answer requests over HTTP: name the birds in pictures that are sent, or whose URLs are.",
+    EPILOG,
+    arguments=[],
+    options={
+        "Service": [
+            Option("--host ADDRESS", "Listen on ADDRESS. 0.0.0.0 is all of this machine's.", default=DEFAULTS.host),
+            Option(
+                "--port N", "Listen on port N. 0 takes a free one.", type=Value(whole, 0, 65535), default=DEFAULTS.port
+            ),
+            Option(
+                "--queue N",
+                "Let up to N pictures wait. Beyond it, and when the wait would be too long, the answer is 503 at once.",
+                type=Value(whole, 0, 1_000_000),
+                default=DEFAULTS.queue,
+            ),
+            Option(
+                "--max-batch N",
+                "Take up to N pictures in a request.",
+                type=Value(whole, 1, 10_000),
+                default=DEFAULTS.max_batch,
+            ),
+            Option("--max-body SIZE", "Refuse requests of more than SIZE bytes.", type=Value(size), default="64M"),
+            Option(
+                "--connections N",
+                "Keep up to N connections.",
+                type=Value(whole, 1, 100_000),
+                default=DEFAULTS.connections,
+            ),
+            _seconds("--request-timeout", "Answer within SECONDS, waiting included.", DEFAULTS.request_timeout),
+            _seconds("--body-timeout", "Give up a body that does not arrive within SECONDS.", DEFAULTS.body_timeout),
+            _seconds("--drain", "After SIGTERM, answer for SECONDS more, so that balancers notice.", DEFAULTS.drain),
+            _seconds("--grace", "After that, finish what is under way within SECONDS.", DEFAULTS.grace),
+            Option("--no-urls", "Fetch nothing: take pictures only that are sent."),
+        ],
+        "Answers": [
+            Option(
+                "--top N",
+                "Give up to N candidates, unless a request asks for others.",
+                type=Value(whole, 1, 1000),
+                default=DEFAULT_TOP,
+            ),
+            Option("--min-score X", "Leave out candidates that score below X.", type=Value(fraction), default="0"),
+        ],
+        "Model": [
+            Option(
+                "--model MODEL",
+                "Model to use: a name (see `birdlite model list`), a model folder, or a .tflite or .onnx file.",
+                type=MODEL,
+                default=DEFAULT_MODEL,
+            ),
+            LABELS,
+            Option(
+                "--resize",
+                "How a picture is made square, unless a request says.",
+                choices=RESIZE,
+                default=Settings().resize,
+            ),
+            *RUNNING,
+        ],
+        **CACHE,
+        **NETWORK,
+        **MESSAGES,
+    },
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from birdlite import log
 from birdlite.cli.console import open_console
@@ -14,29 +15,55 @@ from birdlite.errors import ServeMissing
 from birdlite.serve.options import ServeOptions
 from birdlite.settings import DEFAULT_MODEL, DEFAULT_TOP, Settings
 
+if TYPE_CHECKING:
+    import socket
+    from concurrent.futures import Future
+
+    from birdlite.run.classifier import Classifier
+
 DEFAULTS = ServeOptions()
 
 
 def main(values: SimpleNamespace, started: float) -> int:
-    """Run the command."""
+    """Run the command. The model is loaded in a thread while the web server is imported."""
     open_console(values)
     settings = classifier_settings(values)
     options = ServeOptions(**fields_of(values, ServeOptions._fields))._replace(urls=not values.no_urls)
+    from birdlite.run.classifier import Classifier
+    from birdlite.serve import first_picture, listening
+
+    with listening.listen(options.host, options.port) as sock, Classifier(settings) as classifier:
+        loading = first_picture.begin(classifier)
+        serve(classifier, settings, options, sock, loading)
+    return EXIT_OK
+
+
+def serve(
+    classifier: Classifier, settings: Settings, options: ServeOptions, sock: socket.socket, loading: Future[None]
+) -> None:
+    """Serve until a signal comes.
+
+    Raises:
+        ServeMissing: a package is not installed.
+        BirdliteError: the model cannot be loaded.
+    """
     try:
-        from birdlite.serve import server
+        import asyncio
+
         from birdlite.serve.app import Service
         from birdlite.serve.pictures import Pictures
+        from birdlite.serve.server import Server
     except ImportError as error:
         raise ServeMissing(f"the service needs more packages ({error}): pip install 'birdlite[serve]'") from error
-    from birdlite.run.classifier import Classifier
+    from birdlite.serve.listening import url_of
 
-    listening = server.listen(options.host, options.port)
-    host, port = listening.getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    with Classifier(settings) as classifier:
+    url = url_of(sock)
+
+    async def run() -> None:
         service = Service(Pictures(classifier, settings, options.queue), options)
-        server.run(service, listening, lambda: log.info(f"ready at {url}", threads=settings.threads))
-    return EXIT_OK
+        await Server(service, sock, loading, lambda: log.info(f"ready at {url}", threads=settings.threads)).run()
+
+    asyncio.run(run())
 
 
 EPILOG = """\

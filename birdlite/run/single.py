@@ -39,16 +39,16 @@ class Single(Owner):
         """Send it on its way. Waits as long as the pipeline has no slot for it."""
         self._pipeline.begin(self)
         if not self._pipeline.put(0, target, self):
-            self._done(None)
+            self._let_go()
 
     def finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
         """Hand out the result."""
         self._end(job.result(outcome))
-        self._done(None)
+        self._let_go()
 
     def drop(self, job: Job) -> None:  # noqa: ARG002 - there is only one
         """Say that it is gone."""
-        self._done(None)
+        self._let_go()
 
     def fail(self, error: BaseException) -> None:
         """Hand out the error."""
@@ -63,6 +63,10 @@ class Single(Owner):
     def close(self) -> None:
         """As `cancel`."""
         self.cancel()
+
+    def _let_go(self) -> None:
+        self.under_way.clear()  # they know each other: the picture's bytes would wait for the garbage collector
+        self._done(None)
 
     def _end(self, outcome: Result | BaseException) -> None:
         if not self.over:

@@ -1,92 +1,98 @@
-"""Who may wait, and who is told at once to come back later. The app asks before it reads a body, and for each picture.
+"""Who may wait, and who is told at once to come back later. The app asks before it reads a body, and `pictures` then.
 
-A picture that is admitted either runs at once or waits its turn, first come, first served. At most `queue` wait. Who
-would wait longer than its request has time is refused too: its answer would come too late, and only cost the others.
+A picture that is admitted has a `Place`: it runs at once, or waits for its turn, first come, first served. Pictures
+that are sent and pictures that are fetched wait apart, so slow servers of others do not keep those that are sent from
+being classified. At most `queue` wait in each lane. Who would wait longer than there is time for is refused too: the
+answer would come too late, and only cost the others.
+
 Everything here belongs to the event loop, so there are no locks.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
-from collections import deque
-from typing import Literal
+from collections import OrderedDict
+from typing import Literal, get_args
 
+from birdlite.serve.problems import Overloaded
 from birdlite.timing import clock
 
 Lane = Literal["upload", "url"]
-"""Uploads need a worker at once; URLs are waited for first, so more of them run."""
+LANES: tuple[Lane, ...] = get_args(Lane)
 
 _WEIGHT = 0.1  # of the newest time in the moving average
 _FIRST_GUESS_S = 0.05
 
 
-class Overloaded(Exception):
-    """The picture cannot be taken on now."""
-
-    def __init__(self, retry_after: int) -> None:
-        super().__init__(f"too many pictures are waiting; try again in {retry_after} s")
-        self.retry_after = retry_after  # s
-
-
 class Admission:
-    """Counts the pictures that run and wait."""
+    """The pictures that run and wait."""
 
     def __init__(self, queue: int, *, uploads: int, urls: int) -> None:
-        """At most `queue` pictures wait. So many of each lane run at once."""
+        """At most `queue` pictures wait in each lane, and so many run at once."""
         self.queue = queue
-        self.waiting = 0
-        self._lanes = {"upload": _Lane(uploads), "url": _Lane(urls)}
+        self._lanes: dict[Lane, _Lane] = {"upload": _Lane(uploads), "url": _Lane(urls)}
 
-    @property
-    def running(self) -> int:
-        """Pictures that are under way."""
-        return sum(lane.running for lane in self._lanes.values())
+    def running(self, lane: Lane) -> int:
+        """How many pictures are under way."""
+        return self._lanes[lane].running
 
-    def check(self, lane: Lane, pictures: int, seconds: float) -> None:
-        """Refuse what cannot be taken on anyway, before its body is read.
+    def waiting(self, lane: Lane) -> int:
+        """How many pictures wait for their turn."""
+        return len(self._lanes[lane].waiting)
+
+    def check(self, lane: Lane, pictures: int, until: float) -> None:
+        """Refuse what cannot be taken on. `until`, on `timing.clock`, is when the answer must be there.
 
         Raises:
-            Overloaded: `pictures` more do not fit in, or would wait longer than `seconds`.
+            Overloaded: so many more do not fit in, or would have their turn too late.
         """
         chosen = self._lanes[lane]
         more = max(0, pictures - chosen.free)
-        wait = chosen.wait(more)
-        if self.waiting + more > self.queue or wait > seconds:
-            raise Overloaded(max(1, math.ceil(min(wait, 60.0))))
+        wait = chosen.time_for(len(chosen.waiting) + more) if more else 0.0
+        if more and len(chosen.waiting) + more > self.queue:
+            raise Overloaded("too many pictures are waiting", wait)
+        if wait > until - clock():
+            raise Overloaded("the pictures that wait take longer than this request has time", wait)
 
-    async def enter(self, lane: Lane, until: float) -> None:
-        """Wait for the turn of one picture; `until` is on `timing.clock`. `leave` must follow.
+    def enter(self, lane: Lane, pictures: int, until: float) -> list[Place]:
+        """Take on all pictures of a request, or none of them. Each place must be left.
 
         Raises:
-            Overloaded: it cannot wait.
-            asyncio.TimeoutError: `until` came first.
+            Overloaded: as for `check`.
         """
-        self.check(lane, 1, until - clock())
-        chosen = self._lanes[lane]
-        if chosen.free:
-            chosen.running += 1
-        else:
-            await self._wait(chosen, until)
+        self.check(lane, pictures, until)
+        return [self._lanes[lane].enter() for _ in range(pictures)]
 
-    def leave(self, lane: Lane, took: float) -> None:
-        """Hand the place of a picture, which had its turn for so many s, to the next one."""
-        self._lanes[lane].leave(took)
 
-    async def _wait(self, lane: _Lane, until: float) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        lane.waiting.append(turn)
-        self.waiting += 1
-        try:
-            await asyncio.wait_for(asyncio.shield(turn), max(0.0, until - clock()))
-        except BaseException:
-            if turn.done():
-                lane.leave(None)  # the turn came at the same moment
-            else:
-                lane.waiting.remove(turn)
-            raise
-        finally:
-            self.waiting -= 1
+class Place:
+    """What an admitted picture has: its turn, at once or later."""
+
+    def __init__(self, lane: _Lane) -> None:
+        self._lane = lane
+        self._turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.began: float | None = None  # s on `clock`; when it had its turn
+        self.handed_over = False  # the pipeline has the picture, and says when it has let go of it
+        self._left = False
+
+    async def turn(self, until: float) -> None:
+        """Wait for it.
+
+        Raises:
+            asyncio.TimeoutError: `until`, on `timing.clock`, came first.
+        """
+        await asyncio.wait_for(self._turn, max(0.0, until - clock()))
+
+    def begin(self) -> None:
+        """Have the turn now."""
+        self.began = clock()
+        if not self._turn.done():  # the wait may have ended at the same moment
+            self._turn.set_result(None)
+
+    def leave(self) -> None:
+        """Let the next picture have it. Only the first call counts."""
+        if not self._left:
+            self._left = True
+            self._lane.leave(self)
 
 
 class _Lane:
@@ -96,22 +102,32 @@ class _Lane:
         self._limit = limit
         self._takes = _FIRST_GUESS_S  # s for a picture, from its turn to its result: a moving average
         self.running = 0
-        self.waiting: deque[asyncio.Future[None]] = deque()
+        self.waiting: OrderedDict[Place, None] = OrderedDict()
 
     @property
     def free(self) -> int:
         """How many could run at once."""
         return 0 if self.waiting else self._limit - self.running
 
-    def wait(self, more: int) -> float:
-        """How long the last one of `more` pictures would wait, in s."""
-        return (len(self.waiting) + more) * self._takes / self._limit if more else 0.0
+    def time_for(self, pictures: int) -> float:
+        """How long so many pictures take, in s."""
+        return pictures * self._takes / self._limit
 
-    def leave(self, took: float | None) -> None:
-        """Hand the place of a picture to the next one. `took` is None if it did not run."""
-        if took is not None:
-            self._takes += _WEIGHT * (took - self._takes)
+    def enter(self) -> Place:
+        place = Place(self)
+        if self.free:
+            self.running += 1
+            place.begin()
+        else:
+            self.waiting[place] = None
+        return place
+
+    def leave(self, place: Place) -> None:
+        if place.began is None:
+            self.waiting.pop(place, None)
+            return
+        self._takes += _WEIGHT * (clock() - place.began - self._takes)
         if self.waiting:
-            self.waiting.popleft().set_result(None)
+            self.waiting.popitem(last=False)[0].begin()
         else:
             self.running -= 1

@@ -1,11 +1,25 @@
-"""What Prometheus reads at /metrics. `app` counts requests here, and `pictures` each result."""
+"""What Prometheus reads at /metrics. `requests` counts requests here, and `pictures` each result."""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from collections.abc import Callable, Collection
+from functools import partial
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from birdlite.results import Result
+from birdlite.serve.admission import LANES
 from birdlite.serve.pictures import Pictures
+from birdlite.writers.base import ModelFacts
 
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -16,53 +30,59 @@ _AWAY = {"network", "timeout", "http_status", "not_found", "blocked"}
 class Metrics:
     """The service's numbers, in a registry of their own."""
 
-    def __init__(self, pictures: Pictures) -> None:
+    def __init__(self, pictures: Pictures, routes: Collection[str], ready: Callable[[], bool]) -> None:
+        """Requests for other paths than `routes` are counted together: anyone can invent paths."""
+        self.routes = routes
         self.registry = registry = CollectorRegistry()
+        disable_created_metrics()  # they would double the number of series
+        ProcessCollector(registry=registry)
         self.requests = Counter(
             "birdlite_requests", "Answered requests.", ["route", "method", "status"], registry=registry
         )
         self.seconds = Histogram(
             "birdlite_request_seconds",
-            "From a request's head to its answer.",
+            "From a request's head to the end of its answer.",
             ["route"],
             buckets=_SECONDS,
             registry=registry,
         )
-        self.shed = Counter("birdlite_shed_requests", "Requests refused because too many wait.", registry=registry)
+        self.shed = Counter(
+            "birdlite_shed_requests", "Requests refused because too much is under way or waits.", registry=registry
+        )
         self._results = Counter(
             "birdlite_pictures", "Pictures, by outcome: ok or the kind of failure.", ["outcome"], registry=registry
         )
         self._stages = Histogram(
             "birdlite_stage_seconds",
-            "Time of a picture in each stage.",
+            "Time of a picture in each stage: queue, fetch, decode, infer.",
             ["stage"],
             buckets=_SECONDS,
             registry=registry,
         )
         self._fetch_failures = Counter(
-            "birdlite_fetch_failures", "Pictures that could not be fetched, by kind.", ["kind"], registry=registry
+            "birdlite_fetch_failures", "URLs whose picture could not be fetched, by kind.", ["kind"], registry=registry
         )
         self._model = Info("birdlite_model", "The model and its engine.", registry=registry)
-        for name, help_, read in (
-            ("birdlite_queue_length", "Pictures that wait.", lambda: pictures.admission.waiting),
-            ("birdlite_queue_limit", "Pictures that may wait.", lambda: pictures.admission.queue),
-            (
-                "birdlite_pictures_under_way",
-                "Pictures that are fetched or classified.",
-                lambda: pictures.admission.running,
-            ),
-            ("birdlite_engines", "Engines that are loaded.", lambda: pictures.classifier.engines),
-            (
-                "birdlite_ready",
-                "1 when the service takes on work.",
-                lambda: int(pictures.ready and not pictures.broken),
-            ),
-        ):
-            Gauge(name, help_, registry=registry).set_function(read)
+        self._add_gauges(pictures, ready)
         pictures.count = self.count
 
-    def count(self, result: Result, queued: float) -> None:
-        """Count one picture, which waited so many s."""
+    def _add_gauges(self, pictures: Pictures, ready: Callable[[], bool]) -> None:
+        """What is looked up when Prometheus asks."""
+        registry, admission = self.registry, pictures.admission
+        waiting = Gauge("birdlite_queue_length", "Pictures that wait for their turn.", ["lane"], registry=registry)
+        running = Gauge("birdlite_pictures_under_way", "Pictures that have their turn.", ["lane"], registry=registry)
+        for lane in LANES:
+            waiting.labels(lane).set_function(partial(admission.waiting, lane))
+            running.labels(lane).set_function(partial(admission.running, lane))
+        limit = Gauge("birdlite_queue_limit", "Pictures that may wait in each lane.", registry=registry)
+        limit.set(admission.queue)
+        engines = Gauge("birdlite_engines", "Engines that are loaded.", registry=registry)
+        engines.set_function(lambda: pictures.classifier.engines)
+        is_ready = Gauge("birdlite_ready", "1 when the service takes on work, as /readyz says.", registry=registry)
+        is_ready.set_function(lambda: float(ready()))
+
+    def count(self, result: Result, queued: float, fetched: bool) -> None:
+        """Count one picture, which waited so many s; `fetched`: it was asked for at its URL."""
         failure, times = result.failure, result.times
         self._results.labels("ok" if failure is None else failure.kind).inc()
         self._stages.labels("queue").observe(queued)
@@ -70,12 +90,12 @@ class Metrics:
             for stage, ms in (("fetch", times.fetch), ("decode", times.decode), ("infer", times.infer)):
                 if ms is not None:
                     self._stages.labels(stage).observe(ms / 1e3)
-        if failure is not None and failure.kind in _AWAY and result.image is None and times is not None:
+        if fetched and failure is not None and failure.kind in _AWAY and (times is None or times.fetch is None):
             self._fetch_failures.labels(failure.kind).inc()
 
-    def model(self, name: str, sha256: str, engine: str) -> None:
+    def model(self, facts: ModelFacts) -> None:
         """Say which model answers."""
-        self._model.info({"name": name, "sha256": sha256, "engine": engine})
+        self._model.info({"name": facts.name, "sha256": facts.sha256, "engine": facts.engine})
 
     def text(self) -> bytes:
         """All numbers, as Prometheus reads them."""

@@ -18,11 +18,14 @@ MAX_BODY = 64 << 20
 CONNECTIONS = 512
 """Connections at once. An idle one takes about 20 KB."""
 
+SPARE_CONNECTIONS = 16
+"""Connections that requests with pictures may not take, so that probes and metrics always get one."""
+
 REQUEST_TIMEOUT_S = 30.0
 """s from a request's head to its answer, waiting included. Proxies in front give up after 60 s, most of them."""
 
 BODY_TIMEOUT_S = 15.0
-"""s for a body to arrive: 10 MB at 5 Mbit/s."""
+"""s for a body to arrive: 9 MB at 5 Mbit/s."""
 
 DRAIN_S = 5.0
 """s between SIGTERM and refusing new work. Balancers notice within two probes, two seconds apart."""

@@ -1,181 +1,133 @@
-"""Listens, and ends in good order. `birdlite serve` calls `run`.
+"""Listens, and ends in good order. `birdlite serve` calls `listen` and `run`.
 
 The first SIGTERM (or Ctrl-C, or SIGHUP): not ready, wait `drain` seconds so that balancers notice, refuse new work,
-finish what is under way, end. The second one ends at once. Connections that send no whole head in time are dropped, and
-so are those whose client does not read its answer.
+finish what is under way, end. The second one ends at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
-import socket
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
-import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.config import Config
+from uvicorn.server import Server as UvicornServer
 
 from birdlite import log
-from birdlite.errors import BirdliteError, OutputError
-from birdlite.local_file import reason
+from birdlite.serve import foreign_log
 from birdlite.serve.app import Service
+from birdlite.serve.connection import Connection
+from birdlite.serve.problems import Problem
 
-HEAD_S = 10.0
-"""s for the head of a request to arrive."""
+if TYPE_CHECKING:
+    import socket
 
 KEEP_ALIVE_S = 15
 """s that an idle connection is kept."""
 
-UNREAD_S = 10.0
-"""s for a client to take an answer that is complete."""
-
-MAX_HEAD = 32 << 10  # bytes of a request's head
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class _Connection(H11Protocol):
-    """A connection that does not wait for ever for its client."""
-
-    _patience: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._expect_head()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._waits_for_head():
-            if self._patience is None:
-                self._expect_head()
-        else:
-            self._forget()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._forget()
-        super().connection_lost(exc)
-
-    def timeout_keep_alive_handler(self) -> None:
-        super().timeout_keep_alive_handler()
-        self.loop.call_later(UNREAD_S, self.transport.abort)  # closing waits for the client to read
-
-    def _waits_for_head(self) -> bool:
-        cycle: RequestResponseCycle | None = self.cycle
-        return cycle is None or cycle.response_complete
-
-    def _expect_head(self) -> None:
-        self._patience = self.loop.call_later(HEAD_S, self._drop)
-
-    def _forget(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-
-    def _drop(self) -> None:
-        self._patience = None
-        if self._waits_for_head():
-            self.transport.abort()
-
-
-class _Server(uvicorn.Server):
+class _Uvicorn(UvicornServer):
     """uvicorn, whose signals are ours."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Leave them alone."""
         yield
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there.
-
-    Raises:
-        OutputError: it is in use, or there is no such address.
-    """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listening = socket.socket(found[0], found[1])
-        try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(found[4])
-            listening.listen(2048)
-        except OSError:
-            listening.close()
-            raise
-    except OSError as error:
-        raise OutputError(f"cannot listen on {host} port {port}: {reason(error)}") from None
-    return listening
-
-
-def run(service: Service, listening: socket.socket, started: Callable[[], object]) -> None:
-    """Serve until a signal comes. `started` is called when the service is ready.
-
-    Raises:
-        BirdliteError: the model cannot be loaded.
-    """
-    asyncio.run(_Run(service, listening, started).run())
-
-
-class _Run:
+class Server:
     """One life of the service."""
 
-    def __init__(self, service: Service, listening: socket.socket, started: Callable[[], object]) -> None:
+    def __init__(
+        self, service: Service, listening: socket.socket, loading: Future[None], started: Callable[[], object]
+    ) -> None:
+        """`loading` is the model's first picture (`first_picture`). `started` is called when the service is ready."""
         self._service = service
         self._listening = listening
+        self._loading = loading
         self._started = started
         self._stop = asyncio.Event()
-        self._failure: BirdliteError | None = None
-        options = service.options
-        config = uvicorn.Config(
-            service.app(),
-            http=_Connection,
+        self._uvicorn = _Uvicorn(self._config())
+
+    def _config(self) -> Config:
+        options = self._service.options
+        connection = partial(Connection, limit=options.connections, refused=self._refused)
+        return Config(
+            self._service.app(),
+            http=cast("type[asyncio.Protocol]", connection),
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=options.connections,
+            proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=max(1, round(options.grace)),
-            h11_max_incomplete_event_size=MAX_HEAD,
         )
-        self._server = _Server(config)
 
     async def run(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._signalled, number)
-        tasks = [asyncio.ensure_future(task) for task in (self._load(), self._service.pictures.look_after())]
-        ending = asyncio.ensure_future(self._end())
+        """Serve until `stop`.
+
+        Raises:
+            BirdliteError: the model cannot be loaded.
+        """
+        foreign_log.take_over()
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                asyncio.get_running_loop().add_signal_handler(number, self._signalled, number)
+        loading = asyncio.ensure_future(self._load())
+        tasks = [loading, *map(asyncio.ensure_future, (self._service.pictures.look_after(), self._end()))]
         try:
-            await self._server.serve([self._listening])
+            await self._uvicorn.serve([self._listening])
+            if loading.done():
+                loading.result()
         finally:
-            for task in (*tasks, ending):
+            for task in tasks:
                 task.cancel()
-        if self._failure is not None:
-            raise self._failure
+            self._service.pictures.classifier.cancel()  # a download of the model ends too
+
+    def stop(self) -> None:
+        """End in good order. Only for the event loop's thread."""
+        self._stop.set()
 
     def _signalled(self, number: int) -> None:
         if self._stop.is_set():
             os._exit(128 + number)
-        self._stop.set()
+        self.stop()
 
     async def _load(self) -> None:
-        """Load the model in a thread, while the service already says that it is not ready."""
-        pictures, metrics = self._service.pictures, self._service.metrics
+        """Become ready. Until then, the service says that it is not."""
         try:
-            await asyncio.to_thread(pictures.load)
-        except BirdliteError as error:
-            self._failure = error
-            self._server.should_exit = True
-            return
-        metrics.model(*self._service.model()[:3])
+            await asyncio.wrap_future(self._loading)
+        except BaseException:
+            self._uvicorn.should_exit = True
+            raise
+        self._service.pictures.loaded = True
+        self._service.metrics.model(self._service.model())
         self._started()
+        gc.collect()
+        gc.freeze()  # what is there now stays, so the collector need not look at it
 
     async def _end(self) -> None:
         await self._stop.wait()
         service = self._service
         service.draining = True
-        log.info(f"ending: not ready any more; new work is refused in {service.options.drain:g} s")
-        await asyncio.sleep(service.options.drain)
+        if service.pictures.loaded:
+            log.info(f"ending: not ready any more; new work is refused in {service.options.drain:g} s")
+            await asyncio.sleep(service.options.drain)
         service.refusing = True
-        self._server.should_exit = True
+        self._uvicorn.should_exit = True
+
+    def _refused(self, problem: Problem) -> None:
+        """Count what is no request."""
+        self._service.metrics.requests.labels("other", "other", str(problem.status)).inc()
+        log.warning("no request", status=problem.status, detail=problem.detail)

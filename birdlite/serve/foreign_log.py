@@ -1,0 +1,28 @@
+"""What uvicorn and asyncio say goes through birdlite's log: one line each, in the format that was chosen."""
+
+from __future__ import annotations
+
+import logging
+
+from birdlite import log
+from birdlite.errors import one_line
+
+LOGGERS = ("uvicorn", "uvicorn.error", "asyncio")
+
+
+def take_over() -> None:
+    """Take over their loggers, for the life of this process."""
+    handler = _Handler(logging.WARNING)
+    for name in LOGGERS:
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.propagate = False
+        logger.setLevel(logging.WARNING)
+
+
+class _Handler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        cause = f": {type(error).__name__}: {one_line(error)}" if error is not None else ""
+        say = log.error if record.levelno >= logging.ERROR else log.warning
+        say(f"{record.name.partition('.')[0]}: {one_line(record.getMessage())}{cause}")

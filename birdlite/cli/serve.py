@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from birdlite import log
-from birdlite.cli.console import open_console
+from birdlite.cli.console import PORT_VARIABLE, open_console
 from birdlite.cli.declare import Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_OK
 from birdlite.cli.options import CACHE, LABELS, MESSAGES, MODEL, NETWORK, RESIZE, RUNNING
@@ -28,6 +28,7 @@ def main(values: SimpleNamespace, started: float) -> int:
     """Run the command. The model is loaded in a thread while the web server is imported."""
     open_console(values)
     settings = classifier_settings(values)
+    settings = settings._replace(fetch=settings.fetch._replace(public_only=not values.allow_private))
     options = ServeOptions(**fields_of(values, ServeOptions._fields))._replace(urls=not values.no_urls)
     from birdlite.run.classifier import Classifier
     from birdlite.serve import first_picture, listening
@@ -68,7 +69,8 @@ def serve(
 
 EPILOG = """\
 POST a picture to /v1/classify, or several as a form, or {"urls": ["https://…"]} as JSON. / is a page to try it,
-/readyz and /livez are for probes, /metrics is for Prometheus, /openapi.json describes it all.
+/readyz and /livez are for probes, /metrics is for Prometheus, /openapi.json describes it all. URLs are fetched as
+`classify --public-only` does, unless there is --allow-private.
 
 SIGTERM ends it in good order; a second one at once. Exit codes: 0 ended, 2 wrong usage, 3 it cannot serve (the port is
 in use, there is no such model), 4 not now: the model's source is away.
@@ -88,11 +90,16 @@ COMMAND = Command(
         "Service": [
             Option("--host ADDRESS", "Listen on ADDRESS. 0.0.0.0 is all of this machine's.", default=DEFAULTS.host),
             Option(
-                "--port N", "Listen on port N. 0 takes a free one.", type=Value(whole, 0, 65535), default=DEFAULTS.port
+                "--port N",
+                "Listen on port N. 0 takes a free one. (Kubernetes sets BIRDLITE_PORT itself.)",
+                type=Value(whole, 0, 65535),
+                default=DEFAULTS.port,
+                envvar=PORT_VARIABLE,
             ),
             Option(
                 "--queue N",
-                "Let up to N pictures wait. Beyond it, and when the wait would be too long, the answer is 503 at once.",
+                "Let up to N pictures that are sent wait, and N that are fetched. Beyond it, and when the wait would be"
+                " too long, the answer is 503 at once.",
                 type=Value(whole, 0, 1_000_000),
                 default=DEFAULTS.queue,
             ),
@@ -106,7 +113,7 @@ COMMAND = Command(
             Option(
                 "--connections N",
                 "Keep up to N connections.",
-                type=Value(whole, 1, 100_000),
+                type=Value(whole, 32, 100_000),
                 default=DEFAULTS.connections,
             ),
             _seconds("--request-timeout", "Answer within SECONDS, waiting included.", DEFAULTS.request_timeout),
@@ -114,6 +121,10 @@ COMMAND = Command(
             _seconds("--drain", "After SIGTERM, answer for SECONDS more, so that balancers notice.", DEFAULTS.drain),
             _seconds("--grace", "After that, finish what is under way within SECONDS.", DEFAULTS.grace),
             Option("--no-urls", "Fetch nothing: take pictures only that are sent."),
+            Option(
+                "--allow-private",
+                "Fetch URLs that lead to addresses that are not public too: those of this machine and its networks.",
+            ),
         ],
         "Answers": [
             Option(
@@ -141,7 +152,7 @@ COMMAND = Command(
             *RUNNING,
         ],
         **CACHE,
-        **NETWORK,
+        "Network": [option for option in NETWORK["Network"] if option.name != "public_only"],
         **MESSAGES,
     },
 )

@@ -275,5 +275,5 @@ def _read_file(target: Target, max_bytes: int, held: Held) -> bytes:
 
 def _hint(target: Target, error: PictureError) -> str:
     """What to do about a list that was named like a picture."""
-    is_list = target.kind == "file" and str(error).startswith(("this is text", "this is JSON"))
+    is_list = target.kind == "file" and target.data is None and str(error).startswith(("this is text", "this is JSON"))
     return "; if it is a list of pictures, give it with --from" if is_list else ""

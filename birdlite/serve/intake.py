@@ -173,6 +173,6 @@ def _urls(urls: list[str], options: ServeOptions) -> list[Target | BadTarget]:
 def _url(url: str, index: int) -> Target | BadTarget:
     target = single(url, index)
     if isinstance(target, Target) and target.kind != "url":
-        name = one_line(url)
+        name = target.name
         return BadTarget(name, Failure("unsupported", f"{name}: only http and https URLs are fetched"), index)
     return target

@@ -34,7 +34,7 @@ class Metrics:
         """Requests for other paths than `routes` are counted together: anyone can invent paths."""
         self.routes = routes
         self.registry = registry = CollectorRegistry()
-        disable_created_metrics()  # they would double the number of series
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the number of series
         ProcessCollector(registry=registry)
         self.requests = Counter(
             "birdlite_requests", "Answered requests.", ["route", "method", "status"], registry=registry

@@ -73,7 +73,9 @@ class Service:
         """The application."""
         routes = [Route(path, self._handler(do), methods=methods) for path, (do, methods) in ROUTES.items()]
         handlers = {404: self._unknown, 405: self._unknown}
-        return Requests(Starlette(routes=routes, exception_handlers=handlers), self)
+        app = Starlette(routes=routes, exception_handlers=handlers)
+        app.router.redirect_slashes = False
+        return Requests(app, self)
 
     def _handler(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         """Turn what a handler raises into a problem document."""

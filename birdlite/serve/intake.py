@@ -10,16 +10,13 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from python_multipart.exceptions import FormParserError
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
-
 from birdlite.errors import one_line
 from birdlite.namedtuple import NamedTuple
 from birdlite.results import Failure
 from birdlite.serve import fields
 from birdlite.serve.admission import Lane
 from birdlite.serve.bodies import Room, pieces, whole
+from birdlite.serve.forms import File, Form
 from birdlite.serve.options import ServeOptions
 from birdlite.serve.problems import Problem
 from birdlite.settings import Settings
@@ -31,8 +28,6 @@ if TYPE_CHECKING:
 
 MAX_JSON = 1 << 20
 """Bytes of a JSON body. It is parsed in the event loop, 10 ms a megabyte."""
-
-MAX_FIELD = 4096  # bytes of a field of a form that is no file
 
 JSON, FORM, BYTES = "application/json", "multipart/form-data", "application/octet-stream"
 
@@ -93,43 +88,19 @@ async def _from_body(request: Request, settings: Settings, options: ServeOptions
 
 
 async def _from_form(request: Request, settings: Settings, options: ServeOptions, room: Room) -> Asked:
-    parser = MultiPartParser(
-        request.headers,
-        pieces(request, options.max_body, room),
-        max_files=options.max_batch,
-        max_fields=len(fields.READERS),
-        max_part_size=MAX_FIELD,
-    )
-    parser.spool_max_size = options.max_body + 1  # all of it stays in memory: the file system may be read-only
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        too_many = error.message.startswith(("Too many", "Part exceeded"))
-        status, kind = (413, "too_large") if too_many else (400, "request")
-        raise Problem(status, f"the form cannot be read: {one_line(error.message)}", kind=kind) from None
-    except FormParserError as error:
-        raise Problem(400, f"the form cannot be read: {one_line(error)}") from None
-    targets: list[Target | BadTarget] = []
-    others: list[tuple[str, str]] = []
-    for name, value in form.multi_items():
-        if isinstance(value, UploadFile):
-            targets.append(await _uploaded(value, len(targets), settings.fetch.max_bytes))
-        else:
-            others.append((name, value))
-    if not targets:
+    form = Form(options.max_batch, len(fields.READERS))
+    await form.read(request.headers["content-type"], pieces(request, options.max_body, room))
+    if not form.files:
         raise Problem(400, "the form holds no file")
-    return Asked(targets, fields.changed(settings, others), several=True)
+    targets = [_uploaded(file, index, settings.fetch.max_bytes) for index, file in enumerate(form.files)]
+    return Asked(targets, fields.changed(settings, form.fields), several=True)
 
 
-async def _uploaded(file: UploadFile, index: int, most: int) -> Target | BadTarget:
-    name = file.filename or f"file {index}"
-    try:
-        if file.size is not None and file.size > most:
-            failure = Failure("too_large", f"{name}: more than {most} bytes, allowed by --max-bytes")
-            return BadTarget(name, failure, index)
-        return Target(name, "file", name, index, await file.read())
-    finally:
-        await file.close()  # the parser's own copy
+def _uploaded(file: File, index: int, most: int) -> Target | BadTarget:
+    name = file.name or f"file {index}"
+    if len(file.data) > most:
+        return BadTarget(name, Failure("too_large", f"{name}: more than {most} bytes, allowed by --max-bytes"), index)
+    return Target(name, "file", name, index, file.data)
 
 
 def _from_json(data: bytes, settings: Settings, options: ServeOptions) -> Asked:

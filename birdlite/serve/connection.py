@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -129,7 +130,8 @@ class Connection(H11Protocol):
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             body = found.document("").encode()
             head = [("Content-Type", problems.TYPE), ("Content-Length", str(len(body))), ("Connection", "close")]
-            for event in (h11.Response(status_code=found.status, headers=head), h11.Data(body), h11.EndOfMessage()):
+            start = h11.Response(status_code=found.status, headers=head, reason=HTTPStatus(found.status).phrase)
+            for event in (start, h11.Data(body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
         self._expect_close()
@@ -219,7 +221,9 @@ def _check_head(data: bytes) -> None:
 
 
 def _check_framing(request: h11.Request) -> None:
-    """Look at what says where the request ends."""
+    """Look at what says how the request is to be read, and where it ends."""
+    if request.http_version not in (b"1.0", b"1.1"):
+        raise h11.RemoteProtocolError("only versions 1.1 and 1.0 of HTTP are spoken here", error_status_hint=505)
     names = [name for name, _ in request.headers]
     if b"transfer-encoding" in names and (b"content-length" in names or request.http_version < b"1.1"):
         raise h11.RemoteProtocolError("Transfer-Encoding with Content-Length, or in HTTP/1.0")

@@ -7,17 +7,18 @@ import logging
 from birdlite import log
 from birdlite.errors import one_line
 
-LOGGERS = ("uvicorn", "uvicorn.error", "asyncio")
+LEVELS = {"uvicorn": logging.ERROR, "uvicorn.error": logging.ERROR, "asyncio": logging.WARNING}
+"""uvicorn warns of requests that are none, which `connection` tells in full."""
 
 
 def take_over() -> None:
     """Take over their loggers, for the life of this process."""
-    handler = _Handler(logging.WARNING)
-    for name in LOGGERS:
+    handler = _Handler()
+    for name, level in LEVELS.items():
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.propagate = False
-        logger.setLevel(logging.WARNING)
+        logger.setLevel(level)
 
 
 class _Handler(logging.Handler):

@@ -33,10 +33,11 @@ _REASONS = {
     502: "The picture's server did not give it.",
     503: "Not now: too many pictures wait, or the service is not ready. Retry-After says when to try again.",
     504: "The time for the request was up.",
+    505: "Another version of HTTP.",
 }
 """What each status of a problem means."""
 
-OF_ANY = (400, 404, 405, 431, 500, 501)
+OF_ANY = (400, 404, 405, 431, 500, 501, 505)
 """Problems of any request, whatever its path."""
 
 OF_PICTURES = (403, 408, 413, 415, 422, 502, 503, 504)

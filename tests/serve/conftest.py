@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from birdlite import Classifier, FetchSettings, Settings
-from birdlite.models.catalog import DEMO_MODEL
 from birdlite.images import picture
+from birdlite.models.catalog import DEMO_MODEL
 from tests.serving import Hold, Running, Serve
 
 WORKERS, DOWNLOADS = 1, 2

@@ -122,7 +122,7 @@ class Running:
         """Ask in a thread."""
         return Later(ask)
 
-    def number(self, name: str, **labels: str) -> float:
+    def number(self, name: str, /, **labels: str) -> float:
         """What /metrics says of one number; 0 if it is not there."""
         found = self.client.get("/metrics")
         assert found.status_code == 200
@@ -132,7 +132,7 @@ class Running:
                     return sample.value
         return 0.0
 
-    def wait_for(self, number: float, name: str, **labels: str) -> None:
+    def wait_for(self, number: float, name: str, /, **labels: str) -> None:
         """Ask /metrics until it says so."""
         for _ in range(20_000):
             if self.number(name, **labels) == number:

@@ -85,6 +85,10 @@ class Service:
                 return await handler(self, request)
             except ClientDisconnect:
                 return Response(status_code=499)  # nobody reads it
+            except asyncio.CancelledError:
+                if not self.refusing:
+                    raise
+                return self._problem(request, Problem(503, "the service ends", kind="not_ready", retry_after=1))
             except Problem as found:
                 return self._problem(request, found)
             except BirdliteError:  # the log says already which

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -48,18 +49,17 @@ class Connection(H11Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
-        limit: int,
+        crowd: Crowd,
         refused: Callable[[Problem], object],
     ) -> None:
-        """There may be `limit` connections. `refused` is told of what is no request."""
+        """`crowd` is all connections. `refused` is told of what is no request."""
         super().__init__(config, server_state, app_state, _loop)
         self.conn = StrictConnection(h11.SERVER, MAX_HEAD)
-        self._limit = limit
+        self._crowd = crowd
         self._refused = refused
         self._arrival = _Patience(self.loop, self._cut_off)
         self._reading = _Patience(self.loop, self._look_for_progress)
         self._buffered = 0  # bytes of the answer that the client had not taken, when last looked at
-        self.since = 0.0  # s on the loop's clock; when it began to wait for its client
 
     @property
     def waits_for_client(self) -> bool:
@@ -72,9 +72,8 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a new connection, if there is room for it."""
         super().connection_made(transport)
-        self.since = self.loop.time()
-        if len(self.connections) > self._limit:
-            self._make_room()
+        self._crowd.waits(self)
+        self._crowd.make_room(len(self.connections))
         self._arrival.begin(HEAD_S)
 
     def data_received(self, data: bytes) -> None:
@@ -84,6 +83,7 @@ class Connection(H11Protocol):
             self._arrival.begin(HEAD_S)
         else:
             self._arrival.end()
+            self._crowd.waits_no_more(self)
 
     def pause_writing(self) -> None:
         """The client reads more slowly than the answer comes."""
@@ -100,14 +100,16 @@ class Connection(H11Protocol):
         """It is over."""
         self._arrival.end()
         self._reading.end()
+        self._crowd.waits_no_more(self)
         super().connection_lost(exc)
 
     # What uvicorn calls
 
     def on_response_complete(self) -> None:
         """The answer is on its way."""
-        super().on_response_complete()
-        self.since = self.loop.time()
+        super().on_response_complete()  # which may begin the next request, if it is there already
+        if self.waits_for_client:
+            self._crowd.waits(self)
         self._expect_close()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -155,10 +157,27 @@ class Connection(H11Protocol):
             self._buffered = left
             self._reading.begin(UNREAD_S)
 
-    def _make_room(self) -> None:
-        others = (one for one in self.connections if isinstance(one, Connection) and one is not self)
-        idle = [one for one in others if one.waits_for_client and not one.transport.is_closing()]
-        min(idle, key=lambda one: one.since, default=self).transport.abort()
+
+class Crowd:
+    """All connections. Those that wait for their clients stand in the order in which they began to."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._waiting: OrderedDict[Connection, None] = OrderedDict()
+
+    def waits(self, connection: Connection) -> None:
+        """It begins to wait for its client."""
+        self._waiting[connection] = None
+        self._waiting.move_to_end(connection)
+
+    def waits_no_more(self, connection: Connection) -> None:
+        """There is a request, or the connection is gone."""
+        self._waiting.pop(connection, None)
+
+    def make_room(self, connections: int) -> None:
+        """End the one that waits longest, which may be the newest one, if there are more than allowed."""
+        if connections > self._limit and self._waiting:
+            self._waiting.popitem(last=False)[0].transport.abort()
 
 
 class _Patience:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from birdlite import log
@@ -24,6 +25,8 @@ def take_over() -> None:
 class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, asyncio.CancelledError):  # what is under way at the end of the grace
+            return
         cause = f": {type(error).__name__}: {one_line(error)}" if error is not None else ""
         say = log.error if record.levelno >= logging.ERROR else log.warning
         say(f"{record.name.partition('.')[0]}: {one_line(record.getMessage())}{cause}")

@@ -23,7 +23,8 @@ from uvicorn.server import Server as UvicornServer
 from birdlite import log
 from birdlite.serve import foreign_log
 from birdlite.serve.app import Service
-from birdlite.serve.connection import Connection
+from birdlite.serve.connection import Connection, Crowd
+from birdlite.serve.listening import BACKLOG
 from birdlite.serve.problems import Problem
 
 if TYPE_CHECKING:
@@ -32,11 +33,20 @@ if TYPE_CHECKING:
 KEEP_ALIVE_S = 15
 """s that an idle connection is kept."""
 
+ACCEPTED = 100
+"""Connections that the event loop takes at once, before it looks after the others again."""
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class _Uvicorn(UvicornServer):
     """uvicorn, whose signals are ours."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen. How many connections the event loop takes at once is not how many may wait for it."""
+        await super().startup(sockets)
+        for one in sockets or ():
+            one.listen(BACKLOG)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -60,12 +70,13 @@ class Server:
 
     def _config(self) -> Config:
         options = self._service.options
-        connection = partial(Connection, limit=options.connections, refused=self._refused)
+        connection = partial(Connection, crowd=Crowd(options.connections), refused=self._refused)
         return Config(
             self._service.app(),
             http=cast("type[asyncio.Protocol]", connection),
             ws="none",
             lifespan="off",
+            backlog=ACCEPTED,
             log_config=None,
             access_log=False,
             server_header=False,

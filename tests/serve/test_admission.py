@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 
 import pytest
@@ -25,13 +25,13 @@ LONG = 1e6  # s
 HEAD = head(200, {"Content-Length": "100000"})
 
 
-def in_loop(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+def in_loop(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
     """A test that runs in an event loop."""
 
     def run() -> None:
-        asyncio.run(asyncio.wait_for(test(), PATIENCE))  # type: ignore[arg-type]
+        asyncio.run(asyncio.wait_for(test(), PATIENCE))
 
-    run.__name__ = test.__name__  # type: ignore[attr-defined]
+    run.__name__ = test.__name__
     return run
 
 
@@ -43,7 +43,7 @@ def has_turn(place: Place) -> bool:
 async def test_the_queue_is_first_come_first_served() -> None:
     admission = Admission(10, uploads=2, urls=1)
     places = admission.enter("upload", 3, clock() + LONG) + admission.enter("upload", 2, clock() + LONG)
-    order = []
+    order: list[Place] = []
     while len(order) < 5:
         (first, *_) = [place for place in places if has_turn(place) and place not in order]
         order.append(first)

@@ -277,6 +277,7 @@ def test_what_is_under_way_has_the_grace_and_no_more(start: Start, origin: Origi
         origin.wait_for(1, "/held.jpg")
         process.process.send_signal(signal.SIGTERM)
         code, _, err = process.end()
+        assert client.recv(65536).startswith(b"HTTP/1.1 503 ")
 
     assert code == 0
     assert "Traceback" not in err

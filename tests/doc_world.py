@@ -79,15 +79,15 @@ class World:
             command, cwd=self.folder, env=self._environment(), stderr=subprocess.PIPE, text=True
         ) as service:
             assert service.stderr is not None
-            said = service.stderr.readline()
-            assert "ready at http://" in said, said
-            reader = threading.Thread(target=service.stderr.read, daemon=True)  # its log must not fill the pipe
-            reader.start()
-            self._service = said.split()[3].removeprefix("http://")
-            yield
-            self._service = SERVICE
-            service.terminate()
-            reader.join()
+            try:
+                ready = next(line for line in service.stderr if "ready at http://" in line)
+                self._service = ready.split("http://")[1].split()[0]
+                # Its log must not fill the pipe.
+                threading.Thread(target=service.stderr.read, daemon=True).start()
+                yield
+            finally:
+                self._service = SERVICE
+                service.terminate()
 
     def run(self, script: str, *, stop_at_errors: bool = True) -> tuple[int, str]:
         """Run a script of bash; gives its exit code and what it printed, errors among it."""

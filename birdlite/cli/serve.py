@@ -91,7 +91,7 @@ COMMAND = Command(
             Option("--host ADDRESS", "Listen on ADDRESS. 0.0.0.0 is all of this machine's.", default=DEFAULTS.host),
             Option(
                 "--port N",
-                "Listen on port N. 0 takes a free one. (Kubernetes sets BIRDLITE_PORT itself.)",
+                "Listen on port N. 0 takes a free one.",
                 type=Value(whole, 0, 65535),
                 default=DEFAULTS.port,
                 envvar=PORT_VARIABLE,

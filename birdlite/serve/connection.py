@@ -33,6 +33,9 @@ UNREAD_S = 10.0
 
 LEAST_READ = 64 << 10
 
+LINGER_S = 2.0
+"""s in which a client may read why its request was refused."""
+
 MAX_HEAD = 32 << 10
 """Bytes of a request's head. Browsers and proxies stay below 16 KiB."""
 
@@ -59,6 +62,7 @@ class Connection(H11Protocol):
         self._refused = refused
         self._arrival = _Patience(self.loop, self._cut_off)
         self._reading = _Patience(self.loop, self._look_for_progress)
+        self._refusing = False  # what came is no request: the rest is read and dropped, so that the answer arrives
         self._buffered = 0  # bytes of the answer that the client had not taken, when last looked at
 
     @property
@@ -78,6 +82,8 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sends."""
+        if self._refusing:
+            return
         super().data_received(data)
         if self.waits_for_client:
             self._arrival.begin(HEAD_S)
@@ -135,8 +141,10 @@ class Connection(H11Protocol):
             start = h11.Response(status_code=found.status, headers=head, reason=HTTPStatus(found.status).phrase)
             for event in (start, h11.Data(body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
-        self._expect_close()
+        self._refusing = True
+        self.transport.write_eof()
+        self._arrival.end()
+        self._arrival.begin(LINGER_S)
 
     # Patience
 
@@ -146,7 +154,7 @@ class Connection(H11Protocol):
             self._reading.begin(UNREAD_S)
 
     def _cut_off(self) -> None:
-        if self.waits_for_client:
+        if self._refusing or self.waits_for_client:
             self.transport.abort()
 
     def _look_for_progress(self) -> None:

@@ -96,6 +96,10 @@ class StorageMissing(BirdliteError):
     """The client for object storage is not installed. The message names the extra that brings it."""
 
 
+class ServeMissing(BirdliteError):
+    """A package that the service needs is not installed. The message names the extra that brings it."""
+
+
 class PictureError(BirdliteError):
     """One target has no answer. Raised by what reads, decodes and runs pictures, caught by the pipeline."""
 

@@ -26,6 +26,7 @@ Stage = Literal[
     "interpreter start-up",
     "imports",
     "threads",
+    "queue",
     "model fetch",
     "model load",
     "labels",

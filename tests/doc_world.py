@@ -6,6 +6,7 @@ demo. In the real world, model and photographs are the real ones. A server on th
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
@@ -13,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +28,7 @@ from tests.demo_world import PICTURES, species_of
 from tests.doc_pages import ROOT
 
 HOME = "/home/you"  # what the pages show for the world's folder
+SERVICE = "localhost:8000"  # where the pages have `birdlite serve`
 TIMEOUT = 120  # s for one block
 
 # The pages show what a user sees, who has no mirror: Python code of the examples gets it here.
@@ -59,6 +62,7 @@ class World:
     def __init__(self, folder: Path, birds: Path | None = None, more: dict[str, str] | None = None) -> None:
         """The demo's world, or that of the real `birds`; `more` variables are set in it."""
         self.folder = folder
+        self._service = SERVICE
         self._mirror = folder / "mirror" if birds is None else birds / "mirror"
         folder.mkdir(parents=True)
         if birds is None:
@@ -67,8 +71,27 @@ class World:
             self._fill_with(birds)
         self._more = {"WORLD": "demo" if birds is None else "real", **(more or {})}
 
+    @contextlib.contextmanager
+    def serve(self) -> Iterator[None]:
+        """Within it, `localhost:8000` is a service."""
+        command = [str(self.folder / "bin" / "birdlite"), "serve", "--port", "0", "--drain", "0.01"]
+        with subprocess.Popen(
+            command, cwd=self.folder, env=self._environment(), stderr=subprocess.PIPE, text=True
+        ) as service:
+            assert service.stderr is not None
+            try:
+                ready = next(line for line in service.stderr if "ready at http://" in line)
+                self._service = ready.split("http://")[1].split()[0]
+                # Its log must not fill the pipe.
+                threading.Thread(target=service.stderr.read, daemon=True).start()
+                yield
+            finally:
+                self._service = SERVICE
+                service.terminate()
+
     def run(self, script: str, *, stop_at_errors: bool = True) -> tuple[int, str]:
         """Run a script of bash; gives its exit code and what it printed, errors among it."""
+        script = script.replace(SERVICE, self._service)
         command = ["bash", *(["-euo", "pipefail"] if stop_at_errors else []), "-c", script]
         try:
             done = subprocess.run(
@@ -87,7 +110,7 @@ class World:
 
     def run_python(self, program: str) -> tuple[int, str]:
         """Run a Python program in the folder."""
-        (self.folder / "example.py").write_text(program)
+        (self.folder / "example.py").write_text(program.replace(SERVICE, self._service))
         return self.run("python3 example.py")
 
     def _environment(self) -> dict[str, str]:

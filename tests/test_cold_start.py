@@ -30,6 +30,11 @@ HEAVY = {
     "click",
     "argparse",
     "pygments",
+    "starlette",
+    "uvicorn",
+    "prometheus_client",
+    "python_multipart",
+    "birdlite.serve",
 }
 # Cheap one by one, and together a third of a run: what each costs stands in docs/decisions.
 SLOW = {"dataclasses", "inspect", "pathlib", "logging", "tempfile", "shutil", "concurrent", "importlib.metadata"}

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 # From the top. Packages in one line are beside each other. All other modules stand below, at the bottom.
 ORDER = (
     ("cli", "__main__"),
-    ("bench", "evaluate"),
+    ("serve", "bench", "evaluate"),
     ("run",),
     ("batch",),
     ("writers",),

@@ -33,7 +33,10 @@ PROGRESS_AFTER = 0.5  # s: a shorter run needs no progress line
 PROGRESS_EVERY = 0.1  # s
 CLEAR_LINE = "\r\x1b[K"
 
-WITHOUT_OPTION = frozenset({"BIRDLITE_SHARDS", "BIRDLITE_TRACEBACK"})
+PORT_VARIABLE = "BIRDLITE_LISTEN_PORT"
+"""That of `serve --port`. Kubernetes sets BIRDLITE_PORT, and for a Service birdlite-serve also BIRDLITE_SERVE_PORT."""
+
+WITHOUT_OPTION = frozenset({"BIRDLITE_SHARDS", "BIRDLITE_TRACEBACK", PORT_VARIABLE})
 """Variables that birdlite reads although no option is called like them."""
 
 OF_KUBERNETES = ("_SERVICE_HOST", "_SERVICE_PORT", "_PORT")

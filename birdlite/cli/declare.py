@@ -1,7 +1,7 @@
 """How commands declare their options: click's classes, with what all birdlite commands have in common.
 
-- Every option has the environment variable `BIRDLITE_<OPTION>`, and a switch (`--timing/--no-timing`) also one for its
-  opposite.
+- Every option has an environment variable, `BIRDLITE_<OPTION>` unless it names another one, and a switch
+  (`--timing/--no-timing`) also one for its opposite.
 - `--help` lists options under headings, each with its variable and default, and explains the arguments.
 - A value is read by a function of `values`. The type `Value` calls it, and completes the value in a shell.
 
@@ -110,10 +110,12 @@ class Option(click.Option):
         default: object = None,
         shown: str | None = None,
         multiple: bool = False,
+        envvar: str | None = None,
     ) -> None:
         """Take it as --help writes it: `-o, --output FILE`. Without a word for a value, and `choices`, it is a flag.
 
         `choices` are the words that it takes. `shown` is what --help gives as the default, if not `default` itself.
+        `envvar` is its variable, if that is not called like the option.
         """
         names = [word.rstrip(",") for word in spelling.split() if word.startswith("-")]
         metavar = "|".join(choices) or spelling.partition(names[-1])[2].strip()
@@ -123,7 +125,7 @@ class Option(click.Option):
         super().__init__(
             names if name is None else [*names, name],
             help=help,
-            envvar=variable(long),
+            envvar=envvar or variable(long),
             show_envvar=True,
             is_flag=not metavar,
             type=(Value(choice, *choices) if choices else type or Value()) if metavar else _Truth(),

@@ -29,6 +29,7 @@ from birdlite.errors import OutputError, UsageError
 
 COMMANDS = {
     "classify": "Name the birds in pictures: URLs, files, folders, lists.",
+    "serve": "Answer requests over HTTP, with a page to try it.",
     "merge": "Put the parts of a divided run together: jsonl, csv or html.",
     "report": "Make an HTML page from the results of earlier runs.",
     "model": "Download, list, show, check, find or remove models.",

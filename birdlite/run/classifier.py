@@ -26,6 +26,7 @@ from birdlite.run.memory_budget import MemoryBudget
 from birdlite.run.model_loader import ModelLoader
 from birdlite.run.pipeline import Pipeline
 from birdlite.run.remote import Remote
+from birdlite.run.single import Done, Single
 from birdlite.run.stream import Stream
 from birdlite.settings import Settings, check
 from birdlite.targets import BadTarget, Target
@@ -82,6 +83,11 @@ class Classifier:
     def engine_name(self) -> str:
         """The engine that runs the model; empty before the first picture."""
         return self._engines.engine_name
+
+    @property
+    def engines(self) -> int:
+        """How many engines are loaded."""
+        return self._engines.loaded
 
     def new_engine(self, *, threads: int = 1) -> Engine:
         """Another engine on the model, as a worker has one; `threads` work on one picture. The caller closes it.
@@ -140,6 +146,26 @@ class Classifier:
             self._remote.begin()
         self._latest = Stream(self._pipeline, self._settings, guard)
         return self._latest.run(targets)
+
+    def submit(self, target: Target, settings: Settings, timeline: Timeline, done: Done) -> Single:
+        """Send one picture on its way, for a caller that does not wait in a thread. Returns at once if a slot is free.
+
+        Other threads call `done`: see `Single`. `settings` may differ from the classifier's own in `top`, `min_score`
+        and `resize`. `timeline` gets the spans. `classify` must have been called before, and `look_for_overdue` is to
+        be called now and then.
+        """
+        single = Single(self._pipeline, settings, timeline, done)
+        single.start(target)
+        return single
+
+    def look_for_overdue(self) -> None:
+        """Give up pictures that take too long to decode. `classify` and `classify_many` do so by themselves."""
+        self._pipeline.look_for_overdue()
+
+    @property
+    def room(self) -> int:
+        """How many bytes of pictures that are not yet decoded there is memory for."""
+        return self._memory.files.limit
 
     @property
     def total(self) -> int | None:

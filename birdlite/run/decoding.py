@@ -19,7 +19,7 @@ from birdlite.run.job import Job
 from birdlite.run.memory_budget import MemoryBudget
 from birdlite.settings import Settings
 from birdlite.targets import Target
-from birdlite.timing import Timeline, clock
+from birdlite.timing import clock
 
 if TYPE_CHECKING:
     from birdlite.images.opened import Opened
@@ -32,10 +32,9 @@ class LeftBehind(Exception):
 class Decoding:
     """The pictures that are being decoded."""
 
-    def __init__(self, settings: Settings, memory: MemoryBudget, timeline: Timeline) -> None:
+    def __init__(self, settings: Settings, memory: MemoryBudget) -> None:
         self._settings = settings
         self._memory = memory.decoding
-        self._timeline = timeline
         # Since when, in s on `clock`. Who takes an entry out decides what becomes of the picture.
         self._running: dict[Job, tuple[float, threading.Thread]] = {}
         self._left: list[threading.Thread] = []
@@ -52,7 +51,7 @@ class Decoding:
         settings, guard = job.owner.settings, job.owner.guard
         data, job.data = job.data or b"", None
         try:
-            with self._timeline.span("decode", job.target.index) as span:
+            with job.owner.timeline.span("decode", job.target.index) as span:
                 plan = _plan(job.target, data, side, settings)
                 self._memory.take(plan.memory, job.owner.is_over)
                 try:

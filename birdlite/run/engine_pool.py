@@ -20,6 +20,7 @@ class EnginePool:
     def __init__(self, loader: ModelLoader) -> None:
         self.loader = loader
         self.engine_name = ""  # which engine runs; empty before the first one is made
+        self.loaded = 0  # engines that were made and not closed
         self._lock = threading.Lock()
         self._idle: list[Engine] = []
 
@@ -40,6 +41,8 @@ class EnginePool:
                 return self._idle.pop()
         engine = self.loader.load()
         self.engine_name = engine.name
+        with self._lock:
+            self.loaded += 1
         return engine
 
     def give_back(self, engine: Engine) -> None:

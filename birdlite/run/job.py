@@ -13,7 +13,7 @@ from birdlite.results import Failure, ImageInfo, Prediction, Result, Times
 from birdlite.run.memory_budget import Held
 from birdlite.settings import Settings
 from birdlite.targets import Target
-from birdlite.timing import clock
+from birdlite.timing import Timeline, clock
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -27,6 +27,7 @@ class Owner:
 
     settings: Settings  # how its pictures are classified
     guard: Guard | None
+    timeline: Timeline  # where the time of its pictures went
     over: bool  # nothing more is to be done for it
     cancelled: threading.Event  # set: its downloads end
     under_way: dict[int, Job]  # jobs that were begun and whose results have not reached the caller, by turn
@@ -38,6 +39,9 @@ class Owner:
     def finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
         """Take the result of one of its jobs."""
         raise NotImplementedError
+
+    def drop(self, job: Job) -> None:
+        """Take notice that one of its jobs ends without a result, as nobody waits for it."""
 
     def fail(self, error: BaseException) -> None:
         """End: nothing can run, or there is a bug."""

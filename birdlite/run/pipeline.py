@@ -42,6 +42,11 @@ WAKE_S = 0.1  # a signal, and a picture that takes too long, is noticed at least
 STOP_S = 0.4  # to wait for both pools at the end: they are idle by then, unless a stream was interrupted
 
 
+def slots(settings: Settings) -> int:
+    """How many pictures are under way at once, at most."""
+    return settings.fetch.downloads + 2 * settings.threads
+
+
 class Pipeline:
     """Threads, engines and memory for any number of streams at once."""
 
@@ -56,13 +61,13 @@ class Pipeline:
         """No thread starts yet. `remote` reads the pictures that are not local files."""
         self._engines = engines
         self._remote = remote
-        self._timeline = timeline
+        self.timeline = timeline
         self._downloaders: WorkerPool[Job] = WorkerPool("birdlite-fetch", settings.fetch.downloads, self._download)
         self._workers: WorkerPool[Job] = WorkerPool("birdlite-classify", settings.threads, self._classify)
-        self._slots = threading.Semaphore(settings.fetch.downloads + 2 * settings.threads)
+        self._slots = threading.Semaphore(slots(settings))
         self._early = threading.Semaphore(settings.threads)  # downloaders that may decode at once
         self._memory = memory or MemoryBudget(settings)
-        self._decoding = Decoding(settings, self._memory, timeline)
+        self._decoding = Decoding(settings, self._memory)
         self._decode_timeout = settings.decode_timeout  # s
         self._wake = min(WAKE_S, settings.decode_timeout)
         self._next_look = clock() + self._wake
@@ -97,8 +102,9 @@ class Pipeline:
         if self._closed:
             self.end(stream)
             raise UsageError("this Classifier is closed: make another")
-        with self._timeline.span("threads"):  # the first one takes a virtual machine milliseconds
-            self._workers.start_first()
+        if not self._workers.started:
+            with self.timeline.span("threads"):  # the first one takes a virtual machine milliseconds
+                self._workers.start_first()
 
     def end(self, stream: Owner) -> None:
         """Let a stream go. Its pictures that are still under way are dropped by the threads that have them."""
@@ -109,7 +115,7 @@ class Pipeline:
         if remote is not None:
             self._remote.connect(remote)
         if not self._decoding.ready.is_set():
-            with self._timeline.span("imports"):
+            with self.timeline.span("imports"):
                 picture.preload()
             self._decoding.ready.set()
             self._engines.loader.preload()
@@ -188,7 +194,7 @@ class Pipeline:
             self._decoding.decode(job, loading.side)
         pixels, job.pixels = job.pixels or b"", None
         engine, labels, settings = loading.engine, loading.model.labels, job.owner.settings
-        with self._timeline.span("inference", job.target.index) as span:
+        with job.owner.timeline.span("inference", job.target.index) as span:
             scores = engine.run(pixels)[0]
             predictions = top_k(scores, labels, settings.top, settings.min_score)
         job.infer_ms = span.ms
@@ -224,7 +230,7 @@ class Pipeline:
         return False
 
     def _fetch(self, job: Job) -> None:
-        with self._timeline.span("image fetch", job.target.index) as span:
+        with job.owner.timeline.span("image fetch", job.target.index) as span:
             if job.data is not None:
                 job.held.hold(len(job.data))  # it came with the target
             elif job.target.kind == "file":
@@ -236,13 +242,14 @@ class Pipeline:
 
     def _finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
         """Give a picture its result. Each job is finished or dropped, once."""
-        job.owner.finish(job, outcome)
         self._slots.release()
+        job.owner.finish(job, outcome)
 
     def _drop(self, job: Job) -> None:
         """Forget a picture: nobody waits for it."""
         job.held.let_go()
         self._slots.release()
+        job.owner.drop(job)
 
 
 def _failure(job: Job, error: PictureError) -> Failure:
@@ -268,5 +275,5 @@ def _read_file(target: Target, max_bytes: int, held: Held) -> bytes:
 
 def _hint(target: Target, error: PictureError) -> str:
     """What to do about a list that was named like a picture."""
-    is_list = target.kind == "file" and str(error).startswith(("this is text", "this is JSON"))
+    is_list = target.kind == "file" and target.data is None and str(error).startswith(("this is text", "this is JSON"))
     return "; if it is a list of pictures, give it with --from" if is_list else ""

@@ -66,6 +66,7 @@ class Stream(Owner):
         """Nothing is done before the results are asked for. `guard` is entered around the decoding of each picture."""
         self.settings = settings
         self.guard = guard
+        self.timeline = pipeline.timeline
         self.over = False
         self.cancelled = threading.Event()
         self.under_way = {}

@@ -46,6 +46,11 @@ class WorkerPool(Generic[Work]):
                 self._start()
             return True
 
+    @property
+    def started(self) -> bool:
+        """Whether there is a thread."""
+        return bool(self._threads)
+
     def start_first(self) -> None:
         """Start the first thread, if there is none, before there is work, so that it can prepare."""
         with self._lock:

@@ -22,7 +22,7 @@ _PARTS: dict[str, tuple[Stage, ...]] = {
     "start": ("interpreter start-up", "threads"),
     "imports": ("imports",),
     "model": ("model fetch", "model load", "labels"),
-    "fetch": ("image fetch",),
+    "fetch": ("queue", "image fetch"),  # only the service has a queue
     "decode": ("decode",),
     "inference": ("inference",),
     "output": ("output",),

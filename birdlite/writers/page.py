@@ -29,6 +29,7 @@ COLOURS: dict[Stage, str] = {  # each has enough contrast on white and on near-b
     "interpreter start-up": "#8b8f98",
     "imports": "#8f7bea",
     "threads": "#5f7d8f",
+    "queue": "#3d9aa1",
     "model fetch": "#c9931f",
     "model load": "#dd6f32",
     "labels": "#a9805b",

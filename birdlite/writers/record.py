@@ -1,6 +1,6 @@
 """A result as a JSON record, and the writers of `--format jsonl` and `json`, which print records.
 
-The names of a record's fields and their order are a promise to users; docs/record.schema.json describes them.
+The names of a record's fields and their order are a promise to users; record.schema.json describes them.
 """
 
 from __future__ import annotations

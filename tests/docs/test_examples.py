@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.doc_pages import NOT_RUN, PAGES, REAL, ROOT, Block, blocks
-from tests.doc_world import World, agrees, masked
+from tests.doc_world import SERVICE, World, agrees, masked
 from tests.object_store import CREDENTIALS, Bucket, ObjectStore
 
 RUN = ("sh", "console", "python")
@@ -51,6 +51,8 @@ def test_the_examples_of_a_page_run_and_print_what_it_shows(
     bucket = storage(request) if any("s3://" in block.text for block in to_run) else {}
     with contextlib.ExitStack() as stack:
         demo = stack.enter_context(World(tmp_path / "demo", more=bucket))
+        if any(SERVICE in block.text for block in to_run):
+            stack.enter_context(demo.serve())
         for block in to_run:
             if block.marker != REAL:
                 check(block, demo)

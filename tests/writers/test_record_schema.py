@@ -1,4 +1,4 @@
-"""docs/record.schema.json describes every record that birdlite writes, and nothing else."""
+"""birdlite/writers/record.schema.json describes every record that birdlite writes, and nothing else."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.demo_world import PICTURES
 
 Record = dict[str, Any]
 ROOT = Path(__file__).parents[2]
-SCHEMA = json.loads((ROOT / "docs" / "record.schema.json").read_text())
+SCHEMA = json.loads((ROOT / "birdlite" / "writers" / "record.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA)
 
 IMAGE = ImageInfo(550, 367, "JPEG", 18250)

@@ -1,0 +1,158 @@
+"""`birdlite serve`: the classifier as a service over HTTP."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from birdlite import log
+from birdlite.cli.console import PORT_VARIABLE, open_console
+from birdlite.cli.declare import Command, Option, Value
+from birdlite.cli.exit_codes import EXIT_OK
+from birdlite.cli.options import CACHE, LABELS, MESSAGES, MODEL, NETWORK, RESIZE, RUNNING
+from birdlite.cli.values import classifier_settings, fields_of, fraction, seconds, size, whole
+from birdlite.errors import ServeMissing
+from birdlite.serve.options import ServeOptions
+from birdlite.settings import DEFAULT_MODEL, DEFAULT_TOP, Settings
+
+if TYPE_CHECKING:
+    import socket
+    from concurrent.futures import Future
+
+    from birdlite.run.classifier import Classifier
+
+DEFAULTS = ServeOptions()
+
+
+def main(values: SimpleNamespace, started: float) -> int:
+    """Run the command. The model is loaded in a thread while the web server is imported."""
+    open_console(values)
+    settings = classifier_settings(values)
+    settings = settings._replace(fetch=settings.fetch._replace(public_only=not values.allow_private))
+    options = ServeOptions(**fields_of(values, ServeOptions._fields))._replace(urls=not values.no_urls)
+    from birdlite.run.classifier import Classifier
+    from birdlite.serve import first_picture, listening
+
+    with listening.listen(options.host, options.port) as sock, Classifier(settings) as classifier:
+        loading = first_picture.begin(classifier)
+        serve(classifier, settings, options, sock, loading)
+    return EXIT_OK
+
+
+def serve(
+    classifier: Classifier, settings: Settings, options: ServeOptions, sock: socket.socket, loading: Future[None]
+) -> None:
+    """Serve until a signal comes.
+
+    Raises:
+        ServeMissing: a package is not installed.
+        BirdliteError: the model cannot be loaded.
+    """
+    try:
+        import asyncio
+
+        from birdlite.serve.app import Service
+        from birdlite.serve.pictures import Pictures
+        from birdlite.serve.server import Server
+    except ImportError as error:
+        raise ServeMissing(f"the service needs more packages ({error}): pip install 'birdlite[serve]'") from error
+    from birdlite.serve.listening import url_of
+
+    url = url_of(sock)
+
+    async def run() -> None:
+        service = Service(Pictures(classifier, settings, options.queue), options)
+        await Server(service, sock, loading, lambda: log.info(f"ready at {url}", threads=settings.threads)).run()
+
+    asyncio.run(run())
+
+
+EPILOG = """\
+POST a picture to /v1/classify, or several as a form, or {"urls": ["https://…"]} as JSON. / is a page to try it,
+/readyz and /livez are for probes, /metrics is for Prometheus, /openapi.json describes it all. URLs are fetched as
+`classify --public-only` does, unless there is --allow-private.
+
+SIGTERM ends it in good order; a second one at once. Exit codes: 0 ended, 2 wrong usage, 3 it cannot serve (the port is
+in use, there is no such model), 4 not now: the model's source is away.
+"""
+
+
+def _seconds(name: str, help: str, default: float) -> Option:  # noqa: A002
+    return Option(f"{name} SECONDS", help, type=Value(seconds), default=f"{default:g}")
+
+
+COMMAND = Command(
+    "serve",
+    "Answer requests over HTTP: name the birds in pictures that are sent, or whose URLs are.",
+    EPILOG,
+    arguments=[],
+    options={
+        "Service": [
+            Option("--host ADDRESS", "Listen on ADDRESS. 0.0.0.0 is all of this machine's.", default=DEFAULTS.host),
+            Option(
+                "--port N",
+                "Listen on port N. 0 takes a free one.",
+                type=Value(whole, 0, 65535),
+                default=DEFAULTS.port,
+                envvar=PORT_VARIABLE,
+            ),
+            Option(
+                "--queue N",
+                "Let up to N pictures that are sent wait, and N that are fetched. Beyond it, and when the wait would be"
+                " too long, the answer is 503 at once.",
+                type=Value(whole, 0, 1_000_000),
+                default=DEFAULTS.queue,
+            ),
+            Option(
+                "--max-batch N",
+                "Take up to N pictures in a request.",
+                type=Value(whole, 1, 10_000),
+                default=DEFAULTS.max_batch,
+            ),
+            Option("--max-body SIZE", "Refuse requests of more than SIZE bytes.", type=Value(size), default="64M"),
+            Option(
+                "--connections N",
+                "Keep up to N connections.",
+                type=Value(whole, 32, 100_000),
+                default=DEFAULTS.connections,
+            ),
+            _seconds("--request-timeout", "Answer within SECONDS, waiting included.", DEFAULTS.request_timeout),
+            _seconds("--body-timeout", "Give up a body that does not arrive within SECONDS.", DEFAULTS.body_timeout),
+            _seconds("--drain", "After SIGTERM, answer for SECONDS more, so that balancers notice.", DEFAULTS.drain),
+            _seconds("--grace", "After that, finish what is under way within SECONDS.", DEFAULTS.grace),
+            Option("--no-urls", "Fetch nothing: take pictures only that are sent."),
+            Option(
+                "--allow-private",
+                "Fetch URLs that lead to addresses that are not public too: those of this machine and its networks.",
+            ),
+        ],
+        "Answers": [
+            Option(
+                "--top N",
+                "Give up to N candidates, unless a request asks for others.",
+                type=Value(whole, 1, 1000),
+                default=DEFAULT_TOP,
+            ),
+            Option("--min-score X", "Leave out candidates that score below X.", type=Value(fraction), default="0"),
+        ],
+        "Model": [
+            Option(
+                "--model MODEL",
+                "Model to use: a name (see `birdlite model list`), a model folder, or a .tflite or .onnx file.",
+                type=MODEL,
+                default=DEFAULT_MODEL,
+            ),
+            LABELS,
+            Option(
+                "--resize",
+                "How a picture is made square, unless a request says.",
+                choices=RESIZE,
+                default=Settings().resize,
+            ),
+            *RUNNING,
+        ],
+        **CACHE,
+        "Network": [option for option in NETWORK["Network"] if option.name != "public_only"],
+        **MESSAGES,
+    },
+)

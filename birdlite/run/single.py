@@ -1,0 +1,75 @@
+"""One picture through the pipeline, for a caller that does not wait in a thread: the service.
+
+The result goes to a function, which any thread may call. `Classifier.submit` makes one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from birdlite.results import Failure, Prediction, Result
+from birdlite.run.job import Job, Owner
+from birdlite.run.pipeline import Pipeline
+from birdlite.settings import Settings
+from birdlite.targets import Target
+from birdlite.timing import Timeline
+
+Done = Callable[["Result | BaseException | None"], object]
+
+
+class Single(Owner):
+    """One picture on its way. It ends with its result, with an error, or with `cancel`."""
+
+    def __init__(self, pipeline: Pipeline, settings: Settings, timeline: Timeline, done: Done) -> None:
+        """`done` is called with the result, or with what keeps all from running; and at last, once, with None.
+
+        Then the picture takes nothing of the pipeline any more, whether it was cancelled or not.
+        """
+        self.settings = settings
+        self.guard = None
+        self.timeline = timeline
+        self.over = False
+        self.cancelled = threading.Event()
+        self.under_way = {}
+        self._pipeline = pipeline
+        self._done = done
+
+    def start(self, target: Target) -> None:
+        """Send it on its way. Waits as long as the pipeline has no slot for it."""
+        self._pipeline.begin(self)
+        if not self._pipeline.put(0, target, self):
+            self._let_go()
+
+    def finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
+        """Hand out the result."""
+        self._end(job.result(outcome))
+        self._let_go()
+
+    def drop(self, job: Job) -> None:  # noqa: ARG002 - there is only one
+        """Say that it is gone."""
+        self._let_go()
+
+    def fail(self, error: BaseException) -> None:
+        """Hand out the error."""
+        self._end(error)
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more: it ends at its next step."""
+        self.over = True
+        self.cancelled.set()
+        self._pipeline.end(self)
+
+    def close(self) -> None:
+        """As `cancel`."""
+        self.cancel()
+
+    def _let_go(self) -> None:
+        self.under_way.clear()  # they know each other: the picture's bytes would wait for the garbage collector
+        self._done(None)
+
+    def _end(self, outcome: Result | BaseException) -> None:
+        if not self.over:
+            self.over = True
+            self._pipeline.end(self)
+            self._done(outcome)

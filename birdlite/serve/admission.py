@@ -1,0 +1,133 @@
+"""Who may wait, and who is told at once to come back later. The app asks before it reads a body, and `pictures` then.
+
+A picture that is admitted has a `Place`: it runs at once, or waits for its turn, first come, first served. Pictures
+that are sent and pictures that are fetched wait apart, so slow servers of others do not keep those that are sent from
+being classified. At most `queue` wait in each lane. Who would wait longer than there is time for is refused too: the
+answer would come too late, and only cost the others.
+
+Everything here belongs to the event loop, so there are no locks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import Literal, get_args
+
+from birdlite.serve.problems import Overloaded
+from birdlite.timing import clock
+
+Lane = Literal["upload", "url"]
+LANES: tuple[Lane, ...] = get_args(Lane)
+
+_WEIGHT = 0.1  # of the newest time in the moving average
+_FIRST_GUESS_S = 0.05
+
+
+class Admission:
+    """The pictures that run and wait."""
+
+    def __init__(self, queue: int, *, uploads: int, urls: int) -> None:
+        """At most `queue` pictures wait in each lane, and so many run at once."""
+        self.queue = queue
+        self._lanes: dict[Lane, _Lane] = {"upload": _Lane(uploads), "url": _Lane(urls)}
+
+    def running(self, lane: Lane) -> int:
+        """How many pictures are under way."""
+        return self._lanes[lane].running
+
+    def waiting(self, lane: Lane) -> int:
+        """How many pictures wait for their turn."""
+        return len(self._lanes[lane].waiting)
+
+    def check(self, lane: Lane, pictures: int, until: float) -> None:
+        """Refuse what cannot be taken on. `until`, on `timing.clock`, is when the answer must be there.
+
+        Raises:
+            Overloaded: so many more do not fit in, or would have their turn too late.
+        """
+        chosen = self._lanes[lane]
+        more = max(0, pictures - chosen.free)
+        wait = chosen.time_for(len(chosen.waiting) + more) if more else 0.0
+        if more and len(chosen.waiting) + more > self.queue:
+            raise Overloaded("too many pictures are waiting", wait)
+        if wait > until - clock():
+            raise Overloaded("the pictures that wait take longer than this request has time", wait)
+
+    def enter(self, lane: Lane, pictures: int, until: float) -> list[Place]:
+        """Take on all pictures of a request, or none of them. Each place must be left.
+
+        Raises:
+            Overloaded: as for `check`.
+        """
+        self.check(lane, pictures, until)
+        return [self._lanes[lane].enter() for _ in range(pictures)]
+
+
+class Place:
+    """What an admitted picture has: its turn, at once or later."""
+
+    def __init__(self, lane: _Lane) -> None:
+        self._lane = lane
+        self._turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.began: float | None = None  # s on `clock`; when it had its turn
+        self.handed_over = False  # the pipeline has the picture, and says when it has let go of it
+        self._left = False
+
+    async def turn(self, until: float) -> None:
+        """Wait for it.
+
+        Raises:
+            asyncio.TimeoutError: `until`, on `timing.clock`, came first.
+        """
+        await asyncio.wait_for(self._turn, max(0.0, until - clock()))
+
+    def begin(self) -> None:
+        """Have the turn now."""
+        self.began = clock()
+        if not self._turn.done():  # the wait may have ended at the same moment
+            self._turn.set_result(None)
+
+    def leave(self) -> None:
+        """Let the next picture have it. Only the first call counts."""
+        if not self._left:
+            self._left = True
+            self._lane.leave(self)
+
+
+class _Lane:
+    """The pictures of one kind."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._takes = _FIRST_GUESS_S  # s for a picture, from its turn to its result: a moving average
+        self.running = 0
+        self.waiting: OrderedDict[Place, None] = OrderedDict()
+
+    @property
+    def free(self) -> int:
+        """How many could run at once."""
+        return 0 if self.waiting else self._limit - self.running
+
+    def time_for(self, pictures: int) -> float:
+        """How long so many pictures take, in s."""
+        return pictures * self._takes / self._limit
+
+    def enter(self) -> Place:
+        place = Place(self)
+        if self.free:
+            self.running += 1
+            place.begin()
+        else:
+            self.waiting[place] = None
+        return place
+
+    def leave(self, place: Place) -> None:
+        if place.began is None:
+            self.waiting.pop(place, None)
+            return
+        self._takes += _WEIGHT * (clock() - place.began - self._takes)
+        if self.waiting:
+            self.waiting.popitem(last=False)[0].begin()
+        else:
+            self.running -= 1

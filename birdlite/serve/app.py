@@ -1,0 +1,208 @@
+"""The service as an ASGI application: its routes, and what they share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from birdlite import log
+from birdlite.errors import BirdliteError, one_line
+from birdlite.serve import answers, intake, metrics, openapi, problems, replies
+from birdlite.serve.bodies import Bodies, Room
+from birdlite.serve.intake import Asked
+from birdlite.serve.metrics import Metrics
+from birdlite.serve.options import SPARE_CONNECTIONS, ServeOptions
+from birdlite.serve.pictures import Pictures
+from birdlite.serve.problems import Overloaded, Problem
+from birdlite.serve.requests import Requests
+from birdlite.timing import Timeline
+from birdlite.writers.base import ModelFacts
+from birdlite.writers.record import to_json
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+Handler = Callable[["Service", Request], Awaitable[Response]]
+
+
+class Service:
+    """What the routes share: the pictures, the bounds, and whether the service is about to end."""
+
+    def __init__(self, pictures: Pictures, options: ServeOptions) -> None:
+        self.pictures = pictures
+        self.options = options
+        self.bodies = Bodies(pictures.classifier.room)
+        self.draining = False  # not ready any more, and still answering
+        self.refusing = False  # no new work
+        self.busy = 0  # requests that classify
+        self.metrics = Metrics(pictures, ROUTES, lambda: self.ready)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a balancer should send requests here."""
+        return self.pictures.ready and not self.draining
+
+    def check(self) -> None:
+        """Refuse a request that cannot be answered now.
+
+        Raises:
+            Problem: the service is not ready, or has no connections to spare.
+        """
+        if self.refusing:
+            raise Problem(503, "the service is about to end; try again", kind="not_ready", retry_after=1)
+        if not self.pictures.loaded:
+            raise Problem(503, "the model is not loaded yet; try again", kind="not_ready", retry_after=1)
+        if self.pictures.broken is not None:
+            raise Problem(503, "the model cannot be run now; try again", kind="engine", retry_after=5)
+        if self.busy > max(1, self.options.connections - SPARE_CONNECTIONS):
+            raise Overloaded("too many requests are under way")
+
+    def model(self) -> ModelFacts:
+        """The model and its engine."""
+        classifier = self.pictures.classifier
+        card = classifier.model
+        return ModelFacts(card.card.name, card.sha256, classifier.engine_name, self.pictures.settings.threads)
+
+    def app(self) -> ASGIApp:
+        """The application."""
+        routes = [Route(path, self._handler(do), methods=methods) for path, (do, methods) in ROUTES.items()]
+        handlers = {404: self._unknown, 405: self._unknown}
+        app = Starlette(routes=routes, exception_handlers=handlers)
+        app.router.redirect_slashes = False
+        return Requests(app, self)
+
+    def _handler(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        """Turn what a handler raises into a problem document."""
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await handler(self, request)
+            except ClientDisconnect:
+                return Response(status_code=499)  # nobody reads it
+            except asyncio.CancelledError:
+                if not self.refusing:
+                    raise
+                return self._problem(request, Problem(503, "the service ends", kind="not_ready", retry_after=1))
+            except Problem as found:
+                return self._problem(request, found)
+            except BirdliteError:  # the log says already which
+                return self._problem(
+                    request, Problem(503, "the model cannot be run now; try again", kind="engine", retry_after=5)
+                )
+            except Exception as error:  # noqa: BLE001 - an error in birdlite itself
+                log.error(
+                    f"a fault in birdlite, please report it: {type(error).__name__}: {one_line(error)}",
+                    request_id=request.state.id,
+                )
+                return self._problem(request, Problem(500, "a fault in birdlite; its log says more", kind="fault"))
+
+        return handle
+
+    def _problem(self, request: Request, found: Problem) -> Response:
+        """The answer for a request that has none.
+
+        What is still on its way of the request's body is read and dropped by the connection, so that the client
+        sees this answer. Only a client that is too slow, or asks before it sends, is cut off.
+        """
+        if isinstance(found, Overloaded):
+            self.metrics.shed.inc()
+        headers = {} if found.retry_after is None else {"Retry-After": str(found.retry_after)}
+        if found.status == 408 or "expect" in request.headers:
+            headers["Connection"] = "close"
+        if found.status == 405:
+            headers["Allow"] = ", ".join(ROUTES[request.url.path][1])
+        return Response(found.document(request.state.id), found.status, headers, media_type=problems.TYPE)
+
+    async def _unknown(self, request: Request, error: Exception) -> Response:
+        status = getattr(error, "status_code", 404)
+        what = "no such path" if status == 404 else f"{one_line(request.method)} is not for this path"
+        return self._problem(request, Problem(status, f"{what}: {one_line(request.url.path)}"))
+
+
+async def _classify(service: Service, request: Request) -> Response:
+    """Pictures in, answers out."""
+    room = Room(service.bodies)
+
+    def over() -> None:
+        service.busy -= 1
+        room.give_back()
+
+    service.busy += 1
+    streams = False
+    try:
+        service.check()
+        until = request.state.began + service.options.request_timeout
+        service.pictures.admission.check(intake.lane(request), 1, until)
+        asked = await intake.read(request, service.pictures.settings, service.options, room)
+        timeline = Timeline(request.state.began)
+        tasks = service.pictures.begin(asked.targets, asked.settings, timeline, until)
+        if asked.several and _wants_lines(request):
+            streams = True
+            return replies.Lines(asked.targets, tasks, over)
+        return await _whole(service, request, asked, tasks, timeline)
+    finally:
+        if not streams:
+            over()
+
+
+def _wants_lines(request: Request) -> bool:
+    return answers.LINES in request.headers.get("accept", "")
+
+
+async def _whole(
+    service: Service, request: Request, asked: Asked, tasks: list[replies.Task], timeline: Timeline
+) -> Response:
+    """All results at once."""
+    results = await replies.all_of(tasks, request.receive)
+    if not asked.several and (failure := results[0].failure) is not None:
+        raise problems.of_failure(failure)
+    if _wants_lines(request):  # it is a single one
+        return Response(answers.line(results[0]), media_type=answers.LINES)
+    breakdown = timeline.breakdown()
+    facts = results, service.model(), breakdown
+    long = answers.is_long(results)
+    made = await asyncio.to_thread(answers.document, *facts) if long else answers.document(*facts)
+    return Response(made, 200, {"Server-Timing": answers.server_timing(breakdown)}, media_type=answers.JSON)
+
+
+async def _model(service: Service, _request: Request) -> Response:
+    if not service.pictures.loaded:
+        raise Problem(503, "the model is not loaded yet; try again", kind="not_ready", retry_after=1)
+    card = service.pictures.classifier.model.card
+    facts = service.model()._asdict() | {"classes": card.classes, "side": card.side, "format": card.format}
+    return Response(to_json(facts), media_type=answers.JSON)
+
+
+async def _livez(_service: Service, _request: Request) -> Response:
+    return Response("alive\n", media_type="text/plain")
+
+
+async def _readyz(service: Service, _request: Request) -> Response:
+    if service.ready:
+        return Response("ready\n", media_type="text/plain")
+    return Response("not ready\n", 503, media_type="text/plain")
+
+
+async def _metrics(service: Service, _request: Request) -> Response:
+    return Response(service.metrics.text(), headers={"Content-Type": metrics.TYPE})
+
+
+async def _openapi(_service: Service, _request: Request) -> Response:
+    return Response(openapi.text(), media_type=answers.JSON)
+
+
+ROUTES: dict[str, tuple[Handler, list[str]]] = {
+    "/v1/classify": (_classify, ["GET", "POST"]),
+    "/v1/model": (_model, ["GET"]),
+    "/livez": (_livez, ["GET"]),
+    "/readyz": (_readyz, ["GET"]),
+    "/metrics": (_metrics, ["GET"]),
+    "/openapi.json": (_openapi, ["GET"]),
+}
+"""What answers each path, and by which methods. HEAD is answered wherever GET is."""

@@ -1,0 +1,149 @@
+"""A request into targets: a picture as the body, several as a form, or URLs in JSON or in the query. All within bounds.
+
+`app` calls `lane` before a body is read, and then `read`. What is wrong with a request is a `Problem`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from birdlite.errors import one_line
+from birdlite.namedtuple import NamedTuple
+from birdlite.results import Failure
+from birdlite.serve import fields
+from birdlite.serve.admission import Lane
+from birdlite.serve.bodies import Room, pieces, whole
+from birdlite.serve.forms import File, Form
+from birdlite.serve.options import ServeOptions
+from birdlite.serve.problems import Problem
+from birdlite.settings import Settings
+from birdlite.targets import BadTarget, Target
+from birdlite.targets.expand import single
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+MAX_JSON = 1 << 20
+"""Bytes of a JSON body. It is parsed in the event loop, 10 ms a megabyte."""
+
+JSON, FORM, BYTES = "application/json", "multipart/form-data", "application/octet-stream"
+
+
+class Asked(NamedTuple):
+    """What a request asks for."""
+
+    targets: list[Target | BadTarget]
+    settings: Settings  # of the service, with what the request changes
+    several: bool  # the answer is a document even if there is one picture, and that fails
+
+
+def lane(request: Request) -> Lane:
+    """Where the pictures of a request will wait."""
+    return "upload" if request.method == "POST" and _content_type(request) != JSON else "url"
+
+
+async def read(request: Request, settings: Settings, options: ServeOptions, room: Room) -> Asked:
+    """Read what a request asks for.
+
+    Raises:
+        Problem: it makes no sense, is too large or too slow, or there is no room for it.
+        ClientDisconnect: the client has gone.
+    """
+    if request.method != "POST":
+        return _from_query(request, settings, options)
+    try:
+        return await asyncio.wait_for(_from_body(request, settings, options, room), options.body_timeout)
+    except asyncio.TimeoutError:
+        raise Problem(408, f"the body did not arrive within {options.body_timeout:g} s", kind="timeout") from None
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", BYTES).partition(";")[0].strip().lower()
+
+
+def _from_query(request: Request, settings: Settings, options: ServeOptions) -> Asked:
+    urls = request.query_params.getlist("url")
+    if len(urls) != 1:
+        raise Problem(400, "give one picture as ?url=…, percent-encoded; several go into a POST")
+    others = [(name, value) for name, value in request.query_params.multi_items() if name != "url"]
+    return Asked(_urls(urls, options), fields.changed(settings, others), several=False)
+
+
+async def _from_body(request: Request, settings: Settings, options: ServeOptions, room: Room) -> Asked:
+    settings = fields.changed(settings, request.query_params.multi_items())
+    kind = _content_type(request)
+    if kind == JSON:
+        return _from_json(await whole(request, min(MAX_JSON, options.max_body), room), settings, options)
+    if kind == FORM:
+        return await _from_form(request, settings, options, room)
+    if kind == BYTES or kind.startswith("image/"):
+        data = await whole(request, min(settings.fetch.max_bytes, options.max_body), room)
+        if not data:
+            raise Problem(400, "the body is empty; send a picture in it")
+        return Asked([Target("body", "file", "body", data=data)], settings, several=False)
+    raise Problem(415, f"content type {one_line(kind)}: send image/*, {BYTES}, {FORM} or {JSON}", kind="unsupported")
+
+
+async def _from_form(request: Request, settings: Settings, options: ServeOptions, room: Room) -> Asked:
+    form = Form(options.max_batch, len(fields.READERS))
+    await form.read(request.headers["content-type"], pieces(request, options.max_body, room))
+    if not form.files:
+        raise Problem(400, "the form holds no file")
+    targets = [_uploaded(file, index, settings.fetch.max_bytes) for index, file in enumerate(form.files)]
+    return Asked(targets, fields.changed(settings, form.fields), several=True)
+
+
+def _uploaded(file: File, index: int, most: int) -> Target | BadTarget:
+    name = file.name or f"file {index}"
+    if len(file.data) > most:
+        return BadTarget(name, Failure("too_large", f"{name}: more than {most} bytes, allowed by --max-bytes"), index)
+    return Target(name, "file", name, index, file.data)
+
+
+def _from_json(data: bytes, settings: Settings, options: ServeOptions) -> Asked:
+    try:
+        document = json.loads(data.decode("utf-8"), object_pairs_hook=_object)
+    except UnicodeDecodeError:
+        raise Problem(400, "the body is not UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        raise Problem(400, f"the body is not JSON: {one_line(error)}") from None
+    if not isinstance(document, dict):
+        raise Problem(400, 'the body must be an object, such as {"urls": ["https://…"]}')
+    urls = document.pop("urls", None)
+    if not isinstance(urls, list) or not urls or not all(isinstance(url, str) for url in urls):
+        raise Problem(400, "urls must be a list of at least one URL")
+    if len(urls) > options.max_batch:
+        raise Problem(413, f"{len(urls)} URLs; at most {options.max_batch} in a request", kind="too_large")
+    return Asked(_urls(urls, options), fields.changed(settings, document.items()), several=True)
+
+
+def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose names differ. Of two that are alike, readers take one or the other."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name} stands there twice")
+        found[name] = value
+    return found
+
+
+def _urls(urls: list[str], options: ServeOptions) -> list[Target | BadTarget]:
+    """Targets of URLs. Names of files and buckets are refused: they would be this machine's, and its owner's.
+
+    Raises:
+        Problem: this service fetches none.
+    """
+    if not options.urls:
+        raise Problem(403, "this service fetches no URLs; send the picture itself", kind="blocked")
+    return [_url(url, index) for index, url in enumerate(urls)]
+
+
+def _url(url: str, index: int) -> Target | BadTarget:
+    target = single(url, index)
+    if isinstance(target, Target) and target.kind != "url":
+        name = target.name
+        return BadTarget(name, Failure("unsupported", f"{name}: only http and https URLs are fetched"), index)
+    return target

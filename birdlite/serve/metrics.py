@@ -1,0 +1,102 @@
+"""What Prometheus reads at /metrics. `requests` counts requests here, and `pictures` each result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import partial
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from birdlite.results import Result
+from birdlite.serve.admission import LANES
+from birdlite.serve.pictures import Pictures
+from birdlite.writers.base import ModelFacts
+
+TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_AWAY = {"network", "timeout", "http_status", "not_found", "blocked"}
+
+
+class Metrics:
+    """The service's numbers, in a registry of their own."""
+
+    def __init__(self, pictures: Pictures, routes: Collection[str], ready: Callable[[], bool]) -> None:
+        """Requests for other paths than `routes` are counted together: anyone can invent paths."""
+        self.routes = routes
+        self.registry = registry = CollectorRegistry()
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the number of series
+        ProcessCollector(registry=registry)
+        self.requests = Counter(
+            "birdlite_requests", "Answered requests.", ["route", "method", "status"], registry=registry
+        )
+        self.seconds = Histogram(
+            "birdlite_request_seconds",
+            "From a request's head to the end of its answer.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.shed = Counter(
+            "birdlite_shed_requests", "Requests refused because too much is under way or waits.", registry=registry
+        )
+        self._results = Counter(
+            "birdlite_pictures", "Pictures, by outcome: ok or the kind of failure.", ["outcome"], registry=registry
+        )
+        self._stages = Histogram(
+            "birdlite_stage_seconds",
+            "Time of a picture in each stage: queue, fetch, decode, infer.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._fetch_failures = Counter(
+            "birdlite_fetch_failures", "URLs whose picture could not be fetched, by kind.", ["kind"], registry=registry
+        )
+        self._model = Info("birdlite_model", "The model and its engine.", registry=registry)
+        self._add_gauges(pictures, ready)
+        pictures.count = self.count
+
+    def _add_gauges(self, pictures: Pictures, ready: Callable[[], bool]) -> None:
+        """What is looked up when Prometheus asks."""
+        registry, admission = self.registry, pictures.admission
+        waiting = Gauge("birdlite_queue_length", "Pictures that wait for their turn.", ["lane"], registry=registry)
+        running = Gauge("birdlite_pictures_under_way", "Pictures that have their turn.", ["lane"], registry=registry)
+        for lane in LANES:
+            waiting.labels(lane).set_function(partial(admission.waiting, lane))
+            running.labels(lane).set_function(partial(admission.running, lane))
+        limit = Gauge("birdlite_queue_limit", "Pictures that may wait in each lane.", registry=registry)
+        limit.set(admission.queue)
+        engines = Gauge("birdlite_engines", "Engines that are loaded.", registry=registry)
+        engines.set_function(lambda: pictures.classifier.engines)
+        is_ready = Gauge("birdlite_ready", "1 when the service takes on work, as /readyz says.", registry=registry)
+        is_ready.set_function(lambda: float(ready()))
+
+    def count(self, result: Result, queued: float, fetched: bool) -> None:
+        """Count one picture, which waited so many s; `fetched`: it was asked for at its URL."""
+        failure, times = result.failure, result.times
+        self._results.labels("ok" if failure is None else failure.kind).inc()
+        self._stages.labels("queue").observe(queued)
+        if times is not None:
+            for stage, ms in (("fetch", times.fetch), ("decode", times.decode), ("infer", times.infer)):
+                if ms is not None:
+                    self._stages.labels(stage).observe(ms / 1e3)
+        if fetched and failure is not None and failure.kind in _AWAY and (times is None or times.fetch is None):
+            self._fetch_failures.labels(failure.kind).inc()
+
+    def model(self, facts: ModelFacts) -> None:
+        """Say which model answers."""
+        self._model.info({"name": facts.name, "sha256": facts.sha256, "engine": facts.engine})
+
+    def text(self) -> bytes:
+        """All numbers, as Prometheus reads them."""
+        return generate_latest(self.registry)

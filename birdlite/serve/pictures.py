@@ -1,0 +1,142 @@
+"""Pictures through the classifier, for the event loop. The app begins those of a request, and gets their results."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from birdlite import log
+from birdlite.errors import BirdliteError
+from birdlite.results import Failure, Result
+from birdlite.run.classifier import Classifier
+from birdlite.run.pipeline import WAKE_S
+from birdlite.serve.admission import Admission, Lane, Place
+from birdlite.serve.first_picture import FIRST
+from birdlite.serve.problems import Overloaded
+from birdlite.settings import Settings
+from birdlite.targets import BadTarget, Target
+from birdlite.timing import Timeline, clock
+
+TRY_AGAIN_S = 5.0
+"""s between two tries of an engine that is broken."""
+
+
+class Pictures:
+    """The classifier of a service, and who may use it when."""
+
+    def __init__(self, classifier: Classifier, settings: Settings, queue: int) -> None:
+        """Nothing is loaded yet. At most `queue` pictures of each kind wait."""
+        self.classifier = classifier
+        self.settings = settings
+        # As many as the pipeline has slots for, so `submit` never waits.
+        self.admission = Admission(queue, uploads=2 * settings.threads, urls=settings.fetch.downloads)
+        self.loaded = False  # the model has classified a picture
+        self.broken: BirdliteError | None = None  # what keeps all pictures from being classified
+        self.count: Callable[[Result, float, bool], object] = lambda *_: None  # see `Metrics.count`
+
+    @property
+    def ready(self) -> bool:
+        """Whether pictures can be classified now."""
+        return self.loaded and self.broken is None
+
+    async def look_after(self) -> None:
+        """For ever: give up pictures that take too long to decode, and try broken engines again."""
+        next_try = 0.0
+        while True:
+            await asyncio.sleep(WAKE_S)
+            self.classifier.look_for_overdue()
+            if self.broken is not None and clock() >= next_try:
+                next_try = clock() + TRY_AGAIN_S
+                with suppress(Overloaded, BirdliteError):
+                    await self.begin([FIRST], self.settings, Timeline(), next_try)[0]
+
+    def begin(
+        self, targets: Sequence[Target | BadTarget], settings: Settings, timeline: Timeline, until: float
+    ) -> list[asyncio.Task[Result]]:
+        """Begin all pictures of a request, or none of them. `until` is on `timing.clock`; then a result is `timeout`.
+
+        A task that is cancelled cancels its picture. One raises BirdliteError if the engine is broken.
+
+        Raises:
+            Overloaded: there is no place for all of them.
+        """
+        good = [target for target in targets if isinstance(target, Target)]
+        lane: Lane = "url" if any(target.kind != "file" for target in good) else "upload"
+        places = iter(self.admission.enter(lane, len(good), until))
+        return [
+            asyncio.ensure_future(self._refuse(target))
+            if isinstance(target, BadTarget)
+            else self._task(target, next(places), settings, timeline, until)
+            for target in targets
+        ]
+
+    def _task(
+        self, target: Target, place: Place, settings: Settings, timeline: Timeline, until: float
+    ) -> asyncio.Task[Result]:
+        task = asyncio.ensure_future(self._classify(target, place, settings, timeline, until))
+
+        def ended(task: asyncio.Task[Result]) -> None:
+            if not place.handed_over:
+                place.leave()  # a task that is cancelled before it begins runs none of its own code
+            if not task.cancelled():
+                task.exception()  # looked at, even if nobody waits for it any more
+
+        task.add_done_callback(ended)
+        return task
+
+    async def _refuse(self, target: BadTarget) -> Result:
+        result = Result(target.index, target.name, target.failure)
+        self.count(result, 0.0, False)
+        return result
+
+    async def _classify(
+        self, target: Target, place: Place, settings: Settings, timeline: Timeline, until: float
+    ) -> Result:
+        came = clock()
+        try:
+            await place.turn(until)
+            timeline.add("queue", came, clock(), target.index)
+            result = await self._run(target, place, settings, timeline, until)
+        except asyncio.TimeoutError:
+            result = Result(target.index, target.name, Failure("timeout", f"{target.name}: the request's time is up"))
+        queued = max(0.0, (place.began or clock()) - came)
+        self.count(result, queued, target.kind == "url" and place.began is not None)
+        return result
+
+    async def _run(self, target: Target, place: Place, settings: Settings, timeline: Timeline, until: float) -> Result:
+        """Let it have its turn, which ends when the pipeline has let go of it."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Result] = loop.create_future()
+
+        def settle(outcome: Result | BaseException | None) -> None:
+            if outcome is None:
+                place.leave()
+            elif isinstance(outcome, Result):
+                if outcome.ok and self.broken is not None:
+                    log.info("ready again")
+                    self.broken = None
+                if not answer.done():
+                    answer.set_result(outcome)
+            else:
+                self._take_note(outcome)
+                if not answer.done():
+                    answer.set_exception(outcome)
+
+        def tell(outcome: Result | BaseException | None) -> None:
+            with suppress(RuntimeError):  # the event loop has ended, and with it the service
+                loop.call_soon_threadsafe(settle, outcome)
+
+        single = self.classifier.submit(target, settings, timeline, tell)
+        place.handed_over = True
+        try:
+            return await asyncio.wait_for(answer, max(0.0, until - clock()))
+        finally:
+            single.cancel()
+
+    def _take_note(self, error: BaseException) -> None:
+        """Without an engine, no picture can be classified. Any other error is that of one picture."""
+        if isinstance(error, BirdliteError):
+            if self.broken is None:
+                log.error(f"not ready: {error}")
+            self.broken = error

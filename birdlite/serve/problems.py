@@ -1,0 +1,80 @@
+"""Why a request has no answer, as RFC 9457 has it: a status, and a line for a person.
+
+Every module of the service may raise a `Problem`. `app` makes it the answer, and so does `connection` for what is not
+even HTTP.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from birdlite.results import Failure, FailureKind
+from birdlite.writers.record import to_json
+
+TYPE = "application/problem+json"
+
+STATUSES: Mapping[FailureKind, int] = {
+    "not_found": 422,
+    "http_status": 502,
+    "network": 502,
+    "timeout": 504,
+    "too_large": 413,
+    "not_an_image": 415,
+    "decode": 422,
+    "blocked": 403,
+    "unsupported": 415,
+    "cancelled": 503,
+}
+"""The status of an answer whose only picture failed."""
+
+KINDS = (
+    "request",  # it makes no sense
+    "overload",  # too many pictures wait, or too much is in memory
+    "not_ready",  # the model is not loaded yet, or the service is about to end
+    "engine",  # the model cannot be run now
+    "fault",  # an error in birdlite itself
+)
+"""Kinds of problems, beside the kinds of failures of a picture."""
+
+_LONGEST_WAIT_S = 60.0  # to ask a client for
+
+
+class Problem(Exception):
+    """Why a request has no answer."""
+
+    def __init__(self, status: int, detail: str, *, kind: str = "request", retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.kind = kind  # of `KINDS`, or of a picture's failure
+        self.retry_after = retry_after  # s
+
+    def document(self, request_id: str) -> str:
+        """The body of the answer."""
+        return to_json(
+            {
+                "type": "about:blank",
+                "title": HTTPStatus(self.status).phrase,
+                "status": self.status,
+                "detail": self.detail,
+                "kind": self.kind,
+                "request_id": request_id,
+            }
+        )
+
+
+class Overloaded(Problem):
+    """The request cannot be taken on now: it is shed."""
+
+    def __init__(self, why: str, wait: float = 0.0) -> None:
+        """`wait` is after how many s it may be worth another try."""
+        seconds = max(1, math.ceil(min(wait, _LONGEST_WAIT_S)))
+        super().__init__(503, f"{why}; try again in {seconds} s", kind="overload", retry_after=seconds)
+
+
+def of_failure(failure: Failure) -> Problem:
+    """The problem of a request whose only picture failed."""
+    status = STATUSES[failure.kind]
+    return Problem(status, failure.message, kind=failure.kind, retry_after=1 if status == 503 else None)

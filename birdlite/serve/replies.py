@@ -1,0 +1,102 @@
+"""The results of a request's pictures, for as long as its client waits: all of them, or a line for each.
+
+When the client goes away, its pictures go with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from birdlite.errors import BirdliteError
+from birdlite.results import Failure, Result
+from birdlite.serve import answers
+from birdlite.targets import BadTarget, Target
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+Task = asyncio.Task[Result]
+
+
+async def all_of(tasks: Sequence[Task], receive: Receive) -> list[Result]:
+    """All results, in order.
+
+    Raises:
+        ClientDisconnect: the client has gone.
+        BirdliteError: the engine is broken.
+    """
+    async with aclosing(_as_they_finish(tasks, receive)) as finished:
+        async for task in finished:
+            task.result()  # the first error ends it
+    return [task.result() for task in tasks]
+
+
+class Lines(Response):
+    """The answer that has a line for each picture, as soon as it is finished."""
+
+    def __init__(
+        self, targets: Sequence[Target | BadTarget], tasks: Sequence[Task], over: Callable[[], object]
+    ) -> None:
+        """`over` is called at the end, whatever happens."""
+        super().__init__(media_type=answers.LINES)
+        del self.headers["content-length"]
+        self._names = dict(zip(tasks, targets, strict=True))
+        self._tasks = tasks
+        self._over = over
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Send it."""
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            async with aclosing(_as_they_finish(self._tasks, receive)) as finished:
+                async for task in finished:
+                    line = answers.line(self._result(task)).encode()
+                    await send({"type": "http.response.body", "body": line, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except ClientDisconnect:
+            pass
+        finally:
+            self._over()
+
+    def _result(self, task: Task) -> Result:
+        """What became of a picture. The answer has begun, so even a broken engine is a record."""
+        try:
+            return task.result()
+        except BirdliteError:
+            target = self._names[task]
+            failure = Failure("cancelled", f"{target.name}: the model cannot be run now")
+            return Result(target.index, target.name, failure)
+
+
+async def _as_they_finish(tasks: Sequence[Task], receive: Receive) -> AsyncGenerator[Task, None]:
+    """Give out the tasks as they finish, and cancel those that are left when the client goes or the caller stops.
+
+    Raises:
+        ClientDisconnect: the client has gone.
+    """
+    finished: asyncio.Queue[asyncio.Future[Any]] = asyncio.Queue()
+    watching = asyncio.ensure_future(_gone(receive))
+    futures: list[asyncio.Future[Any]] = [*tasks, watching]
+    for future in futures:
+        future.add_done_callback(finished.put_nowait)
+    try:
+        for _ in tasks:
+            task = await finished.get()
+            if task is watching:
+                raise ClientDisconnect
+            yield task  # type: ignore[misc]
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+async def _gone(receive: Receive) -> None:
+    """Wait until the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,76 @@
+"""Around all routes: an id for each request, its log line, its count, and the headers that every answer has."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import TYPE_CHECKING, Protocol
+
+from birdlite import log
+from birdlite.errors import one_line
+from birdlite.timing import clock
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from birdlite.serve.metrics import Metrics
+
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")  # W3C Trace Context
+
+_QUIET = frozenset({"/livez", "/readyz", "/metrics"})  # asked for every few seconds
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+_ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+
+
+class State(Protocol):
+    """What is asked of the service."""
+
+    metrics: Metrics
+    draining: bool
+
+
+class Requests:
+    """An ASGI application around another one."""
+
+    def __init__(self, inner: ASGIApp, service: State) -> None:
+        self._inner = inner
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        began = clock()
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
+        request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
+        scope["state"] = {"id": request_id, "began": began}
+        status = 499  # the client has gone before there was an answer
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *_ALWAYS, (b"x-request-id", request_id.encode())]
+                if self._service.draining:  # the client's next request goes elsewhere
+                    message["headers"].append((b"connection", b"close"))
+            await send(message)
+
+        try:
+            await self._inner(scope, receive, sending)
+        finally:
+            self._count(scope, status, clock() - began, headers.get(b"traceparent", b"").decode("latin-1"))
+
+    def _count(self, scope: Scope, status: int, took: float, trace: str) -> None:
+        path, method = scope["path"], scope["method"]
+        route = path if path in self._service.metrics.routes else "other"
+        metrics = self._service.metrics
+        metrics.requests.labels(route, method if method in _METHODS else "other", str(status)).inc()
+        metrics.seconds.labels(route).observe(took)
+        say = log.debug if path in _QUIET else log.info
+        fields = {"traceparent": trace} if _TRACEPARENT.fullmatch(trace) else {}
+        what = f"{one_line(method)} {one_line(path)}"
+        say(what, status=status, ms=round(took * 1e3, 1), request_id=scope["state"]["id"], **fields)

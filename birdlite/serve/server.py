@@ -1,0 +1,144 @@
+"""Listens, and ends in good order. `birdlite serve` calls `listen` and `run`.
+
+The first SIGTERM (or Ctrl-C, or SIGHUP): not ready, wait `drain` seconds so that balancers notice, refuse new work,
+finish what is under way, end. The second one ends at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from uvicorn.config import Config
+from uvicorn.server import Server as UvicornServer
+
+from birdlite import log
+from birdlite.serve import foreign_log
+from birdlite.serve.app import Service
+from birdlite.serve.connection import Connection, Crowd
+from birdlite.serve.listening import BACKLOG
+from birdlite.serve.problems import Problem
+
+if TYPE_CHECKING:
+    import socket
+
+KEEP_ALIVE_S = 15
+"""s that an idle connection is kept."""
+
+ACCEPTED = 100
+"""Connections that the event loop takes at once, before it looks after the others again."""
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _Uvicorn(UvicornServer):
+    """uvicorn, whose signals are ours."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen. How many connections the event loop takes at once is not how many may wait for it."""
+        await super().startup(sockets)
+        for one in sockets or ():
+            one.listen(BACKLOG)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them alone."""
+        yield
+
+
+class Server:
+    """One life of the service."""
+
+    def __init__(
+        self, service: Service, listening: socket.socket, loading: Future[None], started: Callable[[], object]
+    ) -> None:
+        """`loading` is the model's first picture (`first_picture`). `started` is called when the service is ready."""
+        self._service = service
+        self._listening = listening
+        self._loading = loading
+        self._started = started
+        self._stop = asyncio.Event()
+        self._uvicorn = _Uvicorn(self._config())
+
+    def _config(self) -> Config:
+        options = self._service.options
+        connection = partial(Connection, crowd=Crowd(options.connections), refused=self._refused)
+        return Config(
+            self._service.app(),
+            http=cast("type[asyncio.Protocol]", connection),
+            ws="none",
+            lifespan="off",
+            backlog=ACCEPTED,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=max(1, round(options.grace)),
+        )
+
+    async def run(self) -> None:
+        """Serve until `stop`.
+
+        Raises:
+            BirdliteError: the model cannot be loaded.
+        """
+        foreign_log.take_over()
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                asyncio.get_running_loop().add_signal_handler(number, self._signalled, number)
+        loading = asyncio.ensure_future(self._load())
+        tasks = [loading, *map(asyncio.ensure_future, (self._service.pictures.look_after(), self._end()))]
+        try:
+            await self._uvicorn.serve([self._listening])
+            if loading.done():
+                loading.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            self._service.pictures.classifier.cancel()  # a download of the model ends too
+
+    def stop(self) -> None:
+        """End in good order. Only for the event loop's thread."""
+        self._stop.set()
+
+    def _signalled(self, number: int) -> None:
+        if self._stop.is_set():
+            os._exit(128 + number)
+        self.stop()
+
+    async def _load(self) -> None:
+        """Become ready. Until then, the service says that it is not."""
+        try:
+            await asyncio.wrap_future(self._loading)
+        except BaseException:
+            self._uvicorn.should_exit = True
+            raise
+        self._service.pictures.loaded = True
+        self._service.metrics.model(self._service.model())
+        self._started()
+        gc.collect()
+        gc.freeze()  # what is there now stays, so the collector need not look at it
+
+    async def _end(self) -> None:
+        await self._stop.wait()
+        service = self._service
+        service.draining = True
+        if service.pictures.loaded:
+            log.info(f"ending: not ready any more; new work is refused in {service.options.drain:g} s")
+            await asyncio.sleep(service.options.drain)
+        service.refusing = True
+        self._uvicorn.should_exit = True
+
+    def _refused(self, problem: Problem) -> None:
+        """Count what is no request."""
+        self._service.metrics.requests.labels("other", "other", str(problem.status)).inc()
+        log.warning("no request", status=problem.status, detail=problem.detail)

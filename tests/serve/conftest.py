@@ -1,0 +1,62 @@
+"""A service on the demo's model. Tests share one classifier, and each has a service of its own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from birdlite import Classifier, FetchSettings, Settings
+from birdlite.images import picture
+from birdlite.models.catalog import DEMO_MODEL
+from tests.serving import Hold, Running, Serve
+
+WORKERS, DOWNLOADS = 1, 2
+
+
+@pytest.fixture(scope="session")
+def settings(filled_cache: Path) -> Settings:
+    fetch = FetchSettings(retries=0, downloads=DOWNLOADS, max_bytes=1 << 20)
+    return Settings(model=DEMO_MODEL, cache_dir=str(filled_cache), workers=WORKERS, fetch=fetch)
+
+
+@pytest.fixture(scope="session")
+def classifier(settings: Settings) -> Iterator[Classifier]:
+    with Classifier(settings) as made:
+        yield made
+
+
+@pytest.fixture
+def serve(classifier: Classifier, settings: Settings) -> Iterator[Serve]:
+    """Starts a service with options of its own; it ends with the test."""
+    with contextlib.ExitStack() as services:
+
+        def start(**options: Any) -> Running:
+            return services.enter_context(Running(classifier, settings, **options))
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def usual_service(classifier: Classifier, settings: Settings) -> Iterator[Running]:
+    with Running(classifier, settings) as running:
+        yield running
+
+
+@pytest.fixture
+def service(usual_service: Running) -> Running:
+    """A service with the usual options. The tests of a module share it."""
+    usual_service.take_log()
+    return usual_service
+
+
+@pytest.fixture
+def hold(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hold]:
+    """Pictures that begin with `HELD` wait for `release`."""
+    hold, plan = Hold(), picture.plan
+    monkeypatch.setattr(picture, "plan", lambda data, **more: plan(hold.pass_on(data), **more))
+    yield hold
+    hold.release()

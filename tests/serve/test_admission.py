@@ -1,0 +1,279 @@
+"""Who waits and who is shed: the queue by itself, and the service when more comes than it can take on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from functools import partial
+
+import pytest
+
+from birdlite.run.classifier import Classifier
+from birdlite.run.pipeline import slots
+from birdlite.serve.admission import Admission, Place
+from birdlite.serve.problems import Overloaded
+from birdlite.settings import Settings
+from birdlite.timing import clock
+from tests.demo_world import PICTURES
+from tests.origin import PATIENCE, Origin, head
+from tests.serve.test_classify import problem
+from tests.serving import HELD, Hold, Later, Running, Serve
+
+PICTURE = PICTURES[0].read_bytes()
+LONG = 1e6  # s
+HEAD = head(200, {"Content-Length": "100000"})
+
+
+def in_loop(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
+    """A test that runs in an event loop."""
+
+    def run() -> None:
+        asyncio.run(asyncio.wait_for(test(), PATIENCE))
+
+    run.__name__ = test.__name__
+    return run
+
+
+def has_turn(place: Place) -> bool:
+    return place.began is not None
+
+
+@in_loop
+async def test_the_queue_is_first_come_first_served() -> None:
+    admission = Admission(10, uploads=2, urls=1)
+    places = admission.enter("upload", 3, clock() + LONG) + admission.enter("upload", 2, clock() + LONG)
+    order: list[Place] = []
+    while len(order) < 5:
+        (first, *_) = [place for place in places if has_turn(place) and place not in order]
+        order.append(first)
+        first.leave()
+
+    assert order == places
+    assert (admission.running("upload"), admission.waiting("upload")) == (0, 0)
+
+
+@in_loop
+async def test_at_most_so_many_run_and_so_many_wait() -> None:
+    admission = Admission(3, uploads=2, urls=1)
+    admission.enter("upload", 5, clock() + LONG)
+
+    assert (admission.running("upload"), admission.waiting("upload")) == (2, 3)
+    with pytest.raises(Overloaded, match="too many pictures are waiting; try again in 1 s"):
+        admission.enter("upload", 1, clock() + LONG)
+
+
+@in_loop
+async def test_all_pictures_of_a_request_are_taken_on_or_none() -> None:
+    admission = Admission(3, uploads=2, urls=1)
+    with pytest.raises(Overloaded):
+        admission.enter("upload", 6, clock() + LONG)
+
+    assert (admission.running("upload"), admission.waiting("upload")) == (0, 0)
+
+
+@in_loop
+async def test_those_that_are_fetched_do_not_keep_those_that_are_sent_waiting() -> None:
+    admission = Admission(2, uploads=1, urls=1)
+    admission.enter("url", 3, clock() + LONG)
+    (place,) = admission.enter("upload", 1, clock() + LONG)
+
+    assert has_turn(place)
+    with pytest.raises(Overloaded):
+        admission.enter("url", 1, clock() + LONG)
+
+
+@in_loop
+async def test_without_a_queue_only_what_can_run_at_once_is_taken_on() -> None:
+    admission = Admission(0, uploads=1, urls=1)
+    (place,) = admission.enter("upload", 1, clock() + LONG)
+    with pytest.raises(Overloaded):
+        admission.enter("upload", 1, clock() + LONG)
+    place.leave()
+
+    assert has_turn(admission.enter("upload", 1, clock() + LONG)[0])
+
+
+@in_loop
+async def test_who_would_wait_longer_than_there_is_time_is_refused_at_once() -> None:
+    admission = Admission(1000, uploads=1, urls=1)
+    (slow,) = admission.enter("upload", 1, clock() + LONG)
+    slow.began = clock() - 1000.0  # as if it had taken so long
+    slow.leave()
+    admission.enter("upload", 2, clock() + LONG)
+
+    with pytest.raises(Overloaded, match="longer than this request has time; try again in 60 s"):
+        admission.enter("upload", 1, clock() + 5.0)
+    admission.enter("upload", 1, clock() + LONG)
+
+
+@in_loop
+async def test_a_turn_that_does_not_come_in_time_is_a_timeout_and_its_place_is_free_again() -> None:
+    admission = Admission(5, uploads=1, urls=1)
+    first, second, third = admission.enter("upload", 3, clock() + LONG)
+    with pytest.raises(asyncio.TimeoutError):
+        await second.turn(clock())
+    second.leave()
+    first.leave()
+    await third.turn(clock() + LONG)
+
+    assert has_turn(third)
+    assert admission.waiting("upload") == 0
+
+
+@in_loop
+async def test_a_place_that_is_left_twice_counts_once() -> None:
+    admission = Admission(5, uploads=1, urls=1)
+    first, second, third = admission.enter("upload", 3, clock() + LONG)
+    first.leave()
+    first.leave()
+
+    assert has_turn(second)
+    assert not has_turn(third)
+
+
+# The service
+
+
+def test_the_pipeline_has_a_slot_for_each_picture_that_has_its_turn(
+    classifier: Classifier, settings: Settings, service: Running
+) -> None:
+    """Else `submit` would wait, and with it the event loop."""
+    admission = service.service.pictures.admission
+    places = sum(lane._limit for lane in admission._lanes.values())
+
+    assert places == slots(settings)
+
+
+def fill(service: Running, hold: Hold, queue: int) -> list[Later]:
+    """Uploads that run (two: one is decoded, one is next) and wait, all held."""
+    asked = [service.later(partial(service.post, HELD + PICTURE)) for _ in range(2 + queue)]
+    hold.wait_for(1)
+    service.wait_for(queue, "birdlite_queue_length", lane="upload")
+    return asked
+
+
+def test_when_the_queue_is_full_the_answer_is_503_at_once_and_everything_else_answers(
+    serve: Serve, hold: Hold, origin: Origin
+) -> None:
+    service = serve(queue=3)
+    asked = fill(service, hold, 3)
+
+    refused = service.post(PICTURE)
+    assert problem(refused, 503)["kind"] == "overload"
+    assert int(refused.headers["retry-after"]) >= 1
+    assert problem(service.form(PICTURE, PICTURE), 503)["kind"] == "overload"
+    assert service.number("birdlite_shed_requests_total") == 2
+    assert service.number("birdlite_pictures_under_way", lane="upload") == 2
+    for path in ("/livez", "/readyz", "/v1/model", "/openapi.json", "/metrics"):
+        assert service.client.get(path).status_code == 200
+    url = origin.serve("/a.jpg", b"no picture")
+    assert problem(service.client.get("/v1/classify", params={"url": "ftp://a.example/"}), 415)
+    assert origin.hits("/a.jpg") == 0
+
+    hold.release()
+    assert [one.answer.status_code for one in asked] == [200] * 5
+    assert service.post(PICTURE).status_code == 200
+    assert problem(service.client.get("/v1/classify", params={"url": url}), 415)["kind"] == "not_an_image"
+
+
+def test_a_refused_body_is_not_read(serve: Serve, hold: Hold) -> None:
+    service = serve(queue=0)
+    fill(service, hold, 0)
+    ask = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n"
+
+    answer = service.raw(ask)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"100 Continue" not in answer
+
+
+def test_a_batch_that_is_larger_than_what_may_wait_is_refused_whole(serve: Serve) -> None:
+    service = serve(queue=3)
+
+    assert problem(service.form(*[PICTURE] * 6), 503)["kind"] == "overload"
+    assert service.form(*[PICTURE] * 5).json()["summary"]["ok"] == 5
+    assert service.number("birdlite_pictures_total", outcome="ok") == 5
+
+
+def test_what_is_not_finished_in_time_is_a_timeout(serve: Serve, hold: Hold) -> None:
+    service = serve(request_timeout=0.2)
+    running = service.later(lambda: service.post(HELD + PICTURE))
+    hold.wait_for(1)
+    waiting = [service.later(lambda: service.post(PICTURE)) for _ in range(3)]
+
+    for one in (running, *waiting):
+        found = problem(one.answer, 504)
+        assert (found["kind"], found["detail"]) == ("timeout", "body: the request's time is up")
+    hold.release()
+    service.wait_for(0, "birdlite_pictures_under_way", lane="upload")
+
+
+def test_a_picture_among_several_that_is_not_finished_in_time_is_a_value(serve: Serve, origin: Origin) -> None:
+    service = serve(request_timeout=0.5)
+    answer = service.urls(origin.serve("/a.jpg", PICTURE), origin.drip("/slow.jpg", HEAD, b"x"))
+
+    assert [record.get("error", {}).get("kind") for record in answer.json()["results"]] == [None, "timeout"]
+    origin.wait_for_hang_up(1)
+
+
+def test_a_client_that_goes_away_takes_its_pictures_with_it(serve: Serve, hold: Hold) -> None:
+    service = serve(queue=10)
+    fill(service, hold, 0)
+    ask = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(PICTURE)
+    clients = [service.connect() for _ in range(3)]
+    for client in clients:
+        client.sendall(ask + PICTURE)
+    service.wait_for(3, "birdlite_queue_length", lane="upload")
+    held = service.service.bodies.held
+
+    for client in clients:
+        client.close()
+
+    service.wait_for(0, "birdlite_queue_length", lane="upload")
+    service.wait_for(3, "birdlite_requests_total", route="/v1/classify", method="POST", status="499")
+    assert service.service.bodies.held == held - 3 * len(PICTURE)
+    hold.release()
+    assert service.number("birdlite_pictures_total", outcome="cancelled") == 0
+
+
+def test_a_client_that_goes_away_ends_its_downloads(serve: Serve, origin: Origin) -> None:
+    service = serve()
+    for name in "ab":
+        origin.drip(f"/{name}.jpg", HEAD, b"x")
+    body = json.dumps({"urls": [origin.url("/a.jpg"), origin.url("/b.jpg"), origin.url("/c.jpg")]}).encode()
+    ask = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+    for accept in (b"application/json", b"application/x-ndjson"):
+        with service.connect() as client:
+            client.sendall(ask % len(body) + b"Accept: " + accept + b"\r\n\r\n" + body)
+            origin.wait_for(2)
+        origin.wait_for_hang_up()
+
+    service.wait_for(0, "birdlite_pictures_under_way", lane="url")
+    assert origin.hits("/c.jpg") == 0
+    assert service.client.get("/readyz").status_code == 200
+
+
+def test_bodies_beyond_the_memory_for_them_are_refused_at_once(serve: Serve, hold: Hold) -> None:
+    service = serve(queue=100)
+    service.service.bodies.limit = 3 * (len(PICTURE) + len(HELD))
+    asked = fill(service, hold, 1)
+
+    refused = service.post(PICTURE * 2)
+    assert problem(refused, 503)["detail"] == "there is no memory for this body now; try again in 1 s"
+    hold.release()
+    assert [one.answer.status_code for one in asked] == [200] * 3
+    service.client.get("/livez")
+    assert service.service.bodies.held == 0
+
+
+def test_lines_hold_the_memory_of_their_pictures_to_the_end(serve: Serve, hold: Hold) -> None:
+    service = serve()
+    lines = {"Accept": "application/x-ndjson"}
+    later = service.later(lambda: service.form(HELD + PICTURE, PICTURE, headers=lines))
+    hold.wait_for(1)
+
+    assert service.service.bodies.held > 2 * len(PICTURE)
+    hold.release()
+    assert later.answer.text.count('"ok"') == 2
+    service.client.get("/livez")
+    assert service.service.bodies.held == 0

@@ -1,0 +1,282 @@
+"""What makes no sense is refused in one problem document that names it. The service goes on."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.demo_world import PICTURES
+from tests.images.test_damaged_pictures import FILES
+from tests.origin import Origin
+from tests.pictures import photograph, saved
+from tests.serve.test_classify import problem
+from tests.serving import Running, Serve
+
+PICTURE = PICTURES[0].read_bytes()
+JPEG = saved(photograph(400, 300), "JPEG")
+
+BAD_PICTURES = {
+    "text": (b"this is no picture", 415, "not_an_image"),
+    "JSON": (b'{"urls": []}', 415, "not_an_image"),
+    "HTML": (b"<html><body>not found</body></html>", 415, "not_an_image"),
+    "PDF": (b"%PDF-1.7\n" + b"\0" * 100, 415, "not_an_image"),
+    "zeros": (bytes(1000), 415, "not_an_image"),
+    "a head alone": (JPEG[:30], 422, "decode"),
+    "half a JPEG": (JPEG[: len(JPEG) // 2], 422, "decode"),
+    "half a PNG": (FILES["PNG"][: len(FILES["PNG"]) // 2], 422, "decode"),
+    "half a TIFF": (FILES["TIFF"][: len(FILES["TIFF"]) // 2], 422, "decode"),
+    "half a WEBP": (FILES["WEBP"][: len(FILES["WEBP"]) // 2], 422, "decode"),
+    "too many pixels": (saved(photograph(1, 1).resize((12_000, 11_000)), "PNG"), 413, "too_large"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_PICTURES)
+def test_a_bad_picture_that_is_sent_is_a_problem_of_its_kind(service: Running, name: str) -> None:
+    data, status, kind = BAD_PICTURES[name]
+    found = problem(service.post(data), status)
+
+    assert found["kind"] == kind
+    assert found["detail"].startswith("body: ")
+    assert service.post(PICTURE).status_code == 200
+
+
+@pytest.mark.parametrize("name", BAD_PICTURES)
+def test_a_bad_picture_at_a_url_is_a_problem_of_its_kind(service: Running, origin: Origin, name: str) -> None:
+    data, status, kind = BAD_PICTURES[name]
+    url = origin.serve("/bad.jpg", data)
+
+    assert problem(service.client.get("/v1/classify", params={"url": url}), status)["kind"] == kind
+
+
+def test_urls_that_fail_are_problems_of_their_kind(service: Running, origin: Origin) -> None:
+    cases = {
+        origin.url("/nothing.jpg"): (502, "http_status"),
+        "http://127.0.0.1:9/a.jpg": (502, "network"),
+        "http://no.such.host.invalid/a.jpg": (422, "not_found"),
+        origin.serve("/large.jpg", bytes(2 << 20)): (413, "too_large"),
+        origin.redirect("/loop.jpg", origin.url("/loop.jpg")): (502, "http_status"),
+        "ftp://example.org/a.jpg": (415, "unsupported"),
+        "s3://bucket/a.jpg": (415, "unsupported"),
+        "file:///etc/hostname": (415, "unsupported"),
+        "/etc/hostname": (415, "unsupported"),
+        "a.jpg": (415, "unsupported"),
+        "http://": (415, "unsupported"),
+    }
+    answers = {url: service.client.get("/v1/classify", params={"url": url}) for url in cases}
+    found = {url: (answer.status_code, answer.json()["kind"]) for url, answer in answers.items()}
+
+    assert found == cases
+
+
+def test_an_empty_body_is_refused(service: Running) -> None:
+    assert "empty" in problem(service.post(b""), 400)["detail"]
+    assert "URL" in problem(service.client.post("/v1/classify", json={"urls": []}), 400)["detail"]
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "multipart/mixed; boundary=x", "image", "?"])
+def test_another_content_type_is_refused_and_those_that_are_taken_are_named(
+    service: Running, content_type: str
+) -> None:
+    found = problem(service.post(PICTURE, content_type), 415)
+
+    assert "application/octet-stream" in found["detail"]
+    assert content_type.partition(";")[0] in found["detail"]
+
+
+BAD_JSON = {
+    "nothing": (b"", "not JSON"),
+    "half": (b'{"urls": ["http://', "not JSON"),
+    "a list": (b'["http://a.example/"]', "must be an object"),
+    "no urls": (b'{"top": 3}', "urls must be a list"),
+    "one url": (b'{"urls": "http://a.example/"}', "urls must be a list"),
+    "a number among them": (b'{"urls": ["http://a.example/", 7]}', "urls must be a list"),
+    "an unknown field": (b'{"urls": ["http://a.example/"], "topp": 3}', "no field topp; known are urls, top"),
+    "a field twice": (b'{"urls": ["http://a.example/"], "top": 3, "top": 4}', "top stands there twice"),
+    "top as text": (b'{"urls": ["http://a.example/"], "top": "many"}', "top must be a whole number from 1 to 1000"),
+    "top too large": (b'{"urls": ["http://a.example/"], "top": 1001}', "top must be a whole number"),
+    "top of half": (b'{"urls": ["http://a.example/"], "top": 1.5}', "top must be a whole number"),
+    "top is true": (b'{"urls": ["http://a.example/"], "top": true}', "top must be a whole number"),
+    "no number": (b'{"urls": ["http://a.example/"], "min_score": NaN}', "min_score must be a number from 0 to 1"),
+    "another resize": (b'{"urls": ["http://a.example/"], "resize": "bicubic"}', "resize must be one of crop"),
+    "a resize that is a list": (b'{"urls": ["http://a.example/"], "resize": []}', "resize must be one of crop"),
+    "not UTF-8": (b'{"urls": ["http://a.example/\xe9"]}', "not UTF-8"),
+    "UTF-16": ('{"urls": []}'.encode("utf-16"), "not UTF-8"),
+    "too deep": (b"[" * 100_000, "not JSON"),
+    "a huge number": (b'{"urls": ["http://a.example/"], "top": ' + b"9" * 10_000 + b"}", "not JSON"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_JSON)
+def test_json_that_makes_no_sense_is_refused_and_says_what_is_wrong(service: Running, name: str) -> None:
+    body, words = BAD_JSON[name]
+
+    assert words in problem(service.post(body, "application/json; charset=utf-8"), 400)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("", "?url="),
+        ("url=http://a.example/&url=http://b.example/", "several go into a POST"),
+        ("url=http://a.example/&size=large", "no field size"),
+        ("url=http://a.example/&top=x", "top must be a whole number"),
+        ("url=http://a.example/&top=1&top=2", "top is given twice"),
+        ("url=http://a.example/&resize=", "resize must be one of"),
+    ],
+)
+def test_a_query_that_makes_no_sense_is_refused_and_says_what_is_wrong(
+    service: Running, query: str, words: str
+) -> None:
+    assert words in problem(service.client.get(f"/v1/classify?{query}"), 400)["detail"]
+
+
+def test_a_text_that_cannot_be_encoded_comes_back_as_json(service: Running) -> None:
+    answer = service.post(rb'{"urls": ["http://a.example/\ud800", "\ud800"]}', "application/json")
+
+    assert answer.status_code == 200
+    assert [record["status"] for record in answer.json()["results"]] == ["error", "error"]
+
+
+def test_more_urls_than_allowed_are_refused(serve: Serve) -> None:
+    answer = serve(max_batch=3).urls(*["http://a.example/"] * 4)
+
+    found = problem(answer, 413)
+    assert (found["kind"], found["detail"]) == ("too_large", "4 URLs; at most 3 in a request")
+
+
+def test_a_form_of_1000_files_is_refused(service: Running) -> None:
+    found = problem(service.form(*[b"x"] * 1000), 413)
+
+    assert found["detail"] == "more than 32 files in a request"
+
+
+def form(*parts: bytes, end: bytes = b"--x--\r\n") -> bytes:
+    return b"".join(b"--x\r\n" + part + b"\r\n" for part in parts) + end
+
+
+FILE = b'Content-Disposition: form-data; name="f"; filename="f.jpg"\r\n'
+BAD_FORMS = {
+    "no parts": (b"--x--\r\n", 400),
+    "nothing": (b"", 400),
+    "no file": (form(b'Content-Disposition: form-data; name="top"\r\n\r\n3'), 400),
+    "an unknown field": (form(FILE + b"\r\nx", b'Content-Disposition: form-data; name="size"\r\n\r\n3'), 400),
+    "a part without a name": (form(b"\r\nx"), 400),
+    "rubbish": (b"rubbish", 400),
+    "a header of 1 MB": (form(FILE + b"X: " + b"y" * (1 << 20) + b"\r\n\r\nx"), 400),
+    "10,000 headers": (form(FILE + b"X: y\r\n" * 10_000 + b"\r\nx"), 400),
+    "a header without an end": (b"--x\r\n" + b"y" * (1 << 20), 400),
+    "a field of 1 MB": (form(b'Content-Disposition: form-data; name="top"\r\n\r\n' + b"3" * (1 << 20)), 413),
+    "1,000 fields": (form(*[b'Content-Disposition: form-data; name="top"\r\n\r\n3'] * 1000), 413),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FORMS)
+def test_a_form_that_makes_no_sense_is_refused(service: Running, name: str) -> None:
+    body, status = BAD_FORMS[name]
+
+    problem(service.post(body, "multipart/form-data; boundary=x"), status)
+    assert service.post(PICTURE).status_code == 200
+
+
+def test_a_form_without_a_boundary_is_refused(service: Running) -> None:
+    assert "boundary" in problem(service.post(form(FILE + b"\r\nx"), "multipart/form-data"), 400)["detail"]
+
+
+def test_a_form_that_breaks_off_is_refused(service: Running) -> None:
+    whole = form(FILE + b"\r\n" + PICTURE)
+
+    for length in (10, 100, 1000, len(whole) - 10):
+        answer = service.post(whole[:length], "multipart/form-data; boundary=x")
+        assert "breaks off" in problem(answer, 400)["detail"]
+    assert service.post(whole, "multipart/form-data; boundary=x").status_code == 200
+
+
+def test_a_file_of_a_form_that_is_too_large_is_a_value(service: Running) -> None:
+    answer = service.form(PICTURE, bytes((1 << 20) + 1))
+
+    assert [record.get("error", {}).get("kind") for record in answer.json()["results"]] == [None, "too_large"]
+
+
+def test_an_empty_file_of_a_form_is_a_value(service: Running) -> None:
+    assert service.form(b"", PICTURE).json()["results"][0]["error"]["kind"] == "not_an_image"
+
+
+def test_a_name_of_a_file_is_only_a_name(service: Running) -> None:
+    names = ["../../etc/passwd", "/etc/hostname", "*", "-", "s3://bucket/a.jpg"]
+    files = [("file", (name, PICTURE)) for name in names]
+    records = service.client.post("/v1/classify", files=files).json()["results"]
+
+    assert [(record["target"], record["status"]) for record in records] == [(name, "ok") for name in names]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/v1/classify/", 404),
+        ("GET", "/../etc/passwd", 404),
+        ("PUT", "/v1/classify", 405),
+        ("DELETE", "/v1/model", 405),
+        ("POST", "/metrics", 405),
+        ("BREW", "/livez", 405),
+    ],
+)
+def test_other_paths_and_methods_are_problems(service: Running, method: str, path: str, status: int) -> None:
+    answer = service.client.request(method, path)
+
+    problem(answer, status)
+    assert ("allow" in answer.headers) == (status == 405)
+
+
+def test_a_service_without_urls_says_so(serve: Serve) -> None:
+    service = serve(urls=False)
+
+    for answer in (
+        service.client.get("/v1/classify", params={"url": "http://a.example/"}),
+        service.urls("http://a.example/"),
+    ):
+        assert problem(answer, 403)["kind"] == "blocked"
+    assert service.post(PICTURE).status_code == 200
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_sent(serve: Serve) -> None:
+    service = serve(max_body=100_000)
+
+    answer = service.raw(
+        b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 100001\r\n"
+        b"Expect: 100-continue\r\n\r\n"
+    )
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"100-continue" not in answer
+    assert b"at most 100000 are taken" in answer
+
+
+def test_a_client_that_sends_too_much_anyway_gets_its_answer_and_may_go_on(serve: Serve) -> None:
+    service = serve(max_body=100_000)
+    small = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    head = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 3000000\r\n\r\n"
+
+    answer = service.raw(head, bytes(3_000_000), small)
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert answer.endswith(b"alive\n")
+
+
+def test_a_body_in_chunks_is_bounded_too(serve: Serve) -> None:
+    service = serve(max_body=100_000)
+    answer = service.client.post("/v1/classify", content=iter([bytes(60_000), bytes(60_000)]))
+
+    assert "more than the 100000 bytes" in problem(answer, 413)["detail"]
+
+
+def test_a_body_in_chunks_is_classified(service: Running) -> None:
+    answer = service.client.post("/v1/classify", content=iter([PICTURE[:100], PICTURE[100:]]))
+
+    assert answer.json()["results"][0]["image"]["bytes"] == len(PICTURE)
+
+
+def test_json_is_bounded_more_tightly_than_pictures(service: Running) -> None:
+    body = json.dumps({"urls": ["http://a.example/" + "a" * (1 << 20)]}).encode()
+
+    problem(service.post(body, "application/json"), 413)

@@ -1,0 +1,138 @@
+"""What goes wrong inside: an engine that breaks, a fault in birdlite, pictures that take for ever; and what is kept."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import pytest
+
+from birdlite.errors import EngineError
+from birdlite.images import picture
+from birdlite.run.classifier import Classifier
+from birdlite.run.job import Job
+from birdlite.run.single import Single
+from birdlite.serve import pictures
+from birdlite.targets import Target
+from tests.demo_world import PICTURES
+from tests.serve.test_classify import problem
+from tests.serving import HELD, Hold, Running, Serve
+
+PICTURE = PICTURES[0].read_bytes()
+
+
+def test_an_engine_that_breaks_makes_the_service_not_ready_until_it_runs_again(
+    classifier: Classifier, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "TRY_AGAIN_S", 0.1)
+    monkeypatch.setattr(pictures, "WAKE_S", 0.05)
+    service = serve()
+    run = type(_engine(classifier)).run
+    switch = {"broken": False}
+
+    def breaking(self: Any, pixels: Any, *more: Any) -> Any:
+        if switch["broken"]:
+            raise EngineError("the engine is broken")
+        return run(self, pixels, *more)
+
+    monkeypatch.setattr(type(_engine(classifier)), "run", breaking)
+    switch["broken"] = True
+
+    found = problem(service.post(PICTURE), 503)
+    assert (found["kind"], found["detail"]) == ("engine", "the model cannot be run now; try again")
+    assert service.client.get("/readyz").status_code == 503
+    assert service.client.get("/livez").status_code == 200
+    assert service.number("birdlite_ready") == 0
+    assert problem(service.form(PICTURE, PICTURE), 503)["kind"] == "engine"
+
+    switch["broken"] = False
+    service.wait_for(1, "birdlite_ready")
+    assert service.post(PICTURE).status_code == 200
+    said = [message for _, message, _ in service.lines if "ready" in message]
+    assert said[0] == "not ready: the engine is broken"
+    assert said[-1] == "ready again"
+
+
+def _engine(classifier: Classifier) -> Any:
+    engine = classifier.new_engine()
+    engine.close()
+    return engine
+
+
+def test_lines_of_a_broken_engine_are_records(
+    classifier: Classifier, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = serve()
+
+    def broken(*_: Any) -> Any:
+        raise EngineError("the engine is broken")
+
+    monkeypatch.setattr(type(_engine(classifier)), "run", broken)
+    answer = service.form(PICTURE, PICTURE, headers={"Accept": "application/x-ndjson"})
+
+    assert answer.status_code == 200
+    assert answer.text.count('"kind": "cancelled"') == 2
+
+
+def test_a_fault_with_one_picture_is_a_500_and_concerns_no_other(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = picture.plan
+
+    def faulty(data: bytes, **more: Any) -> Any:
+        if data == b"poison":
+            raise ZeroDivisionError("division by zero")
+        return plan(data, **more)
+
+    monkeypatch.setattr(picture, "plan", faulty)
+    service = serve()
+    found = problem(service.post(b"poison"), 500)
+    good = service.post(PICTURE)
+    ready = service.client.get("/readyz")
+
+    assert found["kind"] == "fault"
+    assert "division" not in found["detail"]
+    assert (good.status_code, ready.status_code) == (200, 200)
+    assert service.faults == ["a fault in birdlite, please report it: ZeroDivisionError: division by zero"]
+    service.lines.clear()
+
+
+def test_requests_leave_nothing_behind(service: Running) -> None:
+    """Without the garbage collector: what only it could free would hold the bytes of many pictures."""
+    for _ in range(3):
+        service.post(PICTURE)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            service.post(PICTURE)
+            service.form(PICTURE, b"no picture")
+            service.form(PICTURE, headers={"Accept": "application/x-ndjson"})
+            service.post(b"", "application/json")
+        service.client.get("/livez")
+        service.wait_for(0, "birdlite_pictures_under_way", lane="upload")
+        left = [one for one in gc.get_objects() if isinstance(one, (Job, Single))]
+        held = [one for one in gc.get_objects() if isinstance(one, Target) and one.data is not None]
+    finally:
+        gc.enable()
+
+    assert len(left) <= 2  # what a worker had last
+    assert len(held) <= 1
+    assert service.service.bodies.held == 0
+    assert service.service.busy == 0
+    assert service.service.pictures.classifier._pipeline.streams == []
+
+
+def test_clients_that_go_away_leave_nothing_behind(serve: Serve, hold: Hold) -> None:
+    service = serve()
+    body = HELD + PICTURE
+    head = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    for _ in range(10):
+        with service.connect() as client:
+            client.sendall(head + body)
+    service.wait_for(10, "birdlite_requests_total", route="/v1/classify", method="POST", status="499")
+    hold.release()
+    service.wait_for(0, "birdlite_pictures_under_way", lane="upload")
+    service.wait_for(0, "birdlite_queue_length", lane="upload")
+
+    assert service.service.bodies.held == 0
+    assert service.service.busy == 0
+    assert service.post(PICTURE).status_code == 200

@@ -26,9 +26,11 @@ Kind = Literal["lines", "csv", "whole", "part", "text"]
 DELAY_S = 0.02  # of each answer of the server
 LEFT = ".partial"
 
+PACKAGE = Path(atomic_file.__file__).parent
+
 PYTHONS_OWN = re.compile(
-    r"/birdlite/(?!(cli/)?__init__\.py|__main__\.py)"
-    r'|/birdlite/cli/__init__\.py", line \d+, in (main|_guarded|_run|_show_version)\b'
+    rf"{re.escape(str(PACKAGE))}/(?!(cli/)?__init__\.py|__main__\.py)"
+    rf'|{re.escape(str(PACKAGE))}/cli/__init__\.py", line \d+, in (main|_guarded|_run|_show_version)\b'
 )
 """A frame of birdlite that a Ctrl-C during Python's own start cannot have."""
 

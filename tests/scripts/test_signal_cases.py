@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from scripts.signal_cases import Case, Outcome, fault
+from scripts.signal_cases import PACKAGE, Case, Outcome, fault
 
 RECORDS = [json.dumps({"index": index, "status": "ok", "predictions": []}) + "\n" for index in range(3)]
 CANCELLED = json.dumps({"index": 2, "status": "error", "error": {"kind": "cancelled"}}) + "\n"
 LINES, WHOLE = Case("lines", (), "lines"), Case("whole", (), "whole", "all.jsonl")
 SITE = 'Traceback (most recent call last):\n  File "<frozen site>", line 603, in main\nKeyboardInterrupt\n'
-OURS = 'Traceback (most recent call last):\n  File "/x/birdlite/run/runner.py", line 9, in run\nKeyboardInterrupt\n'
+SCRIPT = 'Traceback (most recent call last):\n  File "/x/birdlite/.venv/bin/birdlite", line 3, in <module>\nKeyboardInterrupt\n'
+OURS = f'Traceback (most recent call last):\n  File "{PACKAGE}/run/runner.py", line 9, in run\nKeyboardInterrupt\n'
 TWO_WRITTEN = "birdlite: warning: interrupted; 2 results were written\n"
 
 
@@ -31,6 +32,7 @@ def folder(tmp_path: Path) -> Path:
         (-2, "", "", None),
         (-2, "", SITE, None),
         (1, "", SITE, None),
+        (-2, "", SCRIPT, None),
         (130, "".join(RECORDS[:2]) + CANCELLED, TWO_WRITTEN, None),
         (130, RECORDS[0] + CANCELLED, TWO_WRITTEN, "1 results, but it says 2"),
         (130, RECORDS[0] + RECORDS[1][:9], "", "a line is cut"),

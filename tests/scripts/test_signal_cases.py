@@ -13,7 +13,7 @@ RECORDS = [json.dumps({"index": index, "status": "ok", "predictions": []}) + "\n
 CANCELLED = json.dumps({"index": 2, "status": "error", "error": {"kind": "cancelled"}}) + "\n"
 LINES, WHOLE = Case("lines", (), "lines"), Case("whole", (), "whole", "all.jsonl")
 SITE = 'Traceback (most recent call last):\n  File "<frozen site>", line 603, in main\nKeyboardInterrupt\n'
-SCRIPT = 'Traceback (most recent call last):\n  File "/x/birdlite/bin/birdlite", line 3, in <module>\nKeyboardInterrupt\n'
+SCRIPT = 'Traceback (most recent call last):\n  File "/x/birdlite/bin/birdlite", line 3\nKeyboardInterrupt\n'
 OURS = f'Traceback (most recent call last):\n  File "{PACKAGE}/run/runner.py", line 9, in run\nKeyboardInterrupt\n'
 TWO_WRITTEN = "birdlite: warning: interrupted; 2 results were written\n"
 

@@ -22,6 +22,9 @@ _MAX_WORK = 330_000_000  # of HEIC: pixels, and five for each byte of the file; 
 _A_PIXEL = 12  # bytes: planes of colours; RGB, perhaps twice; the image
 _LEAST = 16 << 20  # bytes: of the decoder's threads
 _TILES, _SMALL = 6, 1 << 24  # times the picture's pixels that its tiles, those of alpha, and others have; px
+_MODES = frozenset({"L", "RGB", "RGBA"})
+"""Of pi-heif 1.4: in I;16, which is grey with more than 8 bits, a damaged file writes behind the pixels' memory."""
+
 _DEEP, _ALPHA = 6, 4  # more bytes a pixel of over 8 bits a sample, and of a picture whose alpha is a second one
 
 
@@ -92,15 +95,17 @@ def _read_heic(data: Data) -> Frame:
     """Decode.
 
     Raises:
-        PictureError: `decode`.
+        PictureError: `decode`, or `unsupported`.
     """
     import pi_heif
     import PIL.Image
 
     try:
         file = pi_heif.open_heif(data, convert_hdr_to_8bit=True)
+        if file.mode not in _MODES:
+            raise PictureError("unsupported", "HEIC in grey with more than 8 bits a sample")
         image = PIL.Image.frombytes(file.mode, file.size, file.data, "raw", file.mode, file.stride)
-    except MemoryError:
+    except (MemoryError, PictureError):
         raise
     except Exception as error:  # it raises RuntimeError, ValueError, EOFError, OSError and others
         raise damaged("HEIC", error) from error

@@ -15,7 +15,7 @@ from PIL import Image
 
 from birdlite.errors import PictureError
 from birdlite.images import av1, picture
-from scripts.picture_kinds import KINDS, made
+from scripts.picture_kinds import KINDS, heic, made
 from tests.pictures import chunk, photograph, png, saved, tiff, without_strip_sizes
 
 REPO = Path(__file__).parents[2]
@@ -283,3 +283,10 @@ def test_libtiff_prints_nothing_about_damaged_files(capfd: pytest.CaptureFixture
     with pytest.raises(PictureError, match="damaged TIFF"):
         picture.decode(bytes(data))
     assert capfd.readouterr() == ("", "")
+
+
+def test_heic_in_deep_grey_is_refused_before_it_is_decoded() -> None:
+    """pi-heif decodes it to 16 bits, which would be white, and damaged ones write behind the memory of their pixels."""
+    data = heic(Image.new("I;16", (96, 64), 30_000))
+
+    assert failure(data) == ("unsupported", "HEIC in grey with more than 8 bits a sample")

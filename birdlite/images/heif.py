@@ -7,6 +7,7 @@ counts, whatever EXIF says: pi-heif turns the pixels itself, and Pillow gives th
 from __future__ import annotations
 
 import io
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from birdlite.errors import PictureError
@@ -14,6 +15,8 @@ from birdlite.images import av1, iso_media, orientation, plugin
 from birdlite.images.frame import Frame, Header, check_size, damaged
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from birdlite.images.frame import Data, Format
 
 _HINT = "HEIC needs an extra: pip install 'birdlite[heif]'"
@@ -100,13 +103,21 @@ def _read_heic(data: Data) -> Frame:
     import pi_heif
     import PIL.Image
 
-    try:
+    with _damage():
         file = pi_heif.open_heif(data, convert_hdr_to_8bit=True)
-        if file.mode not in _MODES:
-            raise PictureError("unsupported", "HEIC in grey with more than 8 bits a sample")
+    if file.mode not in _MODES:
+        raise PictureError("unsupported", "HEIC in grey with more than 8 bits a sample")
+    with _damage():
         image = PIL.Image.frombytes(file.mode, file.size, file.data, "raw", file.mode, file.stride)
-    except (MemoryError, PictureError):
-        raise
-    except Exception as error:  # it raises RuntimeError, ValueError, EOFError, OSError and others
-        raise damaged("HEIC", error) from error
     return Frame(image, *image.size)
+
+
+@contextmanager
+def _damage() -> Iterator[None]:
+    """Whatever pi-heif says of a damaged file: it raises RuntimeError, ValueError, EOFError, OSError and others."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise damaged("HEIC", error) from error

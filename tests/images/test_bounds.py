@@ -289,4 +289,6 @@ def test_heic_in_deep_grey_is_refused_before_it_is_decoded() -> None:
     """pi-heif decodes it to 16 bits, which would be white, and damaged ones write behind the memory of their pixels."""
     data = heic(Image.new("I;16", (96, 64), 30_000))
 
-    assert failure(data) == ("unsupported", "HEIC in grey with more than 8 bits a sample")
+    with pytest.raises(PictureError, match="HEIC in grey with more than 8 bits a sample") as caught:
+        picture.decode(data)
+    assert caught.value.kind == "unsupported"

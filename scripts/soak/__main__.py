@@ -38,6 +38,7 @@ GROWTH_LIMIT = 5 * MIB
 SHORT = 50_000  # targets; the memory of a shorter run still settles behind its first tenth
 SHORT_GROWTH_LIMIT = 32 * MIB
 MORE_LIMIT = 4  # descriptors, threads: connections come and go
+SHORT_MORE_LIMIT = 36  # few samples are compared: all 32 connections may be open in one, and none in another
 ROOT = Path(__file__).parents[2]
 
 
@@ -157,10 +158,9 @@ def judged(grown: Growth | None, targets: int) -> Iterator[str]:
         return
     if grown.resident > (SHORT_GROWTH_LIMIT if targets < SHORT else GROWTH_LIMIT):
         yield f"resident memory grew by {grown.resident / MIB:.1f} MiB"
+    most = SHORT_MORE_LIMIT if targets < SHORT else MORE_LIMIT
     yield from (
-        f"{getattr(grown, name):+.0f} {name}"
-        for name in ("descriptors", "threads")
-        if getattr(grown, name) > MORE_LIMIT
+        f"{getattr(grown, name):+.0f} {name}" for name in ("descriptors", "threads") if getattr(grown, name) > most
     )
 
 

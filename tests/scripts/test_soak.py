@@ -100,7 +100,8 @@ def test_growth_is_that_of_the_last_process_behind_its_first_tenth() -> None:
         (Growth(4.9 * MIB, 0, 0, 0), 100_000, []),
         (Growth(5.1 * MIB, 0, 0, 0), 100_000, ["resident memory grew by 5.1 MiB"]),
         (Growth(5.1 * MIB, 0, 0, 0), 2_000, []),
-        (Growth(0, 0, 30, 9), 2_000, ["+30 descriptors", "+9 threads"]),
+        (Growth(0, 0, 30, 9), 100_000, ["+30 descriptors", "+9 threads"]),
+        (Growth(0, 0, 30, 40), 2_000, ["+40 threads"]),
         (None, 100_000, ["too few samples to tell whether memory grows"]),
     ],
 )

@@ -26,7 +26,6 @@ from birdlite.run.memory_budget import MemoryBudget
 from birdlite.run.model_loader import ModelLoader
 from birdlite.run.pipeline import Pipeline
 from birdlite.run.remote import Remote
-from birdlite.run.single import Done, Single
 from birdlite.run.stream import Stream
 from birdlite.settings import Settings, check
 from birdlite.targets import BadTarget, Target
@@ -35,6 +34,7 @@ from birdlite.timing import Timeline
 
 if TYPE_CHECKING:
     from birdlite.run.job import Guard
+    from birdlite.run.single import Done, Single
     from birdlite.storage.store import Storage
     from birdlite.targets.from_python import Source
 
@@ -154,6 +154,8 @@ class Classifier:
         and `resize`. `timeline` gets the spans. `classify` must have been called before, and `look_for_overdue` is to
         be called now and then.
         """
+        from birdlite.run.single import Single
+
         single = Single(self._pipeline, settings, timeline, done)
         single.start(target)
         return single

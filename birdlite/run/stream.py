@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import threading
-import weakref
+from _weakref import ref  # what `weakref` gives on, without the rest of it
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -72,7 +72,7 @@ class Stream(Owner):
         self.under_way = {}
         self.total: int | None = None  # targets, once the list was read to its end
         # As long as they are handed out. Weak: an iterator that its caller forgets ends, as if it were closed.
-        self.results: weakref.ref[Generator[Result, None, None]] | None = None
+        self.results: ref[Generator[Result, None, None]] | None = None
         self._pipeline = pipeline
         self._inbox: SimpleQueue[_Message] = SimpleQueue()
         self._window = threading.Semaphore(WINDOW)
@@ -98,7 +98,7 @@ class Stream(Owner):
             BirdliteError: nothing can run: no model, no engine, an unreadable list.
         """
         results = self._run(targets)
-        self.results = weakref.ref(results)
+        self.results = ref(results)
         return results
 
     def finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:

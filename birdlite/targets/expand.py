@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
@@ -20,11 +20,11 @@ from birdlite.results import Failure
 from birdlite.settings import DEFAULTS
 from birdlite.storage import SCHEMES, parse
 from birdlite.targets import BadTarget, Found, Target, path_failure
-from birdlite.targets.standard_input import StandardInput
 
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
     from birdlite.targets.list_rules import ListRules
+    from birdlite.targets.standard_input import StandardInput
 
 Named: TypeAlias = "Found | bytes | Target | BadTarget"
 
@@ -208,22 +208,35 @@ def expand(
 
         for path in from_files:
             check(path, storage)
-    return Targets(
-        _sources(arguments, lists, StandardInput(stdin, max_bytes), storage), storage, rules, reveal=reveal_targets
-    )
+    sources = _sources(arguments, lists, _once(stdin, max_bytes), storage)
+    return Targets(sources, storage, rules, reveal=reveal_targets)
+
+
+def _once(stdin: BinaryIO | None, max_bytes: int) -> Callable[[], StandardInput]:
+    """Give standard input, the same each time. Few runs read it, so it is imported only then."""
+    made: list[StandardInput] = []
+
+    def standard_input() -> StandardInput:
+        if not made:
+            from birdlite.targets.standard_input import StandardInput
+
+            made.append(StandardInput(stdin, max_bytes))
+        return made[0]
+
+    return standard_input
 
 
 def _sources(
-    arguments: Iterable[str], lists: Sequence[str], stdin: StandardInput, storage: Storage | None
+    arguments: Iterable[str], lists: Sequence[str], stdin: Callable[[], StandardInput], storage: Storage | None
 ) -> Iterator[_Source]:
     for argument in arguments:
         if argument == "-":
-            yield stdin.read(may_be_picture=True), True
+            yield stdin().read(may_be_picture=True), True
         else:
             yield ((argument, None),), False
     for path in lists:
         if path == "-":
-            yield stdin.read(may_be_picture=False), True
+            yield stdin().read(may_be_picture=False), True
         else:
             from birdlite.targets.list_file import read_file
 

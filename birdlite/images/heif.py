@@ -105,10 +105,11 @@ def _read_heic(data: Data) -> Frame:
 
     with _damage():
         file = pi_heif.open_heif(data, convert_hdr_to_8bit=True)
-    if file.mode not in _MODES:
+        mode = file.mode
+    if mode not in _MODES:
         raise PictureError("unsupported", "HEIC in grey with more than 8 bits a sample")
     with _damage():
-        image = PIL.Image.frombytes(file.mode, file.size, file.data, "raw", file.mode, file.stride)
+        image = PIL.Image.frombytes(mode, file.size, file.data, "raw", mode, file.stride)
     return Frame(image, *image.size)
 
 

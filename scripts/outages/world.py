@@ -76,7 +76,8 @@ class World:
 
     def filled_in(self, text: str, output: str) -> str:
         """A setting of the overlay with our bucket, and a folder of its own for each Job."""
-        return text.replace("s3://BUCKET/birdlite", self._bucket.url(output)).replace("BUCKET", self._bucket.name)
+        text = text.replace("s3://YOUR-BUCKET/birdlite", self._bucket.url(output))
+        return text.replace("YOUR-BUCKET", self._bucket.name)
 
     def parts(self, output: str) -> dict[int, str]:
         """The parts in a folder, by the index of the Job."""

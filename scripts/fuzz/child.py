@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from birdlite import log
+from birdlite import errors, log
 from birdlite.errors import PictureError
 from scripts.fuzz.part import Attempt, Part, case
 
@@ -75,12 +75,15 @@ def outcome(part: Part, attempt: Attempt, data: bytes) -> str:
     return what
 
 
+PACKAGE = os.path.dirname(errors.__file__) + os.sep  # a checkout may be called birdlite too
+
+
 def _place(error: BaseException) -> str:
     """Where an error was raised: the last lines of birdlite on its way."""
     frames, trace = [], error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
-        if f"{os.sep}birdlite{os.sep}" in code.co_filename:
+        if code.co_filename.startswith(PACKAGE):
             frames.append(f"{os.path.basename(code.co_filename)}:{trace.tb_lineno} {code.co_name}")
         trace = trace.tb_next
     return " < ".join(frames[:-4:-1]) or "no line of birdlite"

@@ -149,6 +149,7 @@ def fill(service: Running, hold: Hold, queue: int) -> list[Later]:
     """Uploads that run (two: one is decoded, one is next) and wait, all held."""
     asked = [service.later(partial(service.post, HELD + PICTURE)) for _ in range(2 + queue)]
     hold.wait_for(1)
+    service.wait_for(2, "birdlite_pictures_under_way", lane="upload")
     service.wait_for(queue, "birdlite_queue_length", lane="upload")
     return asked
 

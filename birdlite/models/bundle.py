@@ -14,7 +14,7 @@ import os
 
 from birdlite.errors import InvalidModel, one_line
 from birdlite.local_file import read_bounded, reason
-from birdlite.models.card import MODEL_MAX_BYTES, Card, FileFact, ModelBytes, ModelFormat, Tensor, check_ends
+from birdlite.models.card import MODEL_MAX_BYTES, Card, FileFact, ModelBytes, ModelFormat, Tensor, check_ends, read_file
 from birdlite.models.labels import LABELS_MAX_BYTES, Labels, read_labels
 from birdlite.namedtuple import NamedTuple
 
@@ -125,14 +125,8 @@ def card_bytes(folder: str) -> bytes:
     Raises:
         InvalidModel: it cannot be read, or is too large.
     """
-    path = os.path.join(folder, CARD_FILE)
-    try:
-        data = read_bounded(path, CARD_MAX_BYTES)
-    except (OSError, ValueError) as error:
-        raise InvalidModel(f"{folder}: not a model bundle: {CARD_FILE}: {reason(error)}") from None
-    if data is None:
-        raise InvalidModel(f"{path}: larger than a card can be")
-    return data
+    called = f"{folder}: not a model bundle: {CARD_FILE}"
+    return read_file(os.path.join(folder, CARD_FILE), CARD_MAX_BYTES, "a card", called=called)
 
 
 def sha256(data: ModelBytes) -> str:

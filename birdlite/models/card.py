@@ -10,6 +10,7 @@ import math
 from typing import Literal, TypeAlias
 
 from birdlite.errors import InvalidModel
+from birdlite.local_file import read_bounded, reason
 from birdlite.namedtuple import NamedTuple
 
 ModelFormat = Literal["tflite", "onnx"]
@@ -27,6 +28,21 @@ STORED = {"uint8": (0, 255), "int8": (-128, 127)}
 """The least and the largest whole number that a tensor stores."""
 
 _ONE_OR_ANY = (1, -1)  # the batches that can be run: pictures go through one at a time
+
+
+def read_file(path: str, most: int, what: str, *, called: str | None = None) -> bytes:
+    """A file of a model, of at most `most` bytes: `what`, such as "a card". Errors name it by its path, or as `called`.
+
+    Raises:
+        InvalidModel: it cannot be read, or is too large.
+    """
+    try:
+        data = read_bounded(path, most)
+    except (OSError, ValueError) as error:
+        raise InvalidModel(f"{called or path}: {reason(error)}") from None
+    if data is None:
+        raise InvalidModel(f"{path}: larger than {what} can be")
+    return data
 
 
 class Tensor(NamedTuple):

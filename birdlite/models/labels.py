@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from heapq import nlargest
 
 from birdlite.errors import InvalidModel, one_line
-from birdlite.local_file import read_bounded, reason
+from birdlite.models.card import read_file
 from birdlite.namedtuple import NamedTuple
 from birdlite.results import Prediction
 
@@ -125,12 +125,7 @@ def read_label_file(path: str, classes: int) -> Labels:
     Raises:
         InvalidModel: it cannot be read, or does not fit a model with so many classes.
     """
-    try:
-        data = read_bounded(path, LABELS_MAX_BYTES)
-    except (OSError, ValueError) as error:
-        raise InvalidModel(f"{path}: {reason(error)}") from None
-    if data is None:
-        raise InvalidModel(f"{path}: larger than a label map can be")
+    data = read_file(path, LABELS_MAX_BYTES, "a label map")
     try:
         return read_labels(data, None, classes)
     except InvalidModel as error:

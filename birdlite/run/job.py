@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from birdlite.results import Failure, ImageInfo, Prediction, Result, Times
 from birdlite.run.memory_budget import Held
@@ -22,7 +22,7 @@ Guard: TypeAlias = "Callable[[Target], AbstractContextManager[None]]"
 """Something around the decoding of each picture, in its thread. It may wait."""
 
 
-class Owner:
+class Owner(Protocol):
     """What a job asks of its stream, and tells it. Any thread may."""
 
     settings: Settings  # how its pictures are classified
@@ -38,22 +38,18 @@ class Owner:
 
     def finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
         """Take the result of one of its jobs."""
-        raise NotImplementedError
 
     def drop(self, job: Job) -> None:
         """Take notice that one of its jobs ends without a result, as nobody waits for it."""
 
     def fail(self, error: BaseException) -> None:
         """End: nothing can run, or there is a bug."""
-        raise NotImplementedError
 
     def cancel(self) -> None:
         """Stop soon. A signal handler may ask for it."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Stop now."""
-        raise NotImplementedError
 
 
 class Job:

@@ -8,11 +8,10 @@ import threading
 from birdlite import engines, log
 from birdlite.engines.contract import Engine
 from birdlite.errors import EngineError, InvalidModel, ModelUnavailable, UnknownModel, UsageError
-from birdlite.local_file import read_bounded, reason
 from birdlite.models import bundle, catalog
 from birdlite.models.bundle import Model, model_of, sha256
 from birdlite.models.cache import default_cache_dir
-from birdlite.models.card import MODEL_MAX_BYTES, Card, FileFact, ModelFormat, check_ends
+from birdlite.models.card import MODEL_MAX_BYTES, Card, FileFact, ModelFormat, check_ends, read_file
 from birdlite.models.labels import read_label_file
 from birdlite.models.store import Store
 from birdlite.models.trust import doubt_about
@@ -152,7 +151,7 @@ class ModelLoader:
         """A model file without a card: its own tensors make one."""
         format_: ModelFormat = "onnx" if path.endswith(".onnx") else "tflite"
         with self._timeline.span("model load"):
-            data = _read(path)
+            data = read_file(path, MODEL_MAX_BYTES, "a model")
             digest = sha256(data)
             if self._settings.model_sha256 is not None:
                 bundle.check_pinned(path, digest, self._settings.model_sha256)
@@ -184,16 +183,6 @@ def _only_ours(folder: str, card: Card) -> bool:
             f"about; {doubt.remedy}, or name the sha256 of {bundle.CARD_FILE} with --model-sha256"
         )
     return doubt is None
-
-
-def _read(path: str) -> bytes:
-    try:
-        data = read_bounded(path, MODEL_MAX_BYTES)
-    except (OSError, ValueError) as error:
-        raise InvalidModel(f"{path}: {reason(error)}") from None
-    if data is None:
-        raise InvalidModel(f"{path}: larger than a model can be")
-    return data
 
 
 def check_labels(name: str, labels: str | None) -> None:

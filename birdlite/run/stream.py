@@ -105,6 +105,9 @@ class Stream(Owner):
         """Take the result of one of the jobs."""
         self._inbox.put(_Finished(job.turn, job.result(outcome)))
 
+    def drop(self, job: Job) -> None:
+        """Nothing is to be done: jobs are dropped when the stream is over, and `_leftovers` has those under way."""
+
     def fail(self, error: BaseException) -> None:
         """End with this error."""
         self._inbox.put(_Fatal(error))

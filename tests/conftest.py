@@ -11,6 +11,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,27 @@ def _own_log() -> Iterator[None]:
     """A test that takes over the log gives it back."""
     yield
     log.to(None)
+
+
+@pytest.fixture
+def warnings_said() -> list[str]:
+    """What was said at warning level."""
+    said: list[str] = []
+    log.to(lambda level, message, fields: said.append(message), log.WARNING)
+    return said
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The models that a process was started for."""
+    run, paths = subprocess.run, []
+
+    def counted(command: list[str], **more: Any) -> Any:
+        paths.append(command[5])
+        return run(command, **more)
+
+    monkeypatch.setattr(subprocess, "run", counted)
+    return paths
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,19 +19,6 @@ from tests.command_line import Run
 from tests.demo_world import LABELS, MODEL, PICTURES
 
 HERE = "import sys; sys.path[:] = sys.argv[4:]; from birdlite.engines import trial; "
-
-
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The models that a process was started for."""
-    run, paths = subprocess.run, []
-
-    def counted(command: list[str], **more: Any) -> Any:
-        paths.append(command[5])
-        return run(command, **more)
-
-    monkeypatch.setattr(subprocess, "run", counted)
-    return paths
 
 
 def attempt(model: bytes, cache: Path | None = None, sha256: str = "5" * 64) -> None:

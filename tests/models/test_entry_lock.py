@@ -16,7 +16,7 @@ from birdlite.models import cache, store
 from birdlite.models.cache import EntryLock
 from birdlite.models.store import Store
 from birdlite.timing import Timeline
-from tests.models.test_store import CONTENTS, entry_at
+from tests.magpie import CONTENTS, entry_at
 
 HOLD = """
 import sys

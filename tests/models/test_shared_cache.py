@@ -9,30 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from birdlite import log
 from birdlite.http.fetcher import Fetcher, FetchSettings
 from birdlite.models.cache import make_folder
 from birdlite.models.catalog import Entry
 from birdlite.models.store import Store
 from birdlite.timing import Timeline
-from tests.models.test_store import CONTENTS, MODEL, entry_at
+from tests.magpie import CONTENTS, MODEL
 from tests.models.test_trust import STRANGER, as_root
 from tests.origin import Origin
 
 OTHER = b"model of somebody else".ljust(len(MODEL), b".")
-
-
-@pytest.fixture
-def entry(origin: Origin) -> Entry:
-    """A model of three files, served by the local origin."""
-    for name, data in CONTENTS.items():
-        origin.serve(f"/{name}", data)
-    return entry_at(origin.base)
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -41,14 +27,6 @@ def precious(tmp_path: Path) -> Path:
     path = tmp_path / "precious"
     path.write_text("precious")
     return path
-
-
-@pytest.fixture
-def warnings_said() -> list[str]:
-    """What was said at warning level."""
-    said: list[str] = []
-    log.to(lambda level, message, fields: said.append(message), log.WARNING)
-    return said
 
 
 @pytest.fixture

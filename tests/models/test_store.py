@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import os
-import random
 import subprocess
 import sys
 import tarfile
@@ -23,47 +21,13 @@ from birdlite.errors import InvalidModel, ModelUnavailable, PictureError
 from birdlite.http.fetcher import Fetcher, FetchSettings
 from birdlite.models.bundle import read_card
 from birdlite.models.cache import look_up, remove
-from birdlite.models.card import Card, FileFact, Tensor
+from birdlite.models.card import Tensor
 from birdlite.models.catalog import Entry, Source
 from birdlite.models.store import Store
 from birdlite.tflite import requantize
 from birdlite.timing import Timeline
+from tests.magpie import CONTENTS, LABELS, MODEL, fact
 from tests.origin import Origin
-
-MODEL = random.Random(1).randbytes(300_000)
-LABELS = b"id,name\n1,background\n0,Pica ficta\n"
-NAMES = b"Pica ficta (Invented Magpie)\nbackground\n"
-CONTENTS = {"model.tflite": MODEL, "labels.csv": LABELS, "names.txt": NAMES}
-
-
-def fact(data: bytes) -> FileFact:
-    return FileFact(len(data), hashlib.sha256(data).hexdigest())
-
-
-def entry_at(base: str) -> Entry:
-    """A published model of three files, each at its name under `base`."""
-    card = Card(
-        name="magpie",
-        format="tflite",
-        input=Tensor((1, 8, 8, 3), "uint8"),
-        output=Tensor((1, 2), "uint8", 1 / 256, 0),
-        files={name: fact(data) for name, data in CONTENTS.items()},
-        source="https://example.org/magpie",
-    )
-    return Entry(card, "a magpie", {name: (Source(f"{base}/{name}"),) for name in CONTENTS})
-
-
-@pytest.fixture
-def entry(origin: Origin) -> Entry:
-    """That model, served by the local origin."""
-    for name, data in CONTENTS.items():
-        origin.serve(f"/{name}", data)
-    return entry_at(origin.base)
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -79,14 +43,6 @@ def make_store() -> Iterator[Callable[..., Store]]:
     yield make
     for fetcher in fetchers:
         fetcher.close()
-
-
-@pytest.fixture
-def warnings_said() -> list[str]:
-    """What was said at warning level."""
-    said: list[str] = []
-    log.to(lambda level, message, fields: said.append(message), log.WARNING)
-    return said
 
 
 MakeStore = Callable[..., Store]
@@ -329,7 +285,7 @@ import sys
 from birdlite.http.fetcher import Fetcher
 from birdlite.models.store import Store
 from birdlite.timing import Timeline
-from tests.models.test_store import entry_at
+from tests.magpie import entry_at
 Store(sys.argv[1], Fetcher(), offline=False, timeline=Timeline()).open(entry_at(sys.argv[2]))
 """
     process = subprocess.Popen([sys.executable, "-c", code, str(cache), origin.base], cwd=Path(__file__).parents[2])

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from birdlite import Classifier, Settings, engines, log
+from birdlite import Classifier, Settings, engines
 from birdlite.engines.trial import try_once
 from birdlite.errors import InvalidModel
 from birdlite.models import bundle
@@ -20,27 +19,6 @@ from tests.command_line import Run
 from tests.demo_world import LABELS, MODEL, PICTURES
 
 WRONG = "0" * 64
-
-
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The models that a process of its own was started for."""
-    run, paths = subprocess.run, []
-
-    def counted(command: list[str], **more: Any) -> Any:
-        paths.append(command[5])
-        return run(command, **more)
-
-    monkeypatch.setattr(subprocess, "run", counted)
-    return paths
-
-
-@pytest.fixture
-def warnings_said() -> list[str]:
-    """What was said at warning level."""
-    said: list[str] = []
-    log.to(lambda level, message, fields: said.append(message), log.WARNING)
-    return said
 
 
 @pytest.fixture

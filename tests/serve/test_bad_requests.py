@@ -279,4 +279,4 @@ def test_a_body_in_chunks_is_classified(service: Running) -> None:
 def test_json_is_bounded_more_tightly_than_pictures(service: Running) -> None:
     body = json.dumps({"urls": ["http://a.example/" + "a" * (1 << 20)]}).encode()
 
-    problem(service.post(body, "application/json"), 413)
+    assert problem(service.post(body, "application/json"), 413)["kind"] == "too_large"

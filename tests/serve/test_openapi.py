@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from openapi_spec_validator import validate
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from birdlite.serve import openapi, problems
 from birdlite.serve.app import ROUTES
@@ -14,7 +14,7 @@ from tests.serving import Running
 
 
 def test_the_document_is_valid() -> None:
-    validate(openapi.document())
+    assert list(OpenAPIV31SpecValidator(openapi.document()).iter_errors()) == []
 
 
 def test_every_route_and_method_is_in_it() -> None:

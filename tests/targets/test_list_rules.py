@@ -402,8 +402,9 @@ def test_a_picture_on_standard_input_is_not_held() -> None:
 def test_a_folder_that_only_lets_pass_is_passed(here: Path) -> None:
     """The folders above a file need no right to be listed."""
     (here / "album" / "sub").chmod(0o311)
-    descriptor = open_inside(str(here / "album"), str(here / "album" / "sub" / "b.jpg"), os.O_RDONLY)
-    os.close(descriptor)
+    path = here / "album" / "sub" / "b.jpg"
+    with open(open_inside(str(here / "album"), str(path), os.O_RDONLY), "rb") as opened:
+        assert opened.read() == path.read_bytes()
 
 
 @pytest.mark.parametrize("scheme", ["", "//", "s3://"])

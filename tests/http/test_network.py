@@ -32,6 +32,7 @@ def test_silence_is_a_timeout_and_asked_again(origin: Origin) -> None:
     origin.hold("/a")
     failure = failure_of(fetcher, origin.url("/a"))
     assert (failure.kind, str(failure)) == ("timeout", "127.0.0.1 has stopped sending (2 tries)")
+    origin.wait_for(2, "/a")
     assert origin.hits("/a") == 2
     fetcher.close()
 

@@ -33,12 +33,20 @@ _LONGEST_NAME = 200  # characters of a parameter's name, from its end, that are 
 _URL = r"(\s*([A-Za-z][A-Za-z0-9+.\-]*):)([/\\]*)(.*)"
 _REST = r"([^/\\?#]*)([^?#]*)(\?[^#]*)?(?:#.*)?"  # host, path, query
 _REST_OF_KEY = r"([^/\\?#]*)([^?]*)(\?.*)?"
-_MARKED = r"\*\*\*(?:[0-9a-f]{12})?"
+_MARKED = re.compile(r"\*\*\*(?:[0-9a-f]{12})?")
 _NAMELESS = (
     r"(?<![\w\-])eyJ[\w\-]{8,}\.[\w\-]{8,}(?:\.[\w\-]*)?|(?<![\w\-])bot\d+:[\w\-]{20,}"  # a JWT; Telegram's token
 )
+# A user name and a password before the `@` of a host, where a URL has no scheme. An address of e-mail is none.
+_USER = re.compile(
+    r"(?!(?:https?|file|data|mailto|xmpp|sips?|acct):)[^/\\:@?#&;=]+:(?![/\\]{2})[^?#&]*(?=@)", re.IGNORECASE
+)
 
 _IN_TEXT = r"(?<![A-Za-z0-9+.\-])(?:https?:|[A-Za-z][A-Za-z0-9+.\-]{0,30}:[/\\]{2})[^\s<>\"]+"
+_USER_IN_TEXT = (  # a user name and a password; the second form has no scheme, and may be the value of a variable
+    r"(//)(?:[^\s/\\@:]*:[^/\\@]{1,200}|[^\s/\\@]+)@"
+    r"|(?<![^\s'\"(])([A-Za-z0-9_]+=)?(?!(?:https?|mailto):)[A-Za-z][\w.+\-]*:[^\s/\\]+@(?=[\w\[])"
+)
 _AROUND = ".,:;!()[]{}'`…"  # what may stand around a URL in a sentence
 _WORD = r"[^\s\"'<>]+"
 _HEADER = r"\b(Basic|Bearer) {1,4}(?=\S*[0-9=])[\w+/.~=\-]{8,}"
@@ -51,8 +59,7 @@ def redacted(name: str) -> str:
 
 def redacted_text(text: str) -> str:
     """A message, in which every URL is redacted, and what looks like a part of one."""
-    if not any(sign in text for sign in ("=", "@", "//", "eyJ", "/bot")):
-        return text
+    text = re.sub(_USER_IN_TEXT, lambda match: f"{match[1] or match[2] or ''}{MARK}@", text)
     text = re.sub(_IN_TEXT, lambda match: _within(match[0], redacted), text, flags=re.IGNORECASE)
     text = re.sub(_WORD, lambda match: _within(match[0], _redacted_part), text)
     return re.sub(f"{_HEADER}|{_NAMELESS}", lambda match: f"{match[1]} {MARK}" if match[1] else MARK, text)
@@ -72,13 +79,14 @@ def _within(word: str, change: Callable[[str], str]) -> str:
 
 def _redacted_part(word: str) -> str:
     """What may be a URL without its host or its path, as a server repeats it."""
-    is_part = "=" in word and any(sign in word for sign in "?&;/") and re.match(_URL, word) is None
+    is_part = "?" in word or ("=" in word and any(sign in word for sign in "&;/"))
+    is_part = is_part and re.match(_URL, word) is None
     return _relative(word, _DEPTH) if is_part else word
 
 
-def _is_open(name: str, value: str) -> bool:
-    """Whether a parameter has a secret that is not redacted yet."""
-    return bool(value) and bool(kind(name[-_LONGEST_NAME:])) and re.fullmatch(_MARKED, value) is None
+def _is_open(name: str, text: str, at: int) -> bool:
+    """Whether a parameter, whose value stands in `text` from `at` on, has a secret that is not redacted yet."""
+    return at < len(text) and bool(kind(name[-_LONGEST_NAME:])) and _MARKED.fullmatch(text, at) is None
 
 
 def _may_hold_one(text: str) -> bool:
@@ -175,34 +183,56 @@ class _Pieces:
         self._pieces.append(text)
 
     def add_parameter(self, text: str) -> None:
-        """Add a name and its value."""
+        """Add a name and its value. There may be more names in the value: `filter=token:…`."""
+        at = 0
+        for sign in re.finditer("[=:]", text.partition("//")[0]):  # behind // is a URL: add_word looks into it
+            name, end = text[at : sign.start()], sign.end()
+            if at and "%" in name:  # as add_word does into what is escaped
+                break
+            if _is_open(name, text, end):
+                self._add_value(text[:end])
+                self._add_mark(text[end:], stays=kind(name[-_LONGEST_NAME:]) == "token")
+                return
+            at = end
+        self._add_value(text)
+
+    def _add_value(self, text: str) -> None:
+        """Add a name, and what may be a value."""
         name, equals, value = text.partition("=")
-        if not equals:
-            self.add_word(text)
-        elif _is_open(name, value):
-            self._pieces.append(f"{name}={MARK}")
-            if kind(name[-_LONGEST_NAME:]) == "token":
-                self._tokens.append((len(self._pieces) - 1, value))
-        else:
+        if equals:
             self._pieces.append(f"{name}=")
-            self.add_word(value)
+        self.add_word(value if equals else text)
+
+    def _add_mark(self, secret: str, *, stays: bool = True) -> None:
+        """Add a mark instead of a secret. If it `stays`, the digest of the secret stays."""
+        self._pieces.append(MARK)
+        if stays:
+            self._tokens.append((len(self._pieces) - 1, secret))
+
+    def add_user(self, text: str) -> str:
+        """Add the mark for a user name and a password before an `@`, if text begins with them. Give the rest."""
+        user = _USER.match(text)
+        if user is None:
+            return text
+        self._add_mark(user[0])
+        return text[user.end() :]
 
     def add_word(self, text: str) -> None:
         """Add a value or a part of a path, which may hold another URL, or a token that has no name."""
+        text = self.add_user(text)
         if "eyJ" in text or text.startswith("bot"):
             at = 0
             for found in re.finditer(_NAMELESS, text):
-                self._pieces.append(f"{text[at : found.start()]}{MARK}")
-                self._tokens.append((len(self._pieces) - 1, found[0]))
+                self._pieces.append(text[at : found.start()])
+                self._add_mark(found[0])
                 at = found.end()
             text = text[at:]
-        if not ("%" in text or "//" in text):
+        if not ("%" in text or "//" in text or text[:5].lower() in ("http:", "https")):
             self._pieces.append(text)
         elif self._depth:
             self._pieces.append(_inside(text, self._depth - 1))
         else:  # too deep to look into
-            self._pieces.append(MARK)
-            self._tokens.append((len(self._pieces) - 1, text))
+            self._add_mark(text)
 
     def text(self) -> str:
         """All of it."""
@@ -227,7 +257,8 @@ def _inside(text: str, depth: int) -> str:
     if plain.startswith("//"):  # with the scheme of the page that it is on
         safe = _nested(f"https:{plain}", depth).removeprefix("https:")
     else:
-        safe = _nested(plain, depth) if re.match(_URL, plain) else _relative(plain, depth)
+        is_url = re.match(_URL, plain) and not _USER.match(plain)
+        safe = _nested(plain, depth) if is_url else _relative(plain, depth)
     if safe == plain:
         return text
     return safe if plain == text else "".join(map(_escaped, safe))
@@ -243,10 +274,11 @@ def _nested(url: str, depth: int) -> str:
 
 def _relative(text: str, depth: int) -> str:
     """A path and a query, or a query alone."""
+    pieces = _Pieces(depth)
+    text = pieces.add_user(text)
     path, mark, query = text.partition("?")
     if not mark and "&" in text:
         path, query = "", text
-    pieces = _Pieces(depth)
     _add_path(pieces, path)
     if query:
         _add_query(pieces, f"?{query}")

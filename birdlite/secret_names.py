@@ -1,7 +1,12 @@
 """Which parameters of a URL hold secrets, by their names. For `redaction`.
 
 A name counts in any case, escaped or not, and whatever stands between its words: `X-Amz-Signature`, `x_amz_signature`
-and `%58-amz-signature` are one name.
+and `%58-amz-signature` are one name. Digits, brackets and an `s` at the end do not count.
+
+The rule hides too much rather than too little. A name is secret if it, or one of its words, ends with a secret word
+(`tokens`, `userpwd`, `auth_type`, `page_token`) or begins with a long one (`tokenid`, `oauth_verifier`). Short words
+that are common elsewhere (`key`, `code`, `pin`, `sign`, …) count alone and beside words that speak of access: `key[0]`,
+`privatekey`, `login_code`, but not `sort_key`, `keyword`, `zip_code` or `design`.
 """
 
 from __future__ import annotations
@@ -42,15 +47,24 @@ _ENDS_OF_CALLERS = (
     *("password", "passwd", "passphrase", "apikey", "accesstoken", "refreshtoken", "idtoken", "clientsecret"),
     *("accesskey", "accesskeyid", "secretkey", "subscriptionkey", "credential"),
 )
-_TOKENS = {"pass", "pw", "key", "code", "auth", "sig", "sign", "hmac", "policy", "sid", "sessid", "ticket", "otp"}
-_TOKENS |= {"pin", "cookie"}
-_ENDS_OF_TOKENS = ("token", "secret", "signature", "jwt", "sessionid", "sessid", "authkey", "authcode", "authsig")
 _BEGINS_OF_TOKENS = ("session", *_SIGNING)
-_WORDS_OF_TOKENS = {"token", "secret", "jwt", "password", "signature", "csrf"}
+
+# Secret words. The long ones count at the beginning of a name too, but not in `tokenize` or `secretary`.
+_LONG = "token|secret|password|passwd|passphrase|passcode|passkey|signature|session|credential|cookie|bearer|jwt|csrf"
+_LONG += "|xsrf|oauth|authori[sz]ation|authentication"
+_BEGINS = re.compile(f"(?:{_LONG})(?!i[osvz]|ar)")
+_ENDS = re.compile(f"(?:{_LONG}|auth|authcode|authkey|sig|sessid|sessionid|pwd|otp|hmac)s?$")
+_COMMON = {"pass", "pw", "key", "code", "sign", "policy", "sid", "ticket", "pin"}  # words with other uses
 
 # Words before `key` that make it one to a door, not to a table.
 _KEYS = {"api", "access", "secret", "private", "auth", "app", "client", "account", "master", "admin", "shared"}
 _KEYS |= {"storage", "signing", "encryption", "license", "functions", "service", "user", "x"}
+
+# Words that leave a common word as secret as it is.
+_BESIDE = {*_KEYS, "login", "device", "invite", "reset", "verification", "id", "value", "my", "new", "old", "db"} - {
+    "x"
+}
+_PARTS = re.compile("|".join(sorted((*_COMMON, *_BESIDE), key=len, reverse=True)))
 
 
 def decoded(text: str) -> str:
@@ -72,21 +86,57 @@ def bare(name: str) -> str:
 def kind(name: str) -> Kind:
     """What a parameter holds."""
     word = bare(name)
-    if word in _OF_CALLERS or word.endswith(_ENDS_OF_CALLERS):
-        return "caller"
     if word in _PROCESSING:
         return ""
-    if word in _TOKENS or word.endswith(_ENDS_OF_TOKENS) or word.startswith(_BEGINS_OF_TOKENS):
-        return "token"
-    words = [one.lower() for one in re.findall("[A-Z]?[a-z]+|[A-Z]+", decoded(name))]
-    if words[-1:] == ["key"] and not _KEYS.isdisjoint(words):
+    if word in _OF_CALLERS or word.endswith(_ENDS_OF_CALLERS) or _is_key(name):
         return "caller"
-    return "" if _WORDS_OF_TOKENS.isdisjoint(words) else "token"
+    if _is_strong(name):
+        return "token"
+    parts = _parts(word)
+    if parts[-1:] == ["key"] and not _KEYS.isdisjoint(parts):
+        return "caller"
+    return "" if _COMMON.isdisjoint(parts) else "token"
 
 
 def in_path(name: str) -> bool:
     """Whether a segment of a path that begins with this name holds a secret. `/code=DE/` is only a folder."""
-    return bool(kind(name)) and bare(name) not in _TOKENS
+    return kind(name) == "caller" or (kind(name) == "token" and _is_strong(name))
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name: `photo` and `token` of `photoToken[0]`."""
+    return [one.lower() for one in re.findall("[A-Z]?[a-z]+|[A-Z]+", decoded(name))]
+
+
+def _is_key(name: str) -> bool:
+    """Whether the words of a name say that it is a key to something, as those of `private_key`."""
+    word, words = bare(name), _words(name)
+    if word.endswith("authkey") or word.startswith(_BEGINS_OF_TOKENS):  # a link has it, and not who asks
+        return False
+    return words[-1:] == ["key"] and not _KEYS.isdisjoint(words)
+
+
+def _is_strong(name: str) -> bool:
+    """Whether a secret word is in a name, where it counts."""
+    word = bare(name)
+    if word.startswith(_BEGINS_OF_TOKENS):
+        return True
+    parts = re.findall("[A-Z]+(?![a-z])|[A-Z]?[a-z]+", decoded(name))  # `API` and `Token` of `APIToken`
+    words = (_letters(word), *_words(name), *(part.lower() for part in parts))
+    return any(_BEGINS.match(one) or _ENDS.search(one) for one in words)
+
+
+def _parts(word: str) -> list[str]:
+    """The common words and the words of access that a name is made of, if it is made of nothing else."""
+    letters = _letters(word)
+    if letters.endswith("s") and not letters.endswith("ss"):
+        letters = letters[:-1]
+    parts = _PARTS.findall(letters)
+    return parts if "".join(parts) == letters else []
+
+
+def _letters(word: str) -> str:
+    return re.sub("[0-9]+", "", word)
 
 
 def signing(names: Collection[str]) -> set[str]:

@@ -7,6 +7,7 @@ import os
 import socket
 from array import array
 from collections.abc import Iterator
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from birdlite import Classifier, FetchSettings, Settings, log, redacted
 from birdlite.batch.done_index import Index, index_path, write_index
 from birdlite.batch.earlier import Earlier
 from birdlite.batch.shard import key_of
+from birdlite.cli.declare import Option, Value
+from birdlite.cli.group import COMMANDS
 from tests.batch_runs import WITH_DEMO_MODEL, header_of, records_of
 from tests.command_line import Run
 from tests.demo_world import LABELS, MODEL, PICTURES
@@ -374,6 +377,18 @@ SECRET_URL = f"https://ann:{WORD}@example.org/a?token={WORD}"
         ("model", "show", SECRET_URL),
         ("bench", SECRET_URL, "--model", str(MODEL), "--labels", str(LABELS)),
         ("convert", f"ftp://ann:{WORD}@example.org/a?token={WORD}"),
+        (f"//ann:{WORD}@h",),
+        ("classify", "a.jpg", "--mirror", f"//ann:{WORD}@h"),
+        ("classify", "a.jpg", "--mirror", f"https://ann:a {WORD}@h/"),
+        ("classify", "a.jpg", "--model", f"//ann:{WORD}@h"),
+        ("classify", "a.jpg", "--model", f"https://ann:a {WORD}@h/m"),
+        ("classify", "a.jpg", "--mirror", f"ann:{WORD}@h"),
+        ("classify", "a.jpg", "--only-urls", "--allow-bucket", f"ann:{WORD}@h"),
+        ("classify", "a.jpg", "--only-urls", "--allow-files", f"https://ann:a {WORD}@h/"),
+        ("merge", f"//ann:{WORD}@h"),
+        ("report", f"https://ann:a {WORD}@h/"),
+        ("evaluate", f"//ann:{WORD}@h"),
+        ("model", "show", f"//ann:{WORD}@h"),
     ],
 )
 def test_no_error_of_a_command_line_shows_a_secret(
@@ -387,6 +402,31 @@ def test_no_error_of_a_command_line_shows_a_secret(
     assert code not in (0, 130)
     assert err
     assert found_in(out + err) == []
+
+
+def readers() -> Iterator[tuple[str, Option]]:
+    """The options whose values are read, and so may be refused: each with its command."""
+    for command in COMMANDS:
+        if command != "demo":
+            module = import_module("birdlite.cli." + ("options" if command == "classify" else command))
+            options = (param for param in module.COMMAND.params if isinstance(param, Option))
+            yield from ((command, one) for one in options if not isinstance(one.type, Value) or one.type.name != "text")
+
+
+@pytest.mark.parametrize("value", [SECRET_URL, f"//ann:{WORD}@h", f"https://ann:a {WORD}@h/", f"ann:{WORD}@h"])
+def test_no_option_and_no_variable_repeats_a_secret(run: Run, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    refused = 0
+    for command, option in readers():
+        if not option.is_flag:
+            code, out, err = run(command, option.opts[0], value)
+            assert (code, bool(err), found_in(out + err)) == (2, True, []), (command, option.opts)
+            refused += 1
+        assert isinstance(option.envvar, str)
+        monkeypatch.setenv(option.envvar, value)
+        code, out, err = run(command, "a")
+        monkeypatch.delenv(option.envvar)
+        assert (code, bool(err), found_in(out + err)) == (2, True, []), (command, option.envvar)
+    assert refused > 60
 
 
 @pytest.mark.parametrize(

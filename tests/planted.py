@@ -45,8 +45,8 @@ def at_mirrors(number: int = 1) -> list[Planted]:
 def with_tokens() -> list[Planted]:
     """URLs whose secrets may tell pictures apart."""
     s = WORD
-    names = ("token", "TOKEN", "%74oken", "key", "code", "auth", "secret", "jwt", "session_id", "sig", "photo[token]")
-    names = (*names, "tokens", "sig1", "x=token")
+    names = ["token", "TOKEN", "%74oken", "key", "code", "auth", "secret", "jwt", "session_id", "sig", "photo[token]"]
+    names += ["tokens", "sig1", "x=token"]
     return [
         *(Planted(f"https://example.org/by-{number}.jpg?{name}={s}", sent=True) for number, name in enumerate(names)),
         Planted(f"https://example.org/one.jpg?token={s}a", sent=True),

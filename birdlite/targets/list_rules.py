@@ -3,8 +3,11 @@
 The command line makes `ListRules` for --only-urls, --allow-files and --allow-bucket, and `expand` asks them about each
 line. Names on the command line itself are the user's own, and so is the name of the list.
 
-A file is allowed by its real path, with all links and `..` followed. So a link below an open folder counts by where it
-leads. Between this look and the reading of the file, a link could take its place. So the file, and each folder that is
+A file is allowed by its real path, with all links followed. So a link below an open folder counts by where it leads.
+Outside of the open folders `..` only takes away the name before it. That name is not looked at: whether it exists, or
+is a link, must not show.
+
+Between this look and the reading of the file, a link could take its place. So the file, and each folder that is
 searched, is opened by `open_inside`, which follows no link at all.
 
 Whether anything exists outside the open folders changes no answer.
@@ -128,15 +131,31 @@ class ListRules:
         if not 0 < len(path) < _LONGEST or not self._roots:
             return None
         try:
-            real = os.path.realpath(path)
+            real = self._real(path)
         except RecursionError:  # Python 3.10 to 3.12, for a thousand links in a chain; the system follows 40
             return None
         except OSError:  # a link that we may not read, such as /proc/1/root: not there, as far as a stranger knows
             return None
-        for root in self._roots:
-            if _is_inside(real, root):
-                return _Place(real + "/" * path.endswith("/"), root)
-        return None
+        root = self._root_of(real)
+        return None if root is None else _Place(real + "/" * path.endswith("/"), root)
+
+    def _root_of(self, real: str) -> str | None:
+        """The open folder in which a real path is."""
+        return next((root for root in self._roots if _is_inside(real, root)), None)
+
+    def _real(self, path: str) -> str:
+        """The real path. `..` behind a name that is not in an open folder undoes that name, whatever it is."""
+        if "/../" not in f"/{path}/":
+            return os.path.realpath(path)
+        here = "/" if path.startswith("/") else os.getcwd()
+        for part in path.split("/"):
+            if part == "..":
+                here = os.path.dirname(here)
+            elif part not in ("", "."):
+                here = os.path.join(here, part)
+                if self._root_of(here) is not None and os.path.islink(here):
+                    here = os.path.realpath(here)
+        return os.path.realpath(here)
 
 
 def open_inside(root: str, path: str, flags: int) -> int:

@@ -79,7 +79,7 @@ def _within(word: str, change: Callable[[str], str]) -> str:
 
 def _redacted_part(word: str) -> str:
     """What may be a URL without its host or its path, as a server repeats it."""
-    is_part = "?" in word or ("=" in word and any(sign in word for sign in "&;/"))
+    is_part = ("=" in word and any(sign in word for sign in "?&;/")) or ("?" in word and ":" in word)
     is_part = is_part and re.match(_URL, word) is None
     return _relative(word, _DEPTH) if is_part else word
 
@@ -282,6 +282,8 @@ def _relative(text: str, depth: int) -> str:
     _add_path(pieces, path)
     if query:
         _add_query(pieces, f"?{query}")
+    elif mark:
+        pieces.add(mark)
     return pieces.text() if mark else pieces.text().removeprefix("?")
 
 

@@ -213,6 +213,10 @@ def test_no_sentence_shows_a_secret(url: str) -> None:
         ("(https://ann:pw@example.org/a.jpg): gone", "(https://***@example.org/a.jpg): gone"),
         ("birdlite knows Basic and Digest; a=b", "birdlite knows Basic and Digest; a=b"),
         ("AWS_REGION=x is set", "AWS_REGION=x is set"),
+        ("did you mean classify? (really?): a?x=1 a=b/? a:b?", "did you mean classify? (really?): a?x=1 a=b/? a:b?"),
+        ("GET /a?token:1 of ann:pw@example.org", "GET /a?token:***e08fe5ea7803 of ***@example.org"),
+        ("at 2024-05-01T12:30@feeder/a.jpg or mailto:ann@h", "at 2024-05-01T12:30@feeder/a.jpg or mailto:ann@h"),
+        ("--mirror https://ann:a b@h/: no; //ann:pw@h", "--mirror https://***@h/: no; //***@h"),
     ],
 )
 def test_a_message_keeps_its_words(text: str, safe: str) -> None:

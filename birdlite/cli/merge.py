@@ -32,7 +32,7 @@ from birdlite.storage.store import Storage
 from birdlite.storage.upload import scratch_folder
 from birdlite.writers import open_writer
 from birdlite.writers.base import Format, RunFacts, TextSink, Writer, WriterOptions
-from birdlite.writers.output import open_output
+from birdlite.writers.output import open_output, refuse_url
 from birdlite.writers.record import to_json
 
 EPILOG = """\
@@ -46,6 +46,7 @@ be written, or parts are missing, doubled, unfinished or of another run, 4 objec
 
 def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
+    refuse_url(values.output)
     format_ = values.format or _format_of(values.output)
     if values.keep_header and format_ != "jsonl":
         raise UsageError("--keep-header needs --format jsonl")

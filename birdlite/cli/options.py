@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
 from birdlite.cli.declare import Argument, Command, Option, Value
-from birdlite.cli.values import SIZE_UNITS, digest, fraction, most, patience, seconds, shard, size, whole
+from birdlite.cli.values import SIZE_UNITS, digest, folder, fraction, most, patience, seconds, shard, size, whole
 from birdlite.models.catalog import CATALOG
 from birdlite.settings import (
     DECODE_TIMEOUT_S,
@@ -41,7 +41,7 @@ def _size(name: str, help: str, default: int) -> Option:  # noqa: A002
 
 
 FILE = Value(complete="file")
-FOLDER = Value(complete="dir")
+FOLDER = Value(folder, complete="dir")
 MODEL = Value(complete="file", words=_model_names)
 RESIZE = get_args(Resize)
 

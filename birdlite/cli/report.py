@@ -18,7 +18,7 @@ from birdlite.run.report_file import facts_of_outputs, folder_of
 from birdlite.storage.store import Storage
 from birdlite.writers import open_writer
 from birdlite.writers.base import RunFacts, WriterOptions
-from birdlite.writers.output import open_output
+from birdlite.writers.output import open_output, refuse_url
 
 EPILOG = """\
 Parts are taken one after the other, as they are; `birdlite merge` checks that they belong together. Relative paths of
@@ -31,6 +31,7 @@ written.
 
 def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
+    refuse_url(values.output)
     open_console(values)
     storage = Storage(fetch_settings(values), scratch=values.scratch)
     paths = list(part_paths(values, storage))

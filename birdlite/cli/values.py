@@ -32,6 +32,15 @@ def text(text: str) -> str:
     return text
 
 
+def folder(text: str) -> str:
+    """A folder of this machine."""
+    from birdlite.storage import is_other_url, is_storage
+
+    if is_storage(text) or is_other_url(text):
+        raise ValueError("must be a folder of this machine, not a URL")
+    return text
+
+
 def choice(text: str, *choices: str) -> str:
     """One of a few words."""
     if text not in choices:

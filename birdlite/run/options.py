@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from birdlite.errors import UsageError
 from birdlite.namedtuple import NamedTuple
 from birdlite.writers.base import Format, Names
+from birdlite.writers.output import refuse_url
 
 if TYPE_CHECKING:
     from birdlite.batch.shard import Shard
@@ -62,9 +63,8 @@ def settled(options: RunOptions) -> RunOptions:
     """
     if options.retry_failed and not options.resume:
         raise UsageError("--retry-failed goes with --resume")
-    for option, path in (("output", options.output), ("report", options.report)):
-        if path is not None and path.lower().startswith(("http://", "https://")):
-            raise UsageError(f"--{option} {path}: results go into a file or object storage, not to a URL")
+    refuse_url(options.output)
+    refuse_url(options.report)
     output, report = _named("output", options.output, options), _named("report", options.report, options)
     format_ = options.format or guess_format(options.output)
     if format_ == "html":

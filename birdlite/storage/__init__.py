@@ -62,6 +62,12 @@ def is_storage(name: str) -> bool:
     return name[:5].lower().startswith(_PREFIXES)
 
 
+def is_other_url(name: str) -> bool:
+    """Whether `name` is a URL, and none of object storage: nothing is written to such a place."""
+    scheme, mark, _ = name.partition("://")
+    return bool(mark) and len(scheme) > 1 and scheme.replace("+", "").isalnum() and not is_storage(name)
+
+
 def is_odd(url: str) -> bool:
     """Whether no object with this URL can be read; `parse` says why."""
     try:

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 
 from birdlite import log
 from birdlite.atomic_file import AtomicFile, quietly
-from birdlite.errors import OutputError, StorageError
+from birdlite.errors import OutputError, StorageError, UsageError
 from birdlite.local_file import reason
 from birdlite.printable import inert
-from birdlite.storage import is_storage
+from birdlite.storage import is_other_url, is_storage
 from birdlite.timing import clock
 
 if TYPE_CHECKING:
@@ -167,6 +167,7 @@ def open_output(
     `storage` is for a path in object storage. `cancelled` ends the wait for the reader of a named pipe.
 
     Raises:
+        UsageError: `path` is a URL, and none of object storage.
         OutputError: `path` is a folder or a picture, may not be written, or its disk is full; no such bucket, no
             connection to it.
         StorageMissing: there is no client for object storage.
@@ -175,6 +176,7 @@ def open_output(
         return _standard_output(format)
     if not path:
         raise OutputError("the results cannot be written to a file without a name")
+    refuse_url(path)
     if is_storage(path):
         return _in_storage(path, format, storage, whole=whole)
     try:
@@ -195,6 +197,16 @@ def open_output(
         return Output(_text(file.descriptor, closefd=False), path, format, file=file)
     except (OSError, ValueError) as error:
         raise refused(path, error) from error
+
+
+def refuse_url(path: str | None) -> None:
+    """Check that results do not go to a URL. Whoever opens the output late calls it before the work too.
+
+    Raises:
+        UsageError: `path` is a URL, and none of object storage.
+    """
+    if path is not None and is_other_url(path):
+        raise UsageError(f"{path}: results go into a file or object storage, not to a URL")
 
 
 def make_folder(path: str) -> None:

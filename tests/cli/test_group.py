@@ -161,3 +161,30 @@ def test_an_option_that_is_also_a_file_here_is_taken_with_a_warning(
     assert "is a file here" not in run("classify", "--from", "-list.txt")[2]  # it is the value of one
     assert "is a file here" not in run("classify", "--", "--offline")[2]
     assert "is a file here" not in run("classify", "./--offline")[2]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("classify", "a.jpg", "-o", "https://example.org/a.jsonl"),
+        ("classify", "a.jpg", "-o", "https://example.org/a.jsonl", "--resume"),
+        ("classify", "a.jpg", "--report", "ftp://example.org/a.html"),
+        ("classify", "a.jpg", "--cache-dir", "https://example.org/cache"),
+        ("classify", "a.jpg", "--scratch", "s3://bucket/a"),
+        ("merge", "nothing", "-o", "https://example.org/a.jsonl"),
+        ("merge", "nothing", "-o", "https://example.org/a.jsonl", "--newest"),
+        ("report", "nothing", "-o", "http://example.org/a.html"),
+        ("convert", "a.tflite", "-o", "https://example.org/model"),
+        ("model", "fetch", "--cache-dir", "gs://bucket/cache"),
+    ],
+)
+def test_nothing_is_written_to_a_url_and_this_is_known_before_the_work(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    code, out, err = run(*line)
+
+    assert (code, out) == (2, "")
+    assert "not to a URL" in err or "not a URL" in err
+    assert list(tmp_path.iterdir()) == []

@@ -19,6 +19,7 @@ FLAGS = [option for option in OPTIONS if option.is_flag]
 
 GOOD = {
     "text": ["a", "a b", "é", "a=b.txt", "a,b", "-"],
+    "folder": ["a", "a b", "é", "/a=b:c"],
     "whole": ["7", " 7 "],
     "size": ["500000", "64M", "1g"],
     "seconds": ["2.5", "10"],
@@ -29,6 +30,7 @@ GOOD = {
     "digest": ["0a" * 32, "sha256:" + "B" * 64],
 }
 BAD = {
+    "folder": ["https://example.org/a", "s3://bucket/a"],
     "whole": ["-1", "200000", "many", "1.5", "٣"],
     "size": ["0", "1.5M", "lots"],
     "seconds": ["0", "nan", "soon"],

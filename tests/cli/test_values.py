@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from birdlite.cli.values import fraction, pair, seconds, size, whole
+from birdlite.cli.values import folder, fraction, pair, seconds, size, whole
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,13 @@ def test_whole_numbers_keep_to_their_bounds() -> None:
     for text in ("", "-1", "1.0", "ten", "²"):
         with pytest.raises(ValueError, match="not a whole number"):
             whole(text, 1, 10)
+
+
+@pytest.mark.parametrize("text", ["https://example.org/cache", "ftp://h", "s3://bucket/cache", "FILE:///cache"])
+def test_a_folder_is_no_url(text: str) -> None:
+    with pytest.raises(ValueError, match="must be a folder of this machine, not a URL"):
+        folder(text)
+    assert folder("birds: all/2024") == "birds: all/2024"
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "86401", "inf", "nan", "soon"])

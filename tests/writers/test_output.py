@@ -16,7 +16,7 @@ from typing import IO
 import pytest
 
 from birdlite import log
-from birdlite.errors import OutputError
+from birdlite.errors import OutputError, UsageError
 from birdlite.writers import output as output_module
 from birdlite.writers.base import Format
 from birdlite.writers.output import open_output
@@ -48,6 +48,31 @@ def _usual_umask() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
+
+
+@pytest.mark.parametrize("url", ["https://example.org/a.csv", "HTTP://h", "ftp://h/a", "file:///a.csv", "hdfs://h/a"])
+@pytest.mark.parametrize("whole", [False, True])
+def test_no_output_is_a_url_of_the_web(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, *, whole: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(UsageError, match=f"^{url}: results go into a file or object storage, not to a URL$"):
+        open_output(url, "csv", whole=whole)
+
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a://b", "://b", "./ftp://h/a", "a b://c"])
+def test_a_name_that_only_looks_like_a_url_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with open_output(name, "csv"):
+        pass
+
+    assert os.path.isfile(name)
 
 
 def mode_of(path: Path) -> int:

@@ -118,7 +118,7 @@ class Classifier:
     def classify_many(self, pictures: Iterable[Source]) -> Iterator[Result]:
         """Answers as they come, for everything that `classify` takes, and for folders and globs.
 
-        `pictures` is read lazily.
+        `pictures` is read lazily. Each has one result; after `cancel`, each that was begun.
 
         Raises:
             TypeError: `pictures` is a single one; or, while iterating, one is nothing that `classify` takes.

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from birdlite.deadline import Room
     from birdlite.storage.bucket import Bucket
 
-# A larger output is put in pieces of this size in bytes, the smallest that S3 takes, and appears at the end.
-PIECE = 5 << 20
-PIECES = 2  # at once: 10 MB in memory
+# A larger output is put in pieces of this size in bytes, and appears at the end.
+PIECE = 8 << 20
+
+# One at a time: if a piece fails, obstore ends the upload at once. A store that still receives another piece then may
+# keep the upload, unseen and paid for.
+PIECES = 1
 
 _NAMED = 3  # keys in a warning
 

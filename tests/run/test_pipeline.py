@@ -229,6 +229,31 @@ def test_cancelling_hands_out_what_is_finished_and_names_what_was_under_way(
     assert rest[0].target == origin.url("/never")
 
 
+def test_what_only_waited_when_the_run_was_cancelled_has_no_result(
+    make_classifier: MakeClassifier, origin: Origin
+) -> None:
+    origin.hold("/first")
+    classifier = make_classifier(fetch=FetchSettings(downloads=1))
+    others_wait = threading.Event()
+
+    def pictures() -> Iterator[str]:
+        yield origin.url("/first")
+        yield origin.url("/second")
+        others_wait.set()
+        yield origin.url("/third")
+
+    def cancel_once_others_wait() -> None:
+        origin.wait_for(1, "/first")
+        others_wait.wait()
+        classifier.cancel()
+
+    results = classifier.classify_many(pictures())
+    threading.Thread(target=cancel_once_others_wait).start()
+
+    assert [(one.target, kinds([one])) for one in results] == [(origin.url("/first"), ["cancelled"])]
+    assert [asked.path for asked in origin.requests] == ["/first"]
+
+
 def test_a_classifier_can_be_used_again_after_it_was_cancelled(make_classifier: MakeClassifier, origin: Origin) -> None:
     origin.hold("/never")
     classifier = make_classifier()

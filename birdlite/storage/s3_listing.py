@@ -65,20 +65,31 @@ def read_patiently(url: str, settings: FetchSettings) -> tuple[int, bytes]:
 def read_url(url: str, settings: FetchSettings, headers: Mapping[str, str] = MappingProxyType({})) -> tuple[int, bytes]:
     """Give the status and the body of an answer. httpx would log the URL, and with it the signature.
 
-    `headers` are not sent on to where the store redirects.
+    A redirect to another server is not followed: its status is the answer. `headers` are not sent to where a redirect
+    leads.
 
     Raises:
         StorageError: it is too large.
         OSError: it does not come.
     """
     from urllib.error import HTTPError
-    from urllib.request import Request, urlopen
+    from urllib.parse import urlsplit
+    from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
+
+    class SameServer(HTTPRedirectHandler):
+        """Follows a redirect to the same server only."""
+
+        def redirect_request(self, req: Request, *answer: Any) -> Request | None:
+            *_, new = answer
+            is_same = urlsplit(new)[:2] == urlsplit(url)[:2]
+            return super().redirect_request(req, *answer) if is_same else None
 
     request = Request(url, headers={"User-Agent": settings.user_agent})  # noqa: S310 - http or https, see `Bucket`
     for name, value in headers.items():
         request.add_unredirected_header(name, value)
+    opener = build_opener(SameServer, HTTPSHandler(context=_trust(url)))
     try:
-        with urlopen(request, timeout=settings.read_timeout, context=_trust(url)) as answer:  # noqa: S310
+        with opener.open(request, timeout=settings.read_timeout) as answer:
             body = answer.read(_LARGEST + 1)
     except HTTPError as refusal:
         with refusal:

@@ -16,9 +16,10 @@ from birdlite.settings import DEFAULTS
 from birdlite.storage import Place
 from birdlite.storage.bucket import Bucket as Client
 from birdlite.storage.listing import PAGE
-from birdlite.storage.s3_listing import parse_page
+from birdlite.storage.s3_listing import parse_page, read_url
 from birdlite.storage.store import Storage
 from tests.object_store import CREDENTIALS, Asked, Bucket, Gate
+from tests.origin import Origin
 
 
 def is_jpg(key: str) -> bool:
@@ -75,6 +76,19 @@ def test_outputs_beside_odd_keys_are_found_and_the_odd_ones_named(
     assert outputs_at(bucket.url(place)) == [url]
     (said,) = caplog.messages
     assert said.endswith(f"1 left out, as their keys are not supported: {bucket.url('run/part- .jsonl')}")
+
+
+def test_a_redirect_to_another_server_is_not_followed(origin: Origin, secure_origin: Origin) -> None:
+    origin.serve("/there", b"listing")
+    origin.redirect("/here", "/there")
+    for number, other in enumerate((f"http://localhost:{origin.port}/there", secure_origin.url("/there"), "ftp://h/a")):
+        origin.redirect(f"/away-{number}", other)
+
+    assert read_url(origin.url("/here"), DEFAULTS) == (200, b"listing")
+    asked = len(origin.requests)
+    assert [read_url(origin.url(f"/away-{number}"), DEFAULTS)[0] for number in range(3)] == [302] * 3
+    assert len(origin.requests) == asked + 3
+    assert secure_origin.requests == []
 
 
 def test_a_refusal_is_told_as_usual(bucket: Bucket, gate: Gate) -> None:

@@ -32,6 +32,15 @@ def one_line(said: object) -> str:
     return " ".join(text.split())[:ONE_LINE] or type(said).__name__
 
 
+def installing(extra: str) -> str:
+    """How to install an extra: from the checkout that runs, if it is one, else from the index."""
+    import os
+
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    place = root if os.path.exists(os.path.join(root, "pyproject.toml")) else "birdlite"
+    return f"pip install '{place}[{extra}]'"
+
+
 class BirdliteError(Exception):
     """The root of the tree; its text is one line for a person."""
 

@@ -1,6 +1,6 @@
 """Build both targets of the Dockerfile and run them as a strict cluster would. CI runs it.
 
-    python3 -m scripts.image_check
+    python3 -m scripts.image_check [--help]
 
 With the real birds at hand (../shared/birds) the real model goes into the image, else the demo's; both come through a
 mirror on this machine. Exit codes: 0 all well, 1 not, 77 nothing could be checked here, and why.
@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -175,4 +176,5 @@ def _compare(document: str, birds: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
+    ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
     sys.exit(guarded(check))

@@ -19,6 +19,7 @@ from birdlite.namedtuple import NamedTuple
 if TYPE_CHECKING:
     from birdlite.storage.store import Storage
 
+_SEVERAL = "merge --newest puts several runs together"
 SHOWN = 10  # missing shards that are named; the rest is counted
 
 
@@ -133,11 +134,11 @@ def _checked(file: File, records: Iterator[Record]) -> Iterator[tuple[int, Recor
 def _check_same_run(first: File, here: File) -> None:
     changed = difference(first.run, here.run, apart_from=("shard",))
     if changed:
-        raise PartsError(f"{here.path}: of another run than {first.path}: {changed}")
+        raise PartsError(f"{here.path}: of another run than {first.path}: {changed}; {_SEVERAL}")
     if (first.totals.targets, first.totals.list_sha256) != (here.totals.targets, here.totals.list_sha256):
         raise PartsError(
             f"{here.path}: of another list than {first.path}: the list has changed between the two"
-            f" ({first.totals.targets} and {here.totals.targets} targets)"
+            f" ({first.totals.targets} and {here.totals.targets} targets); {_SEVERAL}"
         )
 
 

@@ -218,8 +218,8 @@ def _say_how_it_went(runner: Runner, report: RunReport, *, table: bool) -> None:
     from birdlite.writers.breakdown import breakdown_line, breakdown_text, failed_text
 
     summary, where = report.summary, _where(report)
-    if report.already and not summary.targets:
-        return  # the output was complete, and the log says so
+    if report.was_complete:
+        return  # the log says so
     if table:
         from birdlite.writers.terminal import look
 

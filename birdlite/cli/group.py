@@ -140,14 +140,14 @@ def _one_line(error: click.ClickException) -> str:
     if isinstance(error, click.NoSuchOption):
         message = _no_option(error.option_name, context)
     elif isinstance(error, click.MissingParameter) and isinstance(error.param, Argument):
-        message = f"{error.param.title} is missing: {error.param.explanation}"
+        message = f"{error.param.title} is missing: {error.param.explanation.rstrip('.')}"
     elif type(error) is click.BadParameter and error.param is not None:
         message = f"{_given(error.param, context)}{error.message}"
     else:
-        message = error.format_message()
+        message = error.format_message().rstrip(".")
     files = () if context is None else context.meta.get(FILES_AS_OPTIONS, ())
     hint = f"; {file_as_option(files[0])}" if files else ""
-    return f"{' '.join(message.split()).rstrip('.')}{hint} (see {place} --help)"
+    return f"{' '.join(message.split())}{hint} (see {place} --help)"
 
 
 def _no_option(name: str, context: click.Context | None) -> str:

@@ -11,7 +11,7 @@ from birdlite.cli.declare import Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_OK
 from birdlite.cli.options import CACHE, LABELS, MESSAGES, MODEL, NETWORK, RESIZE, RUNNING
 from birdlite.cli.values import classifier_settings, fields_of, fraction, seconds, size, whole
-from birdlite.errors import ServeMissing
+from birdlite.errors import ServeMissing, installing
 from birdlite.serve.options import ServeOptions
 from birdlite.settings import DEFAULT_MODEL, DEFAULT_TOP, Settings
 
@@ -55,7 +55,7 @@ def serve(
         from birdlite.serve.pictures import Pictures
         from birdlite.serve.server import Server
     except ImportError as error:
-        raise ServeMissing(f"the service needs more packages ({error}): pip install 'birdlite[serve]'") from error
+        raise ServeMissing(f"the service needs more packages ({error}): {installing('serve')}") from error
     from birdlite.serve.listening import url_of
 
     url = url_of(sock)

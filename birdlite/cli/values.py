@@ -165,9 +165,13 @@ def fetch_settings(values: SimpleNamespace) -> FetchSettings:
     """The network settings that the values give. What the command has no option for keeps its default.
 
     Raises:
-        UsageError: --per-host makes no sense.
+        UsageError: --per-host makes no sense, or --mirror is empty.
     """
     given = fields_of(values, FetchSettings._fields)
+    if given.get("mirror") == "":
+        from birdlite.errors import UsageError
+
+        raise UsageError("--mirror is empty: a mirror is an http:// or https:// URL; leave the option out for none")
     if given.get("per_host"):
         from birdlite.http.politeness import parse_per_host
 

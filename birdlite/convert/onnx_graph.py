@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from birdlite._version import __version__
-from birdlite.errors import EngineMissing, InvalidModel, one_line
+from birdlite.errors import EngineMissing, InvalidModel, installing, one_line
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -32,9 +32,7 @@ def require_onnx() -> None:
         try:
             import_module(package)
         except ImportError:
-            raise EngineMissing(
-                f"to make ONNX, the package {package} is needed: pip install 'birdlite[onnx]'"
-            ) from None
+            raise EngineMissing(f"to make ONNX, the package {package} is needed: {installing('onnx')}") from None
 
 
 class OnnxGraph:

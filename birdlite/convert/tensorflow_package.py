@@ -29,7 +29,7 @@ from importlib.util import find_spec
 from typing import IO, Any
 
 from birdlite import log
-from birdlite.errors import EngineMissing, one_line
+from birdlite.errors import EngineMissing, installing, one_line
 
 # "Graph execution error:" is followed by several lines of Python. What happened stands just before the node.
 _HAPPENED = re.compile(r"^Graph execution error:.*?([^\n]+)\n\s*\[\[", re.DOTALL)
@@ -58,7 +58,7 @@ def require(*packages: str) -> None:
     """
     for package in packages:
         if find_spec(package) is None:
-            raise EngineMissing(f"this conversion needs {package}: pip install 'birdlite[convert]'")
+            raise EngineMissing(f"this conversion needs {package}: {installing('convert')}")
 
 
 def imported(package: str = "tensorflow") -> Any:
@@ -73,7 +73,7 @@ def imported(package: str = "tensorflow") -> Any:
             return import_module(package)
     except ImportError as error:
         why = one_line(error)
-        raise EngineMissing(f"{package} cannot be imported: pip install 'birdlite[convert]' ({why})") from None
+        raise EngineMissing(f"{package} cannot be imported: {installing('convert')} ({why})") from None
 
 
 def reason(error: Exception) -> str:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from birdlite import log
 from birdlite.engines import contract
 from birdlite.engines.contract import Pixels
-from birdlite.errors import EngineError, EngineMissing, InvalidModel, one_line
+from birdlite.errors import EngineError, EngineMissing, InvalidModel, installing, one_line
 from birdlite.models.card import Card, ModelBytes, Tensor
 from birdlite.native_stderr import Caught
 from birdlite.settings import EngineChoice
@@ -76,7 +76,7 @@ def find(engine: EngineChoice) -> PythonPackage:
         try:
             package = _litert("tflite (ai-edge-litert)")
         except ImportError:
-            raise EngineMissing(f"tflite-runtime cannot be used: pip install 'birdlite[tflite]' ({why})") from None
+            raise EngineMissing(f"tflite-runtime cannot be used: {installing('tflite')} ({why})") from None
         log.debug("tflite-runtime cannot be used; the interpreter of ai-edge-litert takes over", reason=why)
         return package
     try:

@@ -11,7 +11,7 @@ from typing import Any
 
 from birdlite.engines import contract
 from birdlite.engines.contract import Pixels
-from birdlite.errors import EngineError, EngineMissing, InvalidModel, one_line
+from birdlite.errors import EngineError, EngineMissing, InvalidModel, installing, one_line
 from birdlite.models.card import Card, ModelBytes, Tensor, spell
 
 # Pictures that go through together where the model takes any number. For the birds each takes 11 MB meanwhile; 4 are up
@@ -44,7 +44,7 @@ def runtime() -> Any:
         import onnxruntime
     except ImportError as error:
         why = one_line(error)
-        raise EngineMissing(f"ONNX Runtime is not installed: pip install 'birdlite[onnx]' ({why})") from None
+        raise EngineMissing(f"ONNX Runtime is not installed: {installing('onnx')} ({why})") from None
     return onnxruntime
 
 

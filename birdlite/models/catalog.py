@@ -136,8 +136,12 @@ def find(name: str) -> Entry:
     try:
         return CATALOG[name]
     except KeyError:
+        from difflib import get_close_matches
+
         known = ", ".join(name for name, entry in CATALOG.items() if entry.public)
-        raise UnknownModel(f"no model {name!r}: neither a file or folder, nor one of: {known}") from None
+        close = get_close_matches(name, CATALOG, 1)
+        hint = f"; did you mean {close[0]}?" if close and not CATALOG[close[0]].public else ""
+        raise UnknownModel(f"no model {name!r}: neither a file or folder, nor one of: {known}{hint}") from None
 
 
 def is_known(sha256: str) -> bool:

@@ -44,6 +44,7 @@ class RunReport(NamedTuple):
     already: int  # records of earlier starts in the output
     output: str | None  # where the results are; None: standard output
     page: str | None  # where the page is
+    was_complete: bool = False  # the output was there when the run began, with nothing to do
 
 
 class Runner:
@@ -147,7 +148,9 @@ class Runner:
                 failed, already = facts.summary.failed, 0
             if page is not None:  # the results are written: they stay if the page cannot be written
                 page.finish(self._with_page_facts(facts, page))
-        return RunReport(facts.summary, self._failures, breakdown, failed, already, options.output, options.report)
+        was_complete = part is not None and part.complete
+        outputs = options.output, options.report
+        return RunReport(facts.summary, self._failures, breakdown, failed, already, *outputs, was_complete)
 
     def _write_results(
         self, targets: Iterable[Target | BadTarget], classifier: Classifier, writer: Writer, page: ReportFile | None

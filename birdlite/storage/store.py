@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from birdlite import log
-from birdlite.errors import PictureError, StorageError, StorageMissing, one_line
+from birdlite.errors import PictureError, StorageError, StorageMissing, installing, one_line
 from birdlite.settings import DEFAULTS, FetchSettings
 from birdlite.storage import Listed, Place, is_odd, parse
 from birdlite.storage.listing import Listing
@@ -57,7 +57,7 @@ class Storage:
         try:
             import obstore  # noqa: F401
         except ImportError as error:
-            raise StorageMissing(f"object storage needs obstore ({error}): pip install 'birdlite[cloud]'") from error
+            raise StorageMissing(f"object storage needs obstore ({error}): {installing('cloud')}") from error
 
     def fetch(self, url: str, stops: tuple[threading.Event, ...] = (), room: Room | None = None) -> bytes:
         """A picture's bytes. Setting any of `stops` cancels it. `room` is asked for memory before they are read.

@@ -76,6 +76,16 @@ def test_the_same_list_is_complete_already(run: Run, tmp_path: Path, pictures: l
     assert run(*command)[0::2] == (0, f"birdlite: {part}: already complete, nothing to do\n")
 
 
+def test_a_part_without_targets_is_complete_already_too(run: Run, tmp_path: Path, pictures: list[str]) -> None:
+    part = tmp_path / "part.jsonl"
+    shard = f"{len(pictures)}/{len(pictures) + 1}"
+    list_ = write(tmp_path / "list.txt", pictures)
+    command = ("classify", *WITH_DEMO_MODEL, "--resume", "--shard", shard, "--from", list_, "-o", part)
+    assert run(*command)[0::2] == (0, f"birdlite: 0 of 0 classified; written to {part}\n")
+
+    assert run(*command)[0::2] == (0, f"birdlite: {part}: already complete, nothing to do\n")
+
+
 def test_run_in_the_name_is_the_list_so_another_list_is_another_file(
     run: Run, tmp_path: Path, pictures: list[str]
 ) -> None:

@@ -16,6 +16,7 @@ from birdlite.cli import main
 from birdlite.convert import proof as bounds_module
 from birdlite.convert import proven
 from birdlite.convert.proof import Bounds
+from birdlite.errors import installing
 from birdlite.models.catalog import DEMO_MODEL
 from tests.command_line import Run
 from tests.demo_world import LABELS, MODEL, PICTURES, slug, species_of
@@ -242,7 +243,7 @@ def test_without_tensorflow_a_saved_model_names_the_extra(
     code, out, err = run("convert", "-q", lay_out(tmp_path / "module"), "-o", tmp_path / "new")
 
     assert (code, out) == (3, "")
-    assert err == "birdlite: error: this conversion needs tensorflow: pip install 'birdlite[convert]'\n"
+    assert err == f"birdlite: error: this conversion needs tensorflow: {installing('convert')}\n"
 
 
 @TENSORFLOW

@@ -131,6 +131,7 @@ def test_a_command_is_imported_when_it_is_named(run: Run, monkeypatch: pytest.Mo
     [
         (["classify", "-rf.jpg"], "no option -r; -rf.jpg is a file here: write ./-rf.jpg or put -- before it"),
         (["classify", "a.jpg", "--tip.jpg"], "no option --tip.jpg; --tip.jpg is a file here: write ./--tip.jpg or put"),
+        (["classify", "-q.jpg"], "no option -.; -q.jpg is a file here: write ./-q.jpg or put -- before it"),
         (["merge", "-rf.jpg"], "-rf.jpg is a file here"),
     ],
 )
@@ -138,7 +139,7 @@ def test_a_file_that_is_taken_as_an_option_is_named_in_the_error(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], complaint: str
 ) -> None:
     """As a shell gives it for `*`."""
-    for name in ("-rf.jpg", "--tip.jpg"):
+    for name in ("-rf.jpg", "-q.jpg", "--tip.jpg"):
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
 

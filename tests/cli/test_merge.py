@@ -171,8 +171,9 @@ FAULTS = [
     (lose, "1 of 3 shards missing: 1"),
     (double, "shard 1 is there twice: {parts}/1.jsonl and {parts}/copy.jsonl"),
     (take_another_list, "{parts}/1.jsonl: of another list than {parts}/0.jsonl: the list has changed"),
+    (take_another_list, "; merge --newest puts several runs together"),
     (take_another_model, '{parts}/1.jsonl: of another run than {parts}/0.jsonl: model_sha256 was "'),
-    (take_another_count, "of another run than {parts}/0.jsonl: shards was 3 and is 4"),
+    (take_another_count, "{parts}/0.jsonl: shards was 3 and is 4; merge --newest puts several runs together"),
     (leave_unfinished, "{parts}/1.jsonl: unfinished: run shard 1 again with --resume"),
     (add_a_stranger, "{parts}/notes.jsonl: not a part"),
     (tear, "{parts}/1.jsonl:"),
@@ -183,7 +184,10 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "complaint"), FAULTS, ids=[fault.__name__ for fault, _ in FAULTS])
+@pytest.mark.parametrize(
+    ("fault", "complaint"),
+    FAULTS,
+)
 def test_what_is_not_one_whole_run_is_one_line_and_nothing_is_written(
     run: Run, parts: Path, tmp_path: Path, fault: Callable[[Path], None], complaint: str
 ) -> None:

@@ -17,7 +17,7 @@ from birdlite import Classifier, FetchSettings, Result, Settings
 from birdlite.batch import files
 from birdlite.batch.header import Header, Totals
 from birdlite.batch.header import Run as RunFields
-from birdlite.errors import StorageError
+from birdlite.errors import StorageError, installing
 from birdlite.models.catalog import DEMO_MODEL
 from birdlite.storage.store import PIECE, Storage
 from birdlite.storage.upload import scratch_name
@@ -376,7 +376,7 @@ class TestFaults:
             run = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
 
             assert run.returncode == 3
-            assert run.stderr.endswith("pip install 'birdlite[cloud]'\n")
+            assert run.stderr.endswith(f"{installing('cloud')}\n")
             assert run.stderr.count("\n") == 1
 
     def test_offline_asks_no_store_for_anything(self, classify: Classify, bucket: Bucket, gate: Gate) -> None:

@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
         subprocess.run([*pip, "install", "--quiet", *(str(without_upper_bound(one)) for one in allowed)], check=True)
-        itself = ["--quiet", "--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
+        itself = ["--quiet", "--no-deps", "--editable", str(ROOT)]
         subprocess.run([*pip, "install", *itself], check=True)
         told = subprocess.run([*pip, "list", "--format=json"], check=True, capture_output=True, text=True).stdout
         versions: dict[str, str] = {canonicalize_name(item["name"]): item["version"] for item in json.loads(told)}

@@ -18,7 +18,7 @@ ONE_LINE = 160  # characters of another program's message
 
 def without_secrets(text: str) -> str:
     """A message with the secrets of its URLs left out (`redaction`, which few messages need)."""
-    if not any(sign in text for sign in ("=", "@", "//", "?", "eyJ", "/bot")):
+    if not any(sign in text for sign in ("=", "@", "//", "?", '":', "eyJ", "/bot")):
         return text
     from birdlite.redaction import redacted_text
 

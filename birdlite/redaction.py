@@ -47,6 +47,7 @@ _USER_IN_TEXT = (  # a user name and a password; the second form has no scheme, 
     r"(//)(?:[^\s/\\@:]*:[^/\\@]{1,200}|[^\s/\\@]+)@"
     r"|(?<![^\s'\"(])([A-Za-z0-9_]+=)?(?!(?:https?|mailto):)[A-Za-z][\w.+\-]*:[^\s/\\]+@(?=[\w\[])"
 )
+_JSON_IN_TEXT = r'"([^"\s]{1,200})"(\s{0,4}:\s{0,4})"([^"]+)"'
 _AROUND = ".,:;!()[]{}'`…"  # what may stand around a URL in a sentence
 _WORD = r"[^\s\"'<>]+"
 _HEADER = r"\b(Basic|Bearer) {1,4}(?=\S*[0-9=])[\w+/.~=\-]{8,}"
@@ -59,6 +60,7 @@ def redacted(name: str) -> str:
 
 def redacted_text(text: str) -> str:
     """A message, in which every URL is redacted, and what looks like a part of one."""
+    text = re.sub(_JSON_IN_TEXT, lambda pair: f'"{pair[1]}"{pair[2]}"{MARK}"' if kind(pair[1]) else pair[0], text)
     text = re.sub(_USER_IN_TEXT, lambda match: f"{match[1] or match[2] or ''}{MARK}@", text)
     text = re.sub(_IN_TEXT, lambda match: _within(match[0], redacted), text, flags=re.IGNORECASE)
     text = re.sub(_WORD, lambda match: _within(match[0], _redacted_part), text)
@@ -187,7 +189,7 @@ class _Pieces:
         at = 0
         for sign in re.finditer("[=:]", text.partition("//")[0]):  # behind // is a URL: add_word looks into it
             name, end = text[at : sign.start()], sign.end()
-            if at and "%" in name:  # as add_word does into what is escaped
+            if at and "%" in name and re.search("[/:@=?&]", decoded(name)):  # as add_word does into what is escaped
                 break
             if _is_open(name, text, end):
                 self._add_value(text[:end])
@@ -252,7 +254,7 @@ class _Pieces:
 def _inside(text: str, depth: int) -> str:
     """A value that may be a URL, or the query of one, perhaps escaped."""
     plain = decoded(text)
-    if not any(sign in plain for sign in ("=", "@")):
+    if not any(sign in plain for sign in "=@:"):
         return text
     if plain.startswith("//"):  # with the scheme of the page that it is on
         safe = _nested(f"https:{plain}", depth).removeprefix("https:")
@@ -275,6 +277,10 @@ def _nested(url: str, depth: int) -> str:
 def _relative(text: str, depth: int) -> str:
     """A path and a query, or a query alone."""
     pieces = _Pieces(depth)
+    if text.startswith(("{", "[")):  # JSON
+        for piece in re.split(r"([,{}\[\]])", text):
+            pieces.add_parameter(piece)
+        return pieces.text()
     text = pieces.add_user(text)
     path, mark, query = text.partition("?")
     if not mark and "&" in text:

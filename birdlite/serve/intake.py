@@ -144,6 +144,8 @@ def _urls(urls: list[str], options: ServeOptions) -> list[Target | BadTarget]:
 def _url(url: str, index: int) -> Target | BadTarget:
     target = single(url, index)
     if isinstance(target, Target) and target.kind != "url":
-        name = target.name
+        from birdlite.redaction import redacted_address
+
+        name = redacted_address(target.name) if target.kind == "file" else target.name
         return BadTarget(name, Failure("unsupported", f"{name}: only http and https URLs are fetched"), index)
     return target

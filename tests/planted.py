@@ -81,6 +81,7 @@ def without_pictures(port: int) -> list[str]:
         f"www.example.org/{'long/' * 2000}a.jpg?token={s}",
         f"ann:{s}@example.org/a.jpg",
         f"//ann:{s}@example.org/a.jpg",
+        f"https;//ann:{s}@example.org/a.jpg",
         f"http://ann:{s}@[::g]/a.jpg",
         f"http://127.0.0.1:{port}/refused-{port}.jpg?token={s}",
     ]

@@ -132,7 +132,7 @@ class Targets(Iterator["Target | BadTarget"]):
             from birdlite.redaction import redacted_address
 
             return redacted_address(name)
-        if "://" in name:  # in brackets, behind a number or a byte order mark, in a csv without a header
+        if "//" in name:  # in brackets, behind a number or a byte order mark, in a csv without a header
             from birdlite.redaction import redacted_text
 
             return redacted_text(name)

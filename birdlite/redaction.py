@@ -33,7 +33,7 @@ _LONGEST_NAME = 200  # characters of a parameter's name, from its end, that are 
 _URL = r"(\s*([A-Za-z][A-Za-z0-9+.\-]*):)([/\\]*)(.*)"
 _REST = r"([^/\\?#]*)([^?#]*)(\?[^#]*)?(?:#.*)?"  # host, path, query
 _REST_OF_KEY = r"([^/\\?#]*)([^?]*)(\?.*)?"
-_MARKED = re.compile(r"\*\*\*(?:[0-9a-f]{12})?")
+_MARKED = re.compile(r"(?:\*\*\*(?:[0-9a-f]{12})?)+")
 _NAMELESS = (
     r"(?<![\w\-])eyJ[\w\-]{8,}\.[\w\-]{8,}(?:\.[\w\-]*)?|(?<![\w\-])bot\d+:[\w\-]{20,}"  # a JWT; Telegram's token
 )
@@ -222,19 +222,19 @@ class _Pieces:
     def add_word(self, text: str) -> None:
         """Add a value or a part of a path, which may hold another URL, or a token that has no name."""
         text = self.add_user(text)
+        if "%" in text or "//" in text or text[:5].lower() in ("http:", "https"):
+            if self._depth:
+                self._pieces.append(_inside(text, self._depth - 1))
+            else:  # too deep to look into
+                self._add_mark(text)
+            return
+        at = 0
         if "eyJ" in text or text.startswith("bot"):
-            at = 0
             for found in re.finditer(_NAMELESS, text):
                 self._pieces.append(text[at : found.start()])
                 self._add_mark(found[0])
                 at = found.end()
-            text = text[at:]
-        if not ("%" in text or "//" in text or text[:5].lower() in ("http:", "https")):
-            self._pieces.append(text)
-        elif self._depth:
-            self._pieces.append(_inside(text, self._depth - 1))
-        else:  # too deep to look into
-            self._add_mark(text)
+        self._pieces.append(text[at:])
 
     def text(self) -> str:
         """All of it."""
@@ -254,7 +254,7 @@ class _Pieces:
 def _inside(text: str, depth: int) -> str:
     """A value that may be a URL, or the query of one, perhaps escaped."""
     plain = decoded(text)
-    if not any(sign in plain for sign in "=@:"):
+    if not any(sign in plain for sign in ("=", "@", ":", "eyJ")):
         return text
     if plain.startswith("//"):  # with the scheme of the page that it is on
         safe = _nested(f"https:{plain}", depth).removeprefix("https:")

@@ -13,6 +13,7 @@ from birdlite import redacted
 from birdlite.redaction import redacted_text
 
 DIGEST = "[0-9a-f]{12}"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0"
 
 S3 = "https://b.s3.amazonaws.com/a.jpg"
 V4 = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={0}&X-Amz-Date={0}&X-Amz-Expires=9&X-Amz-Signature={0}"
@@ -288,6 +289,10 @@ def test_two_pictures_are_two_names(url: str) -> None:
         "?url=https%3A%2F%2Fh:token={}",
         "?url=https:ann:{}@example.org/a",
         "ann:{}@example.org/a.jpg",
+        f"?url=https://ann:{{}}@example.org/{JWT}/a.jpg",
+        f"?url=https://{JWT}:{{}}@example.org/a.jpg",
+        f"?url=https%3A%2F%2Fexample.org%2Fa%3Ftoken%3D{{}}%26x%3D{JWT}",
+        f"https://{JWT}:{{}}@example.org/a.jpg",
     ],
 )
 def test_no_url_within_a_url_shows_a_secret(url: str) -> None:

@@ -149,11 +149,12 @@ def _add_path(pieces: _Pieces, path: str) -> None:
     if "@" in path:
         path = re.sub(r"(?<=:/)(/?)[^/\\]*@", rf"\1{MARK}@", path)  # the URL of another host in it
     before = ""
-    for piece in re.split(r"([/\\;])", path):
+    split = re.split(r"([/\\;])", path)
+    for number, piece in enumerate(split, 1):
         if before == ";" or in_path(piece.partition("=")[0][-_LONGEST_NAME:]):
             pieces.add_parameter(piece)
-        else:
-            pieces.add_word(piece)
+        else:  # a host would be followed by a path: `File:Tit@2x.jpg` is only a name
+            pieces.add_word(piece if number == len(split) else pieces.add_user(piece))
         before = piece
 
 
@@ -203,7 +204,7 @@ class _Pieces:
         name, equals, value = text.partition("=")
         if equals:
             self._pieces.append(f"{name}=")
-        self.add_word(value if equals else text)
+        self.add_word(self.add_user(value if equals else text))
 
     def _add_mark(self, secret: str, *, stays: bool = True) -> None:
         """Add a mark instead of a secret. If it `stays`, the digest of the secret stays."""
@@ -221,7 +222,6 @@ class _Pieces:
 
     def add_word(self, text: str) -> None:
         """Add a value or a part of a path, which may hold another URL, or a token that has no name."""
-        text = self.add_user(text)
         if "%" in text or "//" in text or text[:5].lower() in ("http:", "https"):
             if self._depth:
                 self._pieces.append(_inside(text, self._depth - 1))

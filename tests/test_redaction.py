@@ -40,6 +40,7 @@ ORDINARY = [
     "https://example.org/a/year=2024/code=DE/key=5.jpg?sort_key=3&author=ann&sv=2&se=1&expires=7&ex=1",
     "https://example.org/?url=https%3A%2F%2Fother.example%2Fa.jpg%3Fw%3D3&id=1;page=2",
     "https://medium.example/@ann/a.jpg",
+    "https://commons.example/wiki/File:Great_Tit@2x.jpg?a=1",
     "https://[::1]:8080/a.jpg?a=b=c&&d",
     "https://example.org/?",
     "https://example.org/a?t=12:30&q=species:robin&mail=ann@example.org&to=mailto:ann@example.org&x=a%2Cb=c",

@@ -45,7 +45,7 @@ _USER = re.compile(
 _IN_TEXT = r"(?<![A-Za-z0-9+.\-])(?:https?:|[A-Za-z][A-Za-z0-9+.\-]{0,30}:[/\\]{2})[^\s<>\"]+"
 _USER_IN_TEXT = (  # a user name and a password; the second form has no scheme, and may be the value of a variable
     r"(//)(?:[^\s/\\@:]*:[^/\\@]{1,200}|[^\s/\\@]+)@"
-    r"|(?<![^\s'\"(])([A-Za-z0-9_]+=)?(?!(?:https?|mailto):)[A-Za-z][\w.+\-]*:[^\s/\\]+@(?=[\w\[])"
+    r"|(?<![^\s'\"(])([A-Za-z0-9_]+=)?(?!(?:https?|mailto):|USER:PASSWORD@)[A-Za-z][\w.+\-]*:[^\s/\\]+@(?=[\w\[])"
 )
 _JSON_IN_TEXT = r'"([^"\s]{1,200})"(\s{0,4}:\s{0,4})"([^"]+)"'
 _AROUND = ".,:;!()[]{}'`…"  # what may stand around a URL in a sentence

@@ -221,6 +221,7 @@ def test_no_sentence_shows_a_secret(url: str) -> None:
         ("did you mean classify? (really?): a?x=1 a=b/? a:b?", "did you mean classify? (really?): a?x=1 a=b/? a:b?"),
         ('said {"size": "3", "token": "a b"} and "it": "x"', 'said {"size": "3", "token": "***"} and "it": "x"'),
         ("GET /a?token:1 of ann:pw@example.org", "GET /a?token:***e08fe5ea7803 of ***@example.org"),
+        ("put it before the host: USER:PASSWORD@h:80", "put it before the host: USER:PASSWORD@h:80"),
         ("at 2024-05-01T12:30@feeder/a.jpg or mailto:ann@h", "at 2024-05-01T12:30@feeder/a.jpg or mailto:ann@h"),
         ("--mirror https://ann:a b@h/: no; //ann:pw@h", "--mirror https://***@h/: no; //***@h"),
     ],

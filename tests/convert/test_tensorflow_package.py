@@ -18,7 +18,7 @@ def test_what_is_missing_is_named_with_its_remedy(package: str, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, package, None)
 
     for ask in (require, imported):
-        with pytest.raises(EngineMissing, match=rf"{package}.*pip install 'birdlite\[convert\]'"):
+        with pytest.raises(EngineMissing, match=rf"{package}.*pip install '.*\[convert\]'"):
             ask(package)
 
 
@@ -28,7 +28,7 @@ def test_a_package_that_does_not_work_here_is_missing_too(monkeypatch: pytest.Mo
     monkeypatch.delitem(sys.modules, "tf2onnx", raising=False)
 
     require("tf2onnx")
-    with pytest.raises(EngineMissing, match=r"birdlite\[convert\]' \(libwhatever.so: cannot open\)$"):
+    with pytest.raises(EngineMissing, match=r"\[convert\]' \(libwhatever.so: cannot open\)$"):
         imported("tf2onnx")
 
 

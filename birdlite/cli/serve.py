@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,7 @@ def serve(
         BirdliteError: the model cannot be loaded.
     """
     try:
+        _look_for("prometheus_client")  # it is imported later
         import asyncio
 
         from birdlite.serve.app import Service
@@ -65,6 +67,11 @@ def serve(
         await Server(service, sock, loading, lambda: log.info(f"ready at {url}", threads=settings.threads)).run()
 
     asyncio.run(run())
+
+
+def _look_for(package: str) -> None:
+    if find_spec(package) is None:
+        raise ImportError(f"No module named {package!r}")
 
 
 EPILOG = """\

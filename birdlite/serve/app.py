@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from birdlite import log
 from birdlite.errors import BirdliteError, one_line
-from birdlite.serve import answers, intake, metrics, openapi, problems, replies
+from birdlite.serve import answers, intake, problems, replies
 from birdlite.serve.bodies import Bodies, Room
 from birdlite.serve.intake import Asked
-from birdlite.serve.metrics import Metrics
 from birdlite.serve.options import SPARE_CONNECTIONS, ServeOptions
 from birdlite.serve.pictures import Pictures
 from birdlite.serve.problems import Overloaded, Problem
@@ -26,7 +24,9 @@ from birdlite.writers.base import ModelFacts
 from birdlite.writers.record import to_json
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from birdlite.serve.metrics import Metrics
 
 Handler = Callable[["Service", Request], Awaitable[Response]]
 
@@ -41,7 +41,14 @@ class Service:
         self.draining = False  # not ready any more, and still answering
         self.refusing = False  # no new work
         self.busy = 0  # requests that classify
-        self.metrics = Metrics(pictures, ROUTES, lambda: self.ready)
+        pictures.count = lambda *facts: self.metrics.count(*facts)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """The numbers, made when the first one is counted: a start does not wait for their package."""
+        from birdlite.serve.metrics import Metrics
+
+        return Metrics(self.pictures, ROUTES, lambda: self.ready)
 
     @property
     def ready(self) -> bool:
@@ -71,38 +78,35 @@ class Service:
 
     def app(self) -> ASGIApp:
         """The application."""
-        routes = [Route(path, self._handler(do), methods=methods) for path, (do, methods) in ROUTES.items()]
-        handlers = {404: self._unknown, 405: self._unknown}
-        app = Starlette(routes=routes, exception_handlers=handlers)
-        app.router.redirect_slashes = False
-        return Requests(app, self)
+        return Requests(self._answer, self)
 
-    def _handler(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-        """Turn what a handler raises into a problem document."""
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        response = await self._respond(request)
+        await response(scope, receive, send)
 
-        async def handle(request: Request) -> Response:
-            try:
-                return await handler(self, request)
-            except ClientDisconnect:
-                return Response(status_code=499)  # nobody reads it
-            except asyncio.CancelledError:
-                if not self.refusing:
-                    raise
-                return self._problem(request, Problem(503, "the service ends", kind="not_ready", retry_after=1))
-            except Problem as found:
-                return self._problem(request, found)
-            except BirdliteError:  # the log says already which
-                return self._problem(
-                    request, Problem(503, "the model cannot be run now; try again", kind="engine", retry_after=5)
-                )
-            except Exception as error:  # noqa: BLE001 - an error in birdlite itself
-                log.error(
-                    f"a fault in birdlite, please report it: {type(error).__name__}: {one_line(error)}",
-                    request_id=request.state.id,
-                )
-                return self._problem(request, Problem(500, "a fault in birdlite; its log says more", kind="fault"))
-
-        return handle
+    async def _respond(self, request: Request) -> Response:
+        """Let a route answer, and turn what it raises into a problem document."""
+        try:
+            return await _route(request)(self, request)
+        except ClientDisconnect:
+            return Response(status_code=499)  # nobody reads it
+        except asyncio.CancelledError:
+            if not self.refusing:
+                raise
+            return self._problem(request, Problem(503, "the service ends", kind="not_ready", retry_after=1))
+        except Problem as found:
+            return self._problem(request, found)
+        except BirdliteError:  # the log says already which
+            return self._problem(
+                request, Problem(503, "the model cannot be run now; try again", kind="engine", retry_after=5)
+            )
+        except Exception as error:  # noqa: BLE001 - an error in birdlite itself
+            log.error(
+                f"a fault in birdlite, please report it: {type(error).__name__}: {one_line(error)}",
+                request_id=request.state.id,
+            )
+            return self._problem(request, Problem(500, "a fault in birdlite; its log says more", kind="fault"))
 
     def _problem(self, request: Request, found: Problem) -> Response:
         """The answer for a request that has none.
@@ -116,13 +120,23 @@ class Service:
         if found.status == 408 or "expect" in request.headers:
             headers["Connection"] = "close"
         if found.status == 405:
-            headers["Allow"] = ", ".join(ROUTES[request.url.path][1])
+            headers["Allow"] = ", ".join(ROUTES[request.scope["path"]][1])
         return Response(found.document(request.state.id), found.status, headers, media_type=problems.TYPE)
 
-    async def _unknown(self, request: Request, error: Exception) -> Response:
-        status = getattr(error, "status_code", 404)
-        what = "no such path" if status == 404 else f"{one_line(request.method)} is not for this path"
-        return self._problem(request, Problem(status, f"{what}: {one_line(request.url.path)}"))
+
+def _route(request: Request) -> Handler:
+    """What answers a request.
+
+    Raises:
+        Problem: nothing does.
+    """
+    path, method = request.scope["path"], request.method
+    if path not in ROUTES:
+        raise Problem(404, f"no such path: {one_line(path)}")
+    handler, methods = ROUTES[path]
+    if ("GET" if method == "HEAD" else method) not in methods:
+        raise Problem(405, f"{one_line(method)} is not for this path: {one_line(path)}")
+    return handler
 
 
 async def _classify(service: Service, request: Request) -> Response:
@@ -190,10 +204,15 @@ async def _readyz(service: Service, _request: Request) -> Response:
 
 
 async def _metrics(service: Service, _request: Request) -> Response:
-    return Response(service.metrics.text(), headers={"Content-Type": metrics.TYPE})
+    from birdlite.serve.metrics import TYPE
+
+    facts = service.model() if service.pictures.loaded else None
+    return Response(service.metrics.text(facts), headers={"Content-Type": TYPE})
 
 
 async def _openapi(_service: Service, _request: Request) -> Response:
+    from birdlite.serve import openapi
+
     return Response(openapi.text(), media_type=answers.JSON)
 
 

@@ -1,4 +1,7 @@
-"""What Prometheus reads at /metrics. `requests` counts requests here, and `pictures` each result."""
+"""What Prometheus reads at /metrics. `requests` counts requests here, and `pictures` each result.
+
+Only this imports prometheus_client, after the service is ready: see `server`.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,6 @@ class Metrics:
         )
         self._model = Info("birdlite_model", "The model and its engine.", registry=registry)
         self._add_gauges(pictures, ready)
-        pictures.count = self.count
 
     def _add_gauges(self, pictures: Pictures, ready: Callable[[], bool]) -> None:
         """What is looked up when Prometheus asks."""
@@ -93,10 +95,8 @@ class Metrics:
         if fetched and failure is not None and failure.kind in _AWAY and (times is None or times.fetch is None):
             self._fetch_failures.labels(failure.kind).inc()
 
-    def model(self, facts: ModelFacts) -> None:
-        """Say which model answers."""
-        self._model.info({"name": facts.name, "sha256": facts.sha256, "engine": facts.engine})
-
-    def text(self) -> bytes:
-        """All numbers, as Prometheus reads them."""
+    def text(self, model: ModelFacts | None) -> bytes:
+        """All numbers, as Prometheus reads them; `model` is the one that answers, once it is loaded."""
+        if model is not None:
+            self._model.info({"name": model.name, "sha256": model.sha256, "engine": model.engine})
         return generate_latest(self.registry)

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from uvicorn.config import Config
 from uvicorn.server import Server as UvicornServer
 
 from birdlite import log
+from birdlite.memory_limit import collect_often
 from birdlite.serve import foreign_log
 from birdlite.serve.app import Service
 from birdlite.serve.connection import Connection, Crowd
@@ -35,6 +36,9 @@ KEEP_ALIVE_S = 15
 
 ACCEPTED = 100
 """Connections that the event loop takes at once, before it looks after the others again."""
+
+SETTLE_S = 0.1
+"""s after the service is ready: the first answers go before what it does then."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -96,7 +100,10 @@ class Server:
             for number in SIGNALS:
                 asyncio.get_running_loop().add_signal_handler(number, self._signalled, number)
         loading = asyncio.ensure_future(self._load())
-        tasks = [loading, *map(asyncio.ensure_future, (self._service.pictures.look_after(), self._end()))]
+        tasks = [
+            loading,
+            *map(asyncio.ensure_future, (self._service.pictures.look_after(), self._end(), self._settle())),
+        ]
         try:
             await self._uvicorn.serve([self._listening])
             if loading.done():
@@ -123,10 +130,14 @@ class Server:
             self._uvicorn.should_exit = True
             raise
         self._service.pictures.loaded = True
-        self._service.metrics.model(self._service.model())
         self._started()
-        gc.collect()
-        gc.freeze()  # what is there now stays, so the collector need not look at it
+
+    async def _settle(self) -> None:
+        """Do what a start need not wait for, a little after it."""
+        await asyncio.wrap_future(self._loading)
+        await asyncio.sleep(SETTLE_S)
+        await asyncio.to_thread(import_module, "birdlite.serve.metrics")
+        collect_often()
 
     async def _end(self) -> None:
         await self._stop.wait()

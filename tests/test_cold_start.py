@@ -185,3 +185,32 @@ def test_rules_of_lists_are_imported_for_lists_only(warm: tuple[str, ...]) -> No
     assert rules not in modules_after(*warm, "--only-urls", str(PICTURES[0]))
     assert rules in listed
     assert listed & (NETWORK | HEAVY - {"birdlite.storage.store"}) == set()
+
+
+# The service
+
+
+NOT_FOR_A_START = NETWORK - {"asyncio", "ssl", "http", "http.client", "socket", "h11", "anyio"}
+NOT_FOR_A_START |= HEAVY - {"click", "starlette", "uvicorn", "python_multipart", "birdlite.serve", "argparse"}
+NOT_FOR_A_START |= {"starlette.applications", "starlette.routing", "birdlite.serve.metrics", "birdlite.serve.openapi"}
+NOT_FOR_A_START |= {"birdlite.http.client", "birdlite.bench", "PIL.Image"} | OTHER_PLUGINS
+
+
+def test_a_service_is_ready_without_what_its_first_answer_does_not_need(warm_cache: Path) -> None:
+    code = (
+        "import os, sys\n"
+        "from birdlite import log\n"
+        "def said(message, **fields):\n"
+        "    print(message, *sys.modules, sep='\\n', flush=True)\n"
+        "    os._exit(0)\n"
+        "log.info = said\n"
+        "from birdlite.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    arguments = ("serve", "--port", "0", "--model", DEMO_MODEL, "--cache-dir", str(warm_cache))
+    run = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
+    said, *loaded = run.stdout.splitlines()
+
+    assert said.startswith("ready at "), run.stderr
+    assert {"uvicorn", "starlette.requests", "PIL._imaging"} <= set(loaded)
+    assert set(loaded) & NOT_FOR_A_START == set()

@@ -27,8 +27,11 @@ _ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-stor
 class State(Protocol):
     """What is asked of the service."""
 
-    metrics: Metrics
     draining: bool
+
+    @property
+    def metrics(self) -> Metrics:
+        """Where requests are counted."""
 
 
 class Requests:

@@ -43,6 +43,7 @@ class Process:
         self._cores = cores
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed at the end; a pipe would have to be read
         self.port = 0
+        self.asked = 0  # by `get`
         self.ready_s = 0.0  # from its start to the first answer that says so
 
     def __enter__(self) -> Process:
@@ -83,17 +84,17 @@ class Process:
                 raise SystemExit(f"the service does not become ready: {self.said()}")
             time.sleep(LOOK_S)
         self.port = int(found[1])
-        if self.get("/readyz") != 200:
+        if self.get("/readyz")[0] != 200:
             raise SystemExit("the service says that it is ready, and /readyz does not")
 
-    def get(self, path: str) -> int:
-        """Ask on a connection of its own; the status."""
+    def get(self, path: str) -> tuple[int, str]:
+        """Ask on a connection of its own; the status and the body."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
-            answer.read()
-            return answer.status
+            self.asked += 1
+            return answer.status, answer.read().decode()
         finally:
             connection.close()
 

@@ -29,16 +29,11 @@ from birdlite.demo import FOLDER
 from scripts.soak.balance import SHOWN, balance, target_of
 from scripts.soak.drawing import drawing
 from scripts.soak.hostile import HostileServer, demo_pictures
-from scripts.soak.watch import Growth, Sample, growth, look_at
+from scripts.soak.judgement import in_words, judged, line_of
+from scripts.soak.watch import Sample, growth, look_at
 
 SAMPLE_S = 0.5  # between two samples
 STUCK_S = 120.0  # without a new record
-MIB = 1 << 20
-GROWTH_LIMIT = 5 * MIB
-SHORT = 50_000  # targets; the memory of a shorter run still settles behind its first tenth
-SHORT_GROWTH_LIMIT = 32 * MIB
-MORE_LIMIT = 4  # descriptors, threads: connections come and go
-SHORT_MORE_LIMIT = 36  # few samples are compared: all 32 connections may be open in one, and none in another
 ROOT = Path(__file__).parents[2]
 
 
@@ -135,33 +130,10 @@ def watched(
             samples.append(sample)
             if done * 10 // plan.targets > told:
                 told = done * 10 // plan.targets
-                print(line_of(sample), flush=True)
+                print(line_of(sample, "records"), flush=True)
         if ends_at is not None and done >= ends_at:
             process.send_signal(signal.SIGTERM)
             ends_at = None
-
-
-def line_of(sample: Sample) -> str:
-    """A sample in words."""
-    memory = f"{sample.resident / MIB:.1f} MiB resident, {sample.private / MIB:.1f} MiB private"
-    return (
-        f"{sample.seconds:6.0f} s {sample.done:9,} records  {memory}, {sample.descriptors} descriptors, "
-        f"{sample.threads} threads"
-    )
-
-
-def judged(grown: Growth | None, targets: int) -> Iterator[str]:
-    """What is wrong with a growth."""
-    if grown is None:
-        if targets >= SHORT:
-            yield "too few samples to tell whether memory grows"
-        return
-    if grown.resident > (SHORT_GROWTH_LIMIT if targets < SHORT else GROWTH_LIMIT):
-        yield f"resident memory grew by {grown.resident / MIB:.1f} MiB"
-    most = SHORT_MORE_LIMIT if targets < SHORT else MORE_LIMIT
-    yield from (
-        f"{getattr(grown, name):+.0f} {name}" for name in ("descriptors", "threads") if getattr(grown, name) > most
-    )
 
 
 def prepared(plan: Plan) -> None:
@@ -190,10 +162,7 @@ def soak(plan: Plan) -> list[str]:
         grown = growth(samples)
         wrong += judged(grown, plan.targets)
         if grown is not None:
-            memory = f"{grown.resident / MIB:+.2f} MiB resident, {grown.private / MIB:+.2f} MiB private"
-            print(
-                f"growth from 10 to 100 %: {memory}, {grown.descriptors:+.0f} descriptors, {grown.threads:+.0f} threads"
-            )
+            print(in_words(grown))
     facts = {"targets": plan.targets, "seconds": seconds, "wrong": wrong, "samples": [one._asdict() for one in samples]}
     (plan.folder / "soak.json").write_text(json.dumps(facts))
     (plan.folder / "soak.svg").write_text(drawing(f"birdlite, {plan.targets:,} targets, one in ten faulty", samples))

@@ -49,5 +49,5 @@ def _curve(name: str, done: Sequence[int], values: Sequence[float], top: int) ->
         f'<polyline class="line" points="{points}"/>',
         f'<text class="small" x="{_LEFT - 6}" y="{top + 9}" text-anchor="end">{most:,.0f}</text>',
         f'<text class="small" x="{_LEFT - 6}" y="{bottom}" text-anchor="end">0</text>',
-        f'<text class="small" x="{right}" y="{bottom + 14}" text-anchor="end">{last:,} targets</text>',
+        f'<text class="small" x="{right}" y="{bottom + 14}" text-anchor="end">{last:,} done</text>',
     ]

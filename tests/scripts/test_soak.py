@@ -12,6 +12,7 @@ from birdlite.results import FailureKind
 from scripts.soak import __main__ as soak
 from scripts.soak.balance import balance, target_of
 from scripts.soak.hostile import EVERY, FAULTS, fault_of
+from scripts.soak.judgement import judged
 from scripts.soak.watch import Growth, Sample, growth
 
 MIB = 1 << 20
@@ -106,4 +107,4 @@ def test_growth_is_that_of_the_last_process_behind_its_first_tenth() -> None:
     ],
 )
 def test_what_grows_is_told(grown: Growth | None, targets: int, wrong: list[str]) -> None:
-    assert list(soak.judged(grown, targets)) == wrong
+    assert list(judged(grown, targets)) == wrong

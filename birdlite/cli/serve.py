@@ -31,9 +31,11 @@ def main(values: SimpleNamespace, started: float) -> int:
     settings = classifier_settings(values)
     settings = settings._replace(fetch=settings.fetch._replace(public_only=not values.allow_private))
     options = ServeOptions(**fields_of(values, ServeOptions._fields))._replace(urls=not values.no_urls)
+    from birdlite.memory_limit import share_heaps
     from birdlite.run.classifier import Classifier
     from birdlite.serve import first_picture, listening
 
+    share_heaps(settings.threads)  # a service runs for weeks
     with listening.listen(options.host, options.port) as sock, Classifier(settings) as classifier:
         loading = first_picture.begin(classifier)
         serve(classifier, settings, options, sock, loading)

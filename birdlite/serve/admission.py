@@ -80,7 +80,8 @@ class Place:
         Raises:
             asyncio.TimeoutError: `until`, on `timing.clock`, came first.
         """
-        await asyncio.wait_for(self._turn, max(0.0, until - clock()))
+        if not self._turn.done():  # at low load it is
+            await asyncio.wait_for(self._turn, max(0.0, until - clock()))
 
     def begin(self) -> None:
         """Have the turn now."""

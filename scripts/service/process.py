@@ -54,7 +54,7 @@ class Process:
         try:
             self._wait()
         except BaseException:
-            self.process.kill()
+            self._kill()
             raise
         self.ready_s = time.perf_counter() - began
         return self
@@ -62,8 +62,11 @@ class Process:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it at once: the second signal does."""
-        self.process.send_signal(signal.SIGKILL)
+        """End it at once, if it has not ended."""
+        self._kill()
+
+    def _kill(self) -> None:
+        self.process.kill()
         self.process.wait()
         self._log.close()
 

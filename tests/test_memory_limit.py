@@ -90,6 +90,15 @@ def test_threads_share_as_many_heaps_as_there_are_workers_but_two_at_least(monke
     assert told == [(-8, 2), (-8, 8)]  # M_ARENA_MAX in malloc.h
 
 
+def test_large_blocks_are_returned_and_what_smaller_ones_leave_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[int, int] = {}
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=told.__setitem__))
+
+    memory_limit.return_large_blocks()
+
+    assert told == {-3: 4 * M, -1: 8 * M}  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
+
+
 def test_in_long_runs_a_collector_that_waits_long_looks_often_and_another_stays_as_it_is() -> None:
     before = gc.get_threshold()
     try:

@@ -8,7 +8,7 @@
 # Build arguments:
 #   BASE             an image with Python 3.11 or newer as `python` and `pip`, of a glibc system; the final image adds nothing but files to it
 #   EXTRAS           with commas, each a requirements/EXTRA.txt; in by default are `cloud` (s3://, gs:// and az://; 15 MB) and `serve`
-#                    (`birdlite serve`; 4 MB); `heif` adds HEIC (4 MB)
+#                    (`birdlite serve`; 2 MB); `heif` adds HEIC (4 MB)
 #   MODEL            the model that `baked` holds
 #   BIRDLITE_MIRROR  where `baked` gets it if not from the Internet: see docs/models.md
 #   VERSION, REVISION, CREATED   for the labels

@@ -128,9 +128,11 @@ def _prove_that_pictures_are_served_if_a_server_is_here() -> None:
     options = [*_bundle_of_the_demo(FOLDER), "--host", "127.0.0.1", "--port", "0", "--drain", "0.1"]
     process = subprocess.Popen([sys.executable, "-c", MEASURED, "serve", *options], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    first = process.stderr.readline()
-    ready = re.search(r"ready at http://127\.0\.0\.1:(\d+)$", first.strip())
-    assert ready, first + process.stderr.read()
+    begun = ""
+    while not (ready := re.search(r"ready at http://127\.0\.0\.1:(\d+)\b", begun)):
+        line = process.stderr.readline()
+        assert line, f"the service ended: {begun}"
+        begun += line
     connection = http.client.HTTPConnection("127.0.0.1", int(ready[1]), timeout=60)
     with open(f"{PICTURES_FOLDER}/crested-emberling.jpg", "rb") as picture:
         connection.request("POST", "/v1/classify", picture.read(), {"Content-Type": "image/jpeg"})
@@ -143,7 +145,7 @@ def _prove_that_pictures_are_served_if_a_server_is_here() -> None:
     assert process.returncode == 0, said
     assert result["predictions"][0]["name"] == "Demoavis cristata", result
     assert 'birdlite_pictures_total{outcome="ok"} 1.0' in metrics, metrics
-    assert all(line.startswith("birdlite: ") for line in said.splitlines()), f"no bytecode:\n{said}"
+    assert all(line.startswith("birdlite: ") for line in (begun + said).splitlines()), f"no bytecode:\n{said}"
     print("a picture that was sent is named, by the service")
 
 

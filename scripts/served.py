@@ -52,11 +52,15 @@ class Served(NamedTuple):
         run = self.podman.call(*command, check=False, given=request)
         return Answer(*json.loads(run.stdout)) if run.returncode == 0 else Answer(0, run.stderr)
 
-    def wait_until_ready(self, path: str = "/readyz", seconds: float = PATIENCE) -> None:
+    def read(self, *paths: str) -> str:
+        """Those of the container's files that are there."""
+        return self.podman.call("exec", self.container, "cat", *paths, check=False).stdout
+
+    def wait_until_ready(self, path: str = "/readyz") -> None:
         """Wait until a probe succeeds."""
-        until = time.monotonic() + seconds
+        until = time.monotonic() + PATIENCE
         while (answer := self.ask(path)).status != 200:
-            assert time.monotonic() < until, f"{path} after {seconds:g} s: {answer}"
+            assert time.monotonic() < until, f"{path} after {PATIENCE:g} s: {answer}"
             time.sleep(0.1)
 
     def name_birds(self, birds: dict[Path, str]) -> None:

@@ -1,4 +1,4 @@
-# birdlite in a container: two targets from one file.
+# birdlite in a container: two targets from one file. Both run every command, `serve` too:
 #
 #   docker build --target lean  -t birdlite:lean .     the program; it fetches its model (3.6 MB) on first use, into a volume at /cache
 #   docker build --target baked -t birdlite:baked .    the program and the model: starts without a download, classifies without a network
@@ -7,7 +7,8 @@
 #
 # Build arguments:
 #   BASE             an image with Python 3.11 or newer as `python` and `pip`, of a glibc system; the final image adds nothing but files to it
-#   EXTRAS           `cloud` (s3://, gs:// and az://; 15 MB; in by default) and `heif` (HEIC), with commas: requirements/EXTRA.txt
+#   EXTRAS           with commas, each a requirements/EXTRA.txt; in by default are `cloud` (s3://, gs:// and az://; 15 MB) and `serve`
+#                    (`birdlite serve`; 2 MB); `heif` adds HEIC (4 MB)
 #   MODEL            the model that `baked` holds
 #   BIRDLITE_MIRROR  where `baked` gets it if not from the Internet: see docs/models.md
 #   VERSION, REVISION, CREATED   for the labels
@@ -20,7 +21,7 @@ ARG BASE=docker.io/library/python:3.11-slim-bookworm
 
 # ---- build: a virtual environment with what a run loads, and nothing else -------------------------------------------------------
 FROM ${BASE} AS build
-ARG EXTRAS=cloud
+ARG EXTRAS=cloud,serve
 ARG PIP_INDEX_URL=""
 WORKDIR /src
 # The versions of requirements/*.txt and no others, each file checked by its hash; `image.txt` leaves out what only LiteRT's Python side
@@ -66,6 +67,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPYCACHEPREFIX=/opt/pycache \
     PYTHONDONTWRITEBYTECODE=1 \
     BIRDLITE_CACHE_DIR=/cache \
+    BIRDLITE_HOST=0.0.0.0 \
     BIRDLITE_PUBLIC_ONLY=1
 RUN install -d -o 10001 -g 10001 /cache
 WORKDIR /tmp
@@ -97,10 +99,14 @@ LABEL org.opencontainers.image.title="birdlite" \
 COPY --from=proof /opt/venv /opt/venv
 COPY --from=proof /opt/pycache /opt/pycache
 COPY --from=proof /usr/share/birdlite /usr/share/birdlite
-# The first SIGTERM ends a run in good order within a second, well inside any grace period: exit code 143.
+# The first SIGTERM ends a run in good order within a second, well inside any grace period: exit code 143. The service takes as long as
+# --drain and --grace say, and exits with 0: `docker stop --time 30`.
 STOPSIGNAL SIGTERM
-# A batch has no health to ask for: it ends, and its exit code says how.
+# A batch has no health to ask for: it ends, and its exit code says how. The service has /livez and /readyz for whoever runs it, and a
+# program in the image that asks them would be started every few seconds.
 HEALTHCHECK NONE
+# Of `birdlite serve`. It listens on all addresses here (BIRDLITE_HOST): a container's own 127.0.0.1 is reached by no one else.
+EXPOSE 8000
 ENTRYPOINT ["/opt/venv/bin/birdlite"]
 CMD ["--help"]
 

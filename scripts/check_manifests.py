@@ -1,9 +1,10 @@
 """Render a folder of manifests and check it with the rules of the tests, before it is applied.
 
-    .venv/bin/python -m scripts.check_manifests k8s/overlays/cluster
+    .venv/bin/python -m scripts.check_manifests k8s/overlays/cluster k8s/serve/overlays/cluster
 
 Prints each fault in a line and ends with 1 if there is one: a list that is too large for a ConfigMap, a number of
-shards that differs from the number of indexes, a name that is not there, and so on. Says what is still to be filled in.
+shards that differs from the number of indexes, a service that is killed before it has finished, a name that is not
+there, and so on. Says what is still to be filled in.
 """
 
 from __future__ import annotations

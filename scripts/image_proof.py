@@ -1,4 +1,4 @@
-"""Prove inside a freshly built image that `birdlite classify` works there: a failure fails the build.
+"""Prove inside a freshly built image that `classify` and `serve` work there: a failure fails the build.
 
     /opt/venv/bin/python image_proof.py
 
@@ -9,10 +9,13 @@ picture that birdlite reads.
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
 import io
 import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -45,6 +48,7 @@ def main() -> None:
     _prove_that_the_demo_names_its_birds()
     _prove_that_every_format_is_read()
     _prove_that_storage_is_reached_if_its_client_is_here()
+    _prove_that_pictures_are_served_if_a_server_is_here()
     _prove_that_nothing_is_compiled_at_run_time()
 
 
@@ -112,6 +116,37 @@ def _prove_that_storage_is_reached_if_its_client_is_here() -> None:
     assert run.returncode == 4, run.stderr
     assert "no connection to the store: Connection refused" in run.stderr, run.stderr
     print("the client for object storage is there")
+
+
+def _prove_that_pictures_are_served_if_a_server_is_here() -> None:
+    """A picture is sent and named, and SIGTERM ends the service in good order. Nothing of it is compiled meanwhile."""
+    if _is_absent("uvicorn"):
+        print("built without the extra serve: no service")
+        return
+    from birdlite.demo import FOLDER, PICTURES_FOLDER
+
+    options = [*_bundle_of_the_demo(FOLDER), "--host", "127.0.0.1", "--port", "0", "--drain", "0.1"]
+    process = subprocess.Popen([sys.executable, "-c", MEASURED, "serve", *options], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    begun = ""
+    while not (ready := re.search(r"ready at http://127\.0\.0\.1:(\d+)\b", begun)):
+        line = process.stderr.readline()
+        assert line, f"the service ended: {begun}"
+        begun += line
+    connection = http.client.HTTPConnection("127.0.0.1", int(ready[1]), timeout=60)
+    with open(f"{PICTURES_FOLDER}/crested-emberling.jpg", "rb") as picture:
+        connection.request("POST", "/v1/classify", picture.read(), {"Content-Type": "image/jpeg"})
+    (result,) = json.loads(connection.getresponse().read())["results"]
+    connection.request("GET", "/metrics")
+    metrics = connection.getresponse().read().decode()
+    connection.close()
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert result["predictions"][0]["name"] == "Demoavis cristata", result
+    assert 'birdlite_pictures_total{outcome="ok"} 1.0' in metrics, metrics
+    assert all(line.startswith("birdlite: ") for line in (begun + said).splitlines()), f"no bytecode:\n{said}"
+    print("a picture that was sent is named, by the service")
 
 
 def _prove_that_nothing_is_compiled_at_run_time() -> None:

@@ -60,6 +60,7 @@ LOCKS = {
     "run": Lock(like=("build",)),
     "image": Lock(without=NOT_IN_THE_IMAGE),
     "cloud": Lock(extras=("cloud",), beside="image", without=NOT_IN_THE_IMAGE),
+    "serve": Lock(extras=("serve",), beside="image", without=NOT_IN_THE_IMAGE),
     "heif": Lock(extras=("heif",), beside="image", without=NOT_IN_THE_IMAGE),
     "dev": Lock(extras=("dev", "k8s")),
     "onnx": Lock(extras=("dev", "onnx", "tflite"), like=("build",)),

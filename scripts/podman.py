@@ -1,4 +1,4 @@
-"""podman where there is neither a registry nor a daemon: what `image_check` and `job_check` build and run images with.
+"""podman where there is neither a registry nor a daemon: the checks of image, Job and service run images with it.
 
 As root on Debian, what is missing is installed. No image can be pulled where these checks must also run, so the base is
 a stand-in, made on the spot from Debian's packages and called by the official image's name: Debian's Python 3.11 as
@@ -79,10 +79,10 @@ class Podman:
         except subprocess.CalledProcessError as error:
             raise Unavailable(f"no container runs here: {_last_line(error.stderr)}") from None
 
-    def call(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run `podman ARGUMENTS` to its end; with `check`, a failure is a CalledProcessError."""
+    def call(self, *arguments: str, check: bool = True, given: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run `podman ARGUMENTS` to its end; with `check`, a failure is a CalledProcessError. `given` is its input."""
         return subprocess.run(
-            [*self._command, *arguments], env=self.environment, capture_output=True, text=True, check=check
+            [*self._command, *arguments], env=self.environment, capture_output=True, text=True, check=check, input=given
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:

@@ -109,7 +109,7 @@ def list_contents(environment: Path, folder: Path) -> None:
     python = environment / "bin" / "python"
     pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
     reports = [environment / "packages.json", environment / "birdlite.json"]
-    needed = [f"--requirement={FOLDER / name}.txt" for name in ("run", "cloud", "heif")]
+    needed = [f"--requirement={FOLDER / name}.txt" for name in ("run", "cloud", "serve", "heif")]
     locked = ["--require-hashes", "--only-binary=:all:", "--no-deps", *needed]
     subprocess.run([*pip, "install", "--quiet", f"--report={reports[0]}", *locked], check=True)
     subprocess.run(

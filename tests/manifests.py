@@ -1,4 +1,4 @@
-"""The manifests under k8s/ as tests and scripts/job_check.py read them."""
+"""The manifests under k8s/ as tests and checks with podman read them: of the batch, and in `serve` of the service."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ FOLDER = Path(__file__).parents[1] / "k8s"
 BASE = FOLDER / "base"
 OVERLAYS = ("local", "cluster")
 COMPONENTS = tuple(sorted(path.parent.name for path in FOLDER.glob("components/*/kustomization.yaml")))
+SERVE = FOLDER / "serve"
+SERVE_OVERLAYS = ("serve/local", "serve/cluster")
+SERVE_COMPONENTS = tuple(sorted(path.parent.name for path in SERVE.glob("components/*/kustomization.yaml")))
 
 Render = Callable[[str], list[dict[str, Any]]]
 
@@ -26,13 +29,14 @@ def kubectl() -> str | None:
 
 
 def render(overlay: str) -> list[dict[str, Any]]:
-    """What `kubectl apply -k` would send of an overlay.
+    """What `kubectl apply -k` would send of an overlay, such as `local`, or `serve/local` of the service.
 
     Raises:
         CalledProcessError: it does not render.
         FileNotFoundError: there is no kubectl.
     """
-    return render_folder(FOLDER / "overlays" / overlay)
+    group, _, name = overlay.rpartition("/")
+    return render_folder(FOLDER / group / "overlays" / name)
 
 
 def render_folder(folder: Path) -> list[dict[str, Any]]:

@@ -10,32 +10,44 @@ import pytest
 import yaml
 
 from tests.k8s_rules import faults_in, jobs_in
-from tests.manifests import COMPONENTS, FOLDER, Render, render_folder
+from tests.manifests import COMPONENTS, FOLDER, SERVE_COMPONENTS, Render, render_folder
 
 Document = dict[str, Any]
 VERSIONS = ("1.29", "1.37")
-NOT_OF_KUBERNETES = {"PrometheusRule"}  # kinds of an operator, whose schema is elsewhere
+NOT_OF_KUBERNETES = {"PrometheusRule", "ServiceMonitor"}  # kinds of an operator, whose schema is elsewhere
 
 
-def with_component(name: str, folder: Path) -> list[Document]:
-    """The overlay `cluster` with one component, as a user's own overlay has it."""
+CASES = [
+    *(("cluster", name) for name in COMPONENTS),
+    *(("serve/cluster", f"serve/{name}") for name in SERVE_COMPONENTS),
+    *(("serve/cluster", name) for name in COMPONENTS if name.startswith("dns-")),
+]
+
+
+def with_component(name: str, folder: Path, overlay: str = "cluster") -> list[Document]:
+    """An overlay with one component, as a user's own overlay has it. `serve/…` are those of the service."""
     text = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "namespace": "birdlite",
-        "resources": [os.path.relpath(FOLDER / "overlays" / "cluster", folder.resolve())],
-        "components": [os.path.relpath(FOLDER / "components" / name, folder.resolve())],
+        "namespace": "birdlite-serve" if overlay.startswith("serve/") else "birdlite",
+        "resources": [_path("overlays", overlay, folder)],
+        "components": [_path("components", name, folder)],
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(text))
     return render_folder(folder)
 
 
-@pytest.mark.parametrize("name", COMPONENTS)
-def test_a_component_keeps_every_rule_and_schema(render: Render, name: str, tmp_path: Path) -> None:
-    kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="pip install '.[k8s]' brings the schemas")
-    before = render("cluster")
+def _path(kind: str, name: str, folder: Path) -> str:
+    group, _, last = name.rpartition("/")
+    return os.path.relpath(FOLDER / group / kind / last, folder.resolve())
 
-    documents = with_component(name, tmp_path)
+
+@pytest.mark.parametrize(("overlay", "name"), CASES)
+def test_a_component_keeps_every_rule_and_schema(render: Render, overlay: str, name: str, tmp_path: Path) -> None:
+    kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="pip install '.[k8s]' brings the schemas")
+    before = render(overlay)
+
+    documents = with_component(name, tmp_path, overlay)
 
     assert faults_in(documents) == []
     assert documents != before, "the component changes nothing"

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from birdlite import __version__
+from birdlite.cli.serve import DEFAULTS
+from scripts.image_check import EXTRAS
 from scripts.podman import BASE
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +62,12 @@ def test_it_runs_as_a_number_and_without_a_shell() -> None:
 
 def test_the_guard_is_on() -> None:
     assert any("BIRDLITE_PUBLIC_ONLY=1" in line for line in stages()["settings"] if line.startswith("ENV"))
+
+
+def test_it_serves_where_others_reach_it_and_at_the_port_that_it_names() -> None:
+    assert "ARG EXTRAS=" + ",".join(EXTRAS) in stages()["build"]
+    assert any("BIRDLITE_HOST=0.0.0.0" in line for line in stages()["settings"] if line.startswith("ENV"))
+    assert f"EXPOSE {DEFAULTS.port}" in stages()["lean"]
 
 
 def test_what_is_shipped_went_through_the_proof() -> None:

@@ -13,7 +13,8 @@ from birdlite.cli import EXIT_CANNOT_RUN, EXIT_TRY_AGAIN, EXIT_USAGE
 from birdlite.cli.options import COMMAND
 from birdlite.http.public import REFUSED, Ip, why_not_public
 from birdlite.targets.expand import SAMPLES
-from tests.k8s_rules import Document, faults_in, jobs_in
+from tests.k8s_pods import Document
+from tests.k8s_rules import faults_in, jobs_in
 from tests.manifests import BASE, OVERLAYS, Render, documents_of
 
 READ_WITHOUT_OPTION = {"BIRDLITE_SHARDS"}

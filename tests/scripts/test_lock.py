@@ -59,10 +59,12 @@ def test_files_that_are_installed_together_agree() -> None:
 
 
 def test_the_image_gets_nothing_that_only_the_python_side_of_litert_needs() -> None:
-    names = {pin.name for name in ("image", "cloud", "heif") for pin in lock.pins_of(lock.FOLDER / f"{name}.txt")}
+    names = {
+        pin.name for name in ("image", "cloud", "serve", "heif") for pin in lock.pins_of(lock.FOLDER / f"{name}.txt")
+    }
 
     assert names & set(lock.NOT_IN_THE_IMAGE) == set()
-    assert {"pillow", "httpx", "obstore", "pi-heif"} <= names
+    assert {"pillow", "httpx", "obstore", "uvicorn", "pi-heif"} <= names
 
 
 def test_a_new_bound_makes_a_file_stale(project: Path) -> None:

@@ -24,12 +24,11 @@ T = TypeVar("T")
 ARGUMENTS = ("--headless=new", "--hide-scrollbars", "--no-proxy-server", "--disable-dev-shm-usage", "--lang=en")
 
 _CONTRASTS = """
-const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
-const rgb = (colours) => {
-  for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
-  return canvas.getImageData(0, 0, 1, 1).data;
+const paint = (below, colour) => {
+  const [r, g, b, a = 1] = colour.match(/[\\d.]+/g).map(Number);
+  return below.map((c, at) => c * (1 - a) + [r, g, b][at] * a);
 };
-const light = (colours) => [...rgb(colours)].slice(0, 3).map((c) => c / 255)
+const light = (colours) => colours.reduce(paint, [255, 255, 255]).map((c) => c / 255)
   .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
   .reduce((sum, c, at) => sum + c * [0.2126, 0.7152, 0.0722][at], 0);
 const found = [];
@@ -117,7 +116,7 @@ class Browser:
 
     def run(self, script: str, *arguments: Any) -> Any:
         """Run a script in the page."""
-        return self.chrome.execute_script(script, *arguments)  # type: ignore[no-untyped-call]
+        return self.chrome.execute_script(script, *arguments)
 
     @property
     def focused(self) -> str:
@@ -162,9 +161,9 @@ class Browser:
         return int(self.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
     def accessible(self, *roles: str) -> list[tuple[str, str]]:
-        """Role and name of everything that a screen reader finds; of these roles only, if there are any."""
+        """Role and name of everything that a screen reader finds, sorted; of these roles only, if there are any."""
         self.tell("Accessibility.enable")
         nodes = self.tell("Accessibility.getFullAXTree")["nodes"]
         seen = [node for node in nodes if not node["ignored"]]
         found = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in seen]
-        return [(role, name) for role, name in found if not roles or role in roles]
+        return sorted((role, name) for role, name in found if not roles or role in roles)

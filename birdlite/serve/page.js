@@ -257,7 +257,8 @@ function fail(picture, failure) {
   picture.answer.replaceChildren(element("p", "bad", why));
   picture.news = why;
   if (failure.again) {
-    const button = element("button", "", "Try again", element("span", "unseen", `: ${shown(picture.name)}`));
+    const button = element("button", "", "Try again");
+    button.setAttribute("aria-label", `Try again: ${shown(picture.name)}`);
     button.type = "button";
     button.addEventListener("click", () => tryAgain([picture]));
     picture.answer.append(button);

@@ -6,7 +6,7 @@
 const STAGES = { queue: "queue", "image fetch": "fetch", decode: "decode", inference: "infer" }; // ours, and shown
 const MOST_CARDS = 200; // pictures on the page; more make it slow
 const PREVIEW = 320; // px
-const LOOK_AGAIN = 1000; // ms between two looks whether the service is ready
+const LOOK_AGAIN = 2000; // ms between two looks whether the service is ready
 
 // What could change a line's direction, end it, or be in it unseen.
 const UNSEEN = /[\p{C}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufe00-\ufe0f\u{e0100}-\u{e01ef}]/gu;
@@ -45,10 +45,13 @@ function sentence(text) {
 }
 
 function size(bytes, digits = 1) {
-  return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(digits)} MB` : `${(bytes / 1e3).toFixed(digits)} kB`;
+  const [number, unit] = bytes >= 1e6 ? [bytes / 1e6, "MB"] : [bytes / 1e3, "kB"];
+  return `${number.toFixed(digits)}\u00a0${unit}`;
 }
 
-const ms = (number) => `${number.toFixed(number < 1000 ? 1 : 0)} ms`;
+const ms = (number) => `${number.toFixed(number < 1000 ? 1 : 0)}\u00a0ms`;
+
+const hint = (text) => (at("hint").textContent = text);
 
 const counted = (number) => `${number} picture${number === 1 ? "" : "s"}`;
 
@@ -62,7 +65,7 @@ function element(tag, kind, ...children) {
 // What comes in
 
 function take(found) {
-  at("hint").textContent = "";
+  hint("");
   const fit = found.slice(0, MOST_CARDS - pictures.size);
   if (fit.length < found.length) {
     hint(`The page holds ${MOST_CARDS} pictures; ${found.length - fit.length} of these were not taken. Clear it for more.`);
@@ -83,21 +86,12 @@ function take(found) {
   if (fit.length) next();
 }
 
-function takeFiles(files) {
-  take([...files].map((file) => ({ name: file.name, file })));
-}
+const takeFiles = (files) => take([...files].map((file) => ({ name: file.name, file })));
 
 function takeUrls(text) {
-  if (bounds.urls !== "true") {
-    hint("This service fetches no URLs. Save the picture, and drop it here.");
-    return;
-  }
+  if (bounds.urls !== "true") return hint("This service fetches no URLs. Save the picture, and drop it here.");
   const found = text.trim().split(/\s+(?=https?:\/\/)/i); // several, if they are pasted
-  take(found.map((url) => (url.includes("://") ? url : `https://${url}`)).map((url) => ({ name: url, url })));
-}
-
-function hint(text) {
-  at("hint").textContent = text;
+  return take(found.map((url) => (url.includes("://") ? url : `https://${url}`)).map((url) => ({ name: url, url })));
 }
 
 async function draw(picture) {
@@ -125,19 +119,15 @@ async function draw(picture) {
 
 function enqueue(picture) {
   waiting.push(picture);
-  picture.state = "working";
-  picture.card.className = "working";
+  picture.state = picture.card.className = "working";
   picture.answer.replaceChildren(element("p", "", "Waits for its turn."));
 }
 
 function next() {
   tell();
   const pause = notBefore - Date.now();
-  if (pause > 0) {
-    if (waiting.length) setTimeout(next, pause);
-    return;
-  }
-  while (ready && underWay < atOnce && waiting.length) send(waiting.shift());
+  if (pause > 0 && waiting.length) setTimeout(next, pause);
+  while (ready && pause <= 0 && underWay < atOnce && waiting.length) send(waiting.shift());
 }
 
 async function send(picture) {
@@ -150,7 +140,6 @@ async function send(picture) {
     const failure = error instanceof Failure ? error : new Failure("The answer cannot be read", { again: true });
     if (pictures.has(picture)) fail(picture, failure); // else the page was cleared
   }
-  picture.card.className = picture.state;
   underWay -= 1;
   next();
 }
@@ -158,26 +147,19 @@ async function send(picture) {
 async function ask(picture, stop) {
   const { file, url } = picture;
   if (file) await check(file);
+  const query = new URLSearchParams(file ? { top: 3 } : { top: 3, url });
+  const headers = file ? { "Content-Type": "application/octet-stream" } : {};
   const timer = setTimeout(() => stop.abort(), patience);
-  const asked = file
-    ? fetch("v1/classify?top=3", {
-        method: "POST",
-        body: file,
-        headers: { "Content-Type": "application/octet-stream" },
-        signal: stop.signal,
-      })
-    : fetch(`v1/classify?top=3&url=${encodeURIComponent(url)}`, { signal: stop.signal });
   try {
-    const answer = await asked;
+    const asked = { method: file ? "POST" : "GET", body: file, headers, signal: stop.signal };
+    const answer = await fetch(`v1/classify?${query}`, asked);
     const told = await answer.json().catch(() => null);
     if (answer.ok && told) return told;
     throw refused(picture, answer, told);
   } catch (error) {
     if (error instanceof Failure) throw error;
-    throw new Failure(stop.signal.aborted ? "No answer came in time" : "The service cannot be reached", {
-      again: true,
-      away: true,
-    });
+    const why = stop.signal.aborted ? "No answer came in time" : "The service cannot be reached";
+    throw new Failure(why, { again: true, away: true });
   } finally {
     clearTimeout(timer);
   }
@@ -212,12 +194,11 @@ function refused(picture, answer, told) {
 function show(picture, { results: [result], timing: { stages, wall_ms: wall } }) {
   const { width, height, format, bytes } = result.image;
   picture.details.textContent = shown(`${width} × ${height} · ${format} · ${size(bytes)} · ${ms(wall)}`);
+  picture.state = picture.card.className = "ok";
   const list = element("ol", "", ...result.predictions.map(candidate));
-  picture.state = "ok";
   const [best] = result.predictions;
-  const none = element("p", "", "No candidate scores high enough.");
-  picture.answer.replaceChildren(best ? list : none, ...times(stages, wall));
-  picture.news = best ? `${named(best)}, ${best.score.toFixed(3)}` : none.textContent;
+  picture.news = best ? `${named(best)}, ${best.score.toFixed(3)}` : "No candidate scores high enough.";
+  picture.answer.replaceChildren(best ? list : element("p", "", picture.news), ...times(stages, wall));
 }
 
 function named({ name, common_name: common }) {
@@ -253,7 +234,7 @@ function times(stages, wall) {
 
 function fail(picture, failure) {
   const why = sentence(failure.message);
-  picture.state = failure.again ? "again" : "failed";
+  picture.state = picture.card.className = failure.again ? "again" : "failed";
   picture.answer.replaceChildren(element("p", "bad", why));
   picture.news = why;
   if (failure.again) {
@@ -293,15 +274,17 @@ let looking = false;
 async function lookWhetherReady() {
   if (looking) return;
   looking = true;
-  const why = await fetch("readyz").then(
-    (answer) => (answer.ok ? "" : "The service is not ready. Pictures wait here until it is."),
-    () => "The service does not answer. Pictures wait here until it does.",
-  );
+  for (ready = false; !ready; ) {
+    const why = await fetch("readyz").then(
+      (answer) => (answer.ok ? "" : "The service is not ready. Pictures wait here until it is."),
+      () => "The service does not answer. Pictures wait here until it does.",
+    );
+    ready = !why;
+    if (at("not-ready").textContent !== why) at("not-ready").textContent = why;
+    if (!ready) await new Promise((go) => setTimeout(go, LOOK_AGAIN));
+  }
   looking = false;
-  ready = !why;
-  if (at("not-ready").textContent !== why) at("not-ready").textContent = why;
-  if (ready) next();
-  else setTimeout(lookWhetherReady, LOOK_AGAIN);
+  next();
 }
 
 // What people do

@@ -92,7 +92,7 @@ def test_a_chosen_picture_gets_its_preview_its_birds_and_its_times(page: Page) -
 
     (card,) = page.done(1)
     assert card.name == EMBERLING.name
-    assert card.details.startswith("640 × 480 · JPEG · 31.0 kB · ")
+    assert card.details.startswith("640 × 480 · JPEG · 31.0\xa0kB · ")
     assert card.birds == ["Crested Emberling", "Hovering Sipwing", "Ribbon-tailed Fabler"]
     assert card.latin == ["Demoavis cristata", "Demoavis curvirostris", "Fictornis taeniurus"]
     assert card.has_preview
@@ -292,7 +292,7 @@ def test_clear_takes_all_pictures_away_and_those_under_way_are_given_up(
         ("notes.txt", b"hello", "This is text, not a picture."),
         ("paper.pdf", b"%PDF-1.4 xxxxxxxxx", "This is a PDF document, not a picture."),
         ("empty.jpg", b"", "The body is empty; send a picture in it."),
-        ("large.jpg", bytes((1 << 20) + 1), "It has 1.0 MB, and this service takes up to 1.0 MB."),
+        ("large.jpg", bytes((1 << 20) + 1), "It has 1.0\xa0MB, and this service takes up to 1.0\xa0MB."),
     ],
 )
 def test_a_failure_is_a_sentence_and_what_cannot_change_is_not_tried_again(

@@ -101,9 +101,9 @@ async function draw(picture) {
     if (picture.url) throw new Error("it stays where it is");
     const bitmap = await createImageBitmap(picture.file);
     const scale = Math.min(1, PREVIEW / Math.min(bitmap.width, bitmap.height));
-    const canvas = element("canvas");
-    canvas.width = canvas.height = Math.min(PREVIEW, Math.max(bitmap.width, bitmap.height) * scale);
     const [width, height] = [bitmap.width * scale, bitmap.height * scale];
+    const canvas = element("canvas");
+    canvas.width = canvas.height = Math.min(PREVIEW, Math.max(width, height));
     const brush = canvas.getContext("2d");
     brush.imageSmoothingQuality = "high";
     brush.drawImage(bitmap, (canvas.width - width) / 2, (canvas.height - height) / 2, width, height);
@@ -169,11 +169,10 @@ async function check(file) {
   if (file.size > maxBytes) {
     throw new Failure(`It has ${size(file.size)}, and this service takes up to ${size(maxBytes)}`);
   }
-  try {
-    await file.slice(0, 1).arrayBuffer();
-  } catch {
+  const reading = file.slice(0, 1).arrayBuffer();
+  await reading.catch(() => {
     throw new Failure("It cannot be read. If it is a folder, choose the pictures in it", { again: true });
-  }
+  });
 }
 
 function refused(picture, answer, told) {
@@ -334,9 +333,7 @@ for (const kind of ["dragenter", "dragover"]) {
   });
 }
 
-document.addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) document.body.classList.remove("over");
-});
+document.addEventListener("dragleave", ({ relatedTarget: to }) => to ?? document.body.classList.remove("over"));
 
 document.addEventListener("drop", (event) => {
   if (!carries(event)) return;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
+from birdlite.serve.problems import Overloaded
 from tests.browser import Browser
 from tests.demo_world import PICTURES
 from tests.origin import Origin
@@ -332,6 +334,21 @@ def test_a_busy_service_is_a_sentence_and_the_picture_can_be_sent_again(
     check(browser)
 
 
+def test_nothing_is_sent_before_the_service_wants_to_be_asked_again(
+    page: Page, service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(lane: str, pictures: int, until: float) -> None:
+        raise Overloaded("too many pictures are waiting", 60.0)
+
+    monkeypatch.setattr(service.service.pictures.admission, "check", full)
+    page.choose(EMBERLING)
+    assert page.done(1)[0].failure == "Too many pictures are waiting; try again in 60 s."
+    page.choose(SIPWING)
+
+    assert page.browser.texts("#cards .working p") == ["Waits for its turn."]  # else it would be sent by now
+    assert service.number("birdlite_shed_requests_total") == 1
+
+
 def test_one_picture_alone_can_be_tried_again(page: Page, origin: Origin) -> None:
     url = origin.fail("/a.jpg", [503])
     page.browser.one("#url").send_keys(url, Keys.ENTER)
@@ -448,7 +465,7 @@ def test_a_screen_reader_finds_a_name_for_everything(page: Page, origin: Origin)
 @pytest.mark.parametrize("dark", [False, True])
 def test_everything_can_be_read_and_fits(page: Page, service: Running, damaged: Path, width: int, dark: bool) -> None:
     page.browser.open(f"http://127.0.0.1:{service.port}/", width=width, dark=dark)
-    page.browser.one("#url").send_keys("http://127.0.0.1:9/" + "long" * 100, Keys.ENTER)
+    page.browser.one("#url").send_keys("http://127.0.0.1:9/" + "long" * 30, Keys.ENTER)
     page.choose(EMBERLING, damaged, NODDER)
     page.done(4)
 
@@ -506,6 +523,14 @@ def test_the_page_may_run_its_own_script_and_ask_its_own_service_and_nothing_els
         "require-trusted-types-for": "'script'",
         "trusted-types": "'none'",
     }
+
+
+def test_a_proxy_may_put_the_page_under_a_path(service: Running) -> None:
+    page = service.client.get("/").text
+
+    places = re.findall(r"(?:fetch\(|href=|src=|action=)[\"'`]([^\"'`]*)", page)
+    assert {place.partition("?")[0] for place in places} >= {"v1/classify", "readyz", "openapi.json"}
+    assert [place for place in places if place.startswith("/")] == []
 
 
 def test_what_a_stranger_put_into_the_page_would_not_run(page: Page) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,6 +23,9 @@ from tests import manifests
 from tests.command_line import Run, runner
 from tests.object_store import CREDENTIALS, Bucket, Gate, ObjectStore
 from tests.origin import Origin
+
+if TYPE_CHECKING:
+    from tests.browser import Browser
 
 BIRDS = Path(__file__).parents[1].parent / "shared" / "birds"
 
@@ -125,6 +128,19 @@ def every_host_is_here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     return asked
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, started once a session."""
+    from tests import browser
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+            patch.delenv(name)  # the driver is on this machine
+        started = browser.Browser()
+    with started:
+        yield started
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import threading
 from collections.abc import Callable
@@ -56,6 +57,7 @@ class Running:
         self.stop()
         self.wait()
         self.client.close()
+        gc.unfreeze()  # the service has frozen what belongs to the tests
         assert kind is not None or self.faults == []
         assert self.error is None
 

@@ -9,6 +9,7 @@ admission    who may wait, and who is told to come back later
 pictures     one picture through the classifier, for the event loop
 answers      results as JSON, problems as RFC 9457, the stages as Server-Timing
 metrics      what Prometheus reads
+page         what people see at /
 
 It stands on Starlette and uvicorn (extra `serve`), which nothing else imports.
 """

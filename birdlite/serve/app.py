@@ -210,6 +210,15 @@ async def _metrics(service: Service, _request: Request) -> Response:
     return Response(service.metrics.text(facts), headers={"Content-Type": TYPE})
 
 
+async def _page(service: Service, _request: Request) -> Response:
+    from birdlite.serve import page  # most services never show it
+
+    pictures = service.pictures
+    model = service.model().name if pictures.loaded else ""
+    document = page.document(pictures.settings, service.options, model=model, ready=service.ready)
+    return Response(document, headers=page.headers(), media_type=page.TYPE)
+
+
 async def _openapi(_service: Service, _request: Request) -> Response:
     from birdlite.serve import openapi
 
@@ -223,5 +232,6 @@ ROUTES: dict[str, tuple[Handler, list[str]]] = {
     "/readyz": (_readyz, ["GET"]),
     "/metrics": (_metrics, ["GET"]),
     "/openapi.json": (_openapi, ["GET"]),
+    "/": (_page, ["GET"]),
 }
 """What answers each path, and by which methods. HEAD is answered wherever GET is."""

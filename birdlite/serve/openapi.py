@@ -79,6 +79,13 @@ def document() -> Schema:
                     "responses": {"200": _answer("It.", JSON, {"type": "object"}), **_problems(OF_ANY)},
                 }
             },
+            "/": {
+                "get": {
+                    "operationId": "page",
+                    "summary": "A page on which people try the service.",
+                    "responses": {"200": _answer("It.", "text/html", _TEXT), **_problems(OF_ANY)},
+                }
+            },
         },
         "components": {"schemas": _schemas()},
     }

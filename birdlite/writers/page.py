@@ -48,8 +48,12 @@ def _read(name: str) -> str:
         return file.read()
 
 
+LOOK = _read("look.css")
+"""Colours, type and bars. The page of `birdlite serve` has them too."""
+
 STYLE = (
-    _read("report.css")
+    LOOK
+    + _read("report.css")
     + "".join(f".w{share}{{width:{share}%}}" for share in range(101))
     + "".join(f".s{at}{{background:{COLOURS[stage]}}}" for at, stage in enumerate(STAGES))
     + "\n"
@@ -58,8 +62,12 @@ STYLE = (
 
 def page(**parts: str) -> str:
     """The page: `report.html` with its parts, in HTML."""
-    digest = b2a_base64(hashlib.sha256(STYLE.encode()).digest(), newline=False).decode()
-    return Template(_read("report.html")).substitute(parts, style=STYLE, digest=digest)
+    return Template(_read("report.html")).substitute(parts, style=STYLE, source=source(STYLE))
+
+
+def source(inline: str) -> str:
+    """What a page's policy calls its own style or script: nothing else may be one."""
+    return f"'sha256-{b2a_base64(hashlib.sha256(inline.encode()).digest(), newline=False).decode()}'"
 
 
 def section(place: str, heading: str, body: str) -> str:

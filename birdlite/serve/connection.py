@@ -216,6 +216,14 @@ class StrictConnection(h11.Connection):
     """h11, which also says why a request is refused, and refuses those that others may read differently."""
 
     problem: Problem | None = None  # with what came
+    _in_chunks = False  # a body comes in chunks
+    _came = b""  # of such a body, what was last received with all that was not read before
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what was received."""
+        super().receive_data(data)
+        if self._in_chunks:
+            self._came = self.trailing_data[0]
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """The next event.
@@ -229,10 +237,20 @@ class StrictConnection(h11.Connection):
             event = super().next_event()
             if isinstance(event, h11.Request):
                 _check_framing(event)
+                self._in_chunks = any(name == b"transfer-encoding" for name, _ in event.headers)
+                self._came = self.trailing_data[0] if self._in_chunks else b""
+            elif isinstance(event, h11.EndOfMessage) and self._in_chunks:
+                self._in_chunks, came = False, self._came
+                _check_end(event, came[: len(came) - len(self.trailing_data[0])])
         except h11.RemoteProtocolError as error:
-            self.problem = Problem(error.error_status_hint, one_line(error))
+            self.problem = Problem(error.error_status_hint, _without_bytes(error))
             raise
         return event
+
+
+def _without_bytes(error: h11.RemoteProtocolError) -> str:
+    """What h11 says, without the bytes that it quotes: a header may be a secret."""
+    return one_line(str(error).partition(": bytearray(")[0])
 
 
 def _check_head(data: bytes) -> None:
@@ -254,3 +272,11 @@ def _check_framing(request: h11.Request) -> None:
     names = [name for name, _ in request.headers]
     if b"transfer-encoding" in names and (b"content-length" in names or request.http_version < b"1.1"):
         raise h11.RemoteProtocolError("Transfer-Encoding with Content-Length, or in HTTP/1.0")
+
+
+def _check_end(end: h11.EndOfMessage, came: bytes) -> None:
+    """Look at how a body in chunks ends; `came` are the last bytes of it, at least those behind the last chunk."""
+    if list(end.headers):
+        raise h11.RemoteProtocolError("headers behind the last chunk (trailers) are not taken")
+    if not came.endswith(b"\r\n"):
+        raise h11.RemoteProtocolError("a line behind the last chunk ends with LF alone")

@@ -5,7 +5,9 @@ Starlette's own parser writes large files to the disk, which may be read-only, a
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterable
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -15,6 +17,9 @@ from birdlite.serve.problems import Problem
 
 MAX_FIELD = 4096
 """Bytes of a field that is no file. (The parser itself bounds the headers of a part: 8, of 4 KiB each.)"""
+
+_EXTENDED_NAME = re.compile(rb";\s*filename\*\s*=\s*utf-8'[^']*'([^;\s]*)", re.IGNORECASE)
+"""A name of a file as RFC 5987 has it: not for forms, but older clients send names so that are not ASCII."""
 
 
 class File:
@@ -85,8 +90,9 @@ class Form:
         if b"name" not in options:
             raise Problem(400, "the form cannot be read: a part has no name")
         self._field, self._file = _text(options[b"name"]), None
-        if b"filename" in options:
-            self._file = File(_text(options[b"filename"]))
+        filename = options.get(b"filename", _extended_name(self._disposition))
+        if filename is not None:
+            self._file = File(_text(filename))
             self.files.append(self._file)
         files, fields = self._most
         if len(self.files) > files:
@@ -108,6 +114,11 @@ class Form:
 
     def _end(self) -> None:
         self._ended = True
+
+
+def _extended_name(disposition: bytes) -> bytes | None:
+    found = _EXTENDED_NAME.search(re.sub(rb'"[^"]*"', b'""', disposition))
+    return unquote_to_bytes(found[1]) if found else None
 
 
 def _text(data: bytes) -> str:

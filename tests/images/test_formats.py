@@ -206,19 +206,19 @@ def test_absurd_tags_that_are_not_the_picture_do_no_harm_to_a_tiff(entry: tuple[
     assert picture.decode(tiff(*sorted((*ROWS, entry)), pixels=bytes(range(0, 240, 30)))) == picture.decode(plain)
 
 
-@pytest.mark.parametrize(
-    ("tag", "type_", "count", "value", "text"),
-    [
-        (273, 4, 2**30, 8, "damaged TIFF: tag 273 lies outside the file"),
-        (273, 4, 1, 2**32 - 9, "truncated TIFF: the file ends before the picture does"),
-        (256, 3, 2, 8, "damaged TIFF: tag 256 has 2 values"),
-        (277, 3, 2, 8, "damaged TIFF: tag 277 has 2 values"),
-        (284, 3, 2, 8, "damaged TIFF: tag 284 has 2 values"),
-        (259, 2, 1, 1, "damaged TIFF: tag 259 is of type 2"),
-        (258, 3, 9999, 8, "damaged TIFF: tag 258 lies outside the file"),
-        (532, 1, 100, 0, "damaged TIFF: its tags are larger than the file"),
-    ],
-)
+ABSURD_TAGS = [
+    (273, 4, 2**30, 8, "damaged TIFF: tag 273 lies outside the file"),
+    (273, 4, 1, 2**32 - 9, "truncated TIFF: the file ends before the picture does"),
+    (256, 3, 2, 8, "damaged TIFF: tag 256 has 2 values"),
+    (277, 3, 2, 8, "damaged TIFF: tag 277 has 2 values"),
+    (284, 3, 2, 8, "damaged TIFF: tag 284 has 2 values"),
+    (259, 2, 1, 1, "damaged TIFF: tag 259 is of type 2"),
+    (258, 3, 9999, 8, "damaged TIFF: tag 258 lies outside the file"),
+    (532, 1, 100, 0, "damaged TIFF: its tags are larger than the file"),
+]
+
+
+@pytest.mark.parametrize(("tag", "type_", "count", "value", "text"), ABSURD_TAGS)
 def test_absurd_tags_that_are_the_picture_are_decode_errors(
     tag: int, type_: int, count: int, value: int, text: str
 ) -> None:

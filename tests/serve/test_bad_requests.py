@@ -7,46 +7,11 @@ import json
 import pytest
 
 from tests.demo_world import PICTURES
-from tests.images.test_damaged_pictures import FILES
 from tests.origin import Origin
-from tests.pictures import photograph, saved
 from tests.serve.test_classify import problem
 from tests.serving import Running, Serve
 
 PICTURE = PICTURES[0].read_bytes()
-JPEG = saved(photograph(400, 300), "JPEG")
-
-BAD_PICTURES = {
-    "text": (b"this is no picture", 415, "not_an_image"),
-    "JSON": (b'{"urls": []}', 415, "not_an_image"),
-    "HTML": (b"<html><body>not found</body></html>", 415, "not_an_image"),
-    "PDF": (b"%PDF-1.7\n" + b"\0" * 100, 415, "not_an_image"),
-    "zeros": (bytes(1000), 415, "not_an_image"),
-    "a head alone": (JPEG[:30], 422, "decode"),
-    "half a JPEG": (JPEG[: len(JPEG) // 2], 422, "decode"),
-    "half a PNG": (FILES["PNG"][: len(FILES["PNG"]) // 2], 422, "decode"),
-    "half a TIFF": (FILES["TIFF"][: len(FILES["TIFF"]) // 2], 422, "decode"),
-    "half a WEBP": (FILES["WEBP"][: len(FILES["WEBP"]) // 2], 422, "decode"),
-    "too many pixels": (saved(photograph(1, 1).resize((12_000, 11_000)), "PNG"), 413, "too_large"),
-}
-
-
-@pytest.mark.parametrize("name", BAD_PICTURES)
-def test_a_bad_picture_that_is_sent_is_a_problem_of_its_kind(service: Running, name: str) -> None:
-    data, status, kind = BAD_PICTURES[name]
-    found = problem(service.post(data), status)
-
-    assert found["kind"] == kind
-    assert found["detail"].startswith("body: ")
-    assert service.post(PICTURE).status_code == 200
-
-
-@pytest.mark.parametrize("name", BAD_PICTURES)
-def test_a_bad_picture_at_a_url_is_a_problem_of_its_kind(service: Running, origin: Origin, name: str) -> None:
-    data, status, kind = BAD_PICTURES[name]
-    url = origin.serve("/bad.jpg", data)
-
-    assert problem(service.client.get("/v1/classify", params={"url": url}), status)["kind"] == kind
 
 
 def test_urls_that_fail_are_problems_of_their_kind(service: Running, origin: Origin) -> None:
@@ -143,90 +108,6 @@ def test_more_urls_than_allowed_are_refused(serve: Serve) -> None:
 
     found = problem(answer, 413)
     assert (found["kind"], found["detail"]) == ("too_large", "4 URLs; at most 3 in a request")
-
-
-def test_a_form_of_1000_files_is_refused(service: Running) -> None:
-    found = problem(service.form(*[b"x"] * 1000), 413)
-
-    assert found["detail"] == "more than 32 files in a request"
-
-
-def form(*parts: bytes, end: bytes = b"--x--\r\n") -> bytes:
-    return b"".join(b"--x\r\n" + part + b"\r\n" for part in parts) + end
-
-
-FILE = b'Content-Disposition: form-data; name="f"; filename="f.jpg"\r\n'
-BAD_FORMS = {
-    "no parts": (b"--x--\r\n", 400),
-    "nothing": (b"", 400),
-    "no file": (form(b'Content-Disposition: form-data; name="top"\r\n\r\n3'), 400),
-    "an unknown field": (form(FILE + b"\r\nx", b'Content-Disposition: form-data; name="size"\r\n\r\n3'), 400),
-    "a part without a name": (form(b"\r\nx"), 400),
-    "rubbish": (b"rubbish", 400),
-    "a header of 1 MB": (form(FILE + b"X: " + b"y" * (1 << 20) + b"\r\n\r\nx"), 400),
-    "10,000 headers": (form(FILE + b"X: y\r\n" * 10_000 + b"\r\nx"), 400),
-    "a header without an end": (b"--x\r\n" + b"y" * (1 << 20), 400),
-    "a field of 1 MB": (form(b'Content-Disposition: form-data; name="top"\r\n\r\n' + b"3" * (1 << 20)), 413),
-    "1,000 fields": (form(*[b'Content-Disposition: form-data; name="top"\r\n\r\n3'] * 1000), 413),
-}
-
-
-@pytest.mark.parametrize("name", BAD_FORMS)
-def test_a_form_that_makes_no_sense_is_refused(service: Running, name: str) -> None:
-    body, status = BAD_FORMS[name]
-
-    problem(service.post(body, "multipart/form-data; boundary=x"), status)
-    assert service.post(PICTURE).status_code == 200
-
-
-def test_a_form_without_a_boundary_is_refused(service: Running) -> None:
-    assert "boundary" in problem(service.post(form(FILE + b"\r\nx"), "multipart/form-data"), 400)["detail"]
-
-
-def test_a_form_that_breaks_off_is_refused(service: Running) -> None:
-    whole = form(FILE + b"\r\n" + PICTURE)
-
-    for length in (10, 100, 1000, len(whole) - 10):
-        answer = service.post(whole[:length], "multipart/form-data; boundary=x")
-        assert "breaks off" in problem(answer, 400)["detail"]
-    assert service.post(whole, "multipart/form-data; boundary=x").status_code == 200
-
-
-def test_a_file_of_a_form_that_is_too_large_is_a_value(service: Running) -> None:
-    answer = service.form(PICTURE, bytes((1 << 20) + 1))
-
-    assert [record.get("error", {}).get("kind") for record in answer.json()["results"]] == [None, "too_large"]
-
-
-def test_an_empty_file_of_a_form_is_a_value(service: Running) -> None:
-    assert service.form(b"", PICTURE).json()["results"][0]["error"]["kind"] == "not_an_image"
-
-
-def test_a_name_of_a_file_is_only_a_name(service: Running) -> None:
-    names = ["../../etc/passwd", "/etc/hostname", "*", "-", "s3://bucket/a.jpg"]
-    files = [("file", (name, PICTURE)) for name in names]
-    records = service.client.post("/v1/classify", files=files).json()["results"]
-
-    assert [(record["target"], record["status"]) for record in records] == [(name, "ok") for name in names]
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", "/nothing", 404),
-        ("GET", "/v1/classify/", 404),
-        ("GET", "/../etc/passwd", 404),
-        ("PUT", "/v1/classify", 405),
-        ("DELETE", "/v1/model", 405),
-        ("POST", "/metrics", 405),
-        ("BREW", "/livez", 405),
-    ],
-)
-def test_other_paths_and_methods_are_problems(service: Running, method: str, path: str, status: int) -> None:
-    answer = service.client.request(method, path)
-
-    problem(answer, status)
-    assert ("allow" in answer.headers) == (status == 405)
 
 
 def test_a_service_without_urls_says_so(serve: Serve) -> None:

@@ -10,7 +10,7 @@ from birdlite.cli.console import PORT_VARIABLE, open_console
 from birdlite.cli.declare import Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_OK
 from birdlite.cli.options import CACHE, LABELS, MESSAGES, MODEL, NETWORK, RESIZE, RUNNING
-from birdlite.cli.values import classifier_settings, fields_of, fraction, seconds, size, whole
+from birdlite.cli.values import classifier_settings, fields_of, fraction, patience, seconds, size, whole
 from birdlite.errors import ServeMissing
 from birdlite.serve.options import ServeOptions
 from birdlite.settings import DEFAULT_MODEL, DEFAULT_TOP, Settings
@@ -118,7 +118,12 @@ COMMAND = Command(
             ),
             _seconds("--request-timeout", "Answer within SECONDS, waiting included.", DEFAULTS.request_timeout),
             _seconds("--body-timeout", "Give up a body that does not arrive within SECONDS.", DEFAULTS.body_timeout),
-            _seconds("--drain", "After SIGTERM, answer for SECONDS more, so that balancers notice.", DEFAULTS.drain),
+            Option(
+                "--drain SECONDS",
+                "After SIGTERM, answer for SECONDS more, so that balancers notice.",
+                type=Value(patience),
+                default=f"{DEFAULTS.drain:g}",
+            ),
             _seconds("--grace", "After that, finish what is under way within SECONDS.", DEFAULTS.grace),
             Option("--no-urls", "Fetch nothing: take pictures only that are sent."),
             Option(

@@ -68,7 +68,7 @@ def start(warm_cache: Path) -> Iterator[Start]:
     """Starts a process on the demo's model."""
     started: list[Process] = []
 
-    def start(*arguments: str, **variables: str) -> Process:
+    def start(*arguments: str, **variables: Any) -> Process:
         usual = ("--model", DEMO_MODEL, "--cache-dir", str(warm_cache), "--drain", "0.1", "--allow-private")
         started.append(Process(*usual, *arguments, **variables))
         return started[-1]

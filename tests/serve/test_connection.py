@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import socket
 
 import pytest
 
+from birdlite.serve.connection import Connection
 from tests.demo_world import PICTURES
 from tests.serve.test_classify import check_shape
 from tests.serving import Running, head_of
@@ -181,3 +184,19 @@ def test_a_websocket_is_refused_as_any_other_request(service: Running) -> None:
     head = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n"
 
     assert head_of(service.raw(head)) == b"HTTP/1.1 200 OK"
+
+
+def test_an_answer_that_is_sent_in_parts_does_not_wait_for_the_client_to_confirm_the_first(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients confirm up to 40 ms later. asyncio looks for what to do about it at the listening socket."""
+    made, taken = Connection.connection_made, []
+
+    def taking(connection: Connection, transport: asyncio.Transport) -> None:
+        taken.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        made(connection, transport)
+
+    monkeypatch.setattr(Connection, "connection_made", taking)
+    service.raw(b"GET /livez HTTP/1.1\r\nHost: x\r\n" + CLOSE + b"\r\n")
+
+    assert taken == [1]

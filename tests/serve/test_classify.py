@@ -143,12 +143,12 @@ def test_lines_may_be_asked_for_among_others_and_in_any_letters(service: Running
 
 
 def test_an_animation_and_a_file_of_many_pages_are_read_as_their_first_picture(service: Running) -> None:
-    first = Image.open(PICTURES[0]).resize((300, 225))
-    others = [photograph(300, 225)] * 3
+    first = Image.open(PICTURES[0]).resize((120, 90))
+    others = [photograph(120, 90)] * 3
     for name, size, times in (
-        ("GIF", (300, 225), 1),
-        ("WEBP", (300, 225), 1),
-        ("PNG", (300, 225), 1),
+        ("GIF", (120, 90), 1),
+        ("WEBP", (120, 90), 1),
+        ("PNG", (120, 90), 1),
         ("TIFF", (60, 45), 33),
     ):
         pictures = [one.resize(size) for one in (first, *others * times)]

@@ -132,6 +132,26 @@ def test_a_body_in_chunks_that_ends_well_is_taken_however_it_arrives(service: Ru
     assert b'"format": "tflite"' in answer
 
 
+def test_a_body_of_very_many_tiny_chunks_is_refused(service: Running) -> None:
+    """They would hold up everybody else."""
+    head = POST + CLOSE + b"Transfer-Encoding: chunked\r\n\r\n"
+    few, many = (head + b"1\r\na\r\n" * count + b"0\r\n\r\n" for count in (1000, 1100))
+
+    assert head_of(service.raw(few)) == b"HTTP/1.1 415 Unsupported Media Type"
+    answer = service.raw(many)
+    assert head_of(answer) == b"HTTP/1.1 400 Bad Request"
+    assert b"too many chunks" in answer
+    service.client.get("/livez")
+    assert service.service.bodies.held == 0
+
+
+def test_a_body_of_many_chunks_of_some_size_is_taken(service: Running) -> None:
+    body = b"".join(b"80\r\n%b\r\n" % bytes(128) for _ in range(8000)) + b"0\r\n\r\n"
+
+    answer = service.raw(POST + CLOSE + b"Transfer-Encoding: chunked\r\n\r\n" + body)
+    assert head_of(answer) == b"HTTP/1.1 415 Unsupported Media Type"
+
+
 def test_many_requests_at_once_on_one_connection_are_answered_in_turn(service: Running) -> None:
     asked = [f"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-Id: id-{number}\r\n" for number in range(200)]
     answer = service.raw(("\r\n".join(asked) + "Connection: close\r\n\r\n").encode())

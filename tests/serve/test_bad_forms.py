@@ -117,6 +117,16 @@ def test_a_long_name_is_bounded_by_the_header_of_its_part(service: Running) -> N
     problem(service.post(long, FORM), 400)
 
 
+def test_a_header_of_very_many_parameters_is_refused(service: Running) -> None:
+    """To take them apart takes the square of their number."""
+    name, many = (b'; filename="' + b";" * count + b'"' for count in (90, 110))
+
+    assert service.post(form(file(name)), FORM).json()["summary"]["ok"] == 1
+    for body, content_type in ((form(file(many)), FORM), (form(file(name)), FORM + "; a=b" * 110)):
+        found = problem(service.post(body, content_type), 400)
+        assert found["detail"] == "the form cannot be read: a header with over 100 semicolons"
+
+
 # Odd forms that are whole
 
 

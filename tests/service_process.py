@@ -19,9 +19,20 @@ from tests.origin import PATIENCE
 class Process:
     """A service on a free port."""
 
-    def __init__(self, *arguments: str, user: int | None = None, **variables: str) -> None:
-        """`user` is the number of another user that it runs as, which only root may choose."""
-        command = [sys.executable, "-m", "birdlite", "serve", "--port", "0", *arguments]
+    def __init__(self, *arguments: str, user: int | None = None, before: str = ":", **variables: str) -> None:
+        """`before` is for a shell. `user` is the number of another user that it runs as, which only root may choose."""
+        command = [
+            "sh",
+            "-c",
+            f'{before}; exec "$0" "$@"',
+            sys.executable,
+            "-m",
+            "birdlite",
+            "serve",
+            "--port",
+            "0",
+            *arguments,
+        ]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

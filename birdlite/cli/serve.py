@@ -33,6 +33,7 @@ def main(values: SimpleNamespace, started: float) -> int:
     from birdlite.run.classifier import Classifier
     from birdlite.serve import first_picture, listening
 
+    listening.allow_files(options.connections, settings.fetch.downloads)
     with listening.listen(options.host, options.port) as sock, Classifier(settings) as classifier:
         loading = first_picture.begin(classifier)
         serve(classifier, settings, options, sock, loading)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -120,6 +121,22 @@ def test_a_port_that_only_root_may_have_is_one_line_and_exit_code_3() -> None:
 
     assert (code, out) == (3, "")
     assert err == "birdlite: error: cannot listen on 127.0.0.1 port 80: permission denied\n"
+
+
+def test_a_limit_of_open_files_is_raised_as_far_as_its_connections_need(start: Start) -> None:
+    url = start("--connections", "600", before="ulimit -Sn 100").ready()
+    numbers = httpx.get(f"{url}/metrics", timeout=PATIENCE, trust_env=False).text
+
+    found = re.search(r"^process_max_fds (\S+)$", numbers, re.MULTILINE)
+    assert found is not None
+    assert float(found[1]) > 600 + 100
+
+
+def test_more_connections_than_files_may_be_open_are_wrong_usage(start: Start) -> None:
+    code, out, err = start("--connections", "600", before="ulimit -n 700").end()
+
+    assert (code, out) == (2, "")
+    assert "--connections 600: needs 872 open files, and 700 are allowed (ulimit -Hn)" in err
 
 
 def test_a_model_that_cannot_be_loaded_is_one_line_and_exit_code_3(start: Start, tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_a_signal_while_the_model_is_fetched_ends_it_without_a_drain(
 
 def test_under_load_every_request_is_answered(start: Start) -> None:
     """Clients go on until they are asked to connect anew, as balancers do."""
-    process = start("--drain", "1")
+    process = start("--drain", "2")
     url = process.ready()
     statuses: list[int] = []
     under_way = threading.Semaphore(0)

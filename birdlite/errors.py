@@ -14,6 +14,7 @@ from birdlite.results import FailureKind
 StorageCause = Literal["no_object", "no_bucket", "no_credentials", "denied", "odd_key", "other"]
 
 ONE_LINE = 160  # characters of another program's message
+_LOOKED_AT = 4096  # of it, in which secrets are looked for: that takes time
 
 
 def without_secrets(text: str) -> str:
@@ -27,7 +28,7 @@ def without_secrets(text: str) -> str:
 
 def one_line(said: object) -> str:
     """What another library said, as one short line of printable characters; of an empty exception, its type's name."""
-    text = "".join(c if c.isprintable() else " " for c in str(said))
+    text = "".join(c if c.isprintable() else " " for c in str(said)[:_LOOKED_AT])
     text = without_secrets(text)  # before it is cut: half of a secret cannot be told from other words
     return " ".join(text.split())[:ONE_LINE] or type(said).__name__
 

@@ -26,6 +26,7 @@ class Hosts:
         self._answers: dict[str, list[list[str]]] = {}
         self.asked: list[str] = []  # names that were looked up
         self.connected: list[str] = []  # addresses that were connected to
+        self.own_ports: set[int] = set()  # where the test itself connects to, which is not noted
         patch.setattr(socket, "getaddrinfo", self._look_up)
         patch.setattr(socket.socket, "connect", lambda made, place: self._to_the_server(made, place))
 
@@ -33,8 +34,8 @@ class Hosts:
         """Let a name resolve to each of `answers` in turn."""
         self._answers[host] = list(answers)
 
-    def _look_up(self, host: bytes, port: int, *others: Any, **more: Any) -> Any:
-        text = host.decode()
+    def _look_up(self, host: bytes | str, port: int, *others: Any, **more: Any) -> Any:
+        text = host if isinstance(host, str) else host.decode()
         try:
             return _getaddrinfo(text, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         except socket.gaierror:
@@ -47,6 +48,9 @@ class Hosts:
         return [(family, socket.SOCK_STREAM, 6, "", (one, port)) for family, one in zip(families, found, strict=True)]
 
     def _to_the_server(self, connecting: socket.socket, place: Any) -> None:
+        if place[1] in self.own_ports:
+            _connect(connecting, place)
+            return
         self.connected.append(place[0])
         here = "::ffff:127.0.0.1" if connecting.family == socket.AF_INET6 else "127.0.0.1"
         _connect(connecting, (here, self._port))

@@ -63,6 +63,8 @@ class Running:
 
     def take_log(self) -> None:
         """Take what is logged from now on."""
+        assert self.faults == []
+        self.lines.clear()
         log.to(lambda level, message, fields: self.lines.append((level, message, fields)), log.DEBUG)
 
     @property

@@ -11,7 +11,7 @@ from birdlite.cli.console import PORT_VARIABLE, open_console
 from birdlite.cli.declare import Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_OK
 from birdlite.cli.options import CACHE, LABELS, MESSAGES, MODEL, NETWORK, RESIZE, RUNNING
-from birdlite.cli.values import classifier_settings, fields_of, fraction, seconds, size, whole
+from birdlite.cli.values import classifier_settings, fields_of, fraction, patience, seconds, size, whole
 from birdlite.errors import ServeMissing, installing
 from birdlite.serve.options import ServeOptions
 from birdlite.settings import DEFAULT_MODEL, DEFAULT_TOP, Settings
@@ -36,6 +36,7 @@ def main(values: SimpleNamespace, started: float) -> int:
     from birdlite.serve import first_picture, listening
 
     share_heaps(settings.threads)  # a service runs for weeks
+    listening.allow_files(options.connections, settings.fetch.downloads)
     with listening.listen(options.host, options.port) as sock, Classifier(settings) as classifier:
         loading = first_picture.begin(classifier)
         serve(classifier, settings, options, sock, loading)
@@ -127,7 +128,12 @@ COMMAND = Command(
             ),
             _seconds("--request-timeout", "Answer within SECONDS, waiting included.", DEFAULTS.request_timeout),
             _seconds("--body-timeout", "Give up a body that does not arrive within SECONDS.", DEFAULTS.body_timeout),
-            _seconds("--drain", "After SIGTERM, answer for SECONDS more, so that balancers notice.", DEFAULTS.drain),
+            Option(
+                "--drain SECONDS",
+                "After SIGTERM, answer for SECONDS more, so that balancers notice.",
+                type=Value(patience),
+                default=f"{DEFAULTS.drain:g}",
+            ),
             _seconds("--grace", "After that, finish what is under way within SECONDS.", DEFAULTS.grace),
             Option("--no-urls", "Fetch nothing: take pictures only that are sent."),
             Option(

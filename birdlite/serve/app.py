@@ -166,7 +166,7 @@ async def _classify(service: Service, request: Request) -> Response:
 
 
 def _wants_lines(request: Request) -> bool:
-    return answers.LINES in request.headers.get("accept", "")
+    return answers.LINES in request.headers.get("accept", "").lower()
 
 
 async def _whole(

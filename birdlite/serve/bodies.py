@@ -26,14 +26,26 @@ class Room:
         self._bodies = bodies
         self.taken = 0
 
+    def check(self, size: int) -> None:
+        """Look whether there is room for `size` bytes more. Who only promises to send them has no claim to it yet.
+
+        Raises:
+            Problem: there never is.
+            Overloaded: there is none now.
+        """
+        limit = self._bodies.limit
+        if self.taken + size > limit:
+            raise Problem(413, f"there is memory for {limit} bytes; the body has more", kind="too_large")
+        if self._bodies.held + size > limit:
+            raise Overloaded("there is no memory for this body now")
+
     def take(self, size: int) -> None:
         """Take room for `size` bytes more.
 
         Raises:
-            Overloaded: there is none now.
+            Problem: as for `check`.
         """
-        if self._bodies.held + size > self._bodies.limit:
-            raise Overloaded("there is no memory for this body now")
+        self.check(size)
         self._bodies.held += size
         self.taken += size
 
@@ -60,9 +72,10 @@ async def pieces(request: Request, most: int, room: Room) -> AsyncGenerator[byte
         Problem: it has more than `most` bytes, or there is no room for it.
         ClientDisconnect: the client has gone.
     """
-    length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > most:
+    length = int(request.headers.get("content-length", "0"))  # the connection has refused what is no number
+    if length > most:
         raise Problem(413, f"the body has {length} bytes; at most {most} are taken", kind="too_large")
+    room.check(length)
     came = 0
     async for part in request.stream():
         came += len(part)

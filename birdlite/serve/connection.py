@@ -3,8 +3,8 @@
 - A head, and what is left of a body that was not wanted, must arrive within `HEAD_S`. (`intake` has its own limit for
   a body that it reads.)
 - An answer must be read: a client that leaves it lying is cut off.
-- Heads of more than `MAX_HEAD` bytes, and those that proxies and servers may read differently, are refused. So no
-  request can hide in another one.
+- Heads of more than `MAX_HEAD` bytes, very many tiny chunks, and what proxies and servers may read differently, are
+  refused. So no request can hide in another one.
 - When there are too many connections, the one that has waited longest for its client makes room.
 """
 
@@ -38,6 +38,10 @@ LINGER_S = 2.0
 
 MAX_HEAD = 32 << 10
 """Bytes of a request's head. Browsers and proxies stay below 16 KiB."""
+
+
+FEW_CHUNKS, LEAST_CHUNK = 1000, 128
+"""A body may have so many chunks of any size, and one more for each so many bytes. The event loop reads each one."""
 
 
 class Connection(H11Protocol):
@@ -216,6 +220,13 @@ class StrictConnection(h11.Connection):
     """h11, which also says why a request is refused, and refuses those that others may read differently."""
 
     problem: Problem | None = None  # with what came
+    _chunks: _Chunks | None = None  # of the body that is read
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what was received."""
+        super().receive_data(data)
+        if self._chunks is not None:
+            self._chunks.came = self.trailing_data[0]
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """The next event.
@@ -229,10 +240,43 @@ class StrictConnection(h11.Connection):
             event = super().next_event()
             if isinstance(event, h11.Request):
                 _check_framing(event)
+                in_chunks = any(name == b"transfer-encoding" for name, _ in event.headers)
+                self._chunks = _Chunks(self.trailing_data[0]) if in_chunks else None
+            elif isinstance(event, h11.Data) and self._chunks is not None:
+                self._chunks.check(event)
+            elif isinstance(event, h11.EndOfMessage) and self._chunks is not None:
+                chunks, self._chunks = self._chunks, None
+                chunks.check_end(event, len(self.trailing_data[0]))
         except h11.RemoteProtocolError as error:
-            self.problem = Problem(error.error_status_hint, one_line(error))
+            self.problem = Problem(error.error_status_hint, _without_bytes(error))
             raise
         return event
+
+
+class _Chunks:
+    """A body in chunks. h11 takes any number of them, trailers, and lines at its end that end with LF alone."""
+
+    def __init__(self, came: bytes) -> None:
+        self.came = came  # what was not read when bytes were received last
+        self._spare = FEW_CHUNKS * LEAST_CHUNK  # bytes more than the chunks until now must have
+
+    def check(self, part: h11.Data) -> None:
+        """Look at a chunk, or a part of it."""
+        self._spare += len(part.data) - (LEAST_CHUNK if part.chunk_start else 0)
+        if self._spare < 0:
+            raise h11.RemoteProtocolError(f"too many chunks: of less than {LEAST_CHUNK} bytes, on average")
+
+    def check_end(self, end: h11.EndOfMessage, left: int) -> None:
+        """Look at the end. So many bytes that came stand behind it."""
+        if list(end.headers):
+            raise h11.RemoteProtocolError("headers behind the last chunk (trailers) are not taken")
+        if not self.came[: len(self.came) - left].endswith(b"\r\n"):
+            raise h11.RemoteProtocolError("a line behind the last chunk ends with LF alone")
+
+
+def _without_bytes(error: h11.RemoteProtocolError) -> str:
+    """What h11 says, without the bytes that it quotes: a header may be a secret."""
+    return one_line(str(error).partition(": bytearray(")[0])
 
 
 def _check_head(data: bytes) -> None:

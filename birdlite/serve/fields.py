@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_args
 
 from birdlite.errors import one_line
+from birdlite.printable import printable
 from birdlite.serve.problems import Problem
 from birdlite.settings import Resize, Settings
 
 MAX_TOP = 1000  # as for --top
+_LONGEST_NAME = 1000  # characters of a field's name that are looked at
 
 
 def _number(value: object, kind: type[int | float], least: int, most: int) -> int | float:
@@ -50,7 +52,7 @@ def changed(settings: Settings, fields: Iterable[tuple[str, object]]) -> Setting
     for name, value in fields:
         if name not in READERS:
             known = ", ".join(["urls", *READERS])
-            raise Problem(400, f"no field {one_line(name)}; known are {known}")
+            raise Problem(400, f"no field {one_line(printable(name[:_LONGEST_NAME]))}; known are {known}")
         if name in changes:
             raise Problem(400, f"{name} is given twice")
         try:

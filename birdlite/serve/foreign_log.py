@@ -1,4 +1,4 @@
-"""What uvicorn and asyncio say goes through birdlite's log: one line each, in the format that was chosen."""
+"""What uvicorn, asyncio and others say goes through birdlite's log: one line each, in the format that was chosen."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ import logging
 from birdlite import log
 from birdlite.errors import one_line
 
-LEVELS = {"uvicorn": logging.ERROR, "uvicorn.error": logging.ERROR, "asyncio": logging.WARNING}
-"""uvicorn warns of requests that are none, which `connection` tells in full."""
+LEVELS = {
+    "uvicorn": logging.ERROR,
+    "uvicorn.error": logging.ERROR,
+    "asyncio": logging.WARNING,
+    "python_multipart": logging.ERROR,
+}
+"""uvicorn and python_multipart warn of requests that make no sense, which `connection` and the answer tell in full."""
 
 
 def take_over() -> None:

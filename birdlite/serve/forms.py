@@ -5,7 +5,9 @@ Starlette's own parser writes large files to the disk, which may be read-only, a
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterable
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -15,6 +17,12 @@ from birdlite.serve.problems import Problem
 
 MAX_FIELD = 4096
 """Bytes of a field that is no file. (The parser itself bounds the headers of a part: 8, of 4 KiB each.)"""
+
+MAX_PARAMETERS = 100
+"""Semicolons in the header of the form or of a part."""
+
+_EXTENDED_NAME = re.compile(rb";\s*filename\*\s*=\s*utf-8'[^']*'([^;\s]*)", re.IGNORECASE)
+"""A name of a file as RFC 5987 has it: not for forms, but older clients send names so that are not ASCII."""
 
 
 class File:
@@ -46,7 +54,7 @@ class Form:
         Raises:
             Problem: it cannot be read, or is too large.
         """
-        boundary = parse_options_header(content_type)[1].get(b"boundary")
+        boundary = _parameters(content_type.encode("latin-1")).get(b"boundary")
         if not boundary:
             raise Problem(400, "the form cannot be read: its content type names no boundary")
         try:
@@ -81,12 +89,13 @@ class Form:
             part.clear()
 
     def _end_headers(self) -> None:
-        options = parse_options_header(self._disposition)[1]
+        options = _parameters(self._disposition)
         if b"name" not in options:
             raise Problem(400, "the form cannot be read: a part has no name")
         self._field, self._file = _text(options[b"name"]), None
-        if b"filename" in options:
-            self._file = File(_text(options[b"filename"]))
+        filename = options.get(b"filename", _extended_name(self._disposition))
+        if filename is not None:
+            self._file = File(_text(filename))
             self.files.append(self._file)
         files, fields = self._most
         if len(self.files) > files:
@@ -108,6 +117,18 @@ class Form:
 
     def _end(self) -> None:
         self._ended = True
+
+
+def _parameters(header: bytes) -> dict[bytes, bytes]:
+    """What stands behind the semicolons of a header. Very many of them would take the parser long."""
+    if header.count(b";") > MAX_PARAMETERS:
+        raise Problem(400, f"the form cannot be read: a header with over {MAX_PARAMETERS} semicolons")
+    return parse_options_header(header)[1]
+
+
+def _extended_name(disposition: bytes) -> bytes | None:
+    found = _EXTENDED_NAME.search(re.sub(rb'"[^"]*"', b'""', disposition))
+    return unquote_to_bytes(found[1]) if found else None
 
 
 def _text(data: bytes) -> str:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from birdlite.errors import one_line
 from birdlite.namedtuple import NamedTuple
@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 MAX_JSON = 1 << 20
-"""Bytes of a JSON body. It is parsed in the event loop, 10 ms a megabyte."""
+"""Bytes of a JSON body."""
+
+SHORT_JSON = 16 << 10
+"""Bytes of one that is read in the event loop, which takes up to 25 ms: secrets are looked for in URLs."""
+
+MAX_URL = 8192
+"""Characters of a URL. Signed ones have up to 3,000."""
+
+Fields: TypeAlias = "Sequence[tuple[str, object]]"
+"""Names and values of a query."""
 
 JSON, FORM, BYTES = "application/json", "multipart/form-data", "application/octet-stream"
 
@@ -73,27 +82,33 @@ def _from_query(request: Request, settings: Settings, options: ServeOptions) -> 
 
 
 async def _from_body(request: Request, settings: Settings, options: ServeOptions, room: Room) -> Asked:
-    settings = fields.changed(settings, request.query_params.multi_items())
+    query = request.query_params.multi_items()
+    changed = fields.changed(settings, query)
     kind = _content_type(request)
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise Problem(415, f"content encoding {one_line(coding)}: send the body as it is", kind="unsupported")
     if kind == JSON:
-        return _from_json(await whole(request, min(MAX_JSON, options.max_body), room), settings, options)
+        data = await whole(request, min(MAX_JSON, options.max_body), room)
+        facts = data, query, settings, options
+        return _from_json(*facts) if len(data) <= SHORT_JSON else await asyncio.to_thread(_from_json, *facts)
     if kind == FORM:
-        return await _from_form(request, settings, options, room)
+        return await _from_form(request, query, settings, options, room)
     if kind == BYTES or kind.startswith("image/"):
         data = await whole(request, min(settings.fetch.max_bytes, options.max_body), room)
         if not data:
             raise Problem(400, "the body is empty; send a picture in it")
-        return Asked([Target("body", "file", "body", data=data)], settings, several=False)
+        return Asked([Target("body", "file", "body", data=data)], changed, several=False)
     raise Problem(415, f"content type {one_line(kind)}: send image/*, {BYTES}, {FORM} or {JSON}", kind="unsupported")
 
 
-async def _from_form(request: Request, settings: Settings, options: ServeOptions, room: Room) -> Asked:
+async def _from_form(request: Request, query: Fields, settings: Settings, options: ServeOptions, room: Room) -> Asked:
     form = Form(options.max_batch, len(fields.READERS))
     await form.read(request.headers["content-type"], pieces(request, options.max_body, room))
     if not form.files:
         raise Problem(400, "the form holds no file")
     targets = [_uploaded(file, index, settings.fetch.max_bytes) for index, file in enumerate(form.files)]
-    return Asked(targets, fields.changed(settings, form.fields), several=True)
+    return Asked(targets, fields.changed(settings, [*query, *form.fields]), several=True)
 
 
 def _uploaded(file: File, index: int, most: int) -> Target | BadTarget:
@@ -103,7 +118,7 @@ def _uploaded(file: File, index: int, most: int) -> Target | BadTarget:
     return Target(name, "file", name, index, file.data)
 
 
-def _from_json(data: bytes, settings: Settings, options: ServeOptions) -> Asked:
+def _from_json(data: bytes, query: Fields, settings: Settings, options: ServeOptions) -> Asked:
     try:
         document = json.loads(data.decode("utf-8"), object_pairs_hook=_object)
     except UnicodeDecodeError:
@@ -117,7 +132,7 @@ def _from_json(data: bytes, settings: Settings, options: ServeOptions) -> Asked:
         raise Problem(400, "urls must be a list of at least one URL")
     if len(urls) > options.max_batch:
         raise Problem(413, f"{len(urls)} URLs; at most {options.max_batch} in a request", kind="too_large")
-    return Asked(_urls(urls, options), fields.changed(settings, document.items()), several=True)
+    return Asked(_urls(urls, options), fields.changed(settings, [*query, *document.items()]), several=True)
 
 
 def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -142,10 +157,14 @@ def _urls(urls: list[str], options: ServeOptions) -> list[Target | BadTarget]:
 
 
 def _url(url: str, index: int) -> Target | BadTarget:
+    if len(url) > MAX_URL:
+        name = f"URL {index}"
+        return BadTarget(name, Failure("unsupported", f"{name}: more than {MAX_URL} characters"), index)
     target = single(url, index)
     if isinstance(target, Target) and target.kind != "url":
         from birdlite.redaction import redacted_address
 
         name = redacted_address(target.name) if target.kind == "file" else target.name
-        return BadTarget(name, Failure("unsupported", f"{name}: only http and https URLs are fetched"), index)
+        why = "only http and https URLs are fetched" if url.strip() else "an empty URL"
+        return BadTarget(name, Failure("unsupported", f"{name}: {why}"), index)
     return target

@@ -149,17 +149,18 @@ def test_a_grey_picture_is_not_taken_for_a_damaged_one(mode: str, grey: int, opt
     assert set(pixels) <= {126, 127, 128, 129}
 
 
+BROKEN_JPEGS = [
+    (FILES["JPEG"][:2] + FILES["JPEG"][20:89] + b"\xff\xd9", "damaged JPEG: no picture in it"),
+    (b"\xff\xd8\xff\xd9" * 50, "damaged JPEG: no picture in it"),
+    (FILES["JPEG"][:HEADER] + FILES["JPEG"][SCAN:], "damaged JPEG: no header before the picture"),
+    (FILES["JPEG"][: HEADER + 19] + FILES["JPEG"][HEADER:], "damaged JPEG: two headers"),
+    (FILES["JPEG"].replace(b"\xff\xc0\0\x11", b"\xff\xc0\0\x14"), "damaged JPEG: a header of the wrong length"),
+    (FILES["JPEG"].replace(b"\xff\xdb", b"\xff\xe5"), "damaged JPEG: cannot decode image data"),
+]
+
+
 @pytest.mark.parametrize(
-    ("damaged", "text"),
-    [
-        (FILES["JPEG"][:2] + FILES["JPEG"][20:89] + b"\xff\xd9", "damaged JPEG: no picture in it"),
-        (b"\xff\xd8\xff\xd9" * 50, "damaged JPEG: no picture in it"),
-        (FILES["JPEG"][:HEADER] + FILES["JPEG"][SCAN:], "damaged JPEG: no header before the picture"),
-        (FILES["JPEG"][: HEADER + 19] + FILES["JPEG"][HEADER:], "damaged JPEG: two headers"),
-        (FILES["JPEG"].replace(b"\xff\xc0\0\x11", b"\xff\xc0\0\x14"), "damaged JPEG: a header of the wrong length"),
-        (FILES["JPEG"].replace(b"\xff\xdb", b"\xff\xe5"), "damaged JPEG: cannot decode image data"),
-    ],
-    ids=["no scan", "empty", "no header", "two headers", "long header", "no tables"],
+    ("damaged", "text"), BROKEN_JPEGS, ids=["no scan", "empty", "no header", "two headers", "long header", "no tables"]
 )
 def test_a_jpeg_with_a_broken_header_is_a_decode_error(damaged: bytes, text: str) -> None:
     assert message(damaged) == text
@@ -208,18 +209,21 @@ def test_a_png_with_a_flipped_bit_is_a_decode_error(name: bytes) -> None:
     assert message(bytes(data)).startswith("damaged PNG: ")
 
 
+BROKEN_PNGS = [
+    png(9, 9, 8, 3, bytes(90)),
+    png(9, 9, 8, 3, bytes(90), chunk(b"PLTE", b"12")),
+    png(9, 9, 3, 0, bytes(90)),
+    png(0, 9, 8, 0, bytes(90)),
+    png(9, 9, 8, 0, bytes([7]) * 90),
+    FILES["PNG"][:33] + chunk(b"IEND", b""),
+    png(9, 9, 8, 0, b"")[:33] + chunk(b"IDAT", zlib.compress(bytes(90))[:-1] + b"!") + chunk(b"IEND", b""),
+    FILES["PNG"][:33] + chunk(b"IDAT", b"not deflate") + chunk(b"IEND", b""),
+]
+
+
 @pytest.mark.parametrize(
     "damaged",
-    [
-        png(9, 9, 8, 3, bytes(90)),
-        png(9, 9, 8, 3, bytes(90), chunk(b"PLTE", b"12")),
-        png(9, 9, 3, 0, bytes(90)),
-        png(0, 9, 8, 0, bytes(90)),
-        png(9, 9, 8, 0, bytes([7]) * 90),
-        FILES["PNG"][:33] + chunk(b"IEND", b""),
-        png(9, 9, 8, 0, b"")[:33] + chunk(b"IDAT", zlib.compress(bytes(90))[:-1] + b"!") + chunk(b"IEND", b""),
-        FILES["PNG"][:33] + chunk(b"IDAT", b"not deflate") + chunk(b"IEND", b""),
-    ],
+    BROKEN_PNGS,
     ids=["no palette", "short palette", "3 bits", "no pixels", "unknown filter", "no data", "wrong sum", "other data"],
 )
 def test_a_png_that_makes_no_sense_is_a_decode_error(damaged: bytes) -> None:

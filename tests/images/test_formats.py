@@ -26,31 +26,31 @@ def failure(data: bytes, **options: Any) -> tuple[str, str]:
     return caught.value.kind, str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "empty file"),
-        (b"<!DOCTYPE html><html><body>404 Not Found", "this is an HTML page, not a picture"),
-        (b"\xef\xbb\xbf\r\n  <HTML lang=de>", "this is an HTML page, not a picture"),
-        (b'<?xml version="1.0"?><!DOCTYPE html PUBLIC "-//W3C//DTD"><html>', "this is an HTML page, not a picture"),
-        (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "this is an XML document, not a picture"),
-        (b' {"error": "no such file"}', "this is JSON, not a picture"),
-        ("Sperlingskäuze".encode(), "this is text, not a picture"),
-        (b"x" + "ä".encode() * 2000, "this is text, not a picture"),  # of which the first kilobyte ends within a letter
-        ("Sperlingskäuze".encode("latin-1"), "no picture of a known format (it begins with 53 70 65 72)"),
-        (b"%PDF-1.7\n%\xe2\xe3", "this is a PDF document, not a picture"),
-        (b"PK\3\4\x14\0", "this is a ZIP archive, not a picture"),
-        (b"\x1f\x8b\x08\0", "this is gzip data, not a picture"),
-        (b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41", "this is an MP4 or QuickTime video, not a picture"),
-        (b"RIFF\x24\0\0\0WAVEfmt ", "this is a WAVE sound, not a picture"),
-        (b"version https://git-lfs.github.com/spec/v1\noid", "this is a Git LFS pointer, not a picture"),
-        (b"\xff", "no picture of a known format (it begins with ff)"),
-        (b"\xff\xd8", "no picture of a known format (it begins with ff d8)"),
-        (bytes(2000), "no picture of a known format (it begins with 00 00 00 00)"),
-        (b"BMW makes motor cars, not bitmaps", "this is text, not a picture"),
-        (b"text that\0ends", "no picture of a known format (it begins with 74 65 78 74)"),
-    ],
-)
+NO_PICTURES = [
+    (b"", "empty file"),
+    (b"<!DOCTYPE html><html><body>404 Not Found", "this is an HTML page, not a picture"),
+    (b"\xef\xbb\xbf\r\n  <HTML lang=de>", "this is an HTML page, not a picture"),
+    (b'<?xml version="1.0"?><!DOCTYPE html PUBLIC "-//W3C//DTD"><html>', "this is an HTML page, not a picture"),
+    (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "this is an XML document, not a picture"),
+    (b' {"error": "no such file"}', "this is JSON, not a picture"),
+    ("Sperlingskäuze".encode(), "this is text, not a picture"),
+    (b"x" + "ä".encode() * 2000, "this is text, not a picture"),  # of which the first kilobyte ends within a letter
+    ("Sperlingskäuze".encode("latin-1"), "no picture of a known format (it begins with 53 70 65 72)"),
+    (b"%PDF-1.7\n%\xe2\xe3", "this is a PDF document, not a picture"),
+    (b"PK\3\4\x14\0", "this is a ZIP archive, not a picture"),
+    (b"\x1f\x8b\x08\0", "this is gzip data, not a picture"),
+    (b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41", "this is an MP4 or QuickTime video, not a picture"),
+    (b"RIFF\x24\0\0\0WAVEfmt ", "this is a WAVE sound, not a picture"),
+    (b"version https://git-lfs.github.com/spec/v1\noid", "this is a Git LFS pointer, not a picture"),
+    (b"\xff", "no picture of a known format (it begins with ff)"),
+    (b"\xff\xd8", "no picture of a known format (it begins with ff d8)"),
+    (bytes(2000), "no picture of a known format (it begins with 00 00 00 00)"),
+    (b"BMW makes motor cars, not bitmaps", "this is text, not a picture"),
+    (b"text that\0ends", "no picture of a known format (it begins with 74 65 78 74)"),
+]
+
+
+@pytest.mark.parametrize(("data", "message"), NO_PICTURES)
 def test_a_file_that_is_not_a_picture_is_named(data: bytes, message: str) -> None:
     assert failure(data) == ("not_an_image", message)
 
@@ -68,34 +68,34 @@ JPEG_IN_BMP = b"BM" + struct.pack("<IHHIIiiHHI5I", 0, 0, 0, 54, 40, 9, 9, 1, 0, 
 ROWS = ((256, 3, 1, 4), (257, 3, 1, 2), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8), (279, 4, 1, 8))
 
 
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (box(b"crx ", b"isom"), "Canon raw (CR3) pictures are not supported"),
-        (b"\xff\x0a\xfa\x1f", "JPEG XL pictures are not supported"),
-        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL pictures are not supported"),
-        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000 pictures are not supported"),
-        (b'<svg xmlns="http://www.w3.org/2000/svg">', "SVG pictures are not supported"),
-        (b'<?xml version="1.0"?>\n<!-- drawn -->\n<svg width="9">', "SVG pictures are not supported"),
-        (b"P6\n4 4\n255\n" + bytes(48), "PNM pictures are not supported"),
-        (b"8BPS\0\1", "Photoshop (PSD) pictures are not supported"),
-        (b"II*\0\x10\0\0\0CR\2\0" + bytes(40), "Canon raw (CR2) pictures are not supported"),
-        (THUMBNAIL_FIRST, "raw pictures (NEF, ARW and the like) are not supported"),
-        (MOSAIC, "raw pictures (NEF, ARW and the like) are not supported"),
-        (tiff((256, 3, 1, 8), (257, 3, 1, 8), (50706, 1, 4, 0x104)), "Adobe raw (DNG) pictures are not supported"),
-        (saved(np.zeros((9, 9), np.float32), "TIFF"), "TIFF with 32-bit samples of this kind is not supported"),
-        (saved(np.zeros((9, 9), np.int32), "TIFF"), "TIFF with 32-bit samples of this kind is not supported"),
-        (saved(Image.new("1", (9, 9)), "TIFF", compression="group4"), "TIFF with compression fax is not supported"),
-        (JPEG.replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c"), "JPEG with 12 bits a sample is not supported"),
-        (JPEG.replace(b"\xff\xc0", b"\xff\xc3"), "lossless and hierarchical JPEG are not supported"),
-        (PNG[:8] + chunk(b"CgBI", b"\x50\0\x20\6") + PNG[8:], "PNG in Apple's CgBI variety is not supported"),
-        (tiff(*ROWS[:2], (258, 3, 1, 7), *ROWS[3:]), "TIFF of this kind is not supported: unknown pixel mode"),
-        (tiff(*ROWS[:6], (277, 3, 1, 99), ROWS[6]), "TIFF with 99 samples of 8 bits a pixel is not supported"),
-        (OTHER_FIELDS, "BMP with 16 bits a pixel and masks f00, f0, f is not supported"),
-        (JPEG_IN_BMP, "BMP of this kind (compression 4, 0 bits) is not supported"),
-        (tiff(*ROWS[:3], (259, 3, 1, 50001), *ROWS[4:]), "TIFF with compression WebP is not supported"),
-    ],
-)  # fmt: skip
+UNSUPPORTED = [
+    (box(b"crx ", b"isom"), "Canon raw (CR3) pictures are not supported"),
+    (b"\xff\x0a\xfa\x1f", "JPEG XL pictures are not supported"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL pictures are not supported"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000 pictures are not supported"),
+    (b'<svg xmlns="http://www.w3.org/2000/svg">', "SVG pictures are not supported"),
+    (b'<?xml version="1.0"?>\n<!-- drawn -->\n<svg width="9">', "SVG pictures are not supported"),
+    (b"P6\n4 4\n255\n" + bytes(48), "PNM pictures are not supported"),
+    (b"8BPS\0\1", "Photoshop (PSD) pictures are not supported"),
+    (b"II*\0\x10\0\0\0CR\2\0" + bytes(40), "Canon raw (CR2) pictures are not supported"),
+    (THUMBNAIL_FIRST, "raw pictures (NEF, ARW and the like) are not supported"),
+    (MOSAIC, "raw pictures (NEF, ARW and the like) are not supported"),
+    (tiff((256, 3, 1, 8), (257, 3, 1, 8), (50706, 1, 4, 0x104)), "Adobe raw (DNG) pictures are not supported"),
+    (saved(np.zeros((9, 9), np.float32), "TIFF"), "TIFF with 32-bit samples of this kind is not supported"),
+    (saved(np.zeros((9, 9), np.int32), "TIFF"), "TIFF with 32-bit samples of this kind is not supported"),
+    (saved(Image.new("1", (9, 9)), "TIFF", compression="group4"), "TIFF with compression fax is not supported"),
+    (JPEG.replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c"), "JPEG with 12 bits a sample is not supported"),
+    (JPEG.replace(b"\xff\xc0", b"\xff\xc3"), "lossless and hierarchical JPEG are not supported"),
+    (PNG[:8] + chunk(b"CgBI", b"\x50\0\x20\6") + PNG[8:], "PNG in Apple's CgBI variety is not supported"),
+    (tiff(*ROWS[:2], (258, 3, 1, 7), *ROWS[3:]), "TIFF of this kind is not supported: unknown pixel mode"),
+    (tiff(*ROWS[:6], (277, 3, 1, 99), ROWS[6]), "TIFF with 99 samples of 8 bits a pixel is not supported"),
+    (OTHER_FIELDS, "BMP with 16 bits a pixel and masks f00, f0, f is not supported"),
+    (JPEG_IN_BMP, "BMP of this kind (compression 4, 0 bits) is not supported"),
+    (tiff(*ROWS[:3], (259, 3, 1, 50001), *ROWS[4:]), "TIFF with compression WebP is not supported"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("data", "message"), UNSUPPORTED)
 def test_an_unsupported_kind_of_picture_is_named(data: bytes, message: str) -> None:
     assert failure(data) == ("unsupported", message)
 
@@ -151,20 +151,21 @@ def jpeg_of(width: int, height: int) -> bytes:
     )
 
 
+BOMBS = [
+    (jpeg_of(65500, 65500), "65500x65500"),
+    (png(60_000, 60_000, 8, 2, b""), "60000x60000"),
+    (png(20_000, 20_000, 1, 0, bytes(20_000 * 2501)), "20000x20000"),
+    (b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\1\0\1\0\0\2\2\x4c\1\0;", "65535x65535"),
+    (b"GIF89a\1\0\1\0\0\0\0,\xff\xff\xff\xff\xff\xff\xff\xff\0\2\2\x4c\1\0;", "131070x131070"),
+    (b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + b"\xff" * 6, "16777216x16777216"),
+    (b"BM" + bytes(12) + struct.pack("<IIIHHI", 40, 10**5, 10**5, 1, 24, 0) + bytes(20), "100000x100000"),
+    (tiff((256, 4, 1, 10**5), (257, 4, 1, 10**5), *ROWS[2:], pixels=bytes(8)), "100000x100000"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("data", "size"),
-    [
-        (jpeg_of(65500, 65500), "65500x65500"),
-        (png(60_000, 60_000, 8, 2, b""), "60000x60000"),
-        (png(20_000, 20_000, 1, 0, bytes(20_000 * 2501)), "20000x20000"),
-        (b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\1\0\1\0\0\2\2\x4c\1\0;", "65535x65535"),
-        (b"GIF89a\1\0\1\0\0\0\0,\xff\xff\xff\xff\xff\xff\xff\xff\0\2\2\x4c\1\0;", "131070x131070"),
-        (b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + b"\xff" * 6, "16777216x16777216"),
-        (b"BM" + bytes(12) + struct.pack("<IIIHHI", 40, 10**5, 10**5, 1, 24, 0) + bytes(20), "100000x100000"),
-        (tiff((256, 4, 1, 10**5), (257, 4, 1, 10**5), *ROWS[2:], pixels=bytes(8)), "100000x100000"),
-    ],
-    ids=["JPEG", "PNG header", "PNG real", "GIF screen", "GIF frame", "WEBP", "BMP", "TIFF"],
-)  # fmt: skip
+    ("data", "size"), BOMBS, ids=["JPEG", "PNG header", "PNG real", "GIF screen", "GIF frame", "WEBP", "BMP", "TIFF"]
+)
 def test_a_bomb_is_too_large_by_its_header(data: bytes, size: str) -> None:
     assert failure(data) == ("too_large", f"{size} px is over the limit of 120,000,000 pixels")
 
@@ -205,19 +206,19 @@ def test_absurd_tags_that_are_not_the_picture_do_no_harm_to_a_tiff(entry: tuple[
     assert picture.decode(tiff(*sorted((*ROWS, entry)), pixels=bytes(range(0, 240, 30)))) == picture.decode(plain)
 
 
-@pytest.mark.parametrize(
-    ("tag", "type_", "count", "value", "text"),
-    [
-        (273, 4, 2**30, 8, "damaged TIFF: tag 273 lies outside the file"),
-        (273, 4, 1, 2**32 - 9, "truncated TIFF: the file ends before the picture does"),
-        (256, 3, 2, 8, "damaged TIFF: tag 256 has 2 values"),
-        (277, 3, 2, 8, "damaged TIFF: tag 277 has 2 values"),
-        (284, 3, 2, 8, "damaged TIFF: tag 284 has 2 values"),
-        (259, 2, 1, 1, "damaged TIFF: tag 259 is of type 2"),
-        (258, 3, 9999, 8, "damaged TIFF: tag 258 lies outside the file"),
-        (532, 1, 100, 0, "damaged TIFF: its tags are larger than the file"),
-    ],
-)
+ABSURD_TAGS = [
+    (273, 4, 2**30, 8, "damaged TIFF: tag 273 lies outside the file"),
+    (273, 4, 1, 2**32 - 9, "truncated TIFF: the file ends before the picture does"),
+    (256, 3, 2, 8, "damaged TIFF: tag 256 has 2 values"),
+    (277, 3, 2, 8, "damaged TIFF: tag 277 has 2 values"),
+    (284, 3, 2, 8, "damaged TIFF: tag 284 has 2 values"),
+    (259, 2, 1, 1, "damaged TIFF: tag 259 is of type 2"),
+    (258, 3, 9999, 8, "damaged TIFF: tag 258 lies outside the file"),
+    (532, 1, 100, 0, "damaged TIFF: its tags are larger than the file"),
+]
+
+
+@pytest.mark.parametrize(("tag", "type_", "count", "value", "text"), ABSURD_TAGS)
 def test_absurd_tags_that_are_the_picture_are_decode_errors(
     tag: int, type_: int, count: int, value: int, text: str
 ) -> None:
@@ -226,15 +227,14 @@ def test_absurd_tags_that_are_the_picture_are_decode_errors(
     assert failure(tiff(*sorted((*others, (tag, type_, count, value))), pixels=bytes(8))) == ("decode", text)
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"\xff\xd8" + b"\xff\xe0\0\2" * 20_000,
-        PNG[:33] + chunk(b"teSt", b"") * 300_000,
-        b"GIF89a\1\0\1\0\0\0\0!\xfe" + b"\1a" * 300_000,
-    ],
-    ids=["JPEG", "PNG", "GIF"],
-)
+EMPTY_PARTS = [
+    b"\xff\xd8" + b"\xff\xe0\0\2" * 20_000,
+    PNG[:33] + chunk(b"teSt", b"") * 300_000,
+    b"GIF89a\1\0\1\0\0\0\0!\xfe" + b"\1a" * 300_000,
+]
+
+
+@pytest.mark.parametrize("data", EMPTY_PARTS, ids=["JPEG", "PNG", "GIF"])
 def test_a_file_of_empty_parts_is_refused(data: bytes) -> None:
     kind, message = failure(data)
 

@@ -12,6 +12,7 @@ import pytest
 from birdlite import Classifier, FetchSettings, Settings
 from birdlite.images import picture
 from birdlite.models.catalog import DEMO_MODEL
+from tests.service_process import Process, Start
 from tests.serving import Hold, Running, Serve
 
 WORKERS, DOWNLOADS = 1, 2
@@ -60,3 +61,18 @@ def hold(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hold]:
     monkeypatch.setattr(picture, "plan", lambda data, **more: plan(hold.pass_on(data), **more))
     yield hold
     hold.release()
+
+
+@pytest.fixture
+def start(warm_cache: Path) -> Iterator[Start]:
+    """Starts a process on the demo's model."""
+    started: list[Process] = []
+
+    def start(*arguments: str, **variables: Any) -> Process:
+        usual = ("--model", DEMO_MODEL, "--cache-dir", str(warm_cache), "--drain", "0.1", "--allow-private")
+        started.append(Process(*usual, *arguments, **variables))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.__exit__(None, None, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -265,6 +266,44 @@ def test_bodies_beyond_the_memory_for_them_are_refused_at_once(serve: Serve, hol
     assert [one.answer.status_code for one in asked] == [200] * 3
     service.client.get("/livez")
     assert service.service.bodies.held == 0
+
+
+def test_a_body_for_which_there_never_is_memory_is_too_large(serve: Serve) -> None:
+    service = serve()
+    service.service.bodies.limit = 10_000
+
+    for answer in (service.post(bytes(10_001)), service.client.post("/v1/classify", content=iter([bytes(10_001)]))):
+        found = problem(answer, 413)
+        assert (found["kind"], found["detail"]) == (
+            "too_large", "there is memory for 10000 bytes; the body has more",
+        )  # fmt: skip
+    assert problem(service.post(bytes(10_000)), 415)["kind"] == "not_an_image"
+
+
+def test_a_body_for_which_there_is_no_memory_now_is_refused_before_it_is_sent(serve: Serve, hold: Hold) -> None:
+    service = serve()
+    service.service.bodies.limit = 2 * len(PICTURE)
+    later = service.later(lambda: service.post(HELD + PICTURE))
+    hold.wait_for(1)
+
+    ask = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n"
+    answer = service.raw(ask % len(PICTURE))
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"no memory for this body now" in answer
+    hold.release()
+    assert later.answer.status_code == 200
+
+
+def test_who_only_promises_a_body_takes_no_memory_from_others(serve: Serve) -> None:
+    service = serve()
+    service.service.bodies.limit = 2 * len(PICTURE)
+    head = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (2 * len(PICTURE))
+    with contextlib.ExitStack() as clients:
+        for _ in range(10):
+            clients.enter_context(service.connect()).sendall(head)
+        while service.service.busy < 10:
+            service.client.get("/livez")
+        assert service.post(PICTURE).status_code == 200
 
 
 def test_lines_hold_the_memory_of_their_pictures_to_the_end(serve: Serve, hold: Hold) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 import httpx
 import jsonschema
 import pytest
+from PIL import Image
 
 from birdlite import __version__
 from birdlite.serve import openapi
 from tests.demo_world import PICTURES, slug, species_of
 from tests.origin import Origin
+from tests.pictures import photograph, saved
 from tests.serving import Running
 
 PICTURE = PICTURES[0].read_bytes()
@@ -20,7 +22,7 @@ LINES = {"Accept": "application/x-ndjson"}
 
 
 def best(record: dict[str, Any]) -> str:
-    return slug(record["predictions"][0]["common_name"])
+    return slug(record["predictions"][0]["common_name"] or record["predictions"][0]["name"])
 
 
 def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
@@ -133,6 +135,27 @@ def test_one_picture_asked_for_as_lines_is_one_line_or_a_problem(service: Runnin
 
     assert (best(json.loads(good.text)), good.text.count("\n")) == (species_of(PICTURES[0]), 1)
     assert problem(bad, 415)["kind"] == "not_an_image"
+
+
+@pytest.mark.parametrize("accept", ["Application/X-NDJSON", "text/html, application/x-ndjson;q=0.5"])
+def test_lines_may_be_asked_for_among_others_and_in_any_letters(service: Running, accept: str) -> None:
+    assert service.form(PICTURE, headers={"Accept": accept}).headers["content-type"] == "application/x-ndjson"
+
+
+def test_an_animation_and_a_file_of_many_pages_are_read_as_their_first_picture(service: Running) -> None:
+    first = Image.open(PICTURES[0]).resize((120, 90))
+    others = [photograph(120, 90)] * 3
+    for name, size, times in (
+        ("GIF", (120, 90), 1),
+        ("WEBP", (120, 90), 1),
+        ("PNG", (120, 90), 1),
+        ("TIFF", (60, 45), 33),
+    ):
+        pictures = [one.resize(size) for one in (first, *others * times)]
+        record = service.post(saved(pictures[0], name, save_all=True, append_images=pictures[1:])).json()["results"][0]
+        last = service.post(saved(pictures[-1], name)).json()["results"][0]
+
+        assert (best(record), best(last)) == (species_of(PICTURES[0]), "background")
 
 
 def test_the_stages_are_in_server_timing(service: Running, origin: Origin) -> None:

@@ -1,17 +1,18 @@
-"""Connections: requests that have two readings, and clients that are slow. Byte by byte."""
+"""Requests byte by byte: those that have two readings, chunks, huge heads, and several on one connection."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 import socket
 
 import pytest
 
-from birdlite.serve import connection
+from birdlite.serve.connection import Connection
 from tests.demo_world import PICTURES
-from tests.origin import PATIENCE
 from tests.serve.test_classify import check_shape
-from tests.serving import Running, Serve, head_of, read_all
+from tests.serving import Running, head_of
 
 PICTURE = PICTURES[0].read_bytes()
 POST = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
@@ -53,6 +54,28 @@ TWO_READINGS = {
     "a size of a chunk with a sign": POST + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n" + HIDDEN,
     "a chunk that is longer": POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n" + HIDDEN,
     "a chunk that ends with LF": POST + b"Transfer-Encoding: chunked\r\n\r\n1\na\n0\n\n" + HIDDEN,
+    "a chunk whose end is LF": POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\n0\r\n\r\n" + HIDDEN,
+    "an extension of a chunk with LF": POST + b"Transfer-Encoding: chunked\r\n\r\n1;a\nb\r\na\r\n0\r\n\r\n" + HIDDEN,
+    "the last line is LF": POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\n" + HIDDEN,
+    "the last line behind a chunk is LF": POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\n" + HIDDEN,
+    "a trailer": POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n" + HIDDEN,
+    "a trailer that ends with LF": POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\n\n" + HIDDEN,
+    "a trailer of two lines": POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n z\r\n\r\n" + HIDDEN,
+    "a trailer that is a length": POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 9\r\n\r\n" + HIDDEN,
+    "chunked twice": POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n" + HIDDEN,
+    "chunked and nothing": POST + b"Transfer-Encoding: , chunked\r\n\r\n0\r\n\r\n" + HIDDEN,
+    "chunked in quotes": POST + b'Transfer-Encoding: "chunked"\r\n\r\n0\r\n\r\n' + HIDDEN,
+    "chunked behind VT": POST + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n" + HIDDEN,
+    "no coding": POST + b"Transfer-Encoding:\r\n\r\n0\r\n\r\n" + HIDDEN,
+    "a length in other digits": POST + "Content-Length: \u0660\r\n\r\n".encode() + HIDDEN,
+    "a length of 30 digits": POST + b"Content-Length: " + b"0" * 30 + b"\r\n\r\n" + HIDDEN,
+    "a header without a colon": POST + b"Content-Length 0\r\n\r\n" + HIDDEN,
+    "a header without a name": POST + b": x\r\nContent-Length: 0\r\n\r\n" + HIDDEN,
+    "a name that is not ASCII": POST + b"Content-L\xebngth: 0\r\n\r\n" + HIDDEN,
+    "a line before the first": b"\r\n" + HIDDEN,
+    "HTTP/0.9": b"GET /livez\r\n\r\n" + HIDDEN,
+    "HTTP/1.2": b"GET /livez HTTP/1.2\r\nHost: x\r\n\r\n" + HIDDEN,
+    "http in small letters": b"GET /livez http/1.1\r\nHost: x\r\n\r\n" + HIDDEN,
     "two hosts": b"GET /livez HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n" + HIDDEN,
     "no host": b"GET /livez HTTP/1.1\r\n\r\n" + HIDDEN,
     "a space in the target": b"GET /livez /x HTTP/1.1\r\nHost: x\r\n\r\n" + HIDDEN,
@@ -74,10 +97,66 @@ def test_a_request_with_two_readings_is_refused_and_hides_no_other(service: Runn
     assert service.client.get("/livez").status_code == 200
 
 
-def test_a_refused_request_byte_by_byte_is_refused_too(service: Running) -> None:
-    answer = service.raw(*(bytes([byte]) for byte in TWO_READINGS["one line of LF"]))
+@pytest.mark.parametrize(
+    "name",
+    ["one line of LF", "the last line is LF", "the last line behind a chunk is LF", "a trailer that ends with LF"],
+)
+def test_a_refused_request_byte_by_byte_is_refused_too(service: Running, name: str) -> None:
+    answer = service.raw(*(bytes([byte]) for byte in TWO_READINGS[name]))
 
     assert head_of(answer).startswith(b"HTTP/1.1 400")
+    assert b"sha256" not in answer
+
+
+@pytest.mark.parametrize("name", ["the last line behind a chunk is LF", "a trailer that ends with LF", "both lengths"])
+def test_a_refused_request_behind_a_good_one_is_refused_too(service: Running, name: str) -> None:
+    """The first one takes a while, and the second is there already."""
+    first = POST + b"Content-Length: %d\r\n\r\n" % len(PICTURE) + PICTURE
+    answer = service.raw(first + TWO_READINGS[name])
+
+    assert head_of(answer).startswith(b"HTTP/1.1 200")
+    assert answer.count(b"HTTP/1.1 4") == 1
+    assert b'"format": "tflite"' not in answer
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 7, 1000, 100_000])
+def test_a_body_in_chunks_that_ends_well_is_taken_however_it_arrives(service: Running, piece: int) -> None:
+    body = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (PICTURE[:100], PICTURE[100:])) + b"0\r\n\r\n"
+    all_of_it = (
+        POST + b"Transfer-Encoding: chunked\r\n\r\n" + body + HIDDEN.replace(b"Host: x", b"Host: x\r\n" + CLOSE[:-2])
+    )
+    ends = all_of_it[-400:]
+    answer = service.raw(all_of_it[:-400], *(ends[at : at + piece] for at in range(0, len(ends), piece)))
+
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
+    assert b'"format": "tflite"' in answer
+
+
+def test_a_body_of_very_many_tiny_chunks_is_refused(service: Running) -> None:
+    """They would hold up everybody else."""
+    head = POST + CLOSE + b"Transfer-Encoding: chunked\r\n\r\n"
+    few, many = (head + b"1\r\na\r\n" * count + b"0\r\n\r\n" for count in (1000, 1100))
+
+    assert head_of(service.raw(few)) == b"HTTP/1.1 415 Unsupported Media Type"
+    answer = service.raw(many)
+    assert head_of(answer) == b"HTTP/1.1 400 Bad Request"
+    assert b"too many chunks" in answer
+    service.client.get("/livez")
+    assert service.service.bodies.held == 0
+
+
+def test_a_body_of_many_chunks_of_some_size_is_taken(service: Running) -> None:
+    body = b"".join(b"80\r\n%b\r\n" % bytes(128) for _ in range(8000)) + b"0\r\n\r\n"
+
+    answer = service.raw(POST + CLOSE + b"Transfer-Encoding: chunked\r\n\r\n" + body)
+    assert head_of(answer) == b"HTTP/1.1 415 Unsupported Media Type"
+
+
+def test_many_requests_at_once_on_one_connection_are_answered_in_turn(service: Running) -> None:
+    asked = [f"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-Id: id-{number}\r\n" for number in range(200)]
+    answer = service.raw(("\r\n".join(asked) + "Connection: close\r\n\r\n").encode())
+
+    assert re.findall(rb"x-request-id: id-(\d+)", answer) == [b"%d" % number for number in range(200)]
 
 
 @pytest.mark.parametrize("extension", [b";a=b", b';a="0\r\n\r\n"'.replace(b"\r\n", b""), b"; x", b";" + b"y" * 1000])
@@ -127,132 +206,17 @@ def test_a_websocket_is_refused_as_any_other_request(service: Running) -> None:
     assert head_of(service.raw(head)) == b"HTTP/1.1 200 OK"
 
 
-# Slow clients
+def test_an_answer_that_is_sent_in_parts_does_not_wait_for_the_client_to_confirm_the_first(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients confirm up to 40 ms later. asyncio looks for what to do about it at the listening socket."""
+    made, taken = Connection.connection_made, []
 
+    def taking(connection: Connection, transport: asyncio.Transport) -> None:
+        taken.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        made(connection, transport)
 
-@pytest.fixture
-def impatient(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Running:
-    monkeypatch.setattr(connection, "HEAD_S", 0.2)
-    monkeypatch.setattr(connection, "UNREAD_S", 0.2)
-    return serve(body_timeout=0.2)
+    monkeypatch.setattr(Connection, "connection_made", taking)
+    service.raw(b"GET /livez HTTP/1.1\r\nHost: x\r\n" + CLOSE + b"\r\n")
 
-
-def drip(client: socket.socket, byte: bytes = b"y") -> bytes:
-    """Send a byte again and again until the service hangs up, and give what it said."""
-    client.settimeout(0.01)
-    found = b""
-    for _ in range(int(PATIENCE * 100)):
-        try:
-            client.sendall(byte)
-            part = client.recv(65536)
-        except TimeoutError:
-            continue
-        except OSError:
-            return found
-        if not part:
-            return found
-        found += part
-    raise AssertionError("the service never hung up")
-
-
-def test_a_connection_that_says_nothing_is_ended(impatient: Running) -> None:
-    assert impatient.raw() == b""
-
-
-def test_a_head_that_drips_is_ended(impatient: Running) -> None:
-    with impatient.connect() as client:
-        client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nX: ")
-        assert drip(client) == b""
-
-
-def test_a_head_that_drips_after_another_request_is_ended(impatient: Running) -> None:
-    with impatient.connect() as client:
-        client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\nX: ")
-        assert drip(client).endswith(b"alive\n")
-
-
-def test_a_body_that_drips_is_given_up(impatient: Running) -> None:
-    with impatient.connect() as client:
-        client.sendall(POST + b"Content-Length: 1000000\r\n\r\n")
-        answer = drip(client)
-
-    assert head_of(answer).startswith(b"HTTP/1.1 408 ")
-    assert b"within 0.2 s" in answer
-    assert impatient.service.bodies.held == 0
-
-
-def test_a_form_that_drips_is_given_up(impatient: Running) -> None:
-    head = POST.replace(b"image/jpeg", b"multipart/form-data; boundary=x")
-    with impatient.connect() as client:
-        client.sendall(head + b'Content-Length: 1000000\r\n\r\n--x\r\nContent-Disposition: form-data; name="')
-        assert head_of(drip(client)).startswith(b"HTTP/1.1 408 ")
-
-
-def test_a_body_that_nobody_wants_and_that_drips_is_ended(impatient: Running) -> None:
-    with impatient.connect() as client:
-        client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
-        assert drip(client).endswith(b"alive\n")
-
-
-def test_a_client_that_stops_reading_a_long_answer_is_cut_off(impatient: Running) -> None:
-    """Answers that fill what the systems of both sides keep, and then some."""
-    with impatient.connect(receive=4096) as client:
-        client.settimeout(0.05)
-        ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
-        for _ in range(100_000):
-            try:
-                client.sendall(ask)
-            except TimeoutError:
-                continue
-            except OSError:
-                break
-        else:
-            raise AssertionError("the service never hung up")
-    assert impatient.client.get("/livez").status_code == 200
-
-
-def test_a_client_that_reads_slowly_but_reads_gets_everything(impatient: Running) -> None:
-    count = 60
-    ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * (count - 1)
-    ask += b"GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    with impatient.connect(receive=4096) as client:
-        client.sendall(ask)
-        assert read_all(client).count(b"HTTP/1.1 200 OK") == count
-
-
-# Many clients
-
-
-def test_the_connection_that_waits_longest_makes_room_for_another(serve: Serve) -> None:
-    service = serve(connections=3)
-    idle = [service.connect() for _ in range(3)]
-    try:
-        idle[1].sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-        answer = b""
-        while not answer.endswith(b"alive\n"):
-            answer += idle[1].recv(65536)
-
-        answers = [service.raw(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") for _ in range(5)]
-
-        assert all(answer.endswith(b"ready\n") for answer in answers)
-        assert idle[0].recv(1) == b""
-    finally:
-        for one in idle:
-            one.close()
-
-
-def test_probes_answer_while_all_requests_that_may_be_under_way_are(serve: Serve) -> None:
-    service = serve(connections=18, body_timeout=PATIENCE)  # of which 16 are spare
-    head = POST + b"Content-Length: 1000\r\n\r\n"
-    busy = [service.connect() for _ in range(2)]
-    try:
-        for one in busy:
-            one.sendall(head)
-        while service.service.busy < 2:
-            assert service.client.get("/readyz").status_code == 200
-        assert service.post(PICTURE).status_code == 503
-        assert service.client.get("/metrics").status_code == 200
-        assert service.number("birdlite_shed_requests_total") == 1
-    finally:
-        for one in busy:
-            one.close()
+    assert taken == [1]

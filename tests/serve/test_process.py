@@ -1,18 +1,15 @@
-"""The command `birdlite serve` as a process: how it begins, what it says, and how it ends."""
+"""The command `birdlite serve` as a process: how it begins, and what it says. `test_end` has how it ends."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
 
 import httpx
 import pytest
@@ -22,76 +19,10 @@ from birdlite.models.catalog import DEMO_MODEL
 from tests.demo_world import PICTURES
 from tests.origin import PATIENCE, Origin
 from tests.serve.test_classify import problem
+from tests.service_process import Process, Start, free_port, post
 
 PICTURE = PICTURES[0].read_bytes()
-
-
-class Process:
-    """A service on a free port."""
-
-    def __init__(self, *arguments: str, **variables: str) -> None:
-        command = [sys.executable, "-m", "birdlite", "serve", "--port", "0", *arguments]
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **variables},
-        )
-        assert self.process.stderr is not None
-        self._stderr = self.process.stderr.fileno()
-        self.said = ""
-
-    def wait_for(self, pattern: str) -> re.Match[str]:
-        """Read standard error until it says so."""
-        while not (found := re.search(pattern, self.said)):
-            assert select.select([self._stderr], [], [], PATIENCE)[0], self.said
-            part = os.read(self._stderr, 65536)
-            assert part, f"it ended: {self.said}"
-            self.said += part.decode()
-        return found
-
-    def ready(self) -> str:
-        """Wait until it is, and give its URL."""
-        return self.wait_for(r"ready at (http://\S+:\d+)")[1]
-
-    def end(self) -> tuple[int, str, str]:
-        """Wait for its end; its exit code, and what it wrote."""
-        out, err = self.process.communicate(timeout=PATIENCE)
-        self.said += err.decode()
-        return self.process.returncode, out.decode(), self.said
-
-    def __enter__(self) -> Process:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
-
-
-Start = Callable[..., Process]
-
-
-@pytest.fixture
-def start(warm_cache: Path) -> Iterator[Start]:
-    """Starts a process on the demo's model."""
-    started: list[Process] = []
-
-    def start(*arguments: str, **variables: str) -> Process:
-        usual = ("--model", DEMO_MODEL, "--cache-dir", str(warm_cache), "--drain", "0.1", "--allow-private")
-        started.append(Process(*usual, *arguments, **variables))
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.__exit__(None, None, None)
-
-
-def post(url: str, data: bytes = PICTURE) -> httpx.Response:
-    return httpx.post(f"{url}/v1/classify", content=data, timeout=PATIENCE, trust_env=False)
+FORM = "multipart/form-data; boundary=x"
 
 
 # The beginning
@@ -101,7 +32,7 @@ def test_it_says_where_it_is_ready_and_nothing_on_standard_output(start: Start) 
     process = start()
     url = process.ready()
 
-    assert post(url).status_code == 200
+    assert post(url, PICTURE).status_code == 200
     process.process.send_signal(signal.SIGTERM)
     code, out, err = process.end()
     assert (code, out) == (0, "")
@@ -117,12 +48,14 @@ def test_its_log_can_be_json_throughout(start: Start) -> None:
         assert client.recv(100).startswith(b"HTTP/1.1 400")
     httpx.get(f"{url}/livez", headers={"Connection": "Upgrade", "Upgrade": "websocket"}, trust_env=False)
     post(url, b"no picture")
+    httpx.post(f"{url}/v1/classify", content=b"x", headers={"Content-Type": FORM}, timeout=PATIENCE, trust_env=False)
     process.process.send_signal(signal.SIGTERM)
     _, _, err = process.end()
 
     lines = [json.loads(line) for line in err.splitlines()]
     assert [line["message"] for line in lines][1:] == [
         "no request",
+        "POST /v1/classify",
         "POST /v1/classify",
         "ending: not ready any more; new work is refused in 0.1 s",
     ]
@@ -140,18 +73,11 @@ def test_before_the_model_is_there_it_lives_and_is_not_ready(start: Start, origi
     assert httpx.get(f"{url}/livez", timeout=PATIENCE, trust_env=False).status_code == 200
     assert httpx.get(f"{url}/readyz", trust_env=False).status_code == 503
     assert problem(httpx.get(f"{url}/v1/model", trust_env=False), 503)["kind"] == "not_ready"
-    refused = post(url)
+    refused = post(url, PICTURE)
     assert (problem(refused, 503)["kind"], refused.headers["retry-after"]) == ("not_ready", "1")
     release.set()
     process.ready()
-    assert post(url).status_code == 200
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
+    assert post(url, PICTURE).status_code == 200
 
 
 def test_a_port_in_use_is_one_line_and_exit_code_3(start: Start) -> None:
@@ -171,6 +97,46 @@ def test_an_address_that_is_not_here_is_one_line_and_exit_code_3(start: Start, h
 
     assert (code, err.count("\n")) == (3, 1)
     assert "cannot listen on" in err
+
+
+@pytest.mark.parametrize("port", ["65536", "-1", "http", "80.5", ""])
+def test_a_port_that_is_none_is_wrong_usage(start: Start, port: str) -> None:
+    code, out, err = start("--port", port).end()
+
+    assert (code, out) == (2, "")
+    assert "--port" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.skipif(
+    Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text() != "1024\n",
+    reason="any user may have any port here",
+)
+def test_a_port_that_only_root_may_have_is_one_line_and_exit_code_3() -> None:
+    is_root = os.geteuid() == 0
+    if is_root and not all(folder.stat().st_mode & 0o005 == 0o005 for folder in Path(__file__).parents):
+        pytest.skip("no other user can read these files")
+    with Process("--model", DEMO_MODEL, "--port", "80", user=65534 if is_root else None) as process:
+        code, out, err = process.end()
+
+    assert (code, out) == (3, "")
+    assert err == "birdlite: error: cannot listen on 127.0.0.1 port 80: permission denied\n"
+
+
+def test_a_limit_of_open_files_is_raised_as_far_as_its_connections_need(start: Start) -> None:
+    url = start("--connections", "600", before="ulimit -Sn 100").ready()
+    numbers = httpx.get(f"{url}/metrics", timeout=PATIENCE, trust_env=False).text
+
+    found = re.search(r"^process_max_fds (\S+)$", numbers, re.MULTILINE)
+    assert found is not None
+    assert float(found[1]) > 600 + 100
+
+
+def test_more_connections_than_files_may_be_open_are_wrong_usage(start: Start) -> None:
+    code, out, err = start("--connections", "600", before="ulimit -n 700").end()
+
+    assert (code, out) == (2, "")
+    assert "--connections 600: needs 872 open files, and 700 are allowed (ulimit -Hn)" in err
 
 
 def test_a_model_that_cannot_be_loaded_is_one_line_and_exit_code_3(start: Start, tmp_path: Path) -> None:
@@ -214,110 +180,6 @@ def _threads() -> int:
     from birdlite import cpus
 
     return cpus.usable()
-
-
-# The end
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_at_a_signal_it_is_not_ready_at_once_and_still_answers_then_ends_with_0(start: Start, number: int) -> None:
-    process = start("--drain", "2")
-    url = process.ready()
-    with httpx.Client(base_url=url, timeout=PATIENCE, trust_env=False) as client:
-        assert client.get("/readyz").status_code == 200
-        process.process.send_signal(number)
-        process.wait_for("not ready any more")
-
-        not_ready = client.get("/readyz")
-        assert (not_ready.status_code, not_ready.headers["connection"]) == (503, "close")
-        assert client.get("/livez").status_code == 200
-        answer = client.post("/v1/classify", content=PICTURE)
-        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
-    assert process.end()[0] == 0
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{url}/livez", trust_env=False)
-
-
-def test_what_is_under_way_is_finished(start: Start, origin: Origin) -> None:
-    release = origin.hold("/held.jpg", PICTURE)
-    process = start()
-    url = process.ready()
-    host, port = url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), PATIENCE) as client:
-        client.sendall(f"GET /v1/classify?url={origin.url('/held.jpg')} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        origin.wait_for(1, "/held.jpg")
-        process.process.send_signal(signal.SIGTERM)
-        while connects(host, int(port)):
-            pass
-        release.set()
-        answer = b""
-        while part := client.recv(65536):
-            answer += part
-
-    assert answer.startswith(b"HTTP/1.1 200 ")
-    assert b"Crested Emberling" in answer
-    assert process.end()[0] == 0
-
-
-def connects(host: str, port: int) -> bool:
-    try:
-        with socket.create_connection((host, port), PATIENCE):
-            return True
-    except OSError:
-        return False
-
-
-def test_what_is_under_way_has_the_grace_and_no_more(start: Start, origin: Origin) -> None:
-    origin.hold("/held.jpg")
-    process = start("--grace", "1")
-    url = process.ready()
-    host, port = url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), PATIENCE) as client:
-        client.sendall(f"GET /v1/classify?url={origin.url('/held.jpg')} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        origin.wait_for(1, "/held.jpg")
-        process.process.send_signal(signal.SIGTERM)
-        code, _, err = process.end()
-        assert client.recv(65536).startswith(b"HTTP/1.1 503 ")
-
-    assert code == 0
-    assert "Traceback" not in err
-    assert all(line.startswith("birdlite: ") for line in err.splitlines())
-
-
-def test_an_idle_client_does_not_keep_it(start: Start) -> None:
-    process = start("--grace", "1000")
-    url = process.ready()
-    host, port = url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), PATIENCE) as client:
-        client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert client.recv(10)
-        process.process.send_signal(signal.SIGTERM)
-        assert process.end()[0] == 0
-
-
-def test_a_second_signal_ends_at_once(start: Start) -> None:
-    process = start("--drain", "1000")
-    process.ready()
-    process.process.send_signal(signal.SIGTERM)
-    process.wait_for("not ready any more")
-    process.process.send_signal(signal.SIGTERM)
-
-    assert process.end()[0] == 143
-
-
-def test_a_signal_while_the_model_is_fetched_ends_it_without_a_drain(
-    start: Start, origin: Origin, tmp_path: Path
-) -> None:
-    origin.hold("/demo.birdlite.invalid/model.tflite")
-    port = free_port()
-    cache = ("--cache-dir", str(tmp_path / "empty"))
-    process = start("--mirror", origin.base, *cache, "--drain", "1000", "--port", str(port))
-    origin.wait_for(1)
-    assert httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=PATIENCE, trust_env=False).status_code == 503
-    process.process.send_signal(signal.SIGTERM)
-    code, _, err = process.end()
-
-    assert (code, err) == (0, "")
 
 
 # Strangers' URLs

@@ -1,0 +1,193 @@
+"""Clients that are slow, that go away, and that are many."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+
+import pytest
+
+from birdlite.serve import connection
+from tests.demo_world import PICTURES
+from tests.origin import PATIENCE
+from tests.serving import Running, Serve, head_of, read_all
+
+PICTURE = PICTURES[0].read_bytes()
+POST = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+CLOSE = b"Connection: close\r\n"
+
+
+@pytest.fixture
+def impatient(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Running:
+    monkeypatch.setattr(connection, "HEAD_S", 0.2)
+    monkeypatch.setattr(connection, "UNREAD_S", 0.2)
+    return serve(body_timeout=0.2)
+
+
+def drip(client: socket.socket, byte: bytes = b"y") -> bytes:
+    """Send a byte again and again until the service hangs up, and give what it said."""
+    client.settimeout(0.01)
+    found = b""
+    for _ in range(int(PATIENCE * 100)):
+        try:
+            client.sendall(byte)
+            part = client.recv(65536)
+        except TimeoutError:
+            continue
+        except OSError:
+            return found
+        if not part:
+            return found
+        found += part
+    raise AssertionError("the service never hung up")
+
+
+def test_a_connection_that_says_nothing_is_ended(impatient: Running) -> None:
+    assert impatient.raw() == b""
+
+
+def test_a_head_that_drips_is_ended(impatient: Running) -> None:
+    with impatient.connect() as client:
+        client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nX: ")
+        assert drip(client) == b""
+
+
+def test_a_head_that_drips_after_another_request_is_ended(impatient: Running) -> None:
+    with impatient.connect() as client:
+        client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\nX: ")
+        assert drip(client).endswith(b"alive\n")
+
+
+def test_a_body_that_drips_is_given_up(impatient: Running) -> None:
+    with impatient.connect() as client:
+        client.sendall(POST + b"Content-Length: 1000000\r\n\r\n")
+        answer = drip(client)
+
+    assert head_of(answer).startswith(b"HTTP/1.1 408 ")
+    assert b"within 0.2 s" in answer
+    assert impatient.service.bodies.held == 0
+
+
+def test_a_form_that_drips_is_given_up(impatient: Running) -> None:
+    head = POST.replace(b"image/jpeg", b"multipart/form-data; boundary=x")
+    with impatient.connect() as client:
+        client.sendall(head + b'Content-Length: 1000000\r\n\r\n--x\r\nContent-Disposition: form-data; name="')
+        assert head_of(drip(client)).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_body_that_nobody_wants_and_that_drips_is_ended(impatient: Running) -> None:
+    with impatient.connect() as client:
+        client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+        assert drip(client).endswith(b"alive\n")
+
+
+def test_a_client_that_stops_reading_a_long_answer_is_cut_off(impatient: Running) -> None:
+    """Answers that fill what the systems of both sides keep, and then some."""
+    with impatient.connect(receive=4096) as client:
+        client.settimeout(0.05)
+        ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+        for _ in range(100_000):
+            try:
+                client.sendall(ask)
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+        else:
+            raise AssertionError("the service never hung up")
+    assert impatient.client.get("/livez").status_code == 200
+
+
+def test_a_client_that_reads_slowly_but_reads_gets_everything(impatient: Running) -> None:
+    count = 60
+    ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * (count - 1)
+    ask += b"GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with impatient.connect(receive=4096) as client:
+        client.sendall(ask)
+        assert read_all(client).count(b"HTTP/1.1 200 OK") == count
+
+
+# Clients that go away
+
+
+@pytest.mark.parametrize("content_type", ["image/jpeg", "application/json", "multipart/form-data; boundary=x"])
+@pytest.mark.parametrize("abort", [False, True], ids=["closed", "reset"])
+def test_a_client_that_goes_away_in_the_middle_of_its_body_leaves_nothing(
+    serve: Serve, content_type: str, abort: bool
+) -> None:
+    service = serve(body_timeout=PATIENCE)
+    for number in range(1, 4):
+        with service.connect() as client:
+            if abort:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            head = POST.replace(b"image/jpeg", content_type.encode()) + b"Content-Length: 1000000\r\n\r\n"
+            client.sendall(head + b"--x\r\nContent-Disposition: form-data; name=f; filename=a\r\n\r\n" + bytes(50_000))
+            while not service.service.bodies.held:
+                service.client.get("/livez")
+        service.wait_for(number, "birdlite_requests_total", route="/v1/classify", method="POST", status="499")
+
+    assert (service.service.bodies.held, service.service.busy) == (0, 0)
+    assert service.number("birdlite_pictures_total") == 0
+    assert service.post(PICTURE).status_code == 200
+
+
+# Many clients
+
+
+def test_the_connection_that_waits_longest_makes_room_for_another(serve: Serve) -> None:
+    service = serve(connections=3)
+    idle = [service.connect() for _ in range(3)]
+    try:
+        idle[1].sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b"alive\n"):
+            answer += idle[1].recv(65536)
+
+        answers = [service.raw(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") for _ in range(5)]
+
+        assert all(answer.endswith(b"ready\n") for answer in answers)
+        assert idle[0].recv(1) == b""
+    finally:
+        for one in idle:
+            one.close()
+
+
+def test_many_more_connections_than_are_kept_do_not_keep_others_out(serve: Serve) -> None:
+    service = serve(connections=32)
+    with contextlib.ExitStack() as clients:
+        kept = [clients.enter_context(service.connect()) for _ in range(200)]
+        for client in kept[::2]:
+            with contextlib.suppress(ConnectionError):
+                client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nX: ")  # a head that never ends
+        for _ in range(5):
+            assert service.raw(b"GET /readyz HTTP/1.1\r\nHost: x\r\n" + CLOSE + b"\r\n").endswith(b"ready\n")
+        assert service.post(PICTURE).status_code == 200
+        assert sum(map(is_open, kept)) <= 32
+
+
+def is_open(client: socket.socket) -> bool:
+    client.setblocking(False)
+    try:
+        return client.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except ConnectionError:
+        return False
+
+
+def test_probes_answer_while_all_requests_that_may_be_under_way_are(serve: Serve) -> None:
+    service = serve(connections=18, body_timeout=PATIENCE)  # of which 16 are spare
+    head = POST + b"Content-Length: 1000\r\n\r\n"
+    busy = [service.connect() for _ in range(2)]
+    try:
+        for one in busy:
+            one.sendall(head)
+        while service.service.busy < 2:
+            assert service.client.get("/readyz").status_code == 200
+        assert service.post(PICTURE).status_code == 503
+        assert service.client.get("/metrics").status_code == 200
+        assert service.number("birdlite_shed_requests_total") == 1
+    finally:
+        for one in busy:
+            one.close()

@@ -8,6 +8,7 @@ import select
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from types import TracebackType
 
@@ -62,6 +63,15 @@ class Process:
         """A connection to it, once it is ready."""
         host, port = self.ready().removeprefix("http://").split(":")
         return socket.create_connection((host, int(port)), PATIENCE)
+
+    def insist(self, number: int) -> int:
+        """Send a signal until it ends; its exit code. A second one that comes at once counts as the same."""
+        until = time.monotonic() + PATIENCE
+        while (code := self.process.poll()) is None:
+            assert time.monotonic() < until, self.said
+            self.process.send_signal(number)
+            select.select([self._stderr], [], [], 0.02)
+        return code
 
     def end(self) -> tuple[int, str, str]:
         """Wait for its end; its exit code, and what it wrote."""

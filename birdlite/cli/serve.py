@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from birdlite import log
 from birdlite.cli.console import PORT_VARIABLE, open_console
 from birdlite.cli.declare import Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_OK
+from birdlite.cli.interruption import Interruption
 from birdlite.cli.options import CACHE, LABELS, MESSAGES, MODEL, NETWORK, RESIZE, RUNNING
 from birdlite.cli.values import classifier_settings, fields_of, fraction, patience, seconds, size, whole
 from birdlite.errors import ServeMissing, installing
@@ -26,7 +28,13 @@ DEFAULTS = ServeOptions()
 
 
 def main(values: SimpleNamespace, started: float) -> int:
-    """Run the command. The model is loaded in a thread while the web server is imported."""
+    """Run the command. Signals are heeded before anything is imported: process 1 of a container has no other end."""
+    with Interruption() as interruption:
+        return _main(values, interruption)
+
+
+def _main(values: SimpleNamespace, interruption: Interruption) -> int:
+    """The model is loaded in a thread while the web server is imported."""
     open_console(values)
     settings = classifier_settings(values)
     settings = settings._replace(fetch=settings.fetch._replace(public_only=not values.allow_private))
@@ -39,12 +47,17 @@ def main(values: SimpleNamespace, started: float) -> int:
     listening.allow_files(options.connections, settings.fetch.downloads)
     with listening.listen(options.host, options.port) as sock, Classifier(settings) as classifier:
         loading = first_picture.begin(classifier)
-        serve(classifier, settings, options, sock, loading)
+        serve(classifier, settings, options, sock, loading, interruption)
     return EXIT_OK
 
 
 def serve(
-    classifier: Classifier, settings: Settings, options: ServeOptions, sock: socket.socket, loading: Future[None]
+    classifier: Classifier,
+    settings: Settings,
+    options: ServeOptions,
+    sock: socket.socket,
+    loading: Future[None],
+    interruption: Interruption,
 ) -> None:
     """Serve until a signal comes.
 
@@ -67,7 +80,15 @@ def serve(
 
     async def run() -> None:
         service = Service(Pictures(classifier, settings, options.queue), options)
-        await Server(service, sock, loading, lambda: log.info(f"ready at {url}", threads=settings.threads)).run()
+        server = Server(service, sock, loading, lambda: log.info(f"ready at {url}", threads=settings.threads))
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            with suppress(RuntimeError):  # the event loop has ended already
+                loop.call_soon_threadsafe(server.stop)
+
+        interruption.calls(stop)
+        await server.run()
 
     asyncio.run(run())
 

@@ -1,16 +1,13 @@
 """Listens, and ends in good order. `birdlite serve` calls `listen` and `run`.
 
-The first SIGTERM (or Ctrl-C, or SIGHUP): not ready, wait `drain` seconds so that balancers notice, refuse new work,
-finish what is under way, end. The second one ends at once.
+`stop`, which the command calls at SIGTERM: not ready, wait `drain` seconds so that balancers notice, refuse new work,
+finish what is under way, end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
@@ -39,8 +36,6 @@ ACCEPTED = 100
 
 SETTLE_S = 0.1
 """s after the service is ready: the first answers go before what it does then."""
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class _Uvicorn(UvicornServer):
@@ -96,9 +91,6 @@ class Server:
             BirdliteError: the model cannot be loaded.
         """
         foreign_log.take_over()
-        if threading.current_thread() is threading.main_thread():
-            for number in SIGNALS:
-                asyncio.get_running_loop().add_signal_handler(number, self._signalled, number)
         loading = asyncio.ensure_future(self._load())
         tasks = [
             loading,
@@ -116,11 +108,6 @@ class Server:
     def stop(self) -> None:
         """End in good order. Only for the event loop's thread."""
         self._stop.set()
-
-    def _signalled(self, number: int) -> None:
-        if self._stop.is_set():
-            os._exit(128 + number)
-        self.stop()
 
     async def _load(self) -> None:
         """Become ready. Until then, the service says that it is not."""

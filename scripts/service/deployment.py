@@ -134,10 +134,14 @@ class UnderWay:
         self._began = time.monotonic()
         self._first = self._spent()
 
-    def wait(self, seconds: float) -> float:
-        """Wait until so many s after the start. Gives the monotonic time."""
-        time.sleep(max(0.0, self._began + seconds - time.monotonic()))
-        return time.monotonic()
+    @property
+    def now(self) -> float:
+        """S since the beginning."""
+        return time.monotonic() - self._began
+
+    def wait(self, seconds: float) -> None:
+        """Wait until so many s after the beginning."""
+        time.sleep(max(0.0, seconds - self.now))
 
     def measured(self) -> Measured:
         """Wait for the end.

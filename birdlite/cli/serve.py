@@ -61,7 +61,7 @@ def serve(
     url = url_of(sock)
 
     async def run() -> None:
-        service = Service(Pictures(classifier, settings, options.queue), options)
+        service = Service(Pictures(classifier, settings, options.queue, options.max_wait), options)
         await Server(service, sock, loading, lambda: log.info(f"ready at {url}", threads=settings.threads)).run()
 
     asyncio.run(run())
@@ -102,6 +102,12 @@ COMMAND = Command(
                 " too long, the answer is 503 at once.",
                 type=Value(whole, 0, 1_000_000),
                 default=DEFAULTS.queue,
+            ),
+            _seconds(
+                "--max-wait",
+                "Let pictures wait for up to SECONDS. When they would wait longer, more comes than can be answered."
+                " Until that is over, take on only those that need not wait.",
+                DEFAULTS.max_wait,
             ),
             Option(
                 "--max-batch N",

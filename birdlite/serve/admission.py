@@ -5,6 +5,10 @@ that are sent and pictures that are fetched wait apart, so slow servers of other
 being classified. At most `queue` wait in each lane. Who would wait longer than there is time for is refused too: the
 answer would come too late, and only cost the others.
 
+A queue evens out chance, and nothing else. When the wait has become longer than `max_wait`, more comes than can be
+answered, and whoever waited then would only make all others wait as long. So the lane is flooded, until no request had
+to be refused for as long: those that find the workers busy are refused, and the others are answered as fast as ever.
+
 Everything here belongs to the event loop, so there are no locks.
 """
 
@@ -27,9 +31,14 @@ _FIRST_GUESS_S = 0.05
 class Admission:
     """The pictures that run and wait."""
 
-    def __init__(self, queue: int, *, uploads: int, urls: int) -> None:
-        """At most `queue` pictures wait in each lane, and so many run at once."""
+    def __init__(self, queue: int, max_wait: float, *, uploads: int, urls: int) -> None:
+        """At most `queue` pictures wait in each lane, for at most `max_wait` s, and so many run at once.
+
+        As many as `uploads` keep all workers busy.
+        """
         self.queue = queue
+        self._max_wait = max_wait
+        self._enough = uploads
         self._lanes: dict[Lane, _Lane] = {"upload": _Lane(uploads), "url": _Lane(urls)}
 
     def running(self, lane: Lane) -> int:
@@ -46,13 +55,25 @@ class Admission:
         Raises:
             Overloaded: so many more do not fit in, or would have their turn too late.
         """
-        chosen = self._lanes[lane]
+        chosen, now = self._lanes[lane], clock()
         more = max(0, pictures - chosen.free)
         wait = chosen.time_for(len(chosen.waiting) + more) if more else 0.0
-        if more and len(chosen.waiting) + more > self.queue:
+        if self._is_too_much(chosen, more, now):
+            chosen.flooded_until = now + self._max_wait
             raise Overloaded("too many pictures are waiting", wait)
-        if wait > until - clock():
+        if wait > until - now:
             raise Overloaded("the pictures that wait take longer than this request has time", wait)
+
+    def _is_too_much(self, lane: _Lane, more: int, now: float) -> bool:
+        """Whether so many pictures more, beyond those that can run at once, cannot wait."""
+        ahead = len(lane.waiting)
+        if now < lane.flooded_until and not (lane.free and self._at_workers() < self._enough):
+            return True
+        return more > 0 and (ahead + more > self.queue or lane.time_for(ahead) > self._max_wait)
+
+    def _at_workers(self) -> float:
+        """About how many pictures are with the workers: those that are sent, and of the others those that are here."""
+        return self._lanes["upload"].running + self._lanes["url"].here
 
     def enter(self, lane: Lane, pictures: int, until: float) -> list[Place]:
         """Take on all pictures of a request, or none of them. Each place must be left.
@@ -60,7 +81,8 @@ class Admission:
         Raises:
             Overloaded: as for `check`.
         """
-        self.check(lane, pictures, until)
+        if pictures:
+            self.check(lane, pictures, until)
         return [self._lanes[lane].enter() for _ in range(pictures)]
 
 
@@ -71,6 +93,7 @@ class Place:
         self._lane = lane
         self._turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.began: float | None = None  # s on `clock`; when it had its turn
+        self.fetched: float | None = None  # s that it took to fetch it, if it came
         self.handed_over = False  # the pipeline has the picture, and says when it has let go of it
         self._left = False
 
@@ -101,6 +124,8 @@ class _Lane:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._takes = _FIRST_GUESS_S  # s for a picture, from its turn to its result: a moving average
+        self._fetching = 0.0  # s of them until its bytes are here
+        self.flooded_until = 0.0  # s on `clock`
         self.running = 0
         self.waiting: OrderedDict[Place, None] = OrderedDict()
 
@@ -108,6 +133,11 @@ class _Lane:
     def free(self) -> int:
         """How many could run at once."""
         return 0 if self.waiting else self._limit - self.running
+
+    @property
+    def here(self) -> float:
+        """About how many of those that run are not being fetched any more."""
+        return self.running * (1 - self._fetching / self._takes)
 
     def time_for(self, pictures: int) -> float:
         """How long so many pictures take, in s."""
@@ -126,8 +156,13 @@ class _Lane:
         if place.began is None:
             self.waiting.pop(place, None)
             return
-        self._takes += _WEIGHT * (clock() - place.began - self._takes)
+        self.learn(clock() - place.began, place.fetched)
         if self.waiting:
             self.waiting.popitem(last=False)[0].begin()
         else:
             self.running -= 1
+
+    def learn(self, took: float, fetched: float | None) -> None:
+        """How long a picture took, and its download; None: it has not come."""
+        self._takes += _WEIGHT * (took - self._takes)
+        self._fetching += _WEIGHT * (took - self._fetching if fetched is None else fetched - self._fetching)

@@ -64,7 +64,7 @@ class Balancer(NamedTuple):
     def retries(self) -> tuple[int, int]:
         """How many requests it gave to the same service once more, and how many to another one."""
         (whole,) = [line for line in self._numbers() if line["svname"] == "BACKEND"]
-        return int(whole["wretr"]) - int(whole["wredis"]), int(whole["wredis"])
+        return int(whole["wretr"]), int(whole["wredis"])
 
     def wait_until(self, state: str, services: Iterable[str]) -> None:
         """Wait until all of them are in this state.

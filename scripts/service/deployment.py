@@ -184,7 +184,7 @@ def birdlite(world: World, queue: int | None) -> Way:
 
 def plain(world: World) -> Way:
     """scripts/service/plain.py, on the same model."""
-    asking = (BIRDLITE, "model", "path")
+    asking = (BIRDLITE, "model", "path", world.model)
     environment = world.environment | {"BIRDLITE_CACHE_DIR": str(world.cache)}
     model = Path(subprocess.run(asking, env=environment, check=True, capture_output=True, text=True).stdout.strip())
     command = (sys.executable, "-m", "scripts.service.plain", str(model / "model.tflite"), str(model / "labels.csv"))

@@ -88,7 +88,7 @@ async def fire(url: str, plan: Plan) -> Report:
     crowd = _Crowd(where.hostname or "", where.port or 80, plan)
     began, cpu = time.monotonic(), time.process_time()
     answers = await crowd.fire(began)
-    late = sorted(crowd.late)[len(answers) * 99 // 100]
+    late = sorted(crowd.late)[len(crowd.late) * 99 // 100] if crowd.late else 0.0
     return Report(began, time.monotonic() - began, time.process_time() - cpu, late, crowd.opened, answers)
 
 

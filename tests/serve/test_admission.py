@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
-from functools import partial
+from contextlib import suppress
+from functools import partial, wraps
 
 import pytest
 
 from birdlite.run.classifier import Classifier
 from birdlite.run.pipeline import slots
-from birdlite.serve.admission import Admission, Place
+from birdlite.serve.admission import Admission, Lane, Place
 from birdlite.serve.problems import Overloaded
 from birdlite.settings import Settings
 from birdlite.timing import clock
@@ -25,13 +26,13 @@ LONG = 1e6  # s
 HEAD = head(200, {"Content-Length": "100000"})
 
 
-def in_loop(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
+def in_loop(test: Callable[..., Coroutine[None, None, None]]) -> Callable[..., None]:
     """A test that runs in an event loop."""
 
-    def run() -> None:
-        asyncio.run(asyncio.wait_for(test(), PATIENCE))
+    @wraps(test)
+    def run(*fixtures: object, **named: object) -> None:
+        asyncio.run(asyncio.wait_for(test(*fixtures, **named), PATIENCE))
 
-    run.__name__ = test.__name__
     return run
 
 
@@ -41,7 +42,7 @@ def has_turn(place: Place) -> bool:
 
 @in_loop
 async def test_the_queue_is_first_come_first_served() -> None:
-    admission = Admission(10, uploads=2, urls=1)
+    admission = Admission(10, LONG, uploads=2, urls=1)
     places = admission.enter("upload", 3, clock() + LONG) + admission.enter("upload", 2, clock() + LONG)
     order: list[Place] = []
     while len(order) < 5:
@@ -55,7 +56,7 @@ async def test_the_queue_is_first_come_first_served() -> None:
 
 @in_loop
 async def test_at_most_so_many_run_and_so_many_wait() -> None:
-    admission = Admission(3, uploads=2, urls=1)
+    admission = Admission(3, LONG, uploads=2, urls=1)
     admission.enter("upload", 5, clock() + LONG)
 
     assert (admission.running("upload"), admission.waiting("upload")) == (2, 3)
@@ -65,7 +66,7 @@ async def test_at_most_so_many_run_and_so_many_wait() -> None:
 
 @in_loop
 async def test_all_pictures_of_a_request_are_taken_on_or_none() -> None:
-    admission = Admission(3, uploads=2, urls=1)
+    admission = Admission(3, LONG, uploads=2, urls=1)
     with pytest.raises(Overloaded):
         admission.enter("upload", 6, clock() + LONG)
 
@@ -74,7 +75,7 @@ async def test_all_pictures_of_a_request_are_taken_on_or_none() -> None:
 
 @in_loop
 async def test_those_that_are_fetched_do_not_keep_those_that_are_sent_waiting() -> None:
-    admission = Admission(2, uploads=1, urls=1)
+    admission = Admission(2, LONG, uploads=1, urls=1)
     admission.enter("url", 3, clock() + LONG)
     (place,) = admission.enter("upload", 1, clock() + LONG)
 
@@ -85,7 +86,7 @@ async def test_those_that_are_fetched_do_not_keep_those_that_are_sent_waiting() 
 
 @in_loop
 async def test_without_a_queue_only_what_can_run_at_once_is_taken_on() -> None:
-    admission = Admission(0, uploads=1, urls=1)
+    admission = Admission(0, LONG, uploads=1, urls=1)
     (place,) = admission.enter("upload", 1, clock() + LONG)
     with pytest.raises(Overloaded):
         admission.enter("upload", 1, clock() + LONG)
@@ -96,7 +97,7 @@ async def test_without_a_queue_only_what_can_run_at_once_is_taken_on() -> None:
 
 @in_loop
 async def test_who_would_wait_longer_than_there_is_time_is_refused_at_once() -> None:
-    admission = Admission(1000, uploads=1, urls=1)
+    admission = Admission(1000, LONG, uploads=1, urls=1)
     (slow,) = admission.enter("upload", 1, clock() + LONG)
     slow.began = clock() - 1000.0  # as if it had taken so long
     slow.leave()
@@ -109,7 +110,7 @@ async def test_who_would_wait_longer_than_there_is_time_is_refused_at_once() -> 
 
 @in_loop
 async def test_a_turn_that_does_not_come_in_time_is_a_timeout_and_its_place_is_free_again() -> None:
-    admission = Admission(5, uploads=1, urls=1)
+    admission = Admission(5, LONG, uploads=1, urls=1)
     first, second, third = admission.enter("upload", 3, clock() + LONG)
     with pytest.raises(asyncio.TimeoutError):
         await second.turn(clock())
@@ -123,13 +124,126 @@ async def test_a_turn_that_does_not_come_in_time_is_a_timeout_and_its_place_is_f
 
 @in_loop
 async def test_a_place_that_is_left_twice_counts_once() -> None:
-    admission = Admission(5, uploads=1, urls=1)
+    admission = Admission(5, LONG, uploads=1, urls=1)
     first, second, third = admission.enter("upload", 3, clock() + LONG)
     first.leave()
     first.leave()
 
     assert has_turn(second)
     assert not has_turn(third)
+
+
+class Time:
+    """A clock that stands still until a test moves it."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    made = Time()
+    monkeypatch.setattr("birdlite.serve.admission.clock", made)
+    return made
+
+
+def is_taken_on(admission: Admission, lane: Lane = "upload") -> bool:
+    """Whether one more is; it leaves at once, if it has its turn."""
+    try:
+        (place,) = admission.enter(lane, 1, LONG)
+    except Overloaded:
+        return False
+    if has_turn(place):
+        place.fetched = 0.0
+    place.leave()
+    return True
+
+
+def flooded(time: Time, lane: Lane = "upload") -> tuple[Admission, list[Place]]:
+    """One that has just refused a picture: the queue was full. It has places for two at once, and for 20 to wait."""
+    admission = Admission(20, 1.0, uploads=2, urls=2)
+    places = admission.enter(lane, 22, LONG)
+    assert not is_taken_on(admission, lane)
+    return admission, places
+
+
+@in_loop
+async def test_nothing_waits_for_longer_than_it_may(time: Time) -> None:
+    admission = Admission(1000, 1.0, uploads=1, urls=1)
+    (first,) = admission.enter("upload", 1, LONG)
+    time.now += 0.05
+    first.leave()  # as long as the first guess
+    admission.enter("upload", 1 + 20, LONG)
+
+    assert admission.waiting("upload") == 20  # 20 · 0.05 s
+    admission.enter("upload", 1, LONG)
+    assert not is_taken_on(admission)
+
+
+@in_loop
+async def test_after_a_refusal_only_what_need_not_wait_is_taken_on(time: Time) -> None:
+    admission, places = flooded(time)
+    taken_on = []
+    for place in places:
+        place.leave()
+        taken_on.append(is_taken_on(admission))
+
+    assert taken_on == [False] * 20 + [True, True]
+
+
+@in_loop
+async def test_pictures_may_wait_again_when_none_was_refused_for_a_while(time: Time) -> None:
+    admission, places = flooded(time)
+    for place in places[:10]:
+        place.leave()
+    time.now += 0.9
+
+    assert not is_taken_on(admission)  # and it begins anew
+    time.now += 0.9
+    assert not is_taken_on(admission)
+    time.now += 1.0
+    assert is_taken_on(admission)
+
+
+@in_loop
+async def test_a_flood_of_one_kind_is_none_of_the_other(time: Time) -> None:
+    admission, _ = flooded(time, "url")
+    admission.enter("upload", 3, LONG)
+
+    assert admission.waiting("upload") == 1
+
+
+@in_loop
+async def test_in_a_flood_a_request_of_many_pictures_is_taken_on_when_its_first_one_has_its_turn(time: Time) -> None:
+    admission, places = flooded(time)
+    for place in places[:-1]:
+        place.leave()
+
+    assert len(admission.enter("upload", 10, LONG)) == 10
+
+
+@pytest.mark.parametrize(("part_fetching", "at_once"), [(0.0, 2), (0.45, 4), (0.9, 16)])
+@in_loop
+async def test_in_a_flood_as_many_urls_run_as_keep_the_workers_busy(
+    time: Time, part_fetching: float, at_once: int
+) -> None:
+    """Two at the workers, and those that are being fetched, but not more than may be."""
+    admission = Admission(0, 1.0, uploads=2, urls=16)
+    places = admission.enter("url", 16, LONG)
+    assert not is_taken_on(admission, "url")
+    for place in places:
+        place.leave()
+    for _ in range(200):  # so that the averages are these
+        admission._lanes["url"].learn(0.1, 0.1 * part_fetching)
+
+    taken_on = 0
+    with suppress(Overloaded):
+        while True:
+            admission.enter("url", 1, LONG)
+            taken_on += 1
+    assert taken_on == at_once
 
 
 # The service

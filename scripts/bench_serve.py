@@ -52,7 +52,11 @@ PARTS = ("saturation", "latency", "failure", "restart")
 WAYS = ("birdlite", "plain")
 LOADS = ("uploads", "urls", "mixed")
 PERIOD_US = 10_000  # of the quotas
-SHARES = {1: (0.5, BUSY, OVERLOAD), 2: (BUSY, 1.6), 4: (BUSY, 3.2)}  # of one machine's saturation
+SHARES = {
+    1: (0.0, 0.5, BUSY, OVERLOAD),
+    2: (BUSY, 1.6),
+    4: (BUSY, OVERLOAD, 3.2),
+}  # of one machine's saturation; 0: one at a time
 STEADY = 0.55  # of what all machines do at most, while they are killed and restarted
 
 
@@ -156,9 +160,8 @@ def _curves(bench: Bench, ways: list[Way], values: argparse.Namespace) -> float:
 
 def _loads(way: Way, machines: int, one: float) -> Iterator[tuple[Point, float]]:
     """What is offered to so many machines, in requests a second."""
-    yield Point(way.name, machines, 0.0), measure.ALONE * one
     for share in SHARES.get(machines, (BUSY,)):
-        yield Point(way.name, machines, share), share * one
+        yield Point(way.name, machines, share), (share or measure.ALONE) * one
 
 
 def _events(bench: Bench, way: Way, part: str, machines: int, one: float) -> None:

@@ -7,7 +7,7 @@ request to the machine that has the fewest (scripts/service/balancer.py). The lo
 requests are sent when they are due, at random times, whatever became of the earlier ones, and their time counts from
 when they were due. A server of pictures, the balancer and the load run outside the machines' shares.
 
-- `saturation`: the load rises to twice what the machines can do, and stays. Counted are the pictures named a second.
+- `saturation`: the load rises to more than the machines can do, and stays. Counted are the pictures named a second.
 - `latency`: loads that are shares of one machine's saturation, on 1, 2 and more machines.
 - `failure`: of the largest number of machines, one is killed (-9) and later started again, under load.
 - `restart`: each machine in turn is ended with SIGTERM and started again, under load.
@@ -141,7 +141,7 @@ def _curves(bench: Bench, ways: list[Way], values: argparse.Namespace) -> float:
                 with bench.deployment(way, machines) as here:
                     if "saturation" in values.only or one is None:
                         _say(f"round {round_ + 1}: {way.name}, {machines} machines, saturation")
-                        found = measure.saturate(here, bench.pictures, bench.cpus, bench.seconds)
+                        found = measure.saturate(here, bench.pictures, bench.seconds)
                         rates.setdefault((way.name, machines), []).append(found)
                         one = one or found[0] / machines
                     if "latency" in values.only:

@@ -105,8 +105,7 @@ COMMAND = Command(
             ),
             _seconds(
                 "--max-wait",
-                "Let pictures wait for up to SECONDS. When they would wait longer, more comes than can be answered."
-                " Until that is over, take on only those that need not wait.",
+                "Let pictures wait for up to SECONDS, and for less the more had to be refused lately.",
                 DEFAULTS.max_wait,
             ),
             Option(

@@ -5,9 +5,9 @@ that are sent and pictures that are fetched wait apart, so slow servers of other
 being classified. At most `queue` wait in each lane. Who would wait longer than there is time for is refused too: the
 answer would come too late, and only cost the others.
 
-A queue evens out chance, and nothing else. When the wait has become longer than `max_wait`, more comes than can be
-answered, and whoever waited then would only make all others wait as long. So the lane is flooded, until no request had
-to be refused for as long: those that find the workers busy are refused, and the others are answered as fast as ever.
+A queue evens out chance, and nothing else. If more comes than can be answered, it only makes all wait as long as the
+longest. So pictures wait for at most `max_wait`, and for less the more requests had to be refused lately. When those
+are two in five, only a picture that need not wait is taken on, and it is answered as fast as ever.
 
 Everything here belongs to the event loop, so there are no locks.
 """
@@ -26,6 +26,8 @@ LANES: tuple[Lane, ...] = get_args(Lane)
 
 _WEIGHT = 0.1  # of the newest time in the moving average
 _FIRST_GUESS_S = 0.05
+_FLOOD = 0.4  # of the requests are refused: nothing may wait any more
+_NEWEST = 0.05  # the weight of the newest request in that
 
 
 class Admission:
@@ -55,21 +57,25 @@ class Admission:
         Raises:
             Overloaded: so many more do not fit in, or would have their turn too late.
         """
-        chosen, now = self._lanes[lane], clock()
+        chosen = self._lanes[lane]
         more = max(0, pictures - chosen.free)
         wait = chosen.time_for(len(chosen.waiting) + more) if more else 0.0
-        if self._is_too_much(chosen, more, now):
-            chosen.flooded_until = now + self._max_wait
+        if more > self.queue:
+            raise Overloaded("too many pictures at once", wait)
+        if self._is_too_much(chosen, more):
+            chosen.count(refused=True)
             raise Overloaded("too many pictures are waiting", wait)
-        if wait > until - now:
+        if wait > until - clock():
             raise Overloaded("the pictures that wait take longer than this request has time", wait)
 
-    def _is_too_much(self, lane: _Lane, more: int, now: float) -> bool:
-        """Whether so many pictures more, beyond those that can run at once, cannot wait."""
-        ahead = len(lane.waiting)
-        if now < lane.flooded_until and not (lane.free and self._at_workers() < self._enough):
+    def _is_too_much(self, lane: _Lane, more: int) -> bool:
+        """Whether so many pictures more, beyond those that can run at once, would wait too long, or let others wait."""
+        ahead, calm = len(lane.waiting), lane.calm
+        if ahead + more > self.queue or (ahead and lane.time_for(ahead) > calm * self._max_wait):
             return True
-        return more > 0 and (ahead + more > self.queue or lane.time_for(ahead) > self._max_wait)
+        if not calm and not lane.free:
+            return True
+        return self._at_workers() >= self._enough + calm * lane.limit
 
     def _at_workers(self) -> float:
         """About how many pictures are with the workers: those that are sent, and of the others those that are here."""
@@ -83,6 +89,7 @@ class Admission:
         """
         if pictures:
             self.check(lane, pictures, until)
+            self._lanes[lane].count(refused=False)
         return [self._lanes[lane].enter() for _ in range(pictures)]
 
 
@@ -122,17 +129,22 @@ class _Lane:
     """The pictures of one kind."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit  # so many run at once
         self._takes = _FIRST_GUESS_S  # s for a picture, from its turn to its result: a moving average
         self._fetching = 0.0  # s of them until its bytes are here
-        self.flooded_until = 0.0  # s on `clock`
+        self._refused = 0.0  # of the requests, in [0, 1]: a moving average
         self.running = 0
         self.waiting: OrderedDict[Place, None] = OrderedDict()
 
     @property
     def free(self) -> int:
         """How many could run at once."""
-        return 0 if self.waiting else self._limit - self.running
+        return 0 if self.waiting else self.limit - self.running
+
+    @property
+    def calm(self) -> float:
+        """1 if no request had to be refused lately, 0 in a flood."""
+        return max(0.0, 1 - self._refused / _FLOOD)
 
     @property
     def here(self) -> float:
@@ -141,7 +153,11 @@ class _Lane:
 
     def time_for(self, pictures: int) -> float:
         """How long so many pictures take, in s."""
-        return pictures * self._takes / self._limit
+        return pictures * self._takes / self.limit
+
+    def count(self, *, refused: bool) -> None:
+        """Take note of a request."""
+        self._refused += _NEWEST * (refused - self._refused)
 
     def enter(self) -> Place:
         place = Place(self)

@@ -8,11 +8,12 @@ from scripts.service.deployment import Deployment, Measured
 from scripts.service.load import Phase, Plan
 from scripts.service.tables import Summary, summary, throughput
 
-MOST = 140.0  # pictures a second of a whole processor: about twice what one does
-RISE = 5.0  # s
+FEW, MOMENT = 2.0, 5.0  # requests a second, and s: to see how long one takes
+OVER = 1.3  # times what a machine should do by that: more than it can
+RISE = 4.0  # s
 WARM = 4.0  # s at the beginning of a load that are not counted
 ALONE = 0.25  # of one machine's saturation, evenly spaced: no request meets another
-KILLED, ADDED, OVER = 8.0, 18.0, 30.0  # s
+KILLED, ADDED, ALL = 8.0, 18.0, 30.0  # s
 BEFORE, AFTER = 5.0, 5.0  # s
 EACH_RESTART = 12.0  # s, more than one takes
 
@@ -26,9 +27,10 @@ class Pictures(NamedTuple):
     urls: list[str]  # are named
 
 
-def saturate(here: Deployment, pictures: Pictures, cpus: float, seconds: float) -> tuple[float, Measured]:
-    """Pictures named a second under a load that rises to twice what can be done, and stays there."""
-    most = MOST * cpus * len(here.services)
+def saturate(here: Deployment, pictures: Pictures, seconds: float) -> tuple[float, Measured]:
+    """Pictures named a second under a load that rises to more than can be done, and stays there."""
+    alone = here.load(Plan([Phase(MOMENT, FEW, FEW)], *pictures, regular=True))
+    most = OVER * len(here.services) / (summary(alone.report.answers).p50 / 1e3)
     measured = here.load(Plan([Phase(RISE, 0.0, most), Phase(seconds, most, most)], *pictures))
     return throughput(measured.report.answers, RISE, RISE + seconds), measured
 
@@ -43,7 +45,7 @@ def failure(here: Deployment, pictures: Pictures, rate: float) -> tuple[Measured
     """A machine is killed and added again under load."""
     victim = here.services[len(here.services) // 2]
     events: list[Event] = [(0.0, "all are there")]
-    with here.loading(Plan([Phase(OVER, rate, rate)], *pictures)) as load:
+    with here.loading(Plan([Phase(ALL, rate, rate)], *pictures)) as load:
         load.wait(KILLED)
         victim.kill()
         events.append((load.now, "one is killed"))

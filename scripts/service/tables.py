@@ -85,12 +85,14 @@ def throughput(answers: Iterable[Answer], first: float, last: float) -> float:
 
 def saturation(found: Rates) -> list[str]:
     """By way and number of machines: throughput, and what it cost."""
-    lines = table("way", "machines", "pictures/s", "times one", "quotas used", *COSTS)
+    lines = table("way", "machines", "pictures/s", "times one", "refused", "quotas used", *COSTS)
     for (way, machines), each in found.items():
         rate = rate_of(each)
         times = f"{rate / rate_of(found[way, 1]):.2f}" if (way, 1) in found else "-"
-        used = each[0][1].costs.services
-        lines.append(row(way, str(machines), f"{rate:.1f}", times, f"{used:.2f}", *costs(each[0][1])))
+        (_, first), *_ = each
+        refused = summary(first.report.answers).part_refused
+        used = f"{first.costs.services:.2f}"
+        lines.append(row(way, str(machines), f"{rate:.1f}", times, f"{refused:.0%}", used, *costs(first)))
     return lines
 
 

@@ -37,7 +37,7 @@ def answers(*outcomes: str, took: float = 0.1) -> list[Answer]:
 
 
 def measured() -> Measured:
-    return Measured(Report(0.0, 10.0, 0.1, 0.001, 5, []), Costs(0.25, 0.01, 0.02, 0.03, 0.5), (0, 0))
+    return Measured(Report(0.0, 10.0, 0.1, 0.001, 5, answers(OK, SHED)), Costs(0.25, 0.01, 0.02, 0.03, 0.5), (0, 0))
 
 
 def test_a_percentile_is_a_value_that_was_there() -> None:
@@ -93,7 +93,7 @@ def test_the_verdicts_compare_with_one_machine() -> None:
         "- p95 of the accepted at 2 times: 3.5 of the unloaded; at most 3 wanted: NOT met.",
         "- … the rest: refused within 350 ms (p95); at most 50 wanted: NOT met.",
     ]
-    assert "| 4 | 37.0 | 3.70 |" in "\n".join(saturation(rates))
+    assert "| 4 | 37.0 | 3.70 | 50% | 0.25 |" in "\n".join(saturation(rates))
     assert "| 2 | 20.0 | birdlite | 1 | 350 | 350 | 350 | 50.0% | 350 | 350 | - |" in latency(points, 10.0)
 
 

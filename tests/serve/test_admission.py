@@ -161,11 +161,11 @@ def is_taken_on(admission: Admission, lane: Lane = "upload") -> bool:
     return True
 
 
-def flooded(time: Time, lane: Lane = "upload") -> tuple[Admission, list[Place]]:
-    """One that has just refused a picture: the queue was full. It has places for two at once, and for 20 to wait."""
-    admission = Admission(20, 1.0, uploads=2, urls=2)
-    places = admission.enter(lane, 22, LONG)
-    assert not is_taken_on(admission, lane)
+def flooded(lane: Lane = "upload") -> tuple[Admission, list[Place]]:
+    """The queue is full, and many had to be refused. Two run at once, and 20 wait."""
+    admission = Admission(20, LONG, uploads=2, urls=16)
+    places = admission.enter(lane, admission._lanes[lane].limit + 20, LONG)
+    assert not any(is_taken_on(admission, lane) for _ in range(100))
     return admission, places
 
 
@@ -183,8 +183,18 @@ async def test_nothing_waits_for_longer_than_it_may(time: Time) -> None:
 
 
 @in_loop
-async def test_after_a_refusal_only_what_need_not_wait_is_taken_on(time: Time) -> None:
-    admission, places = flooded(time)
+async def test_one_refusal_is_no_flood() -> None:
+    admission = Admission(20, LONG, uploads=2, urls=16)
+    places = admission.enter("upload", 22, LONG)
+    assert not is_taken_on(admission)
+    places[0].leave()
+
+    assert is_taken_on(admission)
+
+
+@in_loop
+async def test_in_a_flood_only_what_need_not_wait_is_taken_on() -> None:
+    admission, places = flooded()
     taken_on = []
     for place in places:
         place.leave()
@@ -194,54 +204,75 @@ async def test_after_a_refusal_only_what_need_not_wait_is_taken_on(time: Time) -
 
 
 @in_loop
-async def test_pictures_may_wait_again_when_none_was_refused_for_a_while(time: Time) -> None:
-    admission, places = flooded(time)
-    for place in places[:10]:
-        place.leave()
-    time.now += 0.9
+async def test_the_more_had_to_be_refused_the_less_others_may_wait(time: Time) -> None:
+    admission = Admission(1000, 1.0, uploads=1, urls=1)
+    queues = []
+    for _ in range(3):
+        with suppress(Overloaded):
+            while True:
+                admission.enter("upload", 1, LONG)
+        queues.append(admission.waiting("upload"))
+        for place in [*admission._lanes["upload"].waiting][2:]:
+            place.leave()
+        for _ in range(2):
+            admission._lanes["upload"].count(refused=True)
 
-    assert not is_taken_on(admission)  # and it begins anew
-    time.now += 0.9
-    assert not is_taken_on(admission)
-    time.now += 1.0
-    assert is_taken_on(admission)
+    assert queues[0] > queues[1] > queues[2] > 0
 
 
 @in_loop
-async def test_a_flood_of_one_kind_is_none_of_the_other(time: Time) -> None:
-    admission, _ = flooded(time, "url")
+async def test_when_requests_are_taken_on_again_the_flood_is_over() -> None:
+    admission, places = flooded()
+    for place in places:
+        place.leave()
+    assert all(is_taken_on(admission) for _ in range(50))
+
+    assert len([admission.enter("upload", 1, LONG) for _ in range(10)]) == 10
+
+
+@in_loop
+async def test_a_flood_of_one_kind_is_none_of_the_other() -> None:
+    admission, _ = flooded("url")
+    admission._lanes["url"].learn(100.0, 100.0)  # they are being fetched
     admission.enter("upload", 3, LONG)
 
     assert admission.waiting("upload") == 1
 
 
 @in_loop
-async def test_in_a_flood_a_request_of_many_pictures_is_taken_on_when_its_first_one_has_its_turn(time: Time) -> None:
-    admission, places = flooded(time)
+async def test_in_a_flood_a_request_of_many_pictures_is_taken_on_when_its_first_one_has_its_turn() -> None:
+    admission, places = flooded()
     for place in places[:-1]:
         place.leave()
 
     assert len(admission.enter("upload", 10, LONG)) == 10
 
 
+@in_loop
+async def test_requests_that_never_fit_in_are_no_flood() -> None:
+    admission = Admission(3, LONG, uploads=2, urls=16)
+    for _ in range(100):
+        with pytest.raises(Overloaded, match="too many pictures at once"):
+            admission.enter("upload", 6, LONG)
+
+    assert len(admission.enter("upload", 5, LONG)) == 5
+
+
 @pytest.mark.parametrize(("part_fetching", "at_once"), [(0.0, 2), (0.45, 4), (0.9, 16)])
 @in_loop
-async def test_in_a_flood_as_many_urls_run_as_keep_the_workers_busy(
-    time: Time, part_fetching: float, at_once: int
-) -> None:
+async def test_in_a_flood_as_many_urls_run_as_keep_the_workers_busy(part_fetching: float, at_once: int) -> None:
     """Two at the workers, and those that are being fetched, but not more than may be."""
-    admission = Admission(0, 1.0, uploads=2, urls=16)
-    places = admission.enter("url", 16, LONG)
-    assert not is_taken_on(admission, "url")
+    admission, places = flooded("url")
     for place in places:
         place.leave()
-    for _ in range(200):  # so that the averages are these
+    for _ in range(2000):  # so that the averages are these
         admission._lanes["url"].learn(0.1, 0.1 * part_fetching)
 
     taken_on = 0
     with suppress(Overloaded):
         while True:
             admission.enter("url", 1, LONG)
+            admission._lanes["url"].count(refused=True)  # another one
             taken_on += 1
     assert taken_on == at_once
 
@@ -254,7 +285,7 @@ def test_the_pipeline_has_a_slot_for_each_picture_that_has_its_turn(
 ) -> None:
     """Else `submit` would wait, and with it the event loop."""
     admission = service.service.pictures.admission
-    places = sum(lane._limit for lane in admission._lanes.values())
+    places = sum(lane.limit for lane in admission._lanes.values())
 
     assert places == slots(settings)
 

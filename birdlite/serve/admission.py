@@ -7,7 +7,7 @@ answer would come too late, and only cost the others.
 
 A queue evens out chance, and nothing else. If more comes than can be answered, it only makes all wait as long as the
 longest. So pictures wait for at most `max_wait`, and for less the more requests had to be refused lately. When those
-are two in five, only a picture that need not wait is taken on, and it is answered as fast as ever.
+are three in ten, only a picture that need not wait is taken on, and it is answered as fast as ever.
 
 Everything here belongs to the event loop, so there are no locks.
 """
@@ -26,7 +26,7 @@ LANES: tuple[Lane, ...] = get_args(Lane)
 
 _WEIGHT = 0.1  # of the newest time in the moving average
 _FIRST_GUESS_S = 0.05
-_FLOOD = 0.4  # of the requests are refused: nothing may wait any more
+_FLOOD = 0.3  # of the requests are refused: nothing may wait any more
 _NEWEST = 0.05  # the weight of the newest request in that
 
 

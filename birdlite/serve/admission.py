@@ -7,7 +7,7 @@ answer would come too late, and only cost the others.
 
 A queue evens out chance, and nothing else. If more comes than can be answered, it only makes all wait as long as the
 longest. So pictures wait for at most `max_wait`, and for less the more requests had to be refused lately. When those
-are three in ten, only a picture that need not wait is taken on, and it is answered as fast as ever.
+are two in five, only a picture that need not wait is taken on, and it is answered as fast as ever.
 
 Everything here belongs to the event loop, so there are no locks.
 """
@@ -26,8 +26,8 @@ LANES: tuple[Lane, ...] = get_args(Lane)
 
 _WEIGHT = 0.1  # of the newest time in the moving average
 _FIRST_GUESS_S = 0.05
-_FLOOD = 0.3  # of the requests are refused: nothing may wait any more
-_NEWEST = 0.05  # the weight of the newest request in that
+_FLOOD = 0.4  # of the requests are refused: nothing may wait any more
+_NEWEST = 0.02  # the weight of the newest request in that; with a larger one, the wait swings between all and nothing
 
 
 class Admission:
@@ -41,6 +41,7 @@ class Admission:
         self.queue = queue
         self._max_wait = max_wait
         self._enough = uploads
+        self._slots = uploads + urls
         self._lanes: dict[Lane, _Lane] = {"upload": _Lane(uploads), "url": _Lane(urls)}
 
     def running(self, lane: Lane) -> int:
@@ -75,7 +76,7 @@ class Admission:
             return True
         if not calm and not lane.free:
             return True
-        return self._at_workers() >= self._enough + calm * lane.limit
+        return self._at_workers() >= self._enough + calm * self._slots
 
     def _at_workers(self) -> float:
         """About how many pictures are with the workers: those that are sent, and of the others those that are here."""

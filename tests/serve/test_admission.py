@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial, wraps
@@ -82,6 +84,14 @@ async def test_those_that_are_fetched_do_not_keep_those_that_are_sent_waiting() 
     assert has_turn(place)
     with pytest.raises(Overloaded):
         admission.enter("url", 1, clock() + LONG)
+
+
+@in_loop
+async def test_those_that_were_fetched_do_not_keep_those_that_are_sent_from_waiting() -> None:
+    admission = Admission(2, LONG, uploads=2, urls=16)
+    admission.enter("url", 16, LONG)
+
+    assert len(admission.enter("upload", 4, LONG)) == 4
 
 
 @in_loop
@@ -275,6 +285,43 @@ async def test_in_a_flood_as_many_urls_run_as_keep_the_workers_busy(part_fetchin
             admission._lanes["url"].count(refused=True)  # another one
             taken_on += 1
     assert taken_on == at_once
+
+
+@pytest.mark.parametrize(
+    ("load", "longest", "refused"),
+    [
+        (0.8, 9.0, (0.0, 0.02)),  # bursts wait, and hardly any is refused
+        (1.25, 10.0, (0.2, 0.3)),
+        (2.0, 3.0, (0.5, 0.58)),  # as fast as ever, and the worker has hardly less to do
+    ],
+)
+@in_loop
+async def test_what_comes_at_random_times(
+    time: Time, load: float, longest: float, refused: tuple[float, float]
+) -> None:
+    """One worker that takes 0.1 s, simulated: how long most of those that are taken on take, in pictures' times."""
+    chance, admission = random.Random(1), Admission(64, 1.0, uploads=2, urls=16)
+    comes, ready, count = time.now, time.now, 0
+    under_way: deque[tuple[Place, float]] = deque()
+    took = []
+    while count < 5000:
+        if under_way and ready <= comes:
+            time.now = ready
+            place, came = under_way.popleft()
+            place.leave()
+            took.append((ready - came) / 0.1)
+            ready += 0.1
+            continue
+        time.now = comes
+        count += 1
+        with suppress(Overloaded):
+            (place,) = admission.enter("upload", 1, LONG)
+            ready = ready if under_way else comes + 0.1
+            under_way.append((place, comes))
+        comes += chance.expovariate(load / 0.1)
+
+    assert sorted(took)[len(took) * 95 // 100] <= longest
+    assert refused[0] <= 1 - len(took) / count <= refused[1]
 
 
 # The service

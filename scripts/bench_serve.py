@@ -3,7 +3,7 @@
     scripts/bench serve --birds FOLDER [--only saturation,latency,failure,restart] [--machines 1,2,4] [OPTION]...
 
 Each machine is a network namespace with a share of a processor, and runs a whole `birdlite serve`. haproxy gives each
-request to the machine that has the fewest (scripts/service/balancer.py). The load is open (scripts/service/load.py):
+request to the machine that has the fewest (scripts/balanced/balancer.py). The load is open (scripts/balanced/load.py):
 requests are sent when they are due, at random times, whatever became of the earlier ones, and their time counts from
 when they were due. A server of pictures, the balancer and the load run outside the machines' shares.
 
@@ -12,7 +12,7 @@ when they were due. A server of pictures, the balancer and the load run outside 
 - `failure`: of the largest number of machines, one is killed (-9) and later started again, under load.
 - `restart`: each machine in turn is ended with SIGTERM and started again, under load.
 
-`--ways birdlite,plain` does the same with the plain way to serve (scripts/service/plain.py) beside it. Exit code 77:
+`--ways birdlite,plain` does the same with the plain way to serve (scripts/balanced/plain.py) beside it. Exit code 77:
 cannot run here.
 """
 
@@ -28,12 +28,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.scaleout.machines import clear_away, end_tidily, missing
-from scripts.scaleout.world import ALBUM, MEGAPIXELS, World, make_world
-from scripts.service import balancer, measure
-from scripts.service.deployment import Deployment, Way, birdlite, deployment, plain
-from scripts.service.measure import Pictures
-from scripts.service.tables import (
+from scripts.balanced import balancer, measure
+from scripts.balanced.deployment import Deployment, Way, birdlite, deployment, plain
+from scripts.balanced.measure import Pictures
+from scripts.balanced.tables import (
     BUSY,
     OVERLOAD,
     Point,
@@ -45,6 +43,8 @@ from scripts.service.tables import (
     verdicts,
     windows,
 )
+from scripts.scaleout.machines import clear_away, end_tidily, missing
+from scripts.scaleout.world import ALBUM, MEGAPIXELS, World, make_world
 from scripts.subjects import VARIETY
 
 SKIPPED = 77

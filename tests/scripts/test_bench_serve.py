@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 
 from scripts import bench_serve
-from scripts.scaleout.machines import missing
-from scripts.scaleout.world import ALBUM, make_world
-from scripts.service import balancer
-from scripts.service.deployment import Costs, Measured, birdlite, deployment, plain
-from scripts.service.load import Answer, Phase, Plan, Report, outcomes
-from scripts.service.tables import (
+from scripts.balanced import balancer
+from scripts.balanced.deployment import Costs, Measured, birdlite, deployment, plain
+from scripts.balanced.load import Answer, Phase, Plan, Report, outcomes
+from scripts.balanced.tables import (
     Point,
     balance,
     latency,
@@ -25,6 +23,8 @@ from scripts.service.tables import (
     verdicts,
     windows,
 )
+from scripts.scaleout.machines import missing
+from scripts.scaleout.world import ALBUM, make_world
 from scripts.subjects import VARIETY
 
 HERE = missing() or balancer.missing()

@@ -16,11 +16,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from scripts.balanced.balancer import Balancer, balancer
+from scripts.balanced.load import Plan, Report, report_of
 from scripts.scaleout.helper_processes import ROOT, Helper, busy_of
 from scripts.scaleout.machines import PORT, Machine, Running, fleet
 from scripts.scaleout.world import BIRDLITE, World
-from scripts.service.balancer import Balancer, balancer
-from scripts.service.load import Plan, Report, report_of
 
 URL = "http://127.0.0.1:8080"  # of the balancer, beside which the load runs
 SPARE = 30.0  # s that a load may take longer than its patience
@@ -110,7 +110,7 @@ class Deployment(NamedTuple):
     @contextmanager
     def loading(self, plan: Plan) -> Iterator[UnderWay]:
         """Run a load while the body does something else."""
-        command = ("ip", "netns", "exec", self.home, sys.executable, "-m", "scripts.service.load", URL)
+        command = ("ip", "netns", "exec", self.home, sys.executable, "-m", "scripts.balanced.load", URL)
         with subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
         ) as process:
@@ -183,11 +183,11 @@ def birdlite(world: World, queue: int | None) -> Way:
 
 
 def plain(world: World) -> Way:
-    """scripts/service/plain.py, on the same model."""
+    """scripts/balanced/plain.py, on the same model."""
     asking = (BIRDLITE, "model", "path", world.model)
     environment = world.environment | {"BIRDLITE_CACHE_DIR": str(world.cache)}
     model = Path(subprocess.run(asking, env=environment, check=True, capture_output=True, text=True).stdout.strip())
-    command = (sys.executable, "-m", "scripts.service.plain", str(model / "model.tflite"), str(model / "labels.csv"))
+    command = (sys.executable, "-m", "scripts.balanced.plain", str(model / "model.tflite"), str(model / "labels.csv"))
     return Way("plain", (*command, str(PORT)), world.environment | {"PYTHONPATH": str(ROOT)})
 
 

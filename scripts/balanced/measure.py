@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from scripts.service.deployment import Deployment, Measured
-from scripts.service.load import Phase, Plan
-from scripts.service.tables import Summary, summary, throughput
+from scripts.balanced.deployment import Deployment, Measured
+from scripts.balanced.load import Phase, Plan
+from scripts.balanced.tables import Summary, summary, throughput
 
 FEW, MOMENT = 2.0, 5.0  # requests a second, and s: to see how long one takes
 OVER = 1.3  # times what a machine should do by that: more than it can

@@ -1,8 +1,8 @@
 """The plain way to serve: NumPy, Pillow, httpx and LiteRT's Interpreter, one picture after the other.
 
-    python -m scripts.service.plain MODEL LABELS PORT
+    python -m scripts.balanced.plain MODEL LABELS PORT
 
-It answers what `scripts/service/load.py` asks, as published answers to the task do at best: the model is loaded once,
+It answers what `scripts/balanced/load.py` asks, as published answers to the task do at best: the model is loaded once,
 inference runs in a thread, and nothing is bounded. `BIRDLITE_MIRROR` counts as it does for birdlite.
 """
 

@@ -1,6 +1,6 @@
 """An open-loop load on an HTTP service: requests are sent when they are due, whatever became of the earlier ones.
 
-    python -m scripts.service.load URL < PLAN > REPORT
+    python -m scripts.balanced.load URL < PLAN > REPORT
 
 PLAN and REPORT are JSON of `Plan` and `Report`. `bench_serve` runs this as a process of its own.
 

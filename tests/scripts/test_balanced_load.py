@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.service.load import Phase, Plan, Report, fire, outcomes, plan_of, report_of, steps, times
+from scripts.balanced.load import Phase, Plan, Report, fire, outcomes, plan_of, report_of, steps, times
 
 PROBLEM = json.dumps({"kind": "overload"}).encode()
 Answering = Callable[[bytes, asyncio.StreamWriter], bool]

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import NamedTuple
 
+from scripts.balanced.deployment import Measured
+from scripts.balanced.load import OK, SHED, Answer, outcomes
 from scripts.scaleout.tables import row, table
-from scripts.service.deployment import Measured
-from scripts.service.load import OK, SHED, Answer, outcomes
 
 THROUGHPUT = {4: 3.6}  # times one machine's, at least
 TWO = 0.5  # of one machine's p95 at `BUSY`, with two, at most

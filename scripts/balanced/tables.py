@@ -88,7 +88,7 @@ def saturation(found: Rates) -> list[str]:
     lines = table("way", "machines", "pictures/s", "times one", "refused", "quotas used", *COSTS)
     for (way, machines), each in found.items():
         rate = rate_of(each)
-        times = f"{rate / rate_of(found[way, 1]):.2f}" if (way, 1) in found else "-"
+        times = f"{times_one(each, found[way, 1]):.2f}" if (way, 1) in found else "-"
         (_, first), *_ = each
         refused = summary(first.report.answers).part_refused
         used = f"{first.costs.services:.2f}"
@@ -184,6 +184,11 @@ def said(others: Counter[str]) -> str:
 def rate_of(found: Sequence[tuple[float, Measured]]) -> float:
     """Pictures a second, the median over the rounds."""
     return median(rate for rate, _ in found)
+
+
+def times_one(found: Sequence[tuple[float, Measured]], one: Sequence[tuple[float, Measured]]) -> float:
+    """How many times one machine's throughput it is, by round: machines are not equally fast all day."""
+    return median(many / few for (many, _), (few, _) in zip(found, one, strict=True))
 
 
 def middle(found: Sequence[Summary], pick: Callable[[Summary], float]) -> float:

@@ -61,7 +61,7 @@ class Admission:
         chosen = self._lanes[lane]
         more = max(0, pictures - chosen.free)
         wait = chosen.time_for(len(chosen.waiting) + more) if more else 0.0
-        if more > self.queue:
+        if pictures > chosen.limit + self.queue:
             raise Overloaded("too many pictures at once", wait)
         if self._is_too_much(chosen, more):
             chosen.count(refused=True)

@@ -83,7 +83,8 @@ class Running:
 
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.service = Service(Pictures(self._classifier, self._settings, self._options.queue), self._options)
+        pictures = Pictures(self._classifier, self._settings, self._options.queue, self._options.max_wait)
+        self.service = Service(pictures, self._options)
         loading = first_picture.begin(self._classifier)
         self.server = Server(self.service, self._socket, loading, self._ready.set)
         await self.server.run()

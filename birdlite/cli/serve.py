@@ -79,7 +79,7 @@ def serve(
     url = url_of(sock)
 
     async def run() -> None:
-        service = Service(Pictures(classifier, settings, options.queue), options)
+        service = Service(Pictures(classifier, settings, options.queue, options.max_wait), options)
         server = Server(service, sock, loading, lambda: log.info(f"ready at {url}", threads=settings.threads))
         loop = asyncio.get_running_loop()
 
@@ -133,6 +133,11 @@ COMMAND = Command(
                 " too long, the answer is 503 at once.",
                 type=Value(whole, 0, 1_000_000),
                 default=DEFAULTS.queue,
+            ),
+            _seconds(
+                "--max-wait",
+                "Let pictures wait for up to SECONDS, and for less the more had to be refused lately.",
+                DEFAULTS.max_wait,
             ),
             Option(
                 "--max-batch N",

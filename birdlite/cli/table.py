@@ -85,6 +85,7 @@ OTHERS = (
     "--keep-header",
     "--max-batch",
     "--max-body",
+    "--max-wait",
     "--newest",
     "--no-urls",
     "--pictures",

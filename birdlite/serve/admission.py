@@ -5,6 +5,10 @@ that are sent and pictures that are fetched wait apart, so slow servers of other
 being classified. At most `queue` wait in each lane. Who would wait longer than there is time for is refused too: the
 answer would come too late, and only cost the others.
 
+A queue evens out chance, and nothing else. If more comes than can be answered, it only makes all wait as long as the
+longest. So pictures wait for at most `max_wait`, and for less the more requests had to be refused lately. When those
+are two in five, only a picture that need not wait is taken on, and it is answered as fast as ever.
+
 Everything here belongs to the event loop, so there are no locks.
 """
 
@@ -22,14 +26,22 @@ LANES: tuple[Lane, ...] = get_args(Lane)
 
 _WEIGHT = 0.1  # of the newest time in the moving average
 _FIRST_GUESS_S = 0.05
+_FLOOD = 0.4  # of the requests are refused: nothing may wait any more
+_NEWEST = 0.02  # the weight of the newest request in that; with a larger one, the wait swings between all and nothing
 
 
 class Admission:
     """The pictures that run and wait."""
 
-    def __init__(self, queue: int, *, uploads: int, urls: int) -> None:
-        """At most `queue` pictures wait in each lane, and so many run at once."""
+    def __init__(self, queue: int, max_wait: float, *, uploads: int, urls: int) -> None:
+        """At most `queue` pictures wait in each lane, for at most `max_wait` s, and so many run at once.
+
+        As many as `uploads` keep all workers busy.
+        """
         self.queue = queue
+        self._max_wait = max_wait
+        self._enough = uploads
+        self._slots = uploads + urls
         self._lanes: dict[Lane, _Lane] = {"upload": _Lane(uploads), "url": _Lane(urls)}
 
     def running(self, lane: Lane) -> int:
@@ -49,10 +61,26 @@ class Admission:
         chosen = self._lanes[lane]
         more = max(0, pictures - chosen.free)
         wait = chosen.time_for(len(chosen.waiting) + more) if more else 0.0
-        if more and len(chosen.waiting) + more > self.queue:
+        if pictures > chosen.limit + self.queue:
+            raise Overloaded("too many pictures at once", wait)
+        if self._is_too_much(chosen, more):
+            chosen.count(refused=True)
             raise Overloaded("too many pictures are waiting", wait)
         if wait > until - clock():
             raise Overloaded("the pictures that wait take longer than this request has time", wait)
+
+    def _is_too_much(self, lane: _Lane, more: int) -> bool:
+        """Whether so many pictures more, beyond those that can run at once, would wait too long, or let others wait."""
+        ahead, calm = len(lane.waiting), lane.calm
+        if ahead + more > self.queue or (ahead and lane.time_for(ahead) > calm * self._max_wait):
+            return True
+        if not calm and not lane.free:
+            return True
+        return self._at_workers() >= self._enough + calm * self._slots
+
+    def _at_workers(self) -> float:
+        """About how many pictures are with the workers: those that are sent, and of the others those that are here."""
+        return self._lanes["upload"].running + self._lanes["url"].here
 
     def enter(self, lane: Lane, pictures: int, until: float) -> list[Place]:
         """Take on all pictures of a request, or none of them. Each place must be left.
@@ -60,7 +88,9 @@ class Admission:
         Raises:
             Overloaded: as for `check`.
         """
-        self.check(lane, pictures, until)
+        if pictures:
+            self.check(lane, pictures, until)
+            self._lanes[lane].count(refused=False)
         return [self._lanes[lane].enter() for _ in range(pictures)]
 
 
@@ -71,6 +101,7 @@ class Place:
         self._lane = lane
         self._turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.began: float | None = None  # s on `clock`; when it had its turn
+        self.fetched: float | None = None  # s that it took to fetch it, if it came
         self.handed_over = False  # the pipeline has the picture, and says when it has let go of it
         self._left = False
 
@@ -100,19 +131,35 @@ class _Lane:
     """The pictures of one kind."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit  # so many run at once
         self._takes = _FIRST_GUESS_S  # s for a picture, from its turn to its result: a moving average
+        self._fetching = 0.0  # s of them until its bytes are here
+        self._refused = 0.0  # of the requests, in [0, 1]: a moving average
         self.running = 0
         self.waiting: OrderedDict[Place, None] = OrderedDict()
 
     @property
     def free(self) -> int:
         """How many could run at once."""
-        return 0 if self.waiting else self._limit - self.running
+        return 0 if self.waiting else self.limit - self.running
+
+    @property
+    def calm(self) -> float:
+        """1 if no request had to be refused lately, 0 in a flood."""
+        return max(0.0, 1 - self._refused / _FLOOD)
+
+    @property
+    def here(self) -> float:
+        """About how many of those that run are not being fetched any more."""
+        return self.running * (1 - self._fetching / self._takes)
 
     def time_for(self, pictures: int) -> float:
         """How long so many pictures take, in s."""
-        return pictures * self._takes / self._limit
+        return pictures * self._takes / self.limit
+
+    def count(self, *, refused: bool) -> None:
+        """Take note of a request."""
+        self._refused += _NEWEST * (refused - self._refused)
 
     def enter(self) -> Place:
         place = Place(self)
@@ -127,8 +174,13 @@ class _Lane:
         if place.began is None:
             self.waiting.pop(place, None)
             return
-        self._takes += _WEIGHT * (clock() - place.began - self._takes)
+        self.learn(clock() - place.began, place.fetched)
         if self.waiting:
             self.waiting.popitem(last=False)[0].begin()
         else:
             self.running -= 1
+
+    def learn(self, took: float, fetched: float | None) -> None:
+        """How long a picture took, and its download; None: it has not come."""
+        self._takes += _WEIGHT * (took - self._takes)
+        self._fetching += _WEIGHT * (took - self._fetching if fetched is None else fetched - self._fetching)

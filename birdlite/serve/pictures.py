@@ -25,12 +25,12 @@ TRY_AGAIN_S = 5.0
 class Pictures:
     """The classifier of a service, and who may use it when."""
 
-    def __init__(self, classifier: Classifier, settings: Settings, queue: int) -> None:
-        """Nothing is loaded yet. At most `queue` pictures of each kind wait."""
+    def __init__(self, classifier: Classifier, settings: Settings, queue: int, max_wait: float) -> None:
+        """Nothing is loaded yet. At most `queue` pictures of each kind wait, for at most `max_wait` s."""
         self.classifier = classifier
         self.settings = settings
         # As many as the pipeline has slots for, so `submit` never waits.
-        self.admission = Admission(queue, uploads=2 * settings.threads, urls=settings.fetch.downloads)
+        self.admission = Admission(queue, max_wait, uploads=2 * settings.threads, urls=settings.fetch.downloads)
         self.loaded = False  # the model has classified a picture
         self.broken: BirdliteError | None = None  # what keeps all pictures from being classified
         self.count: Callable[[Result, float, bool], object] = lambda *_: None  # see `Metrics.count`
@@ -113,6 +113,8 @@ class Pictures:
             if outcome is None:
                 place.leave()
             elif isinstance(outcome, Result):
+                if outcome.times is not None and outcome.times.fetch is not None:
+                    place.fetched = outcome.times.fetch / 1e3
                 if outcome.ok and self.broken is not None:
                     log.info("ready again")
                     self.broken = None

@@ -108,6 +108,7 @@ class Fleet(NamedTuple):
     machines: list[Machine]
     server: Helper
     cables: list[Helper]
+    home: str  # the network namespace where the server is, and all cables end
 
 
 def missing() -> str | None:
@@ -120,20 +121,28 @@ def missing() -> str | None:
 
 
 @contextmanager
-def fleet(cpus: Sequence[float], line: Line, served: Path, log: Path) -> Iterator[Fleet]:
-    """A machine for each share of a processor, and the server of the folder `served`, which notes requests in `log`."""
+def fleet(
+    cpus: Sequence[float], line: Line | None, served: Path, log: Path, *, period_us: int = quota.PERIOD_US
+) -> Iterator[Fleet]:
+    """A machine for each share of a processor, and the server of the folder `served`, which notes requests in `log`.
+
+    Without a line, they stand side by side. The shorter the period of the quotas, the more even the machines' speed.
+    """
     name = f"{PREFIX}{os.getpid()}"
     with ExitStack() as stack:
         home = stack.enter_context(network.netns(f"{name}-s"))
         made, cables = [], []
         for number, share in enumerate(cpus, 1):
             netns = stack.enter_context(network.netns(f"{name}-{number}"))
-            address, wire = stack.enter_context(network.cable(home, netns, number, line))
-            group = stack.enter_context(quota.quota(netns, share))
+            if line is None:
+                address = stack.enter_context(network.patch(home, netns, number))
+            else:
+                address, wire = stack.enter_context(network.cable(home, netns, number, line))
+                cables.append(wire)
+            group = stack.enter_context(quota.quota(netns, share, period_us))
             made.append(Machine(netns, group, share, f"http://{address}:{PORT}"))
-            cables.append(wire)
         server = stack.enter_context(running("server", served, log, PORT, netns=home))
-        yield Fleet(made, server, cables)
+        yield Fleet(made, server, cables, home)
 
 
 def clear_away() -> None:

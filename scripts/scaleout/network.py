@@ -53,6 +53,18 @@ def cable(home: str, away: str, number: int, line: Line) -> Iterator[tuple[str, 
         yield near, wire
 
 
+@contextmanager
+def patch(home: str, away: str, number: int) -> Iterator[str]:
+    """Join two namespaces without a delay, and as fast as the kernel. Gives the address at its home's end."""
+    near, far = f"10.77.{number}.1", f"10.77.{number}.2"
+    here, there = f"bl{number}h", f"bl{number}a"
+    _ip("link", "add", "name", here, "netns", home, "type", "veth", "peer", "name", there, "netns", away)
+    for place, device, address in ((home, here, near), (away, there, far)):
+        _ip("-n", place, "addr", "add", f"{address}/24", "dev", device)
+        _ip("-n", place, "link", "set", device, "up")
+    yield near  # the devices go with their namespaces
+
+
 def names(prefix: str) -> list[str]:
     """The namespaces whose names begin so."""
     return sorted(path.name for path in KEPT.glob(f"{prefix}*"))

@@ -26,24 +26,24 @@ def missing() -> str | None:
 
 
 @contextmanager
-def quota(name: str, cpus: float) -> Iterator[Path]:
-    """A group that gets so much of a processor; what `within` starts runs in it. It ends with the group."""
+def quota(name: str, cpus: float, period_us: int = PERIOD_US) -> Iterator[Path]:
+    """A group that gets so much of a processor in each period. What `within` starts runs in it, and ends with it."""
     folder = root() / name
     try:
         folder.mkdir()
-        for file, text in settings(cpus, unified=root() == V2).items():
+        for file, text in settings(cpus, period_us, unified=root() == V2).items():
             (folder / file).write_text(text)
         yield folder
     finally:
         remove(folder)
 
 
-def settings(cpus: float, *, unified: bool) -> dict[str, str]:
+def settings(cpus: float, period_us: int = PERIOD_US, *, unified: bool) -> dict[str, str]:
     """What to write into which file of a group."""
-    share = round(cpus * PERIOD_US)
+    share = round(cpus * period_us)
     if unified:
-        return {"cpu.max": f"{share} {PERIOD_US}"}
-    return {"cpu.cfs_period_us": str(PERIOD_US), "cpu.cfs_quota_us": str(share)}
+        return {"cpu.max": f"{share} {period_us}"}
+    return {"cpu.cfs_period_us": str(period_us), "cpu.cfs_quota_us": str(share)}
 
 
 def within(group: Path, command: tuple[str, ...]) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ OTHER = Machine("other", Path("other"), 0.5, "http://10.77.2.1:8000")
 def test_a_quarter_of_a_processor_is_25_ms_in_every_100() -> None:
     assert quota.settings(0.25, unified=True) == {"cpu.max": "25000 100000"}
     assert quota.settings(0.25, unified=False) == {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "25000"}
+    assert quota.settings(0.25, 10_000, unified=True) == {"cpu.max": "2500 10000"}
 
 
 def test_processor_time_is_found_behind_any_name_of_a_command() -> None:

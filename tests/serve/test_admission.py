@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
+from collections import deque
 from collections.abc import Callable, Coroutine
-from functools import partial
+from contextlib import suppress
+from functools import partial, wraps
 
 import pytest
 
 from birdlite.run.classifier import Classifier
 from birdlite.run.pipeline import slots
-from birdlite.serve.admission import Admission, Place
+from birdlite.serve.admission import Admission, Lane, Place
 from birdlite.serve.problems import Overloaded
 from birdlite.settings import Settings
 from birdlite.timing import clock
@@ -26,13 +29,13 @@ LONG = 1e6  # s
 HEAD = head(200, {"Content-Length": "100000"})
 
 
-def in_loop(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
+def in_loop(test: Callable[..., Coroutine[None, None, None]]) -> Callable[..., None]:
     """A test that runs in an event loop."""
 
-    def run() -> None:
-        asyncio.run(asyncio.wait_for(test(), PATIENCE))
+    @wraps(test)
+    def run(*fixtures: object, **named: object) -> None:
+        asyncio.run(asyncio.wait_for(test(*fixtures, **named), PATIENCE))
 
-    run.__name__ = test.__name__
     return run
 
 
@@ -42,7 +45,7 @@ def has_turn(place: Place) -> bool:
 
 @in_loop
 async def test_the_queue_is_first_come_first_served() -> None:
-    admission = Admission(10, uploads=2, urls=1)
+    admission = Admission(10, LONG, uploads=2, urls=1)
     places = admission.enter("upload", 3, clock() + LONG) + admission.enter("upload", 2, clock() + LONG)
     order: list[Place] = []
     while len(order) < 5:
@@ -56,7 +59,7 @@ async def test_the_queue_is_first_come_first_served() -> None:
 
 @in_loop
 async def test_at_most_so_many_run_and_so_many_wait() -> None:
-    admission = Admission(3, uploads=2, urls=1)
+    admission = Admission(3, LONG, uploads=2, urls=1)
     admission.enter("upload", 5, clock() + LONG)
 
     assert (admission.running("upload"), admission.waiting("upload")) == (2, 3)
@@ -66,7 +69,7 @@ async def test_at_most_so_many_run_and_so_many_wait() -> None:
 
 @in_loop
 async def test_all_pictures_of_a_request_are_taken_on_or_none() -> None:
-    admission = Admission(3, uploads=2, urls=1)
+    admission = Admission(3, LONG, uploads=2, urls=1)
     with pytest.raises(Overloaded):
         admission.enter("upload", 6, clock() + LONG)
 
@@ -75,7 +78,7 @@ async def test_all_pictures_of_a_request_are_taken_on_or_none() -> None:
 
 @in_loop
 async def test_those_that_are_fetched_do_not_keep_those_that_are_sent_waiting() -> None:
-    admission = Admission(2, uploads=1, urls=1)
+    admission = Admission(2, LONG, uploads=1, urls=1)
     admission.enter("url", 3, clock() + LONG)
     (place,) = admission.enter("upload", 1, clock() + LONG)
 
@@ -85,8 +88,16 @@ async def test_those_that_are_fetched_do_not_keep_those_that_are_sent_waiting() 
 
 
 @in_loop
+async def test_those_that_were_fetched_do_not_keep_those_that_are_sent_from_waiting() -> None:
+    admission = Admission(2, LONG, uploads=2, urls=16)
+    admission.enter("url", 16, LONG)
+
+    assert len(admission.enter("upload", 4, LONG)) == 4
+
+
+@in_loop
 async def test_without_a_queue_only_what_can_run_at_once_is_taken_on() -> None:
-    admission = Admission(0, uploads=1, urls=1)
+    admission = Admission(0, LONG, uploads=1, urls=1)
     (place,) = admission.enter("upload", 1, clock() + LONG)
     with pytest.raises(Overloaded):
         admission.enter("upload", 1, clock() + LONG)
@@ -97,7 +108,7 @@ async def test_without_a_queue_only_what_can_run_at_once_is_taken_on() -> None:
 
 @in_loop
 async def test_who_would_wait_longer_than_there_is_time_is_refused_at_once() -> None:
-    admission = Admission(1000, uploads=1, urls=1)
+    admission = Admission(1000, LONG, uploads=1, urls=1)
     (slow,) = admission.enter("upload", 1, clock() + LONG)
     slow.began = clock() - 1000.0  # as if it had taken so long
     slow.leave()
@@ -110,7 +121,7 @@ async def test_who_would_wait_longer_than_there_is_time_is_refused_at_once() -> 
 
 @in_loop
 async def test_a_turn_that_does_not_come_in_time_is_a_timeout_and_its_place_is_free_again() -> None:
-    admission = Admission(5, uploads=1, urls=1)
+    admission = Admission(5, LONG, uploads=1, urls=1)
     first, second, third = admission.enter("upload", 3, clock() + LONG)
     with pytest.raises(asyncio.TimeoutError):
         await second.turn(clock())
@@ -124,13 +135,194 @@ async def test_a_turn_that_does_not_come_in_time_is_a_timeout_and_its_place_is_f
 
 @in_loop
 async def test_a_place_that_is_left_twice_counts_once() -> None:
-    admission = Admission(5, uploads=1, urls=1)
+    admission = Admission(5, LONG, uploads=1, urls=1)
     first, second, third = admission.enter("upload", 3, clock() + LONG)
     first.leave()
     first.leave()
 
     assert has_turn(second)
     assert not has_turn(third)
+
+
+class Time:
+    """A clock that stands still until a test moves it."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    made = Time()
+    monkeypatch.setattr("birdlite.serve.admission.clock", made)
+    return made
+
+
+def is_taken_on(admission: Admission, lane: Lane = "upload") -> bool:
+    """Whether one more is; it leaves at once, if it has its turn."""
+    try:
+        (place,) = admission.enter(lane, 1, LONG)
+    except Overloaded:
+        return False
+    if has_turn(place):
+        place.fetched = 0.0
+    place.leave()
+    return True
+
+
+def flooded(lane: Lane = "upload") -> tuple[Admission, list[Place]]:
+    """The queue is full, and many had to be refused. Two run at once, and 20 wait."""
+    admission = Admission(20, LONG, uploads=2, urls=16)
+    places = admission.enter(lane, admission._lanes[lane].limit + 20, LONG)
+    assert not any(is_taken_on(admission, lane) for _ in range(100))
+    return admission, places
+
+
+@in_loop
+async def test_nothing_waits_for_longer_than_it_may(time: Time) -> None:
+    admission = Admission(1000, 1.0, uploads=1, urls=1)
+    (first,) = admission.enter("upload", 1, LONG)
+    time.now += 0.05
+    first.leave()  # as long as the first guess
+    admission.enter("upload", 1 + 20, LONG)
+
+    assert admission.waiting("upload") == 20  # 20 · 0.05 s
+    admission.enter("upload", 1, LONG)
+    assert not is_taken_on(admission)
+
+
+@in_loop
+async def test_one_refusal_is_no_flood() -> None:
+    admission = Admission(20, LONG, uploads=2, urls=16)
+    places = admission.enter("upload", 22, LONG)
+    assert not is_taken_on(admission)
+    places[0].leave()
+
+    assert is_taken_on(admission)
+
+
+@in_loop
+async def test_in_a_flood_only_what_need_not_wait_is_taken_on() -> None:
+    admission, places = flooded()
+    taken_on = []
+    for place in places:
+        place.leave()
+        taken_on.append(is_taken_on(admission))
+
+    assert taken_on == [False] * 20 + [True, True]
+
+
+@in_loop
+async def test_the_more_had_to_be_refused_the_less_others_may_wait(time: Time) -> None:
+    admission = Admission(1000, 1.0, uploads=1, urls=1)
+    queues = []
+    for _ in range(3):
+        with suppress(Overloaded):
+            while True:
+                admission.enter("upload", 1, LONG)
+        queues.append(admission.waiting("upload"))
+        for place in [*admission._lanes["upload"].waiting][2:]:
+            place.leave()
+        for _ in range(2):
+            admission._lanes["upload"].count(refused=True)
+
+    assert queues[0] > queues[1] > queues[2] > 0
+
+
+@in_loop
+async def test_when_requests_are_taken_on_again_the_flood_is_over() -> None:
+    admission, places = flooded()
+    for place in places:
+        place.leave()
+    assert all(is_taken_on(admission) for _ in range(50))
+
+    assert len([admission.enter("upload", 1, LONG) for _ in range(10)]) == 10
+
+
+@in_loop
+async def test_a_flood_of_one_kind_is_none_of_the_other() -> None:
+    admission, _ = flooded("url")
+    admission._lanes["url"].learn(100.0, 100.0)  # they are being fetched
+    admission.enter("upload", 3, LONG)
+
+    assert admission.waiting("upload") == 1
+
+
+@in_loop
+async def test_in_a_flood_a_request_of_many_pictures_is_taken_on_when_its_first_one_has_its_turn() -> None:
+    admission, places = flooded()
+    for place in places[:-1]:
+        place.leave()
+
+    assert len(admission.enter("upload", 10, LONG)) == 10
+
+
+@in_loop
+async def test_requests_that_never_fit_in_are_no_flood() -> None:
+    admission = Admission(3, LONG, uploads=2, urls=16)
+    for _ in range(100):
+        with pytest.raises(Overloaded, match="too many pictures at once"):
+            admission.enter("upload", 6, LONG)
+
+    assert len(admission.enter("upload", 5, LONG)) == 5
+
+
+@pytest.mark.parametrize(("part_fetching", "at_once"), [(0.0, 2), (0.45, 4), (0.9, 16)])
+@in_loop
+async def test_in_a_flood_as_many_urls_run_as_keep_the_workers_busy(part_fetching: float, at_once: int) -> None:
+    """Two at the workers, and those that are being fetched, but not more than may be."""
+    admission, places = flooded("url")
+    for place in places:
+        place.leave()
+    for _ in range(2000):  # so that the averages are these
+        admission._lanes["url"].learn(0.1, 0.1 * part_fetching)
+
+    taken_on = 0
+    with suppress(Overloaded):
+        while True:
+            admission.enter("url", 1, LONG)
+            admission._lanes["url"].count(refused=True)  # another one
+            taken_on += 1
+    assert taken_on == at_once
+
+
+@pytest.mark.parametrize(
+    ("load", "longest", "refused"),
+    [
+        (0.8, 9.0, (0.0, 0.02)),  # bursts wait, and hardly any is refused
+        (1.25, 10.0, (0.2, 0.3)),
+        (2.0, 3.0, (0.5, 0.58)),  # as fast as ever, and the worker has hardly less to do
+    ],
+)
+@in_loop
+async def test_what_comes_at_random_times(
+    time: Time, load: float, longest: float, refused: tuple[float, float]
+) -> None:
+    """One worker that takes 0.1 s, simulated: how long most of those that are taken on take, in pictures' times."""
+    chance, admission = random.Random(1), Admission(64, 1.0, uploads=2, urls=16)
+    comes, ready, count = time.now, time.now, 0
+    under_way: deque[tuple[Place, float]] = deque()
+    took = []
+    while count < 5000:
+        if under_way and ready <= comes:
+            time.now = ready
+            place, came = under_way.popleft()
+            place.leave()
+            took.append((ready - came) / 0.1)
+            ready += 0.1
+            continue
+        time.now = comes
+        count += 1
+        with suppress(Overloaded):
+            (place,) = admission.enter("upload", 1, LONG)
+            ready = ready if under_way else comes + 0.1
+            under_way.append((place, comes))
+        comes += chance.expovariate(load / 0.1)
+
+    assert sorted(took)[len(took) * 95 // 100] <= longest
+    assert refused[0] <= 1 - len(took) / count <= refused[1]
 
 
 # The service
@@ -141,7 +333,7 @@ def test_the_pipeline_has_a_slot_for_each_picture_that_has_its_turn(
 ) -> None:
     """Else `submit` would wait, and with it the event loop."""
     admission = service.service.pictures.admission
-    places = sum(lane._limit for lane in admission._lanes.values())
+    places = sum(lane.limit for lane in admission._lanes.values())
 
     assert places == slots(settings)
 

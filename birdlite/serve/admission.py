@@ -76,7 +76,7 @@ class Admission:
             return True
         if not calm and not lane.free:
             return True
-        return self._at_workers() >= self._enough + calm * self._slots
+        return self._at_workers() > self._enough - 0.5 + calm * self._slots  # to the nearest whole one
 
     def _at_workers(self) -> float:
         """About how many pictures are with the workers: those that are sent, and of the others those that are here."""

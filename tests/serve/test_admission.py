@@ -269,10 +269,10 @@ async def test_requests_that_never_fit_in_are_no_flood() -> None:
     assert len(admission.enter("upload", 5, LONG)) == 5
 
 
-@pytest.mark.parametrize(("part_fetching", "at_once"), [(0.0, 2), (0.45, 4), (0.9, 16)])
+@pytest.mark.parametrize(("part_fetching", "at_once"), [(0.0, 2), (0.1, 2), (0.45, 3), (0.95, 16)])
 @in_loop
 async def test_in_a_flood_as_many_urls_run_as_keep_the_workers_busy(part_fetching: float, at_once: int) -> None:
-    """Two at the workers, and those that are being fetched, but not more than may be."""
+    """About two at the workers, and those that are being fetched, but not more than may be."""
     admission, places = flooded("url")
     for place in places:
         place.leave()

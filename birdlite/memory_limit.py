@@ -41,7 +41,7 @@ def return_large_blocks() -> None:
 
     glibc keeps freed blocks of up to 32 MiB for the thread that had them. With pictures of 40 Mpx in four threads that
     was more than 300 MiB which no budget knows of. Told one bound, glibc no longer adapts the other: it would return
-    what smaller blocks leave at the end of a heap after each picture, which made decoding 1 Mpx a quarter slower.
+    what smaller blocks leave at the end of a heap after each picture, and the next one would have to ask for it again.
     """
     _tell_libc(_M_MMAP_THRESHOLD, _LARGE)
     _tell_libc(_M_TRIM_THRESHOLD, 2 * _LARGE)

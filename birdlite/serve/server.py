@@ -117,7 +117,8 @@ class Server:
             self._uvicorn.should_exit = True
             raise
         self._service.pictures.loaded = True
-        self._started()
+        if not self._stop.is_set():
+            self._started()
 
     async def _settle(self) -> None:
         """Do what a start need not wait for, a little after it."""

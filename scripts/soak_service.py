@@ -34,10 +34,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from birdlite.demo import FOLDER
 from scripts.service.kinds import NOT_REQUESTS, TURN, Bird, Client
 from scripts.service.process import Process
-from scripts.soak.balance import SHOWN
 from scripts.soak.drawing import drawing
 from scripts.soak.hostile import HostileServer, demo_pictures
-from scripts.soak.judgement import in_words, judged, line_of
+from scripts.soak.judgement import in_words, judged, line_of, told
 from scripts.soak.watch import Sample, growth, look_at
 
 CLIENTS = 16
@@ -191,12 +190,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=Path("soak-results"), help="for the figures")
     values = parser.parse_args(arguments)
     wrong = soak(values.requests, values.rate, values.folder.absolute())
-    for line in wrong[:SHOWN]:
-        print(f"WRONG: {line}")
-    if len(wrong) > SHOWN:
-        print(f"and {len(wrong) - SHOWN} more")
-    print(f"{values.folder}/soak.svg: {'all is well' if not wrong else 'not well'}")
-    return 1 if wrong else 0
+    return told(wrong, values.folder)
 
 
 if __name__ == "__main__":

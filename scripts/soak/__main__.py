@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from birdlite.demo import FOLDER
-from scripts.soak.balance import SHOWN, balance, target_of
+from scripts.soak.balance import balance, target_of
 from scripts.soak.drawing import drawing
 from scripts.soak.hostile import HostileServer, demo_pictures
-from scripts.soak.judgement import in_words, judged, line_of
+from scripts.soak.judgement import in_words, judged, line_of, told
 from scripts.soak.watch import Sample, growth, look_at
 
 SAMPLE_S = 0.5  # between two samples
@@ -180,12 +180,7 @@ def main(arguments: list[str] | None = None) -> int:
     plan = Plan(**vars(parser.parse_args(arguments)))
     plan = plan._replace(folder=plan.folder.absolute())
     wrong = soak(plan)
-    for line in wrong[:SHOWN]:
-        print(f"WRONG: {line}")
-    if len(wrong) > SHOWN:
-        print(f"and {len(wrong) - SHOWN} more")
-    print(f"{plan.folder}/soak.svg: {'all is well' if not wrong else 'not well'}")
-    return 1 if wrong else 0
+    return told(wrong, plan.folder)
 
 
 if __name__ == "__main__":

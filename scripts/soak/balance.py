@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 
 from scripts.soak.hostile import HOST, fault_of
 
-SHOWN = 10  # complaints in words; the others are counted
-
 
 def target_of(number: int) -> str:
     """The URL of a target."""

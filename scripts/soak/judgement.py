@@ -1,15 +1,17 @@
-"""What a process may hold more at the end of a soak than when it was warm.
+"""What a process may hold more at the end of a soak than when it was warm, and how a soak ends.
 
 For `scripts.soak` and `scripts.soak_service`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from scripts.soak.watch import Growth, Sample
 
 MIB = 1 << 20
+SHOWN = 10  # complaints in words; the others are counted
 GROWTH_LIMIT = 5 * MIB
 SHORT = 50_000  # targets or requests; the memory of a shorter run still settles behind its first tenth
 SHORT_GROWTH_LIMIT = 32 * MIB
@@ -44,3 +46,13 @@ def judged(grown: Growth | None, targets: int) -> Iterator[str]:
     yield from (
         f"{getattr(grown, name):+.0f} {name}" for name in ("descriptors", "threads") if getattr(grown, name) > most
     )
+
+
+def told(wrong: Sequence[str], folder: Path) -> int:
+    """Print what is wrong; the exit code."""
+    for line in wrong[:SHOWN]:
+        print(f"WRONG: {line}")
+    if len(wrong) > SHOWN:
+        print(f"and {len(wrong) - SHOWN} more")
+    print(f"{folder}/soak.svg: {'all is well' if not wrong else 'not well'}")
+    return 1 if wrong else 0

@@ -242,6 +242,38 @@ async def test_when_requests_are_taken_on_again_the_flood_is_over() -> None:
 
 
 @in_loop
+async def test_when_nothing_was_under_way_for_ten_pictures_time_the_flood_is_over(time: Time) -> None:
+    """Else bursts with long pauses would find hardly any room for ever: each of them has to be refused again."""
+    admission, places = flooded()
+    for place in places:
+        place.leave()
+
+    def burst() -> int:
+        taken_on = []
+        with suppress(Overloaded):
+            while True:
+                taken_on += admission.enter("upload", 1, LONG)
+        for place in taken_on:
+            place.leave()
+        return len(taken_on)
+
+    assert burst() == 2
+    time.now += 11 * admission._lanes["upload"]._takes
+    assert burst() == 22
+
+
+@in_loop
+async def test_a_flood_is_not_over_while_a_picture_takes_long(time: Time) -> None:
+    admission, places = flooded()
+    for place in places[1:]:
+        place.leave()
+    time.now += 1000
+
+    assert len(admission.enter("upload", 1, LONG)) == 1
+    assert not is_taken_on(admission)
+
+
+@in_loop
 async def test_a_flood_of_one_kind_is_none_of_the_other() -> None:
     admission, _ = flooded("url")
     admission._lanes["url"].learn(100.0, 100.0)  # they are being fetched

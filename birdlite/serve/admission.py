@@ -19,7 +19,7 @@ import asyncio
 from collections import OrderedDict
 from typing import Literal, get_args
 
-from birdlite.serve.problems import Overloaded
+from birdlite.serve.problems import Overloaded, Problem
 from birdlite.timing import clock
 
 Lane = Literal["upload", "url"]
@@ -58,14 +58,16 @@ class Admission:
         """Refuse what cannot be taken on. `until`, on `timing.clock`, is when the answer must be there.
 
         Raises:
-            Overloaded: so many more do not fit in, or would have their turn too late.
+            Problem: so many never fit in.
+            Overloaded: so many more do not fit in now, or would have their turn too late.
         """
         chosen = self._lanes[lane]
+        most = chosen.limit + self.queue
+        if pictures > most:
+            raise Problem(413, f"{pictures} pictures; at most {most} can run and wait at once", kind="too_large")
         chosen.calm_down()
         more = max(0, pictures - chosen.free)
         wait = chosen.time_for(len(chosen.waiting) + more) if more else 0.0
-        if pictures > chosen.limit + self.queue:
-            raise Overloaded("too many pictures at once", wait)
         if self._is_too_much(chosen, more):
             chosen.count(refused=True)
             raise Overloaded("too many pictures are waiting", wait)
@@ -89,7 +91,7 @@ class Admission:
         """Take on all pictures of a request, or none of them. Each place must be left.
 
         Raises:
-            Overloaded: as for `check`.
+            Problem: as for `check`.
         """
         if pictures:
             self.check(lane, pictures, until)

@@ -66,7 +66,7 @@ class Pictures:
         A task that is cancelled cancels its picture. One raises BirdliteError if the engine is broken.
 
         Raises:
-            Overloaded: there is no place for all of them.
+            Problem: there is no place for all of them, now or ever.
         """
         good = [target for target in targets if isinstance(target, Target)]
         lane: Lane = "url" if any(target.kind != "file" for target in good) else "upload"

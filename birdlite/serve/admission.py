@@ -7,7 +7,8 @@ answer would come too late, and only cost the others.
 
 A queue evens out chance, and nothing else. If more comes than can be answered, it only makes all wait as long as the
 longest. So pictures wait for at most `max_wait`, and for less the more requests had to be refused lately. When those
-are two in five, only a picture that need not wait is taken on, and it is answered as fast as ever.
+are two in five, only a picture that need not wait is taken on, and it is answered as fast as ever. When nothing was
+under way for a while, the flood is over: who comes in bursts, now and then, may fill the queue again.
 
 Everything here belongs to the event loop, so there are no locks.
 """
@@ -18,7 +19,7 @@ import asyncio
 from collections import OrderedDict
 from typing import Literal, get_args
 
-from birdlite.serve.problems import Overloaded
+from birdlite.serve.problems import Overloaded, Problem
 from birdlite.timing import clock
 
 Lane = Literal["upload", "url"]
@@ -27,6 +28,7 @@ LANES: tuple[Lane, ...] = get_args(Lane)
 _WEIGHT = 0.1  # of the newest time in the moving average
 _FIRST_GUESS_S = 0.05
 _FLOOD = 0.4  # of the requests are refused: nothing may wait any more
+_OVER = 10  # pictures' times in which nothing was under way: the flood is over
 _NEWEST = 0.02  # the weight of the newest request in that; with a larger one, the wait swings between all and nothing
 
 
@@ -56,13 +58,16 @@ class Admission:
         """Refuse what cannot be taken on. `until`, on `timing.clock`, is when the answer must be there.
 
         Raises:
-            Overloaded: so many more do not fit in, or would have their turn too late.
+            Problem: so many never fit in.
+            Overloaded: so many more do not fit in now, or would have their turn too late.
         """
         chosen = self._lanes[lane]
+        most = chosen.limit + self.queue
+        if pictures > most:
+            raise Problem(413, f"{pictures} pictures; at most {most} can run and wait at once", kind="too_large")
+        chosen.calm_down()
         more = max(0, pictures - chosen.free)
         wait = chosen.time_for(len(chosen.waiting) + more) if more else 0.0
-        if pictures > chosen.limit + self.queue:
-            raise Overloaded("too many pictures at once", wait)
         if self._is_too_much(chosen, more):
             chosen.count(refused=True)
             raise Overloaded("too many pictures are waiting", wait)
@@ -86,7 +91,7 @@ class Admission:
         """Take on all pictures of a request, or none of them. Each place must be left.
 
         Raises:
-            Overloaded: as for `check`.
+            Problem: as for `check`.
         """
         if pictures:
             self.check(lane, pictures, until)
@@ -135,6 +140,7 @@ class _Lane:
         self._takes = _FIRST_GUESS_S  # s for a picture, from its turn to its result: a moving average
         self._fetching = 0.0  # s of them until its bytes are here
         self._refused = 0.0  # of the requests, in [0, 1]: a moving average
+        self._left = 0.0  # s on `clock`; when a picture left last
         self.running = 0
         self.waiting: OrderedDict[Place, None] = OrderedDict()
 
@@ -157,6 +163,11 @@ class _Lane:
         """How long so many pictures take, in s."""
         return pictures * self._takes / self.limit
 
+    def calm_down(self) -> None:
+        """Forget what had to be refused, if nothing was under way for long enough."""
+        if not self.running and clock() - self._left > _OVER * self._takes:
+            self._refused = 0.0
+
     def count(self, *, refused: bool) -> None:
         """Take note of a request."""
         self._refused += _NEWEST * (refused - self._refused)
@@ -174,7 +185,8 @@ class _Lane:
         if place.began is None:
             self.waiting.pop(place, None)
             return
-        self.learn(clock() - place.began, place.fetched)
+        self._left = clock()
+        self.learn(self._left - place.began, place.fetched)
         if self.waiting:
             self.waiting.popitem(last=False)[0].begin()
         else:

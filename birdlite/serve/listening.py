@@ -45,7 +45,9 @@ def listen(host: str, port: int) -> socket.socket:
         except OSError:
             listening.close()
             raise
-    except (OSError, UnicodeError) as error:
+    except UnicodeError:
+        raise OutputError(f"cannot listen on {host} port {port}: there is no such host") from None
+    except OSError as error:
         raise OutputError(f"cannot listen on {host} port {port}: {reason(error)}") from None
     return listening
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from birdlite import log
-from birdlite.errors import BirdliteError
+from birdlite.errors import BirdliteError, one_line
 from birdlite.results import Failure, Result
 from birdlite.run.classifier import Classifier
 from birdlite.run.pipeline import WAKE_S
@@ -33,6 +33,7 @@ class Pictures:
         self.admission = Admission(queue, max_wait, uploads=2 * settings.threads, urls=settings.fetch.downloads)
         self.loaded = False  # the model has classified a picture
         self.broken: BirdliteError | None = None  # what keeps all pictures from being classified
+        self._next_try = 0.0  # s on `clock`
         self.count: Callable[[Result, float, bool], object] = lambda *_: None  # see `Metrics.count`
 
     @property
@@ -42,14 +43,20 @@ class Pictures:
 
     async def look_after(self) -> None:
         """For ever: give up pictures that take too long to decode, and try broken engines again."""
-        next_try = 0.0
         while True:
             await asyncio.sleep(WAKE_S)
-            self.classifier.look_for_overdue()
-            if self.broken is not None and clock() >= next_try:
-                next_try = clock() + TRY_AGAIN_S
-                with suppress(Overloaded, BirdliteError):
-                    await self.begin([FIRST], self.settings, Timeline(), next_try)[0]
+            try:
+                self.classifier.look_for_overdue()
+                await self._try_again()
+            except Exception as error:  # noqa: BLE001 - an error in birdlite itself; it looks again
+                log.error(f"a fault in birdlite, please report it: {type(error).__name__}: {one_line(error)}")
+
+    async def _try_again(self) -> None:
+        """Try an engine that is broken, if it is time to."""
+        if self.broken is not None and clock() >= self._next_try:
+            self._next_try = clock() + TRY_AGAIN_S
+            with suppress(Overloaded, BirdliteError):
+                await self.begin([FIRST], self.settings, Timeline(), self._next_try)[0]
 
     def begin(
         self, targets: Sequence[Target | BadTarget], settings: Settings, timeline: Timeline, until: float
@@ -59,7 +66,7 @@ class Pictures:
         A task that is cancelled cancels its picture. One raises BirdliteError if the engine is broken.
 
         Raises:
-            Overloaded: there is no place for all of them.
+            Problem: there is no place for all of them, now or ever.
         """
         good = [target for target in targets if isinstance(target, Target)]
         lane: Lane = "url" if any(target.kind != "file" for target in good) else "upload"

@@ -16,7 +16,7 @@ import pytest
 from birdlite.run.classifier import Classifier
 from birdlite.run.pipeline import slots
 from birdlite.serve.admission import Admission, Lane, Place
-from birdlite.serve.problems import Overloaded
+from birdlite.serve.problems import Overloaded, Problem
 from birdlite.settings import Settings
 from birdlite.timing import clock
 from tests.demo_world import PICTURES
@@ -70,10 +70,11 @@ async def test_at_most_so_many_run_and_so_many_wait() -> None:
 @in_loop
 async def test_all_pictures_of_a_request_are_taken_on_or_none() -> None:
     admission = Admission(3, LONG, uploads=2, urls=1)
+    admission.enter("upload", 1, clock() + LONG)
     with pytest.raises(Overloaded):
-        admission.enter("upload", 6, clock() + LONG)
+        admission.enter("upload", 5, clock() + LONG)
 
-    assert (admission.running("upload"), admission.waiting("upload")) == (0, 0)
+    assert (admission.running("upload"), admission.waiting("upload")) == (1, 0)
 
 
 @in_loop
@@ -242,6 +243,38 @@ async def test_when_requests_are_taken_on_again_the_flood_is_over() -> None:
 
 
 @in_loop
+async def test_when_nothing_was_under_way_for_ten_pictures_time_the_flood_is_over(time: Time) -> None:
+    """Else bursts with long pauses would find hardly any room for ever: each of them has to be refused again."""
+    admission, places = flooded()
+    for place in places:
+        place.leave()
+
+    def burst() -> int:
+        taken_on = []
+        with suppress(Overloaded):
+            while True:
+                taken_on += admission.enter("upload", 1, LONG)
+        for place in taken_on:
+            place.leave()
+        return len(taken_on)
+
+    assert burst() == 2
+    time.now += 11 * admission._lanes["upload"]._takes
+    assert burst() == 22
+
+
+@in_loop
+async def test_a_flood_is_not_over_while_a_picture_takes_long(time: Time) -> None:
+    admission, places = flooded()
+    for place in places[1:]:
+        place.leave()
+    time.now += 1000
+
+    assert len(admission.enter("upload", 1, LONG)) == 1
+    assert not is_taken_on(admission)
+
+
+@in_loop
 async def test_a_flood_of_one_kind_is_none_of_the_other() -> None:
     admission, _ = flooded("url")
     admission._lanes["url"].learn(100.0, 100.0)  # they are being fetched
@@ -263,7 +296,7 @@ async def test_in_a_flood_a_request_of_many_pictures_is_taken_on_when_its_first_
 async def test_requests_that_never_fit_in_are_no_flood() -> None:
     admission = Admission(3, LONG, uploads=2, urls=16)
     for _ in range(100):
-        with pytest.raises(Overloaded, match="too many pictures at once"):
+        with pytest.raises(Problem, match="6 pictures; at most 5 can run and wait at once"):
             admission.enter("upload", 6, LONG)
 
     assert len(admission.enter("upload", 5, LONG)) == 5
@@ -384,7 +417,9 @@ def test_a_refused_body_is_not_read(serve: Serve, hold: Hold) -> None:
 def test_a_batch_that_is_larger_than_what_may_wait_is_refused_whole(serve: Serve) -> None:
     service = serve(queue=3)
 
-    assert problem(service.form(*[PICTURE] * 6), 503)["kind"] == "overload"
+    refused = service.form(*[PICTURE] * 6)
+    assert problem(refused, 413)["kind"] == "too_large"
+    assert "retry-after" not in refused.headers  # it never fits in
     assert service.form(*[PICTURE] * 5).json()["summary"]["ok"] == 5
     assert service.number("birdlite_pictures_total", outcome="ok") == 5
 

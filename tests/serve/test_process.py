@@ -91,12 +91,13 @@ def test_a_port_in_use_is_one_line_and_exit_code_3(start: Start) -> None:
     assert err == f"birdlite: error: cannot listen on 127.0.0.1 port {port}: Address already in use\n"
 
 
-@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1", "a" * 300, ""])
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1", "a" * 300, "a..b", ""])
 def test_an_address_that_is_not_here_is_one_line_and_exit_code_3(start: Start, host: str) -> None:
     code, _, err = start("--host", host).end()
 
     assert (code, err.count("\n")) == (3, 1)
     assert "cannot listen on" in err
+    assert "file" not in err
 
 
 @pytest.mark.parametrize("port", ["65536", "-1", "http", "80.5", ""])

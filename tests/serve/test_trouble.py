@@ -54,6 +54,27 @@ def test_an_engine_that_breaks_makes_the_service_not_ready_until_it_runs_again(
     assert said[-1] == "ready again"
 
 
+def test_a_fault_in_trying_again_does_not_keep_it_from_becoming_ready(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "TRY_AGAIN_S", 0.05)
+    service = serve()
+    begin, tried = service.service.pictures.begin, []
+
+    def faulty(*request: Any) -> Any:
+        tried.append(request)
+        if len(tried) == 1:
+            raise ZeroDivisionError("division by zero")
+        return begin(*request)
+
+    monkeypatch.setattr(service.service.pictures, "begin", faulty)
+    service.service.pictures.broken = EngineError("the engine is broken")
+
+    service.wait_for(1, "birdlite_ready")
+    assert service.faults == ["a fault in birdlite, please report it: ZeroDivisionError: division by zero"]
+    service.lines.clear()
+
+
 def _engine(classifier: Classifier) -> Any:
     engine = classifier.new_engine()
     engine.close()

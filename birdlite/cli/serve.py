@@ -136,7 +136,7 @@ COMMAND = Command(
             ),
             _seconds(
                 "--max-wait",
-                "Let pictures wait for up to SECONDS, and for less the more had to be refused lately.",
+                "Refuse a picture that would probably wait longer than SECONDS; sooner, the more were refused lately.",
                 DEFAULTS.max_wait,
             ),
             Option(

@@ -221,6 +221,18 @@ class StrictConnection(h11.Connection):
 
     problem: Problem | None = None  # with what came
     _chunks: _Chunks | None = None  # of the body that is read
+    _head = b""  # of an answer, until there is more of it: each piece that is sent wakes the client
+
+    def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override] # None only for ConnectionClosed
+        """What is to be sent: an answer's head goes with the beginning of its body."""
+        data = super().send(event)
+        if data is None:  # the connection is to be closed
+            return None
+        if isinstance(event, h11.Response):
+            self._head = data
+            return b""
+        data, self._head = self._head + data, b""
+        return data
 
     def receive_data(self, data: bytes) -> None:
         """Take what was received."""

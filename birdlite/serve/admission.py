@@ -8,7 +8,7 @@ answer would come too late, and only cost the others.
 A queue evens out chance, and nothing else. If more comes than can be answered, it only makes all wait as long as the
 longest. So pictures wait for at most `max_wait`, and for less the more requests had to be refused lately. When those
 are two in five, only a picture that need not wait is taken on, and it is answered as fast as ever. When nothing was
-under way for a while, the flood is over: who comes in bursts, now and then, may fill the queue again.
+under way for a while, the overload is over: who comes in bursts, now and then, may fill the queue again.
 
 Everything here belongs to the event loop, so there are no locks.
 """
@@ -27,8 +27,8 @@ LANES: tuple[Lane, ...] = get_args(Lane)
 
 _WEIGHT = 0.1  # of the newest time in the moving average
 _FIRST_GUESS_S = 0.05
-_FLOOD = 0.4  # of the requests are refused: nothing may wait any more
-_OVER = 10  # pictures' times in which nothing was under way: the flood is over
+_OVERLOAD = 0.4  # of the requests are refused: nothing may wait any more
+_IDLE = 10  # pictures' times in which nothing was under way: the overload is over
 _NEWEST = 0.02  # the weight of the newest request in that; with a larger one, the wait swings between all and nothing
 
 
@@ -65,7 +65,7 @@ class Admission:
         most = chosen.limit + self.queue
         if pictures > most:
             raise Problem(413, f"{pictures} pictures; at most {most} can run and wait at once", kind="too_large")
-        chosen.calm_down()
+        chosen.forget()
         more = max(0, pictures - chosen.free)
         wait = chosen.time_for(len(chosen.waiting) + more) if more else 0.0
         if self._is_too_much(chosen, more):
@@ -76,12 +76,12 @@ class Admission:
 
     def _is_too_much(self, lane: _Lane, more: int) -> bool:
         """Whether so many pictures more, beyond those that can run at once, would wait too long, or let others wait."""
-        ahead, calm = len(lane.waiting), lane.calm
-        if ahead + more > self.queue or (ahead and lane.time_for(ahead) > calm * self._max_wait):
+        ahead, slack = len(lane.waiting), lane.slack
+        if ahead + more > self.queue or (ahead and lane.time_for(ahead) > slack * self._max_wait):
             return True
-        if not calm and not lane.free:
+        if not slack and not lane.free:
             return True
-        return self._at_workers() > self._enough - 0.5 + calm * self._slots  # to the nearest whole one
+        return self._at_workers() > self._enough - 0.5 + slack * self._slots  # to the nearest whole one
 
     def _at_workers(self) -> float:
         """About how many pictures are with the workers: those that are sent, and of the others those that are here."""
@@ -139,7 +139,7 @@ class _Lane:
         self.limit = limit  # so many run at once
         self._takes = _FIRST_GUESS_S  # s for a picture, from its turn to its result: a moving average
         self._fetching = 0.0  # s of them until its bytes are here
-        self._refused = 0.0  # of the requests, in [0, 1]: a moving average
+        self._shed = 0.0  # of the requests, in [0, 1]: a moving average
         self._left = 0.0  # s on `clock`; when a picture left last
         self.running = 0
         self.waiting: OrderedDict[Place, None] = OrderedDict()
@@ -150,9 +150,9 @@ class _Lane:
         return 0 if self.waiting else self.limit - self.running
 
     @property
-    def calm(self) -> float:
-        """1 if no request had to be refused lately, 0 in a flood."""
-        return max(0.0, 1 - self._refused / _FLOOD)
+    def slack(self) -> float:
+        """1 if no request had to be refused lately, 0 when overloaded."""
+        return max(0.0, 1 - self._shed / _OVERLOAD)
 
     @property
     def here(self) -> float:
@@ -163,14 +163,14 @@ class _Lane:
         """How long so many pictures take, in s."""
         return pictures * self._takes / self.limit
 
-    def calm_down(self) -> None:
+    def forget(self) -> None:
         """Forget what had to be refused, if nothing was under way for long enough."""
-        if not self.running and clock() - self._left > _OVER * self._takes:
-            self._refused = 0.0
+        if not self.running and clock() - self._left > _IDLE * self._takes:
+            self._shed = 0.0
 
     def count(self, *, refused: bool) -> None:
         """Take note of a request."""
-        self._refused += _NEWEST * (refused - self._refused)
+        self._shed += _NEWEST * (refused - self._shed)
 
     def enter(self) -> Place:
         place = Place(self)

@@ -173,7 +173,7 @@ def is_taken_on(admission: Admission, lane: Lane = "upload") -> bool:
     return True
 
 
-def flooded(lane: Lane = "upload") -> tuple[Admission, list[Place]]:
+def overloaded(lane: Lane = "upload") -> tuple[Admission, list[Place]]:
     """The queue is full, and many had to be refused. Two run at once, and 20 wait."""
     admission = Admission(20, LONG, uploads=2, urls=16)
     places = admission.enter(lane, admission._lanes[lane].limit + 20, LONG)
@@ -195,7 +195,7 @@ async def test_nothing_waits_for_longer_than_it_may(time: Time) -> None:
 
 
 @in_loop
-async def test_one_refusal_is_no_flood() -> None:
+async def test_one_refusal_is_no_overload() -> None:
     admission = Admission(20, LONG, uploads=2, urls=16)
     places = admission.enter("upload", 22, LONG)
     assert not is_taken_on(admission)
@@ -205,8 +205,8 @@ async def test_one_refusal_is_no_flood() -> None:
 
 
 @in_loop
-async def test_in_a_flood_only_what_need_not_wait_is_taken_on() -> None:
-    admission, places = flooded()
+async def test_when_overloaded_only_what_need_not_wait_is_taken_on() -> None:
+    admission, places = overloaded()
     taken_on = []
     for place in places:
         place.leave()
@@ -233,8 +233,8 @@ async def test_the_more_had_to_be_refused_the_less_others_may_wait(time: Time) -
 
 
 @in_loop
-async def test_when_requests_are_taken_on_again_the_flood_is_over() -> None:
-    admission, places = flooded()
+async def test_when_requests_are_taken_on_again_the_overload_is_over() -> None:
+    admission, places = overloaded()
     for place in places:
         place.leave()
     assert all(is_taken_on(admission) for _ in range(50))
@@ -243,9 +243,9 @@ async def test_when_requests_are_taken_on_again_the_flood_is_over() -> None:
 
 
 @in_loop
-async def test_when_nothing_was_under_way_for_ten_pictures_time_the_flood_is_over(time: Time) -> None:
+async def test_when_nothing_was_under_way_for_ten_pictures_time_the_overload_is_over(time: Time) -> None:
     """Else bursts with long pauses would find hardly any room for ever: each of them has to be refused again."""
-    admission, places = flooded()
+    admission, places = overloaded()
     for place in places:
         place.leave()
 
@@ -265,7 +265,7 @@ async def test_when_nothing_was_under_way_for_ten_pictures_time_the_flood_is_ove
 
 @in_loop
 async def test_a_flood_is_not_over_while_a_picture_takes_long(time: Time) -> None:
-    admission, places = flooded()
+    admission, places = overloaded()
     for place in places[1:]:
         place.leave()
     time.now += 1000
@@ -275,8 +275,8 @@ async def test_a_flood_is_not_over_while_a_picture_takes_long(time: Time) -> Non
 
 
 @in_loop
-async def test_a_flood_of_one_kind_is_none_of_the_other() -> None:
-    admission, _ = flooded("url")
+async def test_an_overload_of_one_kind_is_none_of_the_other() -> None:
+    admission, _ = overloaded("url")
     admission._lanes["url"].learn(100.0, 100.0)  # they are being fetched
     admission.enter("upload", 3, LONG)
 
@@ -284,8 +284,8 @@ async def test_a_flood_of_one_kind_is_none_of_the_other() -> None:
 
 
 @in_loop
-async def test_in_a_flood_a_request_of_many_pictures_is_taken_on_when_its_first_one_has_its_turn() -> None:
-    admission, places = flooded()
+async def test_when_overloaded_a_request_of_many_pictures_is_taken_on_when_its_first_one_has_its_turn() -> None:
+    admission, places = overloaded()
     for place in places[:-1]:
         place.leave()
 
@@ -293,7 +293,7 @@ async def test_in_a_flood_a_request_of_many_pictures_is_taken_on_when_its_first_
 
 
 @in_loop
-async def test_requests_that_never_fit_in_are_no_flood() -> None:
+async def test_requests_that_never_fit_in_are_no_overload() -> None:
     admission = Admission(3, LONG, uploads=2, urls=16)
     for _ in range(100):
         with pytest.raises(Problem, match="6 pictures; at most 5 can run and wait at once"):
@@ -304,9 +304,9 @@ async def test_requests_that_never_fit_in_are_no_flood() -> None:
 
 @pytest.mark.parametrize(("part_fetching", "at_once"), [(0.0, 2), (0.1, 2), (0.45, 3), (0.95, 16)])
 @in_loop
-async def test_in_a_flood_as_many_urls_run_as_keep_the_workers_busy(part_fetching: float, at_once: int) -> None:
+async def test_when_overloaded_as_many_urls_run_as_keep_the_workers_busy(part_fetching: float, at_once: int) -> None:
     """About two at the workers, and those that are being fetched, but not more than may be."""
-    admission, places = flooded("url")
+    admission, places = overloaded("url")
     for place in places:
         place.leave()
     for _ in range(2000):  # so that the averages are these

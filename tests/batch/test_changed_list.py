@@ -77,13 +77,16 @@ def test_the_same_list_is_complete_already(run: Run, tmp_path: Path, pictures: l
 
 
 def test_a_part_without_targets_is_complete_already_too(run: Run, tmp_path: Path, pictures: list[str]) -> None:
-    part = tmp_path / "part.jsonl"
-    shard = f"{len(pictures)}/{len(pictures) + 1}"
-    list_ = write(tmp_path / "list.txt", pictures)
-    command = ("classify", *WITH_DEMO_MODEL, "--resume", "--shard", shard, "--from", list_, "-o", part)
-    assert run(*command)[0::2] == (0, f"birdlite: 0 of 0 classified; written to {part}\n")
+    """One picture is in one of two parts, by its path."""
+    list_ = write(tmp_path / "list.txt", pictures[:1])
+    parts = [tmp_path / f"part-{index}.jsonl" for index in range(2)]
+    command = ("classify", *WITH_DEMO_MODEL, "--resume", "--from", list_)
+    said = {run(*command, "--shard", f"{index}/2", "-o", part)[0::2]: index for index, part in enumerate(parts)}
+    empty = next(index for (_, text), index in said.items() if text.startswith("birdlite: 0 of 0"))
+    assert (0, f"birdlite: 0 of 0 classified; written to {parts[empty]}\n") in said
 
-    assert run(*command)[0::2] == (0, f"birdlite: {part}: already complete, nothing to do\n")
+    again = run(*command, "--shard", f"{empty}/2", "-o", parts[empty])
+    assert again[0::2] == (0, f"birdlite: {parts[empty]}: already complete, nothing to do\n")
 
 
 def test_run_in_the_name_is_the_list_so_another_list_is_another_file(

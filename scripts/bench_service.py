@@ -21,8 +21,8 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median, quantiles
 from typing import NamedTuple
@@ -31,6 +31,7 @@ from birdlite import Classifier, Settings
 from birdlite.bench import this_environment
 from birdlite.settings import DEFAULT_MODEL
 from scripts.cold.slow_server import running
+from scripts.cores import bound_to
 from scripts.service.clients import connect, rate, upload
 from scripts.service.process import COMMAND, Process
 from scripts.subjects import links, model_variables, photographs
@@ -137,7 +138,7 @@ def throughput(bench: Bench) -> None:
     files = bench.pictures(1)
     pictures = [path.read_bytes() for path in files]
     commands, services = [], []
-    with Process(bench.environment, "--threads", "1", cores={core}) as service, _bound_to({other}):
+    with Process(bench.environment, "--threads", "1", cores={core}) as service, bound_to({other}):
         rate(service.port, pictures, FEW, CLIENTS)
         for _ in range(bench.rounds):
             commands.append(_of_command(bench, files, core))
@@ -156,7 +157,7 @@ def _of_command(bench: Bench, files: Sequence[Path], core: int) -> float:
         folder = links(bench.folder / str(count), files, count)
         command = [COMMAND, "classify", str(folder), "--threads", "1", "-q"]
         began = time.perf_counter()
-        with _bound_to({core}):
+        with bound_to({core}):
             child = subprocess.Popen(command, env=bench.environment, stdout=subprocess.DEVNULL)
         if child.wait():
             raise SystemExit("birdlite classify failed")
@@ -185,17 +186,6 @@ def interpreter(bench: Bench) -> None:
 def _need_two(bench: Bench) -> None:
     if len(bench.cores) < 2:
         raise SystemExit("this needs two cores: one for the clients")
-
-
-@contextmanager
-def _bound_to(cores: set[int]) -> Iterator[None]:
-    """Let this thread, and what it starts, run on these cores only."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def _ms(seconds: float) -> str:

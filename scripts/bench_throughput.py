@@ -29,6 +29,7 @@ from PIL import Image
 
 from birdlite import Classifier, FetchSettings, Settings
 from birdlite.timing import clock
+from scripts.cores import bound_to
 from scripts.subjects import model_variables, photographs
 
 LEAST = 448  # px: the short side that a decode may be reduced to; birdlite's own, twice the model's
@@ -82,12 +83,12 @@ def _measure(
         count = 0
         for round_ in range(rounds + 1):
             bound = set(cores[:workers])
-            with _bound_to(set(cores[:1])), Classifier(settings) as classifier:
+            with bound_to(set(cores[:1])), Classifier(settings) as classifier:
                 limit = workers / _one_core(classifier, files)
             count = count or max(len(files), int(seconds * limit))
             targets = [str(files[number % len(files)]) for number in range(count)]
             urls = [f"{base}/{Path(target).name}" for target in targets]
-            with _bound_to(bound):
+            with bound_to(bound):
                 local = _run(settings._replace(workers=workers), targets)
                 remote = _run(settings._replace(workers=workers), urls)
             if round_:  # the first one warms up
@@ -148,17 +149,6 @@ def _consume(classifier: Classifier, targets: list[str]) -> None:
     for result in classifier.classify_many(targets):
         if result.failure is not None:
             raise SystemExit(result.failure.message)
-
-
-@contextmanager
-def _bound_to(cores: set[int]) -> Iterator[None]:
-    """Let this process and the threads that it makes run on these cores only."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 @contextmanager

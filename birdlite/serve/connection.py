@@ -224,11 +224,11 @@ class StrictConnection(h11.Connection):
     _head = b""  # of an answer, until there is more of it: each piece that is sent wakes the client
 
     def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override] # None only for ConnectionClosed
-        """What is to be sent: an answer's head goes with the beginning of its body."""
+        """What is to be sent: the head of a whole answer goes with its body. One in lines may have to wait for them."""
         data = super().send(event)
         if data is None:  # the connection is to be closed
             return None
-        if isinstance(event, h11.Response):
+        if isinstance(event, h11.Response) and any(name == b"content-length" for name, _ in event.headers):
             self._head = data
             return b""
         data, self._head = self._head + data, b""

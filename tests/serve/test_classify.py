@@ -137,6 +137,17 @@ def test_one_picture_asked_for_as_lines_is_one_line_or_a_problem(service: Runnin
     assert problem(bad, 415)["kind"] == "not_an_image"
 
 
+def test_the_head_of_lines_comes_before_the_first_picture_is_finished(service: Running, origin: Origin) -> None:
+    release = origin.hold("/held.jpg", PICTURE)
+    urls = {"urls": [origin.url("/held.jpg")]}
+    with service.client.stream("POST", "/v1/classify", json=urls, headers=LINES) as answer:  # comes here with the head
+        origin.wait_for(1, "/held.jpg")
+        release.set()
+        (line,) = answer.iter_lines()
+
+    assert json.loads(line)["status"] == "ok"
+
+
 @pytest.mark.parametrize("accept", ["Application/X-NDJSON", "text/html, application/x-ndjson;q=0.5"])
 def test_lines_may_be_asked_for_among_others_and_in_any_letters(service: Running, accept: str) -> None:
     assert service.form(PICTURE, headers={"Accept": accept}).headers["content-type"] == "application/x-ndjson"

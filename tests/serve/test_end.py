@@ -75,9 +75,7 @@ def test_what_is_under_way_is_finished(start: Start, origin: Origin) -> None:
 def test_what_is_under_way_has_the_grace_and_no_more(start: Start, origin: Origin) -> None:
     origin.hold("/held.jpg")
     process = start("--grace", "1")
-    url = process.ready()
-    host, port = url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), PATIENCE) as client:
+    with process.connect() as client:
         client.sendall(f"GET /v1/classify?url={origin.url('/held.jpg')} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         origin.wait_for(1, "/held.jpg")
         process.process.send_signal(signal.SIGTERM)

@@ -1,12 +1,26 @@
 // Sends pictures to the service that this page comes from, a few at a time, and shows what it answers.
 //
-// A picture is an object: `name`, and `file` or `url`; `card`, its place on the page; `stop`, which ends its request.
-// It waits in `waiting` until `next` sends it. Names and answers are shown as text, never as HTML.
+// A picture is an object: `name`, and `file` or `url`; `card`, its place on the page, whose class says how far it is;
+// `stop`, which ends its request. It waits in `waiting` until `next` sends it.
+// Names and answers are shown as text, never as HTML.
 
 const STAGES = { queue: "queue", "image fetch": "fetch", decode: "decode", inference: "infer" }; // ours, and shown
 const MOST_CARDS = 200; // pictures on the page; more make it slow
 const PREVIEW = 320; // px
+const LONGEST_NAME = 120; // characters of a name that are shown
 const LOOK_AGAIN = 2000; // ms between two looks whether the service is ready
+const MAY_PASS = [408, 429, 502, 503, 504]; // statuses that another try can change
+
+// Kinds of failures whose `detail` advises those who run the service. Visitors read this instead.
+const WORDS = {
+  blocked: "The service cannot fetch this address. Check it, or save the picture and choose the file",
+  not_found: "There is no server of this name. Check the address",
+  network: "The picture could not be downloaded",
+  timeout: "This took too long",
+  too_large: "It is too large for this service. Choose a smaller one",
+  unsupported: "The service cannot read this kind of picture. Save it as a JPEG, and choose that",
+  fault: "The service has a fault, and cannot classify this picture",
+};
 
 // What could change a line's direction, end it, or be in it unseen.
 const UNSEEN = /[\p{C}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufe00-\ufe0f\u{e0100}-\u{e01ef}]/gu;
@@ -18,14 +32,14 @@ const [atOnce, maxBytes, patience] = [bounds.atOnce, bounds.maxBytes, bounds.pat
 const waiting = [];
 const pictures = new Set(); // on the page
 let underWay = 0;
-let ready = bounds.ready === "true";
+let ready = true; // as far as is known
 let notBefore = 0; // ms; when the service wants to be asked again
 let previews = Promise.resolve(); // one after the other: each takes the memory of a whole picture
 
 class Failure extends Error {
-  constructor(message, { again = false, after = 0, away = false } = {}) {
+  constructor(message, status = 0, after = 0) {
     super(message);
-    Object.assign(this, { again, after, away }); // worth another try, after so many s; whether the service is away
+    Object.assign(this, { status, after }); // of HTTP, also where nothing answers; s until the service may be asked again
   }
 }
 
@@ -44,14 +58,14 @@ function sentence(text) {
   return /[.?!)]$/.test(first) ? first : `${first}.`;
 }
 
-function size(bytes, digits = 1) {
-  const [number, unit] = bytes >= 1e6 ? [bytes / 1e6, "MB"] : [bytes / 1e3, "kB"];
-  return `${number.toFixed(digits)}\u00a0${unit}`;
+function size(bytes) {
+  const [number, unit] = bytes >= 2 ** 20 ? [bytes / 2 ** 20, "MiB"] : [bytes / 2 ** 10, "KiB"];
+  return `${Number(number.toFixed(1))}\u00a0${unit}`;
 }
 
 const ms = (number) => `${number.toFixed(number < 1000 ? 1 : 0)}\u00a0ms`;
 
-const hint = (text) => (at("hint").textContent = text);
+const hint = (text) => void (at("hint").textContent = text);
 
 const counted = (number) => `${number} picture${number === 1 ? "" : "s"}`;
 
@@ -73,7 +87,8 @@ function take(found) {
   for (const picture of fit) {
     const answer = element("div", "answer");
     const details = element("small");
-    const name = element("h3", "t", shown(picture.name));
+    const name = element("h3", "t", shown(picture.name, LONGEST_NAME));
+    name.title = shown(picture.name);
     const preview = element("div", "preview");
     picture.card = element("li", "working", preview, element("div", "", name, details), answer);
     picture.card.tabIndex = -1;
@@ -83,23 +98,27 @@ function take(found) {
     previews = previews.then(() => draw(picture));
   }
   at("cards").prepend(...fit.map((picture) => picture.card));
-  if (fit.length) next();
+  next();
+  return fit.length > 0;
 }
 
 const takeFiles = (files) => take([...files].map((file) => ({ name: file.name, file })));
 
 function takeUrls(text) {
   if (bounds.urls !== "true") return hint("This service fetches no URLs. Save the picture, and drop it here.");
-  const found = text.trim().split(/\s+(?=https?:\/\/)/i); // several, if they are pasted
-  return take(found.map((url) => (url.includes("://") ? url : `https://${url}`)).map((url) => ({ name: url, url })));
+  const parts = text.trim().split(/\s+(?=https?:\/\/)/i); // several, if they are pasted
+  const urls = parts.map((url) => (url.includes("://") ? url : `https://${url}`));
+  if (!urls.every((url) => /^https?:\/\/[^/]/i.test(url))) {
+    return hint("Give the URL of a picture. It begins with https:// or http://.");
+  }
+  return take(urls.map((url) => ({ name: url, url })));
 }
 
 async function draw(picture) {
   picture.preview.setAttribute("aria-hidden", "true"); // its name stands beside it
   if (!pictures.has(picture)) return;
   try {
-    if (picture.url) throw new Error("it stays where it is");
-    const bitmap = await createImageBitmap(picture.file);
+    const bitmap = await createImageBitmap(picture.file); // a URL has no file here
     const scale = Math.min(1, PREVIEW / Math.min(bitmap.width, bitmap.height));
     const [width, height] = [bitmap.width * scale, bitmap.height * scale];
     const canvas = element("canvas");
@@ -119,7 +138,7 @@ async function draw(picture) {
 
 function enqueue(picture) {
   waiting.push(picture);
-  picture.state = picture.card.className = "working";
+  picture.card.className = "working";
   picture.answer.replaceChildren(element("p", "", "Waits for its turn."));
 }
 
@@ -135,17 +154,16 @@ async function send(picture) {
   picture.stop = new AbortController();
   picture.answer.replaceChildren(element("p", "", picture.url ? "Is fetched and classified." : "Is sent and classified."));
   try {
-    show(picture, await ask(picture, picture.stop));
+    show(picture, await ask(picture));
   } catch (error) {
-    const failure = error instanceof Failure ? error : new Failure("The answer cannot be read", { again: true });
+    const failure = error instanceof Failure ? error : new Failure("The answer cannot be read", 502);
     if (pictures.has(picture)) fail(picture, failure); // else the page was cleared
   }
   underWay -= 1;
   next();
 }
 
-async function ask(picture, stop) {
-  const { file, url } = picture;
+async function ask({ file, url, stop }) {
   if (file) await check(file);
   const query = new URLSearchParams(file ? { top: 3 } : { top: 3, url });
   const headers = file ? { "Content-Type": "application/octet-stream" } : {};
@@ -153,39 +171,23 @@ async function ask(picture, stop) {
   try {
     const asked = { method: file ? "POST" : "GET", body: file, headers, signal: stop.signal };
     const answer = await fetch(`v1/classify?${query}`, asked);
-    const told = await answer.json().catch(() => null);
-    if (answer.ok && told) return told;
-    throw refused(picture, answer, told);
+    if (answer.ok) return await answer.json();
+    const { kind, detail = `The answer was ${answer.status}` } = await answer.json().catch(() => ({})); // of a proxy
+    const why = WORDS[kind] ?? detail.replace(`${url ?? "body"}: `, "");
+    throw new Failure(why, answer.status, Number(answer.headers.get("Retry-After")));
   } catch (error) {
     if (error instanceof Failure) throw error;
-    const why = stop.signal.aborted ? "No answer came in time" : "The service cannot be reached";
-    throw new Failure(why, { again: true, away: true });
+    throw new Failure(stop.signal.aborted ? "No answer came in time" : "The service cannot be reached", 503);
   } finally {
     clearTimeout(timer);
   }
 }
 
 async function check(file) {
-  if (file.size > maxBytes) {
-    throw new Failure(`It has ${size(file.size)}, and this service takes up to ${size(maxBytes)}`);
-  }
-  const reading = file.slice(0, 1).arrayBuffer();
-  await reading.catch(() => {
-    throw new Failure("It cannot be read. If it is a folder, choose the pictures in it", { again: true });
-  });
-}
-
-function refused(picture, answer, told) {
-  const { status } = answer;
-  let why = told?.detail ?? `The answer was ${status} ${answer.statusText}`;
-  for (const name of ["body", picture.url]) {
-    if (name && why.startsWith(`${name}: `)) why = why.slice(name.length + 2);
-  }
-  return new Failure(why, {
-    again: Boolean(picture.url) || status >= 500 || status === 408 || status === 429,
-    after: Number(answer.headers.get("Retry-After")) || 0,
-    away: status === 503,
-  });
+  if (file.size > maxBytes) throw new Failure(`It is larger than the ${size(maxBytes)} that this service takes`);
+  const start = await file.slice(0, 1).arrayBuffer().catch(() => null);
+  if (!start) throw new Failure("It cannot be read. If it is a folder, choose the pictures in it");
+  if (!start.byteLength) throw new Failure("The file is empty");
 }
 
 // What is shown
@@ -193,7 +195,7 @@ function refused(picture, answer, told) {
 function show(picture, { results: [result], timing: { stages, wall_ms: wall } }) {
   const { width, height, format, bytes } = result.image;
   picture.details.textContent = shown(`${width} × ${height} · ${format} · ${size(bytes)} · ${ms(wall)}`);
-  picture.state = picture.card.className = "ok";
+  picture.card.className = "ok";
   const list = element("ol", "", ...result.predictions.map(candidate));
   const [best] = result.predictions;
   picture.news = best ? `${named(best)}, ${best.score.toFixed(3)}` : "No candidate scores high enough.";
@@ -208,7 +210,7 @@ function candidate(one) {
   const bar = element("span", "bar", part("", one.score));
   bar.setAttribute("aria-hidden", "true");
   const names = element("span", "t", element("b", "", named(one)));
-  if (named(one) !== one.name) names.append(" ", element("em", "", shown(one.name, 100)));
+  if (one.common_name) names.append(" ", element("em", "", shown(one.name, 100)));
   return element("li", "", bar, names, element("span", "n", element("span", "unseen", "score "), one.score.toFixed(3)));
 }
 
@@ -231,20 +233,20 @@ function times(stages, wall) {
   return [bar, element("dl", "times", ...rows)];
 }
 
-function fail(picture, failure) {
-  const why = sentence(failure.message);
-  picture.state = picture.card.className = failure.again ? "again" : "failed";
-  picture.answer.replaceChildren(element("p", "bad", why));
-  picture.news = why;
-  if (failure.again) {
+function fail(picture, { message, status, after }) {
+  picture.news = sentence(message);
+  picture.answer.replaceChildren(element("p", "bad", picture.news));
+  const again = MAY_PASS.includes(status);
+  picture.card.className = again ? "again" : "failed";
+  if (again) {
     const button = element("button", "", "Try again");
-    button.setAttribute("aria-label", `Try again: ${shown(picture.name)}`);
+    button.setAttribute("aria-label", `Try again: ${shown(picture.name, LONGEST_NAME)}`);
     button.type = "button";
     button.addEventListener("click", () => tryAgain([picture]));
     picture.answer.append(button);
   }
-  notBefore = Math.max(notBefore, Date.now() + failure.after * 1000);
-  if (failure.away) lookWhetherReady();
+  notBefore = Math.max(notBefore, Date.now() + after * 1000);
+  if (status === 503) lookWhetherReady();
 }
 
 function tryAgain(failed) {
@@ -253,26 +255,24 @@ function tryAgain(failed) {
   next();
 }
 
-const those = (state) => [...pictures].filter((picture) => picture.state === state);
+const those = (state) => [...pictures].filter((picture) => picture.card.className === state);
 
 function tell() {
-  const [all, working, again] = [pictures.size, those("working").length, those("again").length];
-  const failed = again + those("failed").length;
-  const failures = failed ? `, ${failed} failed` : "";
+  const all = pictures.size;
+  const [working, again, failed] = ["working", "again", "failed"].map((state) => those(state).length);
+  const failures = again + failed ? `, ${again + failed} failed` : "";
   at("results").hidden = !all;
   at("again").hidden = again < 2;
   at("count").textContent = working ? `${all - working} of ${counted(all)} done${failures}` : counted(all) + failures;
   const last = [...pictures].at(-1);
-  at("news").textContent = !all ? "" : working || all > 1 ? at("count").textContent : `${shown(last.name)}: ${last.news}`;
+  const news = working || all > 1 ? at("count").textContent : `${shown(last?.name)}: ${last?.news}`;
+  at("news").textContent = all ? news : "";
 }
 
 // Whether the service is ready
 
-let looking = false;
-
 async function lookWhetherReady() {
-  if (looking) return;
-  looking = true;
+  if (!ready) return; // it looks already
   for (ready = false; !ready; ) {
     const why = await fetch("readyz").then(
       (answer) => (answer.ok ? "" : "The service is not ready. Pictures wait here until it is."),
@@ -282,7 +282,6 @@ async function lookWhetherReady() {
     if (at("not-ready").textContent !== why) at("not-ready").textContent = why;
     if (!ready) await new Promise((go) => setTimeout(go, LOOK_AGAIN));
   }
-  looking = false;
   next();
 }
 
@@ -297,9 +296,8 @@ for (const id of ["files", "camera"]) {
 
 at("by-url")?.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (!at("url").value.trim()) return;
-  takeUrls(at("url").value);
-  at("url").value = "";
+  if (takeUrls(at("url").value)) at("url").value = "";
+  else at("url").focus();
 });
 
 at("again").addEventListener("click", () => tryAgain(those("again")));
@@ -309,6 +307,7 @@ at("clear").addEventListener("click", () => {
   waiting.length = 0;
   pictures.clear();
   at("cards").replaceChildren();
+  hint("");
   tell();
   at("files").focus();
 });
@@ -344,6 +343,6 @@ document.addEventListener("drop", (event) => {
   else takeUrls(event.dataTransfer.getData("text/uri-list").replace(/^#.*\r?\n/gm, ""));
 });
 
-at("most").textContent = size(maxBytes, 0);
+at("most").textContent = size(maxBytes);
 at("ask").hidden = false;
-if (!ready) lookWhetherReady();
+if (bounds.ready !== "true") lookWhetherReady();

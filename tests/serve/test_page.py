@@ -14,6 +14,7 @@ from PIL import Image
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
+from birdlite import Classifier, Settings
 from birdlite.serve.problems import Overloaded
 from tests.browser import Browser
 from tests.demo_world import PICTURES
@@ -23,6 +24,7 @@ from tests.serving import HELD, Hold, Running, Serve
 
 EMBERLING, SIPWING, NODDER = PICTURES[0], PICTURES[1], PICTURES[2]
 PHONE, DESK = 360, 1100  # px
+SERVICE = Path(__file__).parents[2] / "docs" / "service.md"
 
 
 class Card(NamedTuple):
@@ -94,7 +96,7 @@ def test_a_chosen_picture_gets_its_preview_its_birds_and_its_times(page: Page) -
 
     (card,) = page.done(1)
     assert card.name == EMBERLING.name
-    assert card.details.startswith("640 × 480 · JPEG · 31.0\xa0kB · ")
+    assert card.details.startswith("640 × 480 · JPEG · 30.2\xa0KiB · ")
     assert card.birds == ["Crested Emberling", "Hovering Sipwing", "Ribbon-tailed Fabler"]
     assert card.latin == ["Demoavis cristata", "Demoavis curvirostris", "Fictornis taeniurus"]
     assert card.has_preview
@@ -220,7 +222,25 @@ def test_a_url_without_its_scheme_is_one_of_https(page: Page) -> None:
 
     (card,) = page.done(1)
     assert card.name == "https://nowhere.invalid/bird.jpg"
-    assert card.failure == "Cannot resolve nowhere.invalid (no network?)"
+    assert card.failure == "There is no server of this name. Check the address."
+
+
+@pytest.mark.parametrize("text", ["", "  ", "ftp://example.org/bird.jpg", "file:///etc/passwd", "https://"])
+def test_what_is_no_url_of_a_picture_is_said_and_stays_in_its_field(page: Page, text: str) -> None:
+    field = page.browser.one("#url")
+    field.send_keys(text, Keys.ENTER)
+
+    assert page.browser.texts("#hint") == ["Give the URL of a picture. It begins with https:// or http://."]
+    assert ("alert", "") in page.browser.accessible("alert")
+    assert (page.browser.focused, field.get_property("value")) == ("url", text)
+    assert page.browser.all("#cards > li") == []
+
+
+def test_the_button_without_a_url_leads_to_its_field(page: Page) -> None:
+    page.browser.one("#by-url button").click()
+
+    assert page.browser.texts("#hint") != [""]
+    assert page.browser.focused == "url"
 
 
 def test_without_urls_there_is_no_field_for_them(browser: Browser, serve: Serve) -> None:
@@ -261,6 +281,17 @@ def test_the_page_sends_no_more_at_once_than_the_service_classifies(
     assert [card.birds[0] for card in page.done(5)] == ["Crested Emberling"] * 5
 
 
+def test_the_page_says_how_large_a_picture_may_be_as_the_documentation_does(
+    browser: Browser, classifier: Classifier
+) -> None:
+    documented = re.search(r"\| bytes and pixels of a picture \| ([^,]+),", SERVICE.read_text())
+    assert documented is not None
+    with Running(classifier, Settings()) as service:
+        browser.open(f"http://127.0.0.1:{service.port}/")
+
+        assert browser.texts("#most") == [documented[1]]
+
+
 def test_the_page_holds_a_bounded_number_of_pictures(page: Page, tmp_path: Path) -> None:
     paste_text(page.browser, " ".join(f"http://127.0.0.1:9/{number}" for number in range(203)))
 
@@ -294,8 +325,9 @@ def test_clear_takes_all_pictures_away_and_those_under_way_are_given_up(
     [
         ("notes.txt", b"hello", "This is text, not a picture."),
         ("paper.pdf", b"%PDF-1.4 xxxxxxxxx", "This is a PDF document, not a picture."),
-        ("empty.jpg", b"", "The body is empty; send a picture in it."),
-        ("large.jpg", bytes((1 << 20) + 1), "It has 1.0\xa0MB, and this service takes up to 1.0\xa0MB."),
+        ("photo.svg", b"<svg/>", "The service cannot read this kind of picture. Save it as a JPEG, and choose that."),
+        ("empty.jpg", b"", "The file is empty."),
+        ("large.jpg", bytes((1 << 20) + 1), "It is larger than the 1\xa0MiB that this service takes."),
     ],
 )
 def test_a_failure_is_a_sentence_and_what_cannot_change_is_not_tried_again(
@@ -313,6 +345,29 @@ def test_a_dropped_folder_is_a_failure(page: Page, tmp_path: Path) -> None:
     page.browser.drop(tmp_path / "album")
 
     assert page.done(1)[0].failure == "It cannot be read. If it is a folder, choose the pictures in it."
+    assert page.browser.all("#cards button") == []
+
+
+def test_the_operators_advice_is_in_the_api_and_visitors_read_words_for_them(
+    browser: Browser, settings: Settings, tmp_path: Path
+) -> None:
+    guarded = settings._replace(max_pixels=640 * 480, fetch=settings.fetch._replace(public_only=True))
+    photograph(641, 480).save(tmp_path / "large.jpg")
+    url = "http://10.0.0.1/a.jpg"
+    with Classifier(guarded) as classifier, Running(classifier, guarded) as service:
+        assert "--allow-host" in service.client.get("/v1/classify", params={"url": url}).json()["detail"]
+        browser.open(f"http://127.0.0.1:{service.port}/")
+        page = Page(browser)
+        browser.one("#url").send_keys(url, Keys.ENTER)
+        page.done(1)
+        page.choose(tmp_path / "large.jpg")
+
+        assert [card.failure for card in page.done(2)] == [
+            "It is too large for this service. Choose a smaller one.",
+            "The service cannot fetch this address. Check it, or save the picture and choose the file.",
+        ]
+        assert browser.all("#cards button") == []
+        check(browser)
 
 
 def test_a_busy_service_is_a_sentence_and_the_picture_can_be_sent_again(
@@ -401,7 +456,8 @@ def test_a_service_that_is_gone_is_said_to_be(browser: Browser, serve: Serve) ->
         ("robin\u202egpj.exe", "robin\\u202egpj.exe"),
         ("robin\x1b[31m\u2066.jpg", "robin\\u001b[31m\\u2066.jpg"),
         ("Rotkehlchen, größer 鳥.jpg", "Rotkehlchen, größer 鳥.jpg"),
-        ("x" * 240 + ".jpg", "x" * 240 + ".jpg"),
+        ("عصفور أزرق (2).jpg", "عصفور أزرق (2).jpg"),
+        ("x" * 240 + ".jpg", "x" * 60 + "…" + "x" * 55 + ".jpg"),
     ],
 )
 def test_a_file_may_have_any_name(page: Page, tmp_path: Path, name: str, shown: str) -> None:

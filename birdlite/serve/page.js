@@ -108,9 +108,8 @@ function takeUrls(text) {
   if (bounds.urls !== "true") return hint("This service fetches no URLs. Save the picture, and drop it here.");
   const parts = text.trim().split(/\s+(?=https?:\/\/)/i); // several, if they are pasted
   const urls = parts.map((url) => (url.includes("://") ? url : `https://${url}`));
-  if (!urls.every((url) => /^https?:\/\/[^/]/i.test(url))) {
-    return hint("Give the URL of a picture. It begins with https:// or http://.");
-  }
+  const wrong = urls.some((url) => !/^https?:/i.test(url) || !URL.canParse(url));
+  if (wrong) return hint("Give the URL of a picture. It begins with https:// or http://.");
   return take(urls.map((url) => ({ name: url, url })));
 }
 

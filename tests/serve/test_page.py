@@ -225,7 +225,9 @@ def test_a_url_without_its_scheme_is_one_of_https(page: Page) -> None:
     assert card.failure == "There is no server of this name. Check the address."
 
 
-@pytest.mark.parametrize("text", ["", "  ", "ftp://example.org/bird.jpg", "file:///etc/passwd", "https://"])
+@pytest.mark.parametrize(
+    "text", ["", "  ", "ftp://example.org/bird.jpg", "file:///etc/passwd", "https://", "http://[::1"]
+)
 def test_what_is_no_url_of_a_picture_is_said_and_stays_in_its_field(page: Page, text: str) -> None:
     field = page.browser.one("#url")
     field.send_keys(text, Keys.ENTER)

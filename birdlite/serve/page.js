@@ -166,19 +166,16 @@ async function ask({ file, url, stop }) {
   if (file) await check(file);
   const query = new URLSearchParams(file ? { top: 3 } : { top: 3, url });
   const headers = file ? { "Content-Type": "application/octet-stream" } : {};
-  const timer = setTimeout(() => stop.abort(), patience);
+  const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(patience)]);
   try {
-    const asked = { method: file ? "POST" : "GET", body: file, headers, signal: stop.signal };
-    const answer = await fetch(`v1/classify?${query}`, asked);
+    const answer = await fetch(`v1/classify?${query}`, { method: file ? "POST" : "GET", body: file, headers, signal });
     if (answer.ok) return await answer.json();
     const { kind, detail = `The answer was ${answer.status}` } = await answer.json().catch(() => ({})); // of a proxy
     const why = WORDS[kind] ?? detail.replace(`${url ?? "body"}: `, "");
-    throw new Failure(why, answer.status, Number(answer.headers.get("Retry-After")));
+    throw new Failure(why, answer.status, Number(answer.headers.get("Retry-After")) || 0);
   } catch (error) {
     if (error instanceof Failure) throw error;
-    throw new Failure(stop.signal.aborted ? "No answer came in time" : "The service cannot be reached", 503);
-  } finally {
-    clearTimeout(timer);
+    throw new Failure(error.name === "TimeoutError" ? "No answer came in time" : "The service cannot be reached", 503);
   }
 }
 
@@ -220,10 +217,8 @@ function part(kind, share) {
 }
 
 function times(stages, wall) {
-  const took = Object.entries(STAGES).map(([stage, name]) => {
-    const found = stages.find((one) => one.stage === stage);
-    return [name, found ? found.spent_ms : 0];
-  });
+  const spentOn = (stage) => stages.find((one) => one.stage === stage)?.spent_ms ?? 0;
+  const took = Object.entries(STAGES).map(([stage, name]) => [name, spentOn(stage)]);
   const bar = element("div", "bar stages", ...took.map(([name, spent]) => part(name, spent / wall)));
   bar.setAttribute("aria-hidden", "true");
   const rows = took.map(([name, spent]) =>
@@ -235,9 +230,8 @@ function times(stages, wall) {
 function fail(picture, { message, status, after }) {
   picture.news = sentence(message);
   picture.answer.replaceChildren(element("p", "bad", picture.news));
-  const again = MAY_PASS.includes(status);
-  picture.card.className = again ? "again" : "failed";
-  if (again) {
+  picture.card.className = MAY_PASS.includes(status) ? "again" : "failed";
+  if (MAY_PASS.includes(status)) {
     const button = element("button", "", "Try again");
     button.setAttribute("aria-label", `Try again: ${shown(picture.name, LONGEST_NAME)}`);
     button.type = "button";

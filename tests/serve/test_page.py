@@ -448,6 +448,15 @@ def test_a_service_that_is_gone_is_said_to_be(browser: Browser, serve: Serve) ->
     check(browser)
 
 
+def test_the_page_does_not_wait_for_ever(page: Page, hold: Hold, tmp_path: Path) -> None:
+    page.browser.run("const { timeout } = AbortSignal; AbortSignal.timeout = () => timeout.call(AbortSignal, 50)")
+    (tmp_path / "held.jpg").write_bytes(HELD + EMBERLING.read_bytes())
+    page.choose(tmp_path / "held.jpg")
+
+    assert page.done(1)[0].failure == "No answer came in time."
+    assert page.browser.texts("#cards button") == ["Try again"]
+
+
 # Strangers
 
 

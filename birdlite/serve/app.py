@@ -70,8 +70,9 @@ class Service:
         if self.busy > max(1, self.options.connections - SPARE_CONNECTIONS):
             raise Overloaded("too many requests are under way")
 
+    @cached_property
     def model(self) -> ModelFacts:
-        """The model and its engine."""
+        """The model that is loaded, and its engine. Looked up once: the number of threads is read from the system."""
         classifier = self.pictures.classifier
         card = classifier.model
         return ModelFacts(card.card.name, card.sha256, classifier.engine_name, self.pictures.settings.threads)
@@ -179,7 +180,7 @@ async def _whole(
     if _wants_lines(request):  # it is a single one
         return Response(answers.line(results[0]), media_type=answers.LINES)
     breakdown = timeline.breakdown()
-    facts = results, service.model(), breakdown
+    facts = results, service.model, breakdown
     long = answers.is_long(results)
     made = await asyncio.to_thread(answers.document, *facts) if long else answers.document(*facts)
     return Response(made, 200, {"Server-Timing": answers.server_timing(breakdown)}, media_type=answers.JSON)
@@ -189,7 +190,7 @@ async def _model(service: Service, _request: Request) -> Response:
     if not service.pictures.loaded:
         raise Problem(503, "the model is not loaded yet; try again", kind="not_ready", retry_after=1)
     card = service.pictures.classifier.model.card
-    facts = service.model()._asdict() | {"classes": card.classes, "side": card.side, "format": card.format}
+    facts = service.model._asdict() | {"classes": card.classes, "side": card.side, "format": card.format}
     return Response(to_json(facts), media_type=answers.JSON)
 
 
@@ -206,7 +207,7 @@ async def _readyz(service: Service, _request: Request) -> Response:
 async def _metrics(service: Service, _request: Request) -> Response:
     from birdlite.serve.metrics import TYPE
 
-    facts = service.model() if service.pictures.loaded else None
+    facts = service.model if service.pictures.loaded else None
     return Response(service.metrics.text(facts), headers={"Content-Type": TYPE})
 
 
@@ -214,7 +215,7 @@ async def _page(service: Service, _request: Request) -> Response:
     from birdlite.serve import page  # most services never show it
 
     pictures = service.pictures
-    model = service.model().name if pictures.loaded else ""
+    model = service.model.name if pictures.loaded else ""
     document = page.document(pictures.settings, service.options, model=model, ready=service.ready)
     return Response(document, headers=page.headers(), media_type=page.TYPE)
 

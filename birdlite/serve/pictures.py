@@ -136,11 +136,17 @@ class Pictures:
             with suppress(RuntimeError):  # the event loop has ended, and with it the service
                 loop.call_soon_threadsafe(settle, outcome)
 
+        def expire() -> None:
+            if not answer.done():
+                answer.set_exception(asyncio.TimeoutError())
+
         single = self.classifier.submit(target, settings, timeline, tell)
         place.handed_over = True
+        late = loop.call_later(max(0.0, until - clock()), expire)
         try:
-            return await asyncio.wait_for(answer, max(0.0, until - clock()))
+            return await answer
         finally:
+            late.cancel()
             single.cancel()
 
     def _take_note(self, error: BaseException) -> None:

@@ -20,6 +20,7 @@ from tests.serving import Running, Serve
 
 PICTURE = PICTURES[0].read_bytes()
 NOT_PUBLIC = "no public address (private, or unknown here); --allow-host HOST:PORT opens a private one"
+NO_PICTURE = "no picture of a known format came from there; perhaps it does not exist"
 NOT_THIS_PORT = "not at port 80 or 443; --allow-port opens others"
 
 
@@ -117,7 +118,7 @@ def test_no_redirect_leads_to_this_machine(guarded: Running, hosts: Hosts, origi
 
     assert found == {
         **dict.fromkeys(REACHING, f"http://public.example/there: {NOT_PUBLIC}"),
-        **dict.fromkeys(UNREADABLE, "http://public.example/there: no picture of a known format"),
+        **dict.fromkeys(UNREADABLE, f"http://public.example/there: {NO_PICTURE}"),
     }
     assert set(hosts.connected) == {PUBLIC}
     assert origin.hits("/a.jpg") == 0

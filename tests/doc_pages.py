@@ -19,6 +19,7 @@ NOT_RUN = {
     "needs a cluster",
     "needs a bucket",
     "needs a release",
+    "needs Prometheus",
     "needs TensorFlow",
     "needs ONNX",
     "needs an SDK of a cloud",

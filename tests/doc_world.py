@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import unquote
 
-from birdlite.demo import FOLDER
+from birdlite.demo import FOLDER, PICTURES_FOLDER
 from birdlite.models.catalog import DEMO_MODEL
 from birdlite.settings import DEFAULT_MODEL
 from birdlite.targets.expand import SAMPLES
@@ -166,6 +166,9 @@ class World:
             self._add_tool(name, f'exec "{sys.executable}" -m birdlite "$@"')
         self._add_tool("bin/python3", f'exec "{sys.executable}" "$@"')
         (self.folder / "examples").symlink_to(ROOT / "examples")
+        pictures = self.folder / "birdlite" / "demo" / "pictures"  # as in a checkout
+        pictures.parent.mkdir(parents=True)
+        pictures.symlink_to(PICTURES_FOLDER)
 
     def _add_tool(self, name: str, line: str) -> None:
         path = self.folder / name

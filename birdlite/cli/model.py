@@ -51,7 +51,7 @@ def _fetch(values: SimpleNamespace) -> None:
     entry = catalog.find(values.name)  # a folder or file is nothing to fetch
     with Classifier(classifier_settings(values)._replace(model=values.name)) as classifier:
         folder = classifier.model.folder
-    if _problems(values.cache_dir, entry):
+    if folder != entry.folder and _problems(values.cache_dir, entry):
         raise OutputError(f"{values.name}: could not be kept in {folder}; --cache-dir names another place")
     say(f"{values.name}: in {folder}")
 

@@ -18,7 +18,7 @@ _WORDS: dict[FailureKind, tuple[FailureKind, str]] = {
     "network": _AWAY,
     "timeout": _AWAY,
     "too_large": ("too_large", "more bytes, pixels or memory than --max-bytes, --max-pixels or --memory allow"),
-    "not_an_image": ("not_an_image", "no picture of a known format"),
+    "not_an_image": ("not_an_image", "no picture of a known format came from there; perhaps it does not exist"),
     "decode": ("decode", "a damaged picture"),
     "unsupported": ("unsupported", "a URL or a kind of picture that is not supported"),
 }

@@ -6,6 +6,8 @@ against the sha256, so it does not matter which of them answers.
 
 from __future__ import annotations
 
+import os
+
 from birdlite._version import __version__
 from birdlite.errors import UnknownModel
 from birdlite.models.card import Card, FileFact, Tensor
@@ -32,6 +34,7 @@ class Entry(NamedTuple):
     sources: dict[str, tuple[Source, ...]]
     public: bool = True  # on the Internet, so worth listing
     made_from: Entry | None = None  # the model that this int8 one is made from, instead of `sources`
+    folder: str | None = None  # where it is in birdlite itself; it is on the Internet only if there is a mirror
 
 
 # Published by Google as the Lite deployment of google/aiy/vision/classifier/birds_V1: Apache-2.0.
@@ -99,7 +102,7 @@ _BIRDS_V1_LITE_INT8 = Entry(
     made_from=_BIRDS_V1_LITE,
 )
 
-# Made by scripts/train_demo_model.py, in this package. `birdlite demo` serves it from this machine at these addresses.
+# Made by scripts/train_demo_model.py, in this package, and read from there. `birdlite demo` serves it at these URLs.
 _DEMO = Entry(
     card=Card(
         name=DEMO_MODEL,
@@ -120,6 +123,7 @@ _DEMO = Entry(
         name: (Source(f"https://demo.birdlite.invalid/{name}"),) for name in ("model.tflite", "labels.csv", "names.txt")
     },
     public=False,
+    folder=os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "demo"),
 )
 
 BIRDS_SOURCES = frozenset({BIRDS_PAGE, _BIRDS_V1_LITE.card.source})

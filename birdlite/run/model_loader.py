@@ -10,7 +10,7 @@ from birdlite.engines.contract import Engine
 from birdlite.errors import EngineError, InvalidModel, ModelUnavailable, UnknownModel, UsageError
 from birdlite.models import bundle, catalog
 from birdlite.models.bundle import Model, model_of, sha256
-from birdlite.models.cache import default_cache_dir
+from birdlite.models.cache import default_cache_dir, look_up
 from birdlite.models.card import MODEL_MAX_BYTES, Card, FileFact, ModelFormat, check_ends, read_file
 from birdlite.models.labels import read_label_file
 from birdlite.models.store import Store
@@ -95,6 +95,8 @@ class ModelLoader:
 
     def _from_catalog(self, entry: catalog.Entry) -> Model:
         """Open it, and try again while its sources are away."""
+        if entry.folder is not None and self._settings.fetch.mirror is None and not self._is_cached(entry):
+            return self._read(entry.folder, entry.card)
         try:
             return self._store.open(entry)
         except ModelUnavailable as error:
@@ -105,6 +107,9 @@ class ModelLoader:
             retries = Retries(self._settings.fetch.startup_timeout, self._remote.cancelled)
             retries.wait(error)
         return retries.call(lambda: self._store.open(entry))
+
+    def _is_cached(self, entry: catalog.Entry) -> bool:
+        return self._cache_dir is not None and len(look_up(self._cache_dir, entry)[0]) == len(entry.card.files)
 
     def load(self, threads: int = 1) -> Engine:
         """An engine on the model; `threads` work on one picture.
@@ -127,18 +132,22 @@ class ModelLoader:
     def _open_bundle(self, folder: str) -> Model:
         pinned = self._settings.model_sha256
         card = bundle.read_card(folder, pinned)
+        model = self._read(folder, card)
+        trusted = pinned is not None or catalog.vouches_for(card) or _only_ours(folder, card)
+        if not (trusted and "birdlite" in card.made_with) and not catalog.is_known(model.sha256):
+            with self._timeline.span("model load"):
+                self._try(bytes(model.data), model.sha256, os.path.join(folder, bundle.MODEL_FILES[card.format]))
+        return model
+
+    def _read(self, folder: str, card: Card) -> Model:
+        """The model of a card from the files of a folder, which are checked against it."""
         with self._timeline.span("model load"):
             files, problems = bundle.look_in(folder, card)
         for name in card.files:
             if name not in files:
                 raise InvalidModel(f"{os.path.join(folder, name)} {problems.get(name, 'is missing')}")
         with self._timeline.span("labels"):
-            model = model_of(card, files, folder)
-        trusted = pinned is not None or catalog.vouches_for(card) or _only_ours(folder, card)
-        if not (trusted and "birdlite" in card.made_with) and not catalog.is_known(model.sha256):
-            with self._timeline.span("model load"):
-                self._try(bytes(model.data), model.sha256, os.path.join(folder, bundle.MODEL_FILES[card.format]))
-        return model
+            return model_of(card, files, folder)
 
     def _try(self, data: bytes, digest: str, path: str) -> None:
         """Load and run a model without a trusted checksum in another process, unless that was done before."""

@@ -261,7 +261,7 @@ def test_a_label_that_only_the_last_model_does_not_know_is_told_before_the_first
         ([], 2, "SOURCE is missing: A folder with a folder for each species"),
         (["album", "--resize", "stretch"], 2, "--resize stretch: not one of crop, squash, exact"),
         (["album", "--model", "nobody"], 3, "no model 'nobody'"),
-        (["album", "--no-cache", "--offline"], 3, DEMO_MODEL),
+        (["album", "--model", "birds-v1-lite", "--no-cache", "--offline"], 3, "birds-v1-lite"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_an_exit_code(

@@ -414,6 +414,14 @@ def test_a_model_is_fetched_listed_verified_found_and_removed(
     assert not folder.exists()
 
 
+def test_the_demo_model_is_there_without_being_fetched(run: Run, tmp_path: Path) -> None:
+    usual = ("--cache-dir", tmp_path / "cache", "--offline")
+
+    assert run("model", "fetch", DEMO_MODEL, *usual)[:2] == (0, f"{DEMO_MODEL}: in {FOLDER}\n")
+    assert run("classify", PICTURES[0], *usual)[0] == 0
+    assert not (tmp_path / "cache").exists()
+
+
 def test_the_list_of_models_says_what_is_cached(run: Run) -> None:
     code, out, _ = run("model", "list")
 

@@ -20,7 +20,7 @@ from tests.origin import Origin
 SECRET = b"hunter2"
 JPEG = PICTURES[0].read_bytes()
 AWAY = ("network", "it could not be downloaded")
-NO_PICTURE = ("not_an_image", "no picture of a known format")
+NO_PICTURE = ("not_an_image", "no picture of a known format came from there; perhaps it does not exist")
 NOT_PUBLIC = ("blocked", "no public address (private, or unknown here); --allow-host HOST:PORT opens a private one")
 NOT_SUPPORTED = ("unsupported", "a URL or a kind of picture that is not supported")
 TOO_LARGE = ("too_large", "more bytes, pixels or memory than --max-bytes, --max-pixels or --memory allow")

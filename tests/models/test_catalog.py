@@ -46,6 +46,7 @@ def test_what_is_made_of_another_model_shares_its_labels_and_ends_and_says_what_
 def test_the_demo_entry_describes_the_files_in_the_package() -> None:
     entry = find(DEMO_MODEL)
 
+    assert entry.folder == FOLDER
     for name, fact in entry.card.files.items():
         data = (Path(FOLDER) / name).read_bytes()
         assert (fact.bytes, fact.sha256) == (len(data), hashlib.sha256(data).hexdigest())

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import birdlite
-from birdlite import Classifier, Settings
+from birdlite import Classifier, FetchSettings, Settings
 from birdlite.models.catalog import DEMO_MODEL
-from tests.demo_world import PICTURES
+from tests.demo_world import PICTURES, slug, species_of
 
 
 def test_the_public_names_are_these_and_all_of_them_are_there() -> None:
@@ -80,6 +80,15 @@ def test_classify_takes_one_file_and_no_folder(warm_cache: Path) -> None:
 
     assert result.failure is not None
     assert result.failure.kind == "unsupported"
+
+
+def test_the_demo_model_is_a_part_of_birdlite_and_needs_no_network_and_no_cache(tmp_path: Path) -> None:
+    settings = Settings(model=DEMO_MODEL, cache_dir=str(tmp_path), fetch=FetchSettings(offline=True))
+    with Classifier(settings) as birds:
+        result = birds.classify(PICTURES[0])
+
+    assert slug(result.predictions[0].common_name) == species_of(PICTURES[0])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_model_is_raised(tmp_path: Path) -> None:

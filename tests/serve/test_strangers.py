@@ -20,6 +20,7 @@ from tests.serving import Running, Serve
 
 PICTURE = PICTURES[0].read_bytes()
 NOT_PUBLIC = "no public address (private, or unknown here); --allow-host HOST:PORT opens a private one"
+NO_PICTURE = "no picture of a known format came from there; perhaps it does not exist"
 NOT_THIS_PORT = "not at port 80 or 443; --allow-port opens others"
 
 
@@ -117,7 +118,7 @@ def test_no_redirect_leads_to_this_machine(guarded: Running, hosts: Hosts, origi
 
     assert found == {
         **dict.fromkeys(REACHING, f"http://public.example/there: {NOT_PUBLIC}"),
-        **dict.fromkeys(UNREADABLE, "http://public.example/there: no picture of a known format"),
+        **dict.fromkeys(UNREADABLE, f"http://public.example/there: {NO_PICTURE}"),
     }
     assert set(hosts.connected) == {PUBLIC}
     assert origin.hits("/a.jpg") == 0
@@ -236,6 +237,66 @@ def test_nothing_tells_what_answered_there(guarded: Running, hosts: Hosts, origi
         assert seen == [seen[0]] * len(seen)
     assert set(hosts.connected) == {PUBLIC}
     assert origin.hits("/a.jpg") == 0
+
+
+DRAWING, PAGE = b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"<!doctype html><p>not here"
+
+# What a URL that fails is answered with: by default, and with --allow-private. docs/service.md has this table.
+FAILURES: dict[str, tuple[tuple[int, str], tuple[int, str]]] = {
+    "http://public.example/nothing.jpg": ((415, "not_an_image"), (502, "http_status")),
+    "http://public.example/loop": ((415, "not_an_image"), (502, "http_status")),
+    "http://public.example/busy.jpg": ((502, "network"), (502, "http_status")),
+    "http://public.example/reset.jpg": ((502, "network"), (502, "network")),
+    "http://no.such.host.invalid/a.jpg": ((403, "blocked"), (422, "not_found")),
+    "http://public.example/page.jpg": ((415, "not_an_image"), (415, "not_an_image")),
+    "http://public.example/empty.jpg": ((415, "not_an_image"), (415, "not_an_image")),
+    "http://public.example/drawing.svg": ((415, "unsupported"), (415, "unsupported")),
+    "ftp://public.example/a.jpg": ((415, "unsupported"), (415, "unsupported")),
+    "http://public.example/large.jpg": ((413, "too_large"), (413, "too_large")),
+    "http://public.example/damaged.jpg": ((422, "decode"), (422, "decode")),
+}
+
+
+@pytest.fixture
+def odd_answers(origin: Origin) -> None:
+    """What the URLs of `FAILURES` lead to."""
+    origin.fail("/busy.jpg", [503, 503])
+    origin.reset("/reset.jpg")
+    origin.redirect("/loop", "/loop")
+    bodies = {"page.jpg": PAGE, "empty.jpg": b"", "drawing.svg": DRAWING, "damaged.jpg": PICTURE[:-2000]}
+    for name, body in (*bodies.items(), ("large.jpg", bytes((1 << 20) + 1))):
+        origin.serve(f"/{name}", body)
+
+
+@pytest.mark.parametrize("url", FAILURES)
+@pytest.mark.usefixtures("odd_answers")
+def test_each_failure_of_a_url_has_the_status_of_the_docs(
+    guarded: Running, serve: Serve, hosts: Hosts, url: str
+) -> None:
+    opened = serve()
+    hosts.own_ports.add(opened.port)
+    by_default, with_allow_private = FAILURES[url]
+
+    for service, (status, kind) in ((guarded, by_default), (opened, with_allow_private)):
+        assert problem(get(service, url), status)["kind"] == kind
+
+
+def test_a_server_that_is_too_slow_is_502_and_a_request_without_time_left_504(
+    start: Guarded, origin: Origin, serve: Serve, hosts: Hosts
+) -> None:
+    origin.hold("/held.jpg")
+    opened = serve(request_timeout=0.2)
+    hosts.own_ports.add(opened.port)
+
+    slow = get(start(timeout=0.2), "http://public.example/held.jpg")
+    assert problem(slow, 502)["kind"] == "network"
+    assert problem(get(opened, "http://public.example/held.jpg"), 504)["kind"] == "timeout"
+
+
+def test_a_picture_may_have_any_content_type_where_it_comes_from(guarded: Running, origin: Origin) -> None:
+    origin.serve("/odd.jpg", PICTURE, headers={"Content-Type": "text/html"})
+
+    assert get(guarded, "http://public.example/odd.jpg").status_code == 200
 
 
 # What the operator opens and closes

@@ -13,13 +13,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
-from contextlib import ExitStack
-from pathlib import Path
 from statistics import median
 
 from scripts.cold.measure import Way, run
-from scripts.subjects import links, model_variables, photographs
+from scripts.subjects import links, photographs, workplace
 
 
 def main() -> None:
@@ -31,9 +28,7 @@ def main() -> None:
     parser.add_argument("--model")
     values = parser.parse_args()
     counts = [int(count) for count in values.counts.split(",")]
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        environment = model_variables(values.model, folder, stack)
+    with workplace(values.model) as (folder, environment):
         originals = photographs(folder, values.megapixels)
         command = os.path.join(os.path.dirname(sys.executable), "birdlite")
         ways = {

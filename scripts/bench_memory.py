@@ -12,13 +12,11 @@ own model runs. BIRDLITE_MIRROR and BIRDLITE_CACHE_DIR count as they do for the 
 from __future__ import annotations
 
 import argparse
-import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 
 from birdlite.demo import PICTURES_FOLDER
 from scripts.process_cost import Cost, cost
-from scripts.subjects import links, model_variables, photographs
+from scripts.subjects import links, photographs, workplace
 
 WORKERS = (1, 2, 4, 8, 16)
 WORKER_PICTURES = 64  # enough that the largest number of workers all start
@@ -32,9 +30,8 @@ def main() -> None:
     parser.add_argument("--model")
     parser.add_argument("--threads", type=int, default=2)
     values = parser.parse_args()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        environment = model_variables(values.model, folder, stack) | {"BIRDLITE_THREADS": str(values.threads)}
+    with workplace(values.model) as (folder, environment):
+        environment["BIRDLITE_THREADS"] = str(values.threads)
         originals = _originals(folder, values.megapixels)
         print("| pictures | peak MiB | more than for one |\n|---|---|---|")
         _cost(links(folder / "1", originals, 1), environment)  # fills the cache

@@ -12,18 +12,14 @@ do for the command.
 from __future__ import annotations
 
 import argparse
-import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 from scripts.cold.slow_server import running
 from scripts.process_cost import Cost, cost
-from scripts.subjects import model_variables, photographs
+from scripts.subjects import photographs, pod_variables, workplace
 
-SETTINGS = Path(__file__).parents[1] / "k8s" / "base" / "settings.env"
-NOT_HERE = {"BIRDLITE_FROM", "BIRDLITE_RESUME", "BIRDLITE_RETRY_FAILED"}
-LIMITS = {"BIRDLITE_THREADS": "1", "BIRDLITE_MEMORY": "1G"}  # cpu: 1 and memory: 1Gi, as birdlite reads them there
+NOT_HERE = {"BIRDLITE_FROM", "BIRDLITE_RESUME", "BIRDLITE_RETRY_FAILED"}  # they need the Job's list and its volume
 
 
 class Line(NamedTuple):
@@ -48,9 +44,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=48, help="so many in each list")
     parser.add_argument("--model")
     values = parser.parse_args()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        environment = model_variables(values.model, folder, stack) | settings() | LIMITS
+    with workplace(values.model) as (folder, environment):
+        environment |= {name: value for name, value in pod_variables("base").items() if name not in NOT_HERE}
         originals = {size: photographs(folder, size) for size in {size for size, _ in CASES}}
         cost(["classify", str(originals[1][0]), "-o", "/dev/null", "--format", "jsonl"], environment)  # fills the cache
         environment.pop("BIRDLITE_MIRROR", None)  # the pictures' server is the one that is measured
@@ -63,12 +58,6 @@ def main() -> None:
                 f"| {size:g} Mpx | {weight:.1f} | {line} | {peak:.0f} | {wall:.1f} | {100 * cpu / wall:.0f} % |",
                 flush=True,
             )
-
-
-def settings() -> dict[str, str]:
-    """The manifests' settings, without those that need the Job's list and its volume."""
-    pairs = (line.split("=", 1) for line in SETTINGS.read_text().splitlines() if line and not line.startswith("#"))
-    return {name: value for name, value in pairs if name not in NOT_HERE}
 
 
 def _run(files: list[Path], line: Line, folder: Path, environment: dict[str, str], count: int) -> Cost:

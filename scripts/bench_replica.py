@@ -15,20 +15,17 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
 
 import httpx
 
-from scripts.subjects import model_variables, photographs
+from scripts.subjects import photographs, pod_variables, workplace
 
-SETTINGS = Path(__file__).parents[1] / "k8s" / "serve" / "base" / "settings.env"
-HERE = {"BIRDLITE_HOST": "127.0.0.1", "BIRDLITE_DRAIN": "0.1", "BIRDLITE_LOG_FORMAT": "text"}
-LIMITS = {"BIRDLITE_THREADS": "1", "BIRDLITE_MEMORY": "1G"}  # cpu: 1 and memory: 1Gi, as birdlite reads them there
+HERE = {"BIRDLITE_HOST": "127.0.0.1", "BIRDLITE_DRAIN": "0.1", "BIRDLITE_LOG_FORMAT": "text"}  # not as in a pod
 CASES = ((0.3, 1), (1, 16), (12, 1), (12, 16), (12, 64), (24, 16), (48, 1), (48, 16))  # Mpx, at once
 
 
@@ -38,9 +35,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4, help="uploads of each client")
     parser.add_argument("--model")
     values = parser.parse_args()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        environment = model_variables(values.model, folder, stack) | settings() | LIMITS
+    with workplace(values.model) as (folder, environment):
+        environment |= pod_variables("serve/base") | HERE
         originals = {size: photographs(folder, size) for size in {size for size, _ in CASES}}
         print("| pictures | MB each | at once | answered | refused | peak MiB |\n|---|---|---|---|---|---|")
         for size, clients in CASES:
@@ -50,12 +46,6 @@ def main() -> None:
             answered, refused = statuses.count(200), statuses.count(503)
             assert answered + refused == len(statuses), statuses
             print(f"| {size:g} Mpx | {weight:.1f} | {clients} | {answered} | {refused} | {peak:.0f} |", flush=True)
-
-
-def settings() -> dict[str, str]:
-    """The manifests' settings, but for where it listens and what it says."""
-    lines = SETTINGS.read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#")) | HERE
 
 
 def _run(bodies: list[bytes], clients: int, count: int, environment: dict[str, str]) -> tuple[list[int], float]:

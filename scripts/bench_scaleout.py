@@ -23,20 +23,16 @@ import argparse
 import os
 import platform
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from scripts.scaleout import tables
 from scripts.scaleout.batch import Outcome, Plan, run_batch, start_of_one
 from scripts.scaleout.cost import Cost, fitted
 from scripts.scaleout.long_list import LINES, PARTS, RECORDS, measure_long
-from scripts.scaleout.machines import clear_away, end_tidily, missing
 from scripts.scaleout.network import Line
-from scripts.scaleout.world import MEGAPIXELS, World, largest_share, make_world
+from scripts.scaleout.world import MEGAPIXELS, World, largest_share, new_world
 
-SKIPPED = 77
 HALF, QUARTER = 0.5, 0.25  # of a processor; two real ones carry the machines and leave some for server and cables
 FEW = 4  # indexes on one machine, for the model's two constants
 INDEXES = (2, 4, 8, 16)  # for two machines
@@ -59,14 +55,7 @@ class Kind(NamedTuple):
 def main() -> None:
     """Measure and print."""
     values = _options()
-    reason = missing()
-    if reason:
-        print(f"skipped: {reason}")
-        sys.exit(SKIPPED)
-    end_tidily()
-    clear_away()
-    with tempfile.TemporaryDirectory() as scratch:
-        world = make_world(Path(scratch), values.pictures, values.birds)
+    with new_world(values.pictures, values.birds) as world:
         kinds = _kinds(values)
         _head(world, values)
         outcomes = _measure(world, _plans(kinds, values.baked), values.rounds)
@@ -106,12 +95,7 @@ def _kinds(values: argparse.Namespace) -> list[Kind]:
 
 
 def _head(world: World, values: argparse.Namespace) -> None:
-    if values.birds:
-        print(f"Model: {world.model}, from the mirror in the folder given.")
-    else:
-        print(
-            f"Model: {world.model}, the demo's own, whose inference is almost nothing (--birds FOLDER: the real one)."
-        )
+    print(f"Model: {world.model_in_words}.")
     where = "is in the cache of every index" if values.baked else "is fetched by every index"
     print(f"The model {where}. {world.pictures} pictures of {MEGAPIXELS:g} Mpx, {world.bytes / 1e6:.0f} MB.")
     print(f"Round trip {values.round_trip:g} ms. Medians of {values.rounds} rounds, everything in turn.")

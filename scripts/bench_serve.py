@@ -22,10 +22,8 @@ import argparse
 import os
 import platform
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import NamedTuple
 
 from scripts.balanced import balancer, measure
@@ -43,11 +41,9 @@ from scripts.balanced.tables import (
     verdicts,
     windows,
 )
-from scripts.scaleout.machines import clear_away, end_tidily, missing
-from scripts.scaleout.world import ALBUM, MEGAPIXELS, World, make_world
+from scripts.scaleout.world import ALBUM, MEGAPIXELS, World, new_world
 from scripts.subjects import VARIETY
 
-SKIPPED = 77
 PARTS = ("saturation", "latency", "failure", "restart")
 WAYS = ("birdlite", "plain")
 LOADS = ("uploads", "urls", "mixed")
@@ -76,14 +72,7 @@ class Bench(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print."""
     values = _options(argv)
-    reason = missing() or balancer.missing()
-    if reason:
-        print(f"skipped: {reason}")
-        sys.exit(SKIPPED)
-    end_tidily()
-    clear_away()
-    with tempfile.TemporaryDirectory() as scratch:
-        world = make_world(Path(scratch), VARIETY, values.birds)
+    with new_world(VARIETY, values.birds, balancer.missing()) as world:
         bench = Bench(world, _pictures(world, values.load), values.cpus, values.seconds)
         made = {"birdlite": lambda: birdlite(world, values.queue), "plain": lambda: plain(world)}
         ways = [made[name]() for name in values.ways]
@@ -121,11 +110,9 @@ def _pictures(world: World, load: str) -> Pictures:
 
 
 def _head(bench: Bench, values: argparse.Namespace) -> None:
-    real = "" if values.birds else ", the demo's own, whose inference is almost nothing (--birds FOLDER: the real one)"
     world = bench.world
-    print(
-        f"Model: {world.model}{real}. Pictures of {MEGAPIXELS:g} Mpx, {world.bytes / world.pictures / 1e3:.0f} KB each."
-    )
+    each = world.bytes / world.pictures / 1e3
+    print(f"Model: {world.model_in_words}. Pictures of {MEGAPIXELS:g} Mpx, {each:.0f} KB each.")
     print(f"Each machine has {bench.cpus:g} of a processor, in periods of {PERIOD_US / 1e3:g} ms. Load: {values.load}.")
     print(f"{os.cpu_count()} processors, {platform.machine()}, Python {platform.python_version()}.", flush=True)
 

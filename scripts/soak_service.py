@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import io
 import itertools
-import json
 import os
 import sys
 import threading
@@ -34,10 +33,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from birdlite.demo import FOLDER
 from scripts.service.kinds import NOT_REQUESTS, TURN, Bird, Client
 from scripts.service.process import Process
-from scripts.soak.drawing import drawing
 from scripts.soak.hostile import HostileServer, demo_pictures
-from scripts.soak.judgement import in_words, judged, line_of, told
-from scripts.soak.watch import Sample, growth, look_at
+from scripts.soak.judgement import ended, line_of
+from scripts.soak.watch import Sample, look_at
 
 CLIENTS = 16
 SAMPLE_S = 0.5  # between two samples
@@ -146,8 +144,8 @@ def unbalanced(soak: Soak, process: Process, requests: int) -> Iterator[str]:
     yield from (f"{name} is {value} at the end" for name, value in left.items())
 
 
-def soak(requests: int, rate: float, folder: Path) -> list[str]:
-    """Do it all, and print the figures. Returns what is wrong."""
+def soak(requests: int, rate: float, folder: Path) -> int:
+    """Do it all, and print the figures. Returns the exit code."""
     folder.mkdir(parents=True, exist_ok=True)
     shown = demo_pictures()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "BIRDLITE_"))}
@@ -167,19 +165,7 @@ def soak(requests: int, rate: float, folder: Path) -> list[str]:
     wrong += [f"{word!r} in the log" for word in ("Traceback", "a fault in birdlite") if word in said]
     print(f"{made.counts.total():,} requests in {seconds:.0f} s: {dict(made.counts.most_common())}")
     print(f"answers: {dict(made.answered.most_common())}")
-    grown = growth(made.samples)
-    wrong += judged(grown, requests)
-    if grown is not None:
-        print(in_words(grown))
-    facts = {
-        "requests": requests,
-        "seconds": seconds,
-        "wrong": wrong,
-        "samples": [one._asdict() for one in made.samples],
-    }
-    (folder / "soak.json").write_text(json.dumps(facts))
-    (folder / "soak.svg").write_text(drawing(f"birdlite serve, {requests:,} requests of all kinds", made.samples))
-    return wrong
+    return ended(folder, f"birdlite serve, {requests:,} requests of all kinds", requests, made.samples, wrong)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -189,8 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=250.0, metavar="N", help="requests a second at most")
     parser.add_argument("--folder", type=Path, default=Path("soak-results"), help="for the figures")
     values = parser.parse_args(arguments)
-    wrong = soak(values.requests, values.rate, values.folder.absolute())
-    return told(wrong, values.folder)
+    return soak(values.requests, values.rate, values.folder.absolute())
 
 
 if __name__ == "__main__":

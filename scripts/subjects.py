@@ -1,4 +1,4 @@
-"""What benchmarks run birdlite on: photographs of any size, and a model with its cache.
+"""What benchmarks run birdlite on: photographs of any size, a model with its cache, and the settings of k8s/.
 
 The photographs are noise at all scales, as in nature, saved as JPEG at quality 90.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Sequence
-from contextlib import ExitStack
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from PIL import Image
@@ -18,6 +19,22 @@ from birdlite.models.catalog import DEMO_MODEL
 
 VARIETY = 4  # different photographs of a kind
 QUALITY = 90
+K8S = Path(__file__).parents[1] / "k8s"
+LIMITS = {"BIRDLITE_THREADS": "1", "BIRDLITE_MEMORY": "1G"}  # cpu: 1 and memory: 1Gi, as birdlite reads them there
+
+
+@contextmanager
+def workplace(model: str | None) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A folder for a while, and the environment of a command that runs `model` (`model_variables`)."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        yield folder, model_variables(model, folder, stack)
+
+
+def pod_variables(base: str) -> dict[str, str]:
+    """What a pod sets: the settings.env of this folder in k8s/, and what birdlite takes from the pod's limits."""
+    lines = (K8S / base / "settings.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#")) | LIMITS
 
 
 def model_variables(model: str | None, folder: Path, stack: ExitStack) -> dict[str, str]:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-PUBLIC = "93.184.215.14"
+PUBLIC = "93.184.215.14"  # of public.example
+LOCAL_NAMES = ("localhost", "a.localhost", "localhost.localdomain", "private.example")  # of 127.0.0.1
 
 _getaddrinfo, _connect = socket.getaddrinfo, socket.socket.connect
 
@@ -23,7 +24,7 @@ class Hosts:
     def __init__(self, patch: pytest.MonkeyPatch, port: int) -> None:
         """Put this in the place of the system's functions; `port` is the server's, on 127.0.0.1."""
         self._port = port
-        self._answers: dict[str, list[list[str]]] = {}
+        self._answers = {"public.example": [[PUBLIC]], **{name: [["127.0.0.1"]] for name in LOCAL_NAMES}}
         self.asked: list[str] = []  # names that were looked up
         self.connected: list[str] = []  # addresses that were connected to
         self.own_ports: set[int] = set()  # where the test itself connects to, which is not noted

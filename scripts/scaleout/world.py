@@ -1,11 +1,13 @@
-"""What all runs of `bench_scaleout` have in common: a mirror with model and album, a list, and the command to run."""
+"""What all runs of `bench_scaleout` and `bench_serve` share: a mirror with model and album, a list, and the command."""
 
 from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +16,8 @@ from birdlite.demo import FOLDER as DEMO_FOLDER
 from birdlite.demo import HOST as DEMO_HOST
 from birdlite.models.catalog import DEMO_MODEL
 from birdlite.settings import DEFAULT_MODEL
-from scripts.scaleout.machines import fleet
+from scripts.podman import SKIPPED
+from scripts.scaleout.machines import clear_away, end_tidily, fleet, missing
 from scripts.scaleout.network import Line
 from scripts.subjects import links, photographs
 
@@ -40,6 +43,28 @@ class World(NamedTuple):
     def pictures(self) -> int:
         """How many there are in the list."""
         return len(self.urls)
+
+    @property
+    def model_in_words(self) -> str:
+        """For a benchmark's first line."""
+        own = ", the demo's own, whose inference is almost nothing (--birds FOLDER: the real one)"
+        return self.model + (own if self.model == DEMO_MODEL else "")
+
+
+@contextmanager
+def new_world(pictures: int, birds: str | None, lacking: str | None = None) -> Iterator[World]:
+    """Make it for a while, after clearing away what a killed run has left.
+
+    Raises:
+        SystemExit: it cannot be made here, or something else is `lacking`; printed is what.
+    """
+    if reason := missing() or lacking:
+        print(f"skipped: {reason}")
+        sys.exit(SKIPPED)
+    end_tidily()
+    clear_away()
+    with tempfile.TemporaryDirectory() as scratch:
+        yield make_world(Path(scratch), pictures, birds)
 
 
 def make_world(scratch: Path, pictures: int, birds: str | None) -> World:

@@ -15,7 +15,6 @@ The folder gets the output, the samples (soak.json) and a drawing of them (soak.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import subprocess
@@ -27,10 +26,9 @@ from typing import NamedTuple
 
 from birdlite.demo import FOLDER
 from scripts.soak.balance import balance, target_of
-from scripts.soak.drawing import drawing
 from scripts.soak.hostile import HostileServer, demo_pictures
-from scripts.soak.judgement import in_words, judged, line_of, told
-from scripts.soak.watch import Sample, growth, look_at
+from scripts.soak.judgement import ended, line_of
+from scripts.soak.watch import Sample, look_at
 
 SAMPLE_S = 0.5  # between two samples
 STUCK_S = 120.0  # without a new record
@@ -146,8 +144,8 @@ def prepared(plan: Plan) -> None:
         file.writelines(f"{target_of(number)}\n" for number in range(plan.targets))
 
 
-def soak(plan: Plan) -> list[str]:
-    """Do it all, and print the figures. Returns what is wrong."""
+def soak(plan: Plan) -> int:
+    """Do it all, and print the figures. Returns the exit code."""
     prepared(plan)
     birds = demo_pictures()
     samples: list[Sample] = []
@@ -159,14 +157,7 @@ def soak(plan: Plan) -> list[str]:
         found = balance(plan.output, plan.targets, [name for name, _ in birds])
         print(f"{found.records:,} records in {seconds:.0f} s: {found.outcomes}")
         wrong += found.complaints
-        grown = growth(samples)
-        wrong += judged(grown, plan.targets)
-        if grown is not None:
-            print(in_words(grown))
-    facts = {"targets": plan.targets, "seconds": seconds, "wrong": wrong, "samples": [one._asdict() for one in samples]}
-    (plan.folder / "soak.json").write_text(json.dumps(facts))
-    (plan.folder / "soak.svg").write_text(drawing(f"birdlite, {plan.targets:,} targets, one in ten faulty", samples))
-    return wrong
+    return ended(plan.folder, f"birdlite, {plan.targets:,} targets, one in ten faulty", plan.targets, samples, wrong)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -178,9 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="go on with the soak in the folder")
     parser.add_argument("--end-half-way", action="store_true", help="end birdlite once, and let it go on")
     plan = Plan(**vars(parser.parse_args(arguments)))
-    plan = plan._replace(folder=plan.folder.absolute())
-    wrong = soak(plan)
-    return told(wrong, plan.folder)
+    return soak(plan._replace(folder=plan.folder.absolute()))
 
 
 if __name__ == "__main__":

@@ -5,10 +5,12 @@ For `scripts.soak` and `scripts.soak_service`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scripts.soak.watch import Growth, Sample
+from scripts.soak.drawing import drawing
+from scripts.soak.watch import Growth, Sample, growth
 
 MIB = 1 << 20
 SHOWN = 10  # complaints in words; the others are counted
@@ -48,8 +50,15 @@ def judged(grown: Growth | None, targets: int) -> Iterator[str]:
     )
 
 
-def told(wrong: Sequence[str], folder: Path) -> int:
-    """Print what is wrong; the exit code."""
+def ended(folder: Path, title: str, targets: int, samples: Sequence[Sample], wrong: list[str]) -> int:
+    """Judge the growth too, write soak.json and soak.svg, and print what is wrong; the exit code."""
+    grown = growth(samples)
+    wrong = [*wrong, *judged(grown, targets)]
+    if grown is not None:
+        print(in_words(grown))
+    facts = {"title": title, "targets": targets, "wrong": wrong, "samples": [one._asdict() for one in samples]}
+    (folder / "soak.json").write_text(json.dumps(facts))
+    (folder / "soak.svg").write_text(drawing(title, samples))
     for line in wrong[:SHOWN]:
         print(f"WRONG: {line}")
     if len(wrong) > SHOWN:

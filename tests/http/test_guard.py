@@ -30,7 +30,6 @@ UNREADABLE = [  # no host at all, with the guard or without
     *("127%2e0.0.1", "%31%32%37.0.0.1", "127.0.0.1%00.example", "local%68ost", "127.0.0.1\\.example"),
     *("[::1%25lo]", "[fe80::1%25eth0]", "[::1%lo]", "127.0.0.256", "0177.0.0.1", "[127.0.0.1]", "[::1"),
 ]
-LOCAL_NAMES = ("localhost", "a.localhost", "localhost.localdomain", "private.example")
 
 
 @pytest.fixture
@@ -41,12 +40,8 @@ def make() -> Iterator[Callable[..., Fetcher]]:
 
 @pytest.fixture
 def hosts(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Hosts:
-    hosts = Hosts(monkeypatch, origin.port)
-    hosts.name("public.example", [PUBLIC])
-    for name in LOCAL_NAMES:
-        hosts.name(name, ["127.0.0.1"])
     origin.serve("/a", BODY)
-    return hosts
+    return Hosts(monkeypatch, origin.port)
 
 
 # How a host is spelt

@@ -12,7 +12,7 @@ import pytest
 
 from birdlite import Classifier, Settings
 from tests.demo_world import PICTURES
-from tests.http.test_guard import LOCAL_NAMES, REACHING, UNREADABLE
+from tests.http.test_guard import REACHING, UNREADABLE
 from tests.names import PUBLIC, Hosts
 from tests.origin import Origin
 from tests.serve.test_classify import problem
@@ -27,12 +27,8 @@ NOT_THIS_PORT = "not at port 80 or 443; --allow-port opens others"
 @pytest.fixture
 def hosts(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Hosts:
     """Names of the test's own. Every address leads to the test's server, which has a picture at /a.jpg."""
-    hosts = Hosts(monkeypatch, origin.port)
-    hosts.name("public.example", [PUBLIC])
-    for name in LOCAL_NAMES:
-        hosts.name(name, ["127.0.0.1"])
     origin.serve("/a.jpg", PICTURE)
-    return hosts
+    return Hosts(monkeypatch, origin.port)
 
 
 Guarded = Callable[..., Running]

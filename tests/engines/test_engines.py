@@ -19,6 +19,7 @@ from birdlite.engines.contract import Engine
 from birdlite.errors import EngineError, EngineMissing, InvalidModel
 from birdlite.models.card import Card, Tensor
 from tests import tiny_models
+from tests.damaged_models import with_turned_bits
 from tests.tiny_models import PIXELS, SCORES, Dtype, picture, scores
 
 REPO = Path(__file__).parents[2]
@@ -199,26 +200,8 @@ def test_what_is_no_model_is_refused(way: str, what: str, capfd: pytest.CaptureF
     assert capfd.readouterr() == ("", "")
 
 
-# In a process of its own, so that a crash would be seen as one.
-TURN_BITS = """
-from birdlite import engines
-from birdlite.errors import BirdliteError
-from tests import tiny_models
-
-model, card = tiny_models.model(), tiny_models.card()
-for place in range(64):
-    for bit in range(8):
-        damaged = bytearray(model)
-        damaged[place] ^= 1 << bit
-        try:
-            engines.load(damaged, card).close()
-        except BirdliteError:
-            print(place)
-"""
-
-
 def test_no_turned_bit_in_the_head_of_a_model_crashes() -> None:
-    done = subprocess.run([sys.executable, "-c", TURN_BITS], cwd=REPO, capture_output=True, text=True, timeout=120)
+    done = with_turned_bits("tiny_models")
     assert (done.returncode, done.stderr) == (0, "")
     assert {4, 5, 6, 7} <= set(map(int, done.stdout.split())), "a turned bit in the identifier went unnoticed"
 

@@ -12,6 +12,7 @@ import pytest
 from birdlite import engines
 from birdlite.errors import EngineError, EngineMissing, InvalidModel
 from birdlite.models.card import Tensor
+from tests.damaged_models import with_turned_bits
 from tests.tiny_models import picture, scores
 
 REPO = Path(__file__).parents[2]
@@ -226,26 +227,8 @@ def test_what_is_no_protobuf_is_refused(message: bytes) -> None:
         engines.describe(message, "onnx")
 
 
-# In a process of its own, so that a crash would be seen as one.
-TURN_BITS = """
-from birdlite import engines
-from birdlite.errors import BirdliteError
-from tests import tiny_onnx
-
-model, card = tiny_onnx.model(), tiny_onnx.card()
-for place in range(len(model)):
-    for bit in (0, 3, 7):
-        damaged = bytearray(model)
-        damaged[place] ^= 1 << bit
-        try:
-            engines.load(damaged, card).close()
-        except BirdliteError:
-            print(place)
-"""
-
-
 def test_no_turned_bit_crashes_or_prints() -> None:
-    done = subprocess.run([sys.executable, "-c", TURN_BITS], cwd=REPO, capture_output=True, text=True, timeout=120)
+    done = with_turned_bits("tiny_onnx", None, (0, 3, 7))
     assert (done.returncode, done.stderr) == (0, "")
     noticed = done.stdout.split()
     assert all(line.isdecimal() for line in noticed), "something else was printed"

@@ -21,6 +21,7 @@ from birdlite.engines import interpreter, litert_library
 from birdlite.errors import EngineMissing, InvalidModel
 from birdlite.tflite.flatbuffer import check_whole
 from tests import tiny_models
+from tests.damaged_models import with_turned_bits
 from tests.tiny_models import _Graph as Graph
 from tests.tiny_models import picture, scores
 
@@ -210,25 +211,7 @@ def test_a_file_that_was_overwritten_is_noticed(what: str) -> None:
         check_whole(memoryview(damaged))
 
 
-# In a process of its own, so that a crash would be seen as one.
-TURN_BITS = """
-from birdlite import engines
-from birdlite.errors import BirdliteError
-from tests import tiny_models
-
-model, card = tiny_models.model(), tiny_models.card()
-for place in range(64):
-    for bit in range(8):
-        damaged = bytearray(model)
-        damaged[place] ^= 1 << bit
-        try:
-            engines.load(damaged, card, engine="tflite").close()
-        except BirdliteError:
-            print(place)
-"""
-
-
 def test_no_turned_bit_in_the_head_of_a_model_crashes() -> None:
-    done = subprocess.run([sys.executable, "-c", TURN_BITS], cwd=REPO, capture_output=True, text=True, timeout=120)
+    done = with_turned_bits("tiny_models", engine="tflite")
     assert done.returncode == 0, done.stderr
     assert {4, 5, 6, 7} <= set(map(int, done.stdout.split())), "a turned bit in the identifier went unnoticed"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from birdlite.tflite import graph as tflite_graph
 from birdlite.tflite.graph import Quantization
 from birdlite.tflite.schema import RELU6, Grid, Limits, limits_in_floats, limits_in_integers, window_of
 from tests import demo_world, tiny_models
+from tests.damaged_models import refusals
 
 
 def altered(change: Callable[[Any], None], **odd: Any) -> bytes:
@@ -168,16 +168,7 @@ def test_a_model_cut_off_anywhere_is_one_line() -> None:
 def test_bytes_changed_at_random_give_a_model_or_one_line() -> None:
     tflite_to_onnx = pytest.importorskip("birdlite.convert.tflite_to_onnx").tflite_to_onnx
     pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
-    whole, dice = tiny_models.model(), random.Random(3)
-    refused: list[str] = []
-    for _ in range(1500):
-        model = bytearray(whole)
-        for _ in range(dice.choice((1, 1, 2, 8))):
-            model[dice.randrange(8, len(model))] = dice.choice((0, 1, 127, 128, 255, dice.randrange(256)))
-        try:
-            tflite_to_onnx(bytes(model), quantize="int8")
-        except InvalidModel as error:
-            refused.append(str(error))
+    refused = refusals(lambda model: tflite_to_onnx(model, quantize="int8"), tiny_models.model())
     assert len(refused) > 100
     assert not [message for message in refused if "\n" in message]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from birdlite.tflite import graph as tflite_graph
 from birdlite.tflite.graph import GraphTensor, Operator, Quantization
 from birdlite.tflite.requantize import channels_of, tflite_to_int8
 from tests import demo_world, tiny_models
+from tests.damaged_models import refusals
 from tests.network_operations import (
     CASES,
     Array,
@@ -403,16 +403,7 @@ def test_a_model_without_operators_is_refused() -> None:
 
 def test_bytes_changed_at_random_give_a_model_or_one_line() -> None:
     network = Network("uint8")
-    whole, dice = network.row(softmax(network)), random.Random(3)
-    refused: list[str] = []
-    for _ in range(1500):
-        model = bytearray(whole)
-        for _ in range(dice.choice((1, 1, 2, 8))):
-            model[dice.randrange(8, len(model))] = dice.choice((0, 1, 127, 128, 255, dice.randrange(256)))
-        try:
-            tflite_to_int8(bytes(model))
-        except InvalidModel as error:
-            refused.append(str(error))
+    refused = refusals(tflite_to_int8, network.row(softmax(network)))
     assert len(refused) > 100
     assert not [message for message in refused if "\n" in message]
 

@@ -27,6 +27,7 @@ from tests import tensorflow_models
 from tests.tiny_graphs import CLASSES, network, photographs, source
 from tests.tiny_saved_models import GIVES, TAKES, write
 
+MEGABYTES = {"none": 13.8, "float16": 6.9, "int8": 4.0}  # of the real network's TensorFlow Lite
 WAYS = [(to, quantize) for to in ("onnx", "tflite") for quantize in ("none", "float16", "int8")]
 Subject = tuple[Module, list[bytes], Calibration]
 Fault = Callable[[Graph], Graph]
@@ -86,6 +87,8 @@ def test_a_good_conversion_passes(subject: Subject, to: ModelFormat, quantize: Q
     assert card.made_with["source_sha256"] == module.subject.sha256
     assert {"tensorflow", "numpy"} <= card.made_with.keys()
     assert ("tf2onnx" in card.made_with) == (to == "onnx")
+    if to == "tflite" and module.side == 224:
+        assert round(len(conversion.files["model.tflite"]) / 1e6, 1) == MEGABYTES[quantize]
 
 
 def without_bias(graph: Graph) -> Graph:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,11 @@ import numpy as np
 
 from birdlite import engines, log
 from birdlite.convert.graph import Graph, TensorFlowEngine, published, without_rounding
-from birdlite.convert.pictures import drawn_pictures
 from birdlite.convert.proof import Quantize
 from birdlite.convert.saved_model import frozen, read
 from birdlite.convert.to_tflite import to_tflite
 from birdlite.engines.contract import Engine
 from birdlite.errors import InvalidModel
-from birdlite.images.picture import decode
 from birdlite.models.card import Card, FileFact
 from tests import tensorflow_models as models
 from tests.tensorflow_models import CLASSES, SIDE
@@ -182,31 +179,3 @@ def diverged(tensorflow: Any, pixels: Any) -> Any:
 def test_a_network_that_gives_no_numbers_is_refused_before_it_crashes_the_converter() -> None:
     with pytest.raises(InvalidModel, match="not finite"):
         to_tflite(drawn(diverged), "int8", PICTURES)
-
-
-@pytest.fixture(scope="module")
-def stand_in(birds: Path, tmp_path_factory: pytest.TempPathFactory) -> Graph:
-    """The birds model as on TensorFlow Hub, without its rounding."""
-    folder = tmp_path_factory.mktemp("stand-in")
-    kaggle = birds / "mirror/www.kaggle.com/api/v1/models/google/aiy"
-    with tarfile.open(kaggle / "tensorFlow1/vision-classifier-birds-v1/1/download") as archive:
-        archive.extractall(folder, filter="data")
-    return without_rounding(opened(folder)).floats
-
-
-@pytest.mark.birds
-@pytest.mark.parametrize(
-    ("quantize", "megabytes", "close"), [("none", 13.8, 1e-4), ("float16", 6.9, 2e-2), ("int8", 4.0, 0.1)]
-)
-def test_the_birds_are_recognised_as_before(
-    stand_in: Graph, birds: Path, quantize: Quantize, megabytes: float, close: float
-) -> None:
-    photographs = [decode(path.read_bytes()).pixels for path in sorted((birds / "mirror").rglob("*.jpg"))]
-    expected = scores(TensorFlowEngine(stand_in), photographs)
-
-    result = to_tflite(stand_in, quantize, [*photographs, *drawn_pictures(224)])
-
-    assert round(len(result) / 1e6, 1) == megabytes
-    found = scores(engine(result), photographs)
-    assert np.abs(found - expected).max() <= close
-    assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()

@@ -41,6 +41,12 @@ class Single(Owner):
         if not self._pipeline.put(0, target, self):
             self._let_go()
 
+    @property
+    def is_fetched(self) -> bool:
+        """Whether its bytes are here."""
+        job = self.under_way.get(0)
+        return job is not None and job.fetch_ms is not None
+
     def finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
         """Hand out the result."""
         self._end(job.result(outcome))

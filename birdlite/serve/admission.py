@@ -5,6 +5,9 @@ that are sent and pictures that are fetched wait apart, so slow servers of other
 being classified. At most `queue` wait in each lane. Who would wait longer than there is time for is refused too: the
 answer would come too late, and only cost the others.
 
+How long they would wait is a guess, by what the last pictures took and how long those that run have taken by now. So
+that `max_wait` is a promise all the same, a request of which no picture has its turn by then is refused then.
+
 A queue evens out chance, and nothing else. If more comes than can be answered, it only makes all wait as long as the
 longest. So pictures wait for at most `max_wait`, and for less the more requests had to be refused lately. When those
 are two in five, only a picture that need not wait is taken on, and it is answered as fast as ever. When nothing was
@@ -17,13 +20,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from birdlite.serve.problems import Overloaded, Problem
 from birdlite.timing import clock
 
+if TYPE_CHECKING:
+    from birdlite.run.single import Single
+
 Lane = Literal["upload", "url"]
 LANES: tuple[Lane, ...] = get_args(Lane)
+
+TOO_MANY = "too many pictures are waiting"
 
 _WEIGHT = 0.1  # of the newest time in the moving average
 _FIRST_GUESS_S = 0.05
@@ -48,7 +56,7 @@ class Admission:
 
     def running(self, lane: Lane) -> int:
         """How many pictures are under way."""
-        return self._lanes[lane].running
+        return len(self._lanes[lane].running)
 
     def waiting(self, lane: Lane) -> int:
         """How many pictures wait for their turn."""
@@ -70,7 +78,7 @@ class Admission:
         wait = chosen.time_for(len(chosen.waiting) + more) if more else 0.0
         if self._is_too_much(chosen, more):
             chosen.count(refused=True)
-            raise Overloaded("too many pictures are waiting", wait)
+            raise Overloaded(TOO_MANY, wait)
         if wait > until - clock():
             raise Overloaded("the pictures that wait take longer than this request has time", wait)
 
@@ -85,7 +93,7 @@ class Admission:
 
     def _at_workers(self) -> float:
         """About how many pictures are with the workers: those that are sent, and of the others those that are here."""
-        return self._lanes["upload"].running + self._lanes["url"].here
+        return len(self._lanes["upload"].running) + self._lanes["url"].here
 
     def enter(self, lane: Lane, pictures: int, until: float) -> list[Place]:
         """Take on all pictures of a request, or none of them. Each place must be left.
@@ -96,18 +104,24 @@ class Admission:
         if pictures:
             self.check(lane, pictures, until)
             self._lanes[lane].count(refused=False)
-        return [self._lanes[lane].enter() for _ in range(pictures)]
+        places: list[Place] = []
+        for _ in range(pictures):
+            places.append(self._lanes[lane].enter(self._max_wait, places[0] if places else None))
+        return places
 
 
 class Place:
     """What an admitted picture has: its turn, at once or later."""
 
-    def __init__(self, lane: _Lane) -> None:
+    def __init__(self, lane: _Lane, max_wait: float, first: Place | None) -> None:
+        """`first` is that of the request's first picture; None: this is it. It waits for `max_wait` s at most."""
         self._lane = lane
+        self._first = first
+        self._patience = clock() + max_wait
         self._turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.began: float | None = None  # s on `clock`; when it had its turn
         self.fetched: float | None = None  # s that it took to fetch it, if it came
-        self.handed_over = False  # the pipeline has the picture, and says when it has let go of it
+        self.single: Single | None = None  # the picture, when the pipeline has it, and says when it has let go of it
         self._left = False
 
     async def turn(self, until: float) -> None:
@@ -115,21 +129,43 @@ class Place:
 
         Raises:
             asyncio.TimeoutError: `until`, on `timing.clock`, came first.
+            Overloaded: no picture of the request had its turn within `max_wait`.
         """
+        first = self._first or self
+        if not await first._comes(min(until, first._patience)) and first._patience < until:
+            if not first._left:
+                self._lane.count(refused=True)
+                first.leave()
+            raise Overloaded(TOO_MANY, self._lane.time_for(len(self._lane.waiting)))
+        if not await self._comes(until):
+            raise asyncio.TimeoutError
+
+    async def _comes(self, until: float) -> bool:
+        """Wait for it; False if `until` comes first."""
         if not self._turn.done():  # at low load it is
-            await asyncio.wait_for(self._turn, max(0.0, until - clock()))
+            await asyncio.wait([self._turn], timeout=max(0.0, until - clock()))
+        return self._turn.done()
 
     def begin(self) -> None:
         """Have the turn now."""
         self.began = clock()
-        if not self._turn.done():  # the wait may have ended at the same moment
-            self._turn.set_result(None)
+        self._turn.set_result(None)
+
+    def age(self, now: float) -> float:
+        """How long ago it had its turn, in s."""
+        return 0.0 if self.began is None else now - self.began
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether the picture's bytes are here."""
+        return self.single is not None and self.single.is_fetched
 
     def leave(self) -> None:
         """Let the next picture have it. Only the first call counts."""
         if not self._left:
             self._left = True
             self._lane.leave(self)
+            self.single = None  # they know each other
 
 
 class _Lane:
@@ -141,13 +177,13 @@ class _Lane:
         self._fetching = 0.0  # s of them until its bytes are here
         self._shed = 0.0  # of the requests, in [0, 1]: a moving average
         self._left = 0.0  # s on `clock`; when a picture left last
-        self.running = 0
+        self.running: set[Place] = set()
         self.waiting: OrderedDict[Place, None] = OrderedDict()
 
     @property
     def free(self) -> int:
         """How many could run at once."""
-        return 0 if self.waiting else self.limit - self.running
+        return 0 if self.waiting else self.limit - len(self.running)
 
     @property
     def slack(self) -> float:
@@ -156,12 +192,16 @@ class _Lane:
 
     @property
     def here(self) -> float:
-        """About how many of those that run are not being fetched any more."""
-        return self.running * (1 - self._fetching / self._takes)
+        """About how many of those that run are not being fetched any more. Of a slow server's, it is known."""
+        now = clock()
+        slow = sum(place.age(now) > self._takes and not place.is_fetched for place in self.running)
+        return (len(self.running) - slow) * (1 - self._fetching / self._takes)
 
     def time_for(self, pictures: int) -> float:
-        """How long so many pictures take, in s."""
-        return pictures * self._takes / self.limit
+        """How long so many pictures take, in s, if those that run take as long as others, or at least their age."""
+        now = clock()
+        ended_in_1_s = sum(1 / max(self._takes, place.age(now)) for place in self.running)
+        return pictures / (ended_in_1_s + (self.limit - len(self.running)) / self._takes)
 
     def forget(self) -> None:
         """Forget what had to be refused, if nothing was under way for long enough."""
@@ -172,10 +212,10 @@ class _Lane:
         """Take note of a request."""
         self._shed += _NEWEST * (refused - self._shed)
 
-    def enter(self) -> Place:
-        place = Place(self)
+    def enter(self, max_wait: float, first: Place | None) -> Place:
+        place = Place(self, max_wait, first)
         if self.free:
-            self.running += 1
+            self.running.add(place)
             place.begin()
         else:
             self.waiting[place] = None
@@ -187,10 +227,11 @@ class _Lane:
             return
         self._left = clock()
         self.learn(self._left - place.began, place.fetched)
+        self.running.remove(place)
         if self.waiting:
-            self.waiting.popitem(last=False)[0].begin()
-        else:
-            self.running -= 1
+            following, _ = self.waiting.popitem(last=False)
+            self.running.add(following)
+            following.begin()
 
     def learn(self, took: float, fetched: float | None) -> None:
         """How long a picture took, and its download; None: it has not come."""

@@ -156,11 +156,12 @@ async def _classify(service: Service, request: Request) -> Response:
         service.pictures.admission.check(intake.lane(request), 1, until)
         asked = await intake.read(request, service.pictures.settings, service.options, room)
         timeline = Timeline(request.state.began)
-        tasks = service.pictures.begin(asked.targets, asked.settings, timeline, until)
+        begun = service.pictures.begin(asked.targets, asked.settings, timeline, until)
         if asked.several and _wants_lines(request):
+            await replies.first_turn(begun, until, request.receive)
             streams = True
-            return replies.Lines(asked.targets, tasks, over)
-        return await _whole(service, request, asked, tasks, timeline)
+            return replies.Lines(asked.targets, begun.tasks, over)
+        return await _whole(service, request, asked, begun.tasks, timeline)
     finally:
         if not streams:
             over()

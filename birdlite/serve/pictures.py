@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from birdlite import log
 from birdlite.errors import BirdliteError, one_line
+from birdlite.namedtuple import NamedTuple
 from birdlite.results import Failure, Result
 from birdlite.run.classifier import Classifier
 from birdlite.run.pipeline import WAKE_S
@@ -20,6 +21,13 @@ from birdlite.timing import Timeline, clock
 
 TRY_AGAIN_S = 5.0
 """s between two tries of an engine that is broken."""
+
+
+class Begun(NamedTuple):
+    """The pictures of a request."""
+
+    tasks: list[asyncio.Task[Result]]
+    first: Place | None  # of the first one; None: there is nothing to classify
 
 
 class Pictures:
@@ -56,27 +64,30 @@ class Pictures:
         if self.broken is not None and clock() >= self._next_try:
             self._next_try = clock() + TRY_AGAIN_S
             with suppress(Overloaded, BirdliteError):
-                await self.begin([FIRST], self.settings, Timeline(), self._next_try)[0]
+                await self.begin([FIRST], self.settings, Timeline(), self._next_try).tasks[0]
 
     def begin(
         self, targets: Sequence[Target | BadTarget], settings: Settings, timeline: Timeline, until: float
-    ) -> list[asyncio.Task[Result]]:
+    ) -> Begun:
         """Begin all pictures of a request, or none of them. `until` is on `timing.clock`; then a result is `timeout`.
 
-        A task that is cancelled cancels its picture. One raises BirdliteError if the engine is broken.
+        A task that is cancelled cancels its picture. One raises BirdliteError if the engine is broken, and Overloaded
+        if no picture of the request had its turn in time.
 
         Raises:
             Problem: there is no place for all of them, now or ever.
         """
         good = [target for target in targets if isinstance(target, Target)]
         lane: Lane = "url" if any(target.kind != "file" for target in good) else "upload"
-        places = iter(self.admission.enter(lane, len(good), until))
-        return [
+        places = self.admission.enter(lane, len(good), until)
+        following = iter(places)
+        tasks = [
             asyncio.ensure_future(self._refuse(target))
             if isinstance(target, BadTarget)
-            else self._task(target, next(places), settings, timeline, until)
+            else self._task(target, next(following), settings, timeline, until)
             for target in targets
         ]
+        return Begun(tasks, places[0] if places else None)
 
     def _task(
         self, target: Target, place: Place, settings: Settings, timeline: Timeline, until: float
@@ -84,7 +95,7 @@ class Pictures:
         task = asyncio.ensure_future(self._classify(target, place, settings, timeline, until))
 
         def ended(task: asyncio.Task[Result]) -> None:
-            if not place.handed_over:
+            if place.single is None:
                 place.leave()  # a task that is cancelled before it begins runs none of its own code
             if not task.cancelled():
                 task.exception()  # looked at, even if nobody waits for it any more
@@ -140,8 +151,7 @@ class Pictures:
             if not answer.done():
                 answer.set_exception(asyncio.TimeoutError())
 
-        single = self.classifier.submit(target, settings, timeline, tell)
-        place.handed_over = True
+        place.single = single = self.classifier.submit(target, settings, timeline, tell)
         late = loop.call_later(max(0.0, until - clock()), expire)
         try:
             return await answer

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -21,7 +21,11 @@ from birdlite.targets import BadTarget, Target
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
+    from birdlite.serve.pictures import Begun
+
 Task = asyncio.Task[Result]
+
+Value = TypeVar("Value")
 
 
 async def all_of(tasks: Sequence[Task], receive: Receive) -> list[Result]:
@@ -35,6 +39,28 @@ async def all_of(tasks: Sequence[Task], receive: Receive) -> list[Result]:
         async for task in finished:
             task.result()  # the first error ends it
     return [task.result() for task in tasks]
+
+
+async def first_turn(begun: Begun, until: float, receive: Receive) -> None:
+    """Wait until a picture has its turn, before the head of an answer in lines. Until then the request may be refused.
+
+    Raises:
+        ClientDisconnect: the client has gone.
+        Overloaded: it is refused.
+    """
+    if begun.first is None or begun.first.began is not None:
+        return
+    turn = asyncio.ensure_future(begun.first.turn(until))
+    try:
+        async with aclosing(_as_they_finish([turn], receive)) as finished:
+            async for _ in finished:
+                turn.result()
+    except asyncio.TimeoutError:
+        pass  # the time of the request is up: each picture says so
+    except BaseException:
+        for task in begun.tasks:
+            task.cancel()
+        raise
 
 
 class Lines(Response):
@@ -74,7 +100,9 @@ class Lines(Response):
             return Result(target.index, target.name, failure)
 
 
-async def _as_they_finish(tasks: Sequence[Task], receive: Receive) -> AsyncGenerator[Task, None]:
+async def _as_they_finish(
+    tasks: Sequence[asyncio.Task[Value]], receive: Receive
+) -> AsyncGenerator[asyncio.Task[Value], None]:
     """Give out the tasks as they finish, and cancel those that are left when the client goes or the caller stops.
 
     Raises:

@@ -195,6 +195,57 @@ async def test_nothing_waits_for_longer_than_it_may(time: Time) -> None:
 
 
 @in_loop
+async def test_a_request_that_has_waited_for_as_long_as_it_may_is_refused_whole_and_once() -> None:
+    admission = Admission(20, 0.01, uploads=1, urls=1)
+    admission.enter("upload", 1, clock() + LONG)
+    request = admission.enter("upload", 3, clock() + LONG)
+    before = admission._lanes["upload"].slack
+
+    found = await asyncio.gather(*(place.turn(clock() + LONG) for place in request), return_exceptions=True)
+    assert [type(one) for one in found] == [Overloaded] * 3
+    once = Admission(20, 0.01, uploads=1, urls=1)._lanes["upload"]
+    once.count(refused=False)
+    once.count(refused=False)
+    assert once.slack == before
+    once.count(refused=True)
+    assert admission._lanes["upload"].slack == once.slack
+
+
+@in_loop
+async def test_pictures_that_run_for_longer_than_others_did_count_with_their_age(time: Time) -> None:
+    admission = Admission(1000, 1.0, uploads=2, urls=16)
+    admission.enter("url", 16, LONG)
+    time.now += 100
+
+    assert is_taken_on(admission, "url")  # nothing waits: one of them may end at any time
+    admission.enter("url", 1, LONG)
+    assert not is_taken_on(admission, "url")  # 16 in 100 s: 6 s
+
+
+@in_loop
+async def test_one_picture_that_takes_long_counts_as_one(time: Time) -> None:
+    admission = Admission(1000, 1.0, uploads=2, urls=16)
+    admission.enter("url", 1, LONG)
+    time.now += 100
+    admission.enter("url", 15, LONG)
+    with suppress(Overloaded):
+        while True:
+            admission.enter("url", 1, LONG)
+
+    assert admission.waiting("url") == 1 + 15 * 20  # 15 · 20 in a second
+
+
+@in_loop
+async def test_who_comes_while_others_hang_is_told_to_come_back_later(time: Time) -> None:
+    admission = Admission(2, 1.0, uploads=2, urls=16)
+    admission.enter("url", 18, LONG)
+    time.now += 160
+
+    with pytest.raises(Overloaded, match="try again in 30 s"):  # 3 at 16 in 160 s
+        admission.enter("url", 1, LONG)
+
+
+@in_loop
 async def test_one_refusal_is_no_overload() -> None:
     admission = Admission(20, LONG, uploads=2, urls=16)
     places = admission.enter("upload", 22, LONG)
@@ -281,6 +332,18 @@ async def test_an_overload_of_one_kind_is_none_of_the_other() -> None:
     admission.enter("upload", 3, LONG)
 
     assert admission.waiting("upload") == 1
+
+
+@in_loop
+async def test_when_overloaded_those_that_are_sent_are_taken_on_while_the_others_hang(time: Time) -> None:
+    admission, places = overloaded()
+    admission.enter("url", 16, LONG)
+    for place in places[1:]:
+        place.leave()
+
+    assert not is_taken_on(admission)  # by the average, they are here at once
+    time.now += 0.1
+    assert is_taken_on(admission)
 
 
 @in_loop

@@ -67,7 +67,8 @@ class Service:
             raise Problem(503, "the model is not loaded yet; try again", kind="not_ready", retry_after=1)
         if self.pictures.broken is not None:
             raise Problem(503, "the model cannot be run now; try again", kind="engine", retry_after=5)
-        if self.busy > max(1, self.options.connections - SPARE_CONNECTIONS):
+        most = max(1, self.options.connections - SPARE_CONNECTIONS)
+        if self.busy > most and not self.bodies.give_up_slowest():
             raise Overloaded("too many requests are under way")
 
     @cached_property

@@ -1,14 +1,27 @@
-"""The bodies of requests within bounds: bytes of one, and bytes of all that are in memory. `intake` reads them."""
+"""The bodies of requests within bounds: bytes of one, and bytes of all that are in memory. `intake` reads them.
+
+When connections are short, the body that comes most slowly is given up. So nobody keeps others out with many bodies
+that hardly come. (A bound for each client's address would not do: behind a balancer, all have the same.)
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from birdlite.serve.problems import Overloaded, Problem
+from birdlite.timing import clock
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+
+LEAST_RATE = 16 << 10
+"""Bytes a second. A body that comes faster is never given up for another one."""
+
+YOUNG_S = 1.0
+"""s after its request's head in which a body is not called slow."""
 
 
 class Bodies:
@@ -17,6 +30,18 @@ class Bodies:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.held = 0
+        self.coming: dict[Room, asyncio.Task[object] | None] = {}  # bodies, and who reads each
+
+    def give_up_slowest(self) -> bool:
+        """Give up the body that comes most slowly, unless all come fast enough: then it is False."""
+        now = clock()
+        rates = {room: room.rate(now) for room in self.coming if now - room.began > YOUNG_S}
+        slowest = min(rates, key=rates.__getitem__, default=None)
+        if slowest is None or rates[slowest] >= LEAST_RATE:
+            return False
+        if reader := self.coming.pop(slowest):
+            reader.cancel()
+        return True
 
 
 class Room:
@@ -25,6 +50,29 @@ class Room:
     def __init__(self, bodies: Bodies) -> None:
         self._bodies = bodies
         self.taken = 0
+        self.began = clock()
+
+    def rate(self, now: float) -> float:
+        """Bytes a second, until now."""
+        return self.taken / (now - self.began)
+
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """While the body is read, which may be given up.
+
+        Raises:
+            Problem: it was.
+        """
+        coming = self._bodies.coming
+        coming[self] = asyncio.current_task()
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self in coming:
+                raise
+            raise Problem(408, "the body comes too slowly, and others need the connection", kind="timeout") from None
+        finally:
+            coming.pop(self, None)
 
     def check(self, size: int) -> None:
         """Look whether there is room for `size` bytes more. Who only promises to send them has no claim to it yet.

@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from birdlite.serve import connection
+from birdlite.serve import bodies, connection
 from tests.demo_world import PICTURES
 from tests.origin import PATIENCE
 from tests.serving import Running, Serve, head_of, read_all
@@ -176,7 +176,10 @@ def is_open(client: socket.socket) -> bool:
         return False
 
 
-def test_probes_answer_while_all_requests_that_may_be_under_way_are(serve: Serve) -> None:
+def test_probes_answer_while_all_requests_that_may_be_under_way_are(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "YOUNG_S", PATIENCE)
     service = serve(connections=18, body_timeout=PATIENCE)  # of which 16 are spare
     head = POST + b"Content-Length: 1000\r\n\r\n"
     busy = [service.connect() for _ in range(2)]
@@ -191,3 +194,66 @@ def test_probes_answer_while_all_requests_that_may_be_under_way_are(serve: Serve
     finally:
         for one in busy:
             one.close()
+
+
+def begin_body(service: Running, client: socket.socket, data: bytes) -> None:
+    """Send a head, and the beginning of a body. It has arrived when this is over."""
+    held = service.service.bodies.held + len(data)
+    client.sendall(POST + b"Content-Length: 1000000\r\n\r\n" + data)
+    while service.service.bodies.held < held:
+        service.client.get("/livez")
+
+
+@pytest.mark.parametrize("slowest", [0, 1])
+def test_when_connections_are_short_the_body_that_comes_most_slowly_is_given_up(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, slowest: int
+) -> None:
+    monkeypatch.setattr(bodies, "YOUNG_S", 0.0)
+    monkeypatch.setattr(bodies, "LEAST_RATE", 1e9)
+    service = serve(connections=18, body_timeout=PATIENCE)  # of which 16 are spare
+    with service.connect() as first, service.connect() as second:
+        clients = first, second
+        for number, client in enumerate(clients):
+            begin_body(service, client, b"x" if number == slowest else bytes(300_000))
+
+        assert service.post(PICTURE).status_code == 200
+        answer = read_all(clients[slowest])
+        assert head_of(answer).startswith(b"HTTP/1.1 408 ")
+        assert b"the body comes too slowly, and others need the connection" in answer
+        assert is_open(clients[1 - slowest])
+        assert (service.service.busy, service.service.bodies.held) == (1, 300_000)
+
+
+def test_a_body_that_comes_fast_enough_is_not_given_up_for_another(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "YOUNG_S", 0.0)
+    monkeypatch.setattr(bodies, "LEAST_RATE", 0)
+    service = serve(connections=18, body_timeout=PATIENCE)
+    with service.connect() as first, service.connect() as second:
+        for client in (first, second):
+            begin_body(service, client, b"x")
+        assert service.post(PICTURE).status_code == 503
+        assert is_open(first)
+        assert is_open(second)
+
+
+def test_many_clients_whose_bodies_hardly_come_do_not_keep_others_out(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "YOUNG_S", 0.0)
+    service = serve(connections=32, body_timeout=PATIENCE)
+    given_up = {"route": "/v1/classify", "method": "POST", "status": "408"}
+    with contextlib.ExitStack() as clients:
+        for number in range(1, 41):
+            clients.enter_context(service.connect()).sendall(POST + b"Content-Length: 1000000\r\n\r\nx")
+            while service.service.busy + service.number("birdlite_requests_total", **given_up) < number:
+                pass
+        for _ in range(10):
+            assert service.post(PICTURE).status_code == 200
+            assert service.form(PICTURE, PICTURE).json()["summary"]["ok"] == 2
+        assert service.number("birdlite_requests_total", **given_up) > 24
+    service.wait_for(0, "birdlite_pictures_under_way", lane="upload")
+    while service.service.busy:
+        service.client.get("/livez")
+    assert service.service.bodies.held == 0

@@ -144,6 +144,14 @@ class Running:
                 return
         raise AssertionError(f"{name} never was {number}, but {self.number(name, **labels)}")
 
+    def until(self, comes_true: Callable[[], bool]) -> None:
+        """Ask for what is always there until something is so."""
+        for _ in range(20_000):
+            if comes_true():
+                return
+            self.client.get("/livez")
+        raise AssertionError("it never was so")
+
     # Bytes
 
     def connect(self, *, receive: int | None = None) -> socket.socket:

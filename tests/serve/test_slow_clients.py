@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+from functools import partial
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.serving import Running, Serve, head_of, read_all
 
 PICTURE = PICTURES[0].read_bytes()
 POST = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+TOTAL = "birdlite_requests_total"
 CLOSE = b"Connection: close\r\n"
 
 
@@ -200,8 +202,7 @@ def begin_body(service: Running, client: socket.socket, data: bytes) -> None:
     """Send a head, and the beginning of a body. It has arrived when this is over."""
     held = service.service.bodies.held + len(data)
     client.sendall(POST + b"Content-Length: 1000000\r\n\r\n" + data)
-    while service.service.bodies.held < held:
-        service.client.get("/livez")
+    service.until(lambda: service.service.bodies.held == held)
 
 
 @pytest.mark.parametrize("slowest", [0, 1])
@@ -247,13 +248,11 @@ def test_many_clients_whose_bodies_hardly_come_do_not_keep_others_out(
     with contextlib.ExitStack() as clients:
         for number in range(1, 41):
             clients.enter_context(service.connect()).sendall(POST + b"Content-Length: 1000000\r\n\r\nx")
-            while service.service.busy + service.number("birdlite_requests_total", **given_up) < number:
-                pass
+            service.until(partial(lambda n: service.service.busy + service.number(TOTAL, **given_up) == n, number))
         for _ in range(10):
             assert service.post(PICTURE).status_code == 200
             assert service.form(PICTURE, PICTURE).json()["summary"]["ok"] == 2
-        assert service.number("birdlite_requests_total", **given_up) > 24
+        assert service.number(TOTAL, **given_up) > 24
     service.wait_for(0, "birdlite_pictures_under_way", lane="upload")
-    while service.service.busy:
-        service.client.get("/livez")
+    service.until(lambda: service.service.busy == 0)
     assert service.service.bodies.held == 0

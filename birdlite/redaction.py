@@ -27,6 +27,7 @@ _HINTS = ("?", "@", "#", ";", "=", "\\", "eyJ", "/bot")  # a URL without any of 
 _ESCAPES = ("%3", "%40", "%23", "%25", "%26")  # nor one without these, which may stand for them
 _STORAGE = ("s3", "gs", "az")
 _DIGEST = 6  # bytes: among a million tokens of one URL, the chance that any two are alike is 1 in 500
+_TIMES = 5  # at most: what was escaped may be a secret when it is not any more
 _DEPTH = 3  # of URLs in parameters of URLs
 _LONGEST_NAME = 200  # characters of a parameter's name, from its end, that are looked at
 
@@ -55,7 +56,11 @@ _HEADER = r"\b(Basic|Bearer) {1,4}(?=\S*[0-9=])[\w+/.~=\-]{8,}"
 
 def redacted(name: str) -> str:
     """The name of a target: a URL without its secrets. Whatever is no URL stays as it is."""
-    return _redacted(name, _DEPTH)
+    for _ in range(_TIMES):
+        before, name = name, _redacted(name, _DEPTH)
+        if name == before:
+            break
+    return name
 
 
 def redacted_text(text: str) -> str:

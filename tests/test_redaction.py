@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import sys
 from collections.abc import Callable
@@ -200,6 +201,35 @@ def test_a_name_is_its_own_name(url: str) -> None:
     assert redacted(name) == name
     if name.startswith("http"):
         assert redacted_text(f"no answer: {name}; end") == f"no answer: {name}; end"
+
+
+ODD = ["http:;password%40%2F{jwt}", "http://pw%40'%3FX-Amz-Signature%3D?", "https://h/user:pw@ token%26key[&http:]"]
+
+
+@pytest.mark.parametrize(
+    "url", [*ODD, "https://%40%25%2FHTTP:/@]%3Fb.jpg", "http://sig%40%3F,sig ***%%=HTTP:/user:pw@"]
+)
+def test_what_was_escaped_is_looked_at_when_it_is_not_any_more(url: str) -> None:
+    name = redacted(url.replace("{jwt}", JWT))
+
+    assert redacted(name) == name
+    assert JWT not in name
+
+
+PIECES = [
+    *("https://", "http:", "HTTP:/", "s3://", "//", "/", "\\", "?", "&", ";", "#", "=", ":", "@", "%", "%%", " ", "\n"),
+    *("%40", "%3A", "%2F", "%3D", "%26", "%3F", "%25", "%2540", "***", "***0123456789ab", "{", "}", "[", "]", ",", '"'),
+    *("token", "password", "X-Amz-Signature", "X-Amz-Date", "sig", "sv", "Signature", "Expires", "Key-Pair-Id", "key"),
+    *(JWT, "bot123:abcdefghijklmnopqrstuvwxyz", "user:pw@", "url=", "filter=", "?token=x", "&a=b", "b.jpg", "h", "é"),
+]
+
+
+def test_a_name_is_its_own_name_whatever_it_is_made_of() -> None:
+    chance = random.Random(15)
+    for _ in range(5000):
+        start = chance.choice(["https://", "https://h/", "https://h/a?", "http://", "s3://b/", ""])
+        name = redacted(start + "".join(chance.choices(PIECES, k=chance.randint(1, 12))))
+        assert redacted(name) == name
 
 
 @pytest.mark.parametrize("url", [*SIGNED, *TOKENS])

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MAX_JSON = 1 << 20
 """Bytes of a JSON body."""
 
-SHORT_JSON = 16 << 10
+SHORT_JSON = 8 << 10
 """Bytes of one that is read in the event loop, which takes up to 25 ms: secrets are looked for in URLs."""
 
 MAX_URL = 8192

@@ -136,7 +136,7 @@ COMMAND = Command(
             ),
             _seconds(
                 "--max-wait",
-                "Refuse a picture that waits longer than SECONDS, or probably would; sooner, the more were refused lately.",
+                "Refuse a picture that waits longer than SECONDS, or would; sooner, the more were refused lately.",
                 DEFAULTS.max_wait,
             ),
             Option(

@@ -7,7 +7,7 @@ that hardly come. (A bound for each client's address would not do: behind a bala
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ class Bodies:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.held = 0
-        self.coming: dict[Room, asyncio.Task[object] | None] = {}  # bodies, and who reads each
+        self.coming: dict[Room, Callable[[], object]] = {}  # bodies that are read, and how to stop that
 
     def give_up_slowest(self) -> bool:
         """Give up the body that comes most slowly, unless all come fast enough: then it is False."""
@@ -39,8 +39,7 @@ class Bodies:
         slowest = min(rates, key=rates.__getitem__, default=None)
         if slowest is None or rates[slowest] >= LEAST_RATE:
             return False
-        if reader := self.coming.pop(slowest):
-            reader.cancel()
+        slowest.give_up("the body comes too slowly, and others need the connection")
         return True
 
 
@@ -51,28 +50,39 @@ class Room:
         self._bodies = bodies
         self.taken = 0
         self.began = clock()
+        self._given_up = ""  # why
 
     def rate(self, now: float) -> float:
         """Bytes a second, until now."""
         return self.taken / (now - self.began)
 
+    def give_up(self, why: str) -> None:
+        """Do not wait for the rest of the body."""
+        if stop := self._bodies.coming.pop(self, None):
+            self._given_up = why
+            stop()
+
     @contextmanager
-    def filling(self) -> Iterator[None]:
-        """While the body is read, which may be given up.
+    def filling(self, seconds: float) -> Iterator[None]:
+        """While the body is read, for at most so many s. It may be given up before.
 
         Raises:
             Problem: it was.
         """
-        coming = self._bodies.coming
-        coming[self] = asyncio.current_task()
+        if task := asyncio.current_task():
+            self._bodies.coming[self] = task.cancel
+        late = asyncio.get_running_loop().call_later(
+            seconds, self.give_up, f"the body did not arrive within {seconds:g} s"
+        )
         try:
             yield
         except asyncio.CancelledError:
-            if self in coming:
+            if not self._given_up:
                 raise
-            raise Problem(408, "the body comes too slowly, and others need the connection", kind="timeout") from None
+            raise Problem(408, self._given_up, kind="timeout") from None
         finally:
-            coming.pop(self, None)
+            late.cancel()
+            self._bodies.coming.pop(self, None)
 
     def check(self, size: int) -> None:
         """Look whether there is room for `size` bytes more. Who only promises to send them has no claim to it yet.

@@ -63,11 +63,8 @@ async def read(request: Request, settings: Settings, options: ServeOptions, room
     """
     if request.method != "POST":
         return _from_query(request, settings, options)
-    try:
-        with room.filling():
-            return await asyncio.wait_for(_from_body(request, settings, options, room), options.body_timeout)
-    except asyncio.TimeoutError:
-        raise Problem(408, f"the body did not arrive within {options.body_timeout:g} s", kind="timeout") from None
+    with room.filling(options.body_timeout):
+        return await _from_body(request, settings, options, room)
 
 
 def _content_type(request: Request) -> str:

@@ -25,8 +25,14 @@ class Deadline:
         self._at = time.monotonic() + seconds
         self._stops = stops
         self._room = room
-        self.doing = "starting"  # for the message: what the time went on
+        self._answer_by: float | None = None
+        self.answered = False  # bytes come, so `answer_by` no longer counts
+        self.doing = "not asked yet"  # for the message: what the time went on
         self.bound = "--max-bytes"  # for the message: what bounds the body
+
+    def answer_by(self, at: float | None) -> None:
+        """Let the fetch end at `at`, on the monotonic clock, unless there is an answer by then."""
+        self._answer_by = at
 
     def part(self, seconds: float) -> Deadline:
         """Give a deadline for a part of the work: after so many seconds, or when this one ends."""
@@ -44,7 +50,12 @@ class Deadline:
             PictureError: none are left (`timeout`), or the fetch was cancelled (`cancelled`).
         """
         self.check()
-        left = self._at - time.monotonic()
+        now = time.monotonic()
+        left = self._at - now
+        if self._answer_by is not None and not self.answered:
+            if self._answer_by <= now:
+                raise PictureError("timeout", f"no answer in time: {self.doing}")
+            left = min(left, self._answer_by - now)
         if left <= 0:
             raise PictureError("timeout", f"timed out after {self._seconds:g} s: {self.doing}")
         return left

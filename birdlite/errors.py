@@ -34,12 +34,17 @@ def one_line(said: object) -> str:
 
 
 def installing(extra: str) -> str:
-    """How to install an extra: from the checkout that runs, if it is one, else from the index."""
+    """How to install an extra into what runs: from its checkout, if it is one, else from the index."""
     import os
+    import shlex
+    import shutil
+    import sys
 
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    place = root if os.path.exists(os.path.join(root, "pyproject.toml")) else "birdlite"
-    return f"pip install '{place}[{extra}]'"
+    place = f"-e '{root}" if os.path.exists(os.path.join(root, "pyproject.toml")) else "'birdlite"
+    folder, pip = os.path.dirname(sys.executable), shutil.which("pip")
+    is_ours = pip is None or not folder or os.path.dirname(os.path.abspath(pip)) == folder
+    return f"{'pip' if is_ours else f'{shlex.quote(sys.executable)} -m pip'} install {place}[{extra}]'"
 
 
 class BirdliteError(Exception):

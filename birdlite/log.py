@@ -19,6 +19,7 @@ Sink = Callable[[int, str, "dict[str, object]"], None]
 
 _sink: Sink | None = None
 _threshold = DEBUG
+_lost = 0
 
 
 def to(sink: Sink | None, threshold: int = INFO) -> None:
@@ -45,6 +46,17 @@ def warning(message: str, **fields: object) -> None:
 def error(message: str, **fields: object) -> None:
     """Why the run ends here."""
     _say(ERROR, message, fields)
+
+
+def count_lost() -> None:
+    """Count a line that a sink could not write."""
+    global _lost  # a sink calls it under a lock of its own
+    _lost += 1
+
+
+def lost() -> int:
+    """How many lines nobody will see."""
+    return _lost
 
 
 def has_sink() -> bool:

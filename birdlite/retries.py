@@ -35,15 +35,20 @@ def full_jitter(failures: int, first: float, longest: float) -> float:
 class Retries:
     """Calls to one thing, such as a bucket. It may be away for so many seconds, however many calls ask for it."""
 
-    def __init__(self, seconds: float, stop: threading.Event, *, name: str | None = None) -> None:
-        """Setting `stop` ends all waiting: the error is raised then. `name` is for errors that do not name it."""
+    def __init__(
+        self, seconds: float, stop: threading.Event, *, name: str | None = None, since: float | None = None
+    ) -> None:
+        """Setting `stop` ends all waiting: the error is raised then. `name` is for errors that do not name it.
+
+        The time begins at `since`, on the monotonic clock, else with the first failure.
+        """
         self._name = "" if name is None else f"{name}: "
         self._seconds = seconds
         self._stop = stop
         self._lock = threading.Lock()
-        self._since: float | None = None  # when it went away, on the monotonic clock
+        self._since = since  # when it went away
         self._failures = 0
-        self._said = 0.0
+        self._said: float | None = None  # when that was said last
 
     def call(self, call: Callable[[], T]) -> T:
         """Make a call until it works.
@@ -63,7 +68,7 @@ class Retries:
     def worked(self) -> None:
         """It is there."""
         with self._lock:
-            self._since, self._failures = None, 0
+            self._since, self._failures, self._said = None, 0, None
 
     def wait(self, error: BirdliteError) -> None:
         """Pause after an error. Raises it if another try makes no sense, or no time is left for one."""
@@ -72,12 +77,14 @@ class Retries:
         with self._lock:
             now = time.monotonic()
             if self._since is None:
-                self._since, self._said = now, now - LOG_S
+                self._since = now
             self._failures += 1
             left = self._since + self._seconds - now
             pause = min(left, full_jitter(self._failures, FIRST_S, LONGEST_S))
-            if left > 0 and now - self._said >= LOG_S:
+            if left > 0 and (self._said is None or now - self._said >= LOG_S):
                 self._said = now
                 log.warning(f"{self._name}{error}; trying again for up to {left:.0f} s (--startup-timeout)")
+        if left <= 0:
+            error.args = (f"{error}; given up after {self._seconds:g} s (--startup-timeout)",)
         if left <= 0 or self._stop.wait(pause):
             raise error

@@ -39,8 +39,8 @@ USER_AGENT = (
 )
 """Tool, version, home page and contact. Large-scale users should name themselves with --user-agent."""
 
-STARTUP_TIMEOUT_S = 5.0
-"""s to try again for what a run cannot do without. A user waits for it; the manifests of a cluster set minutes."""
+STARTUP_TIMEOUT_S = 10.0
+"""s to try for what a run cannot do without. A name server that is away takes 5; manifests of a cluster set minutes."""
 
 PER_HOST = 6
 """Requests under way at one host at once: the limit of browsers with HTTP/1.1."""

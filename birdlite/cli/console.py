@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from birdlite import log
@@ -83,6 +84,7 @@ class Console:
         self.quiet = threshold > log.INFO  # the user wants to hear of errors only
         self._lock = threading.Lock()
         self._shown = False
+        self._write: Callable[[str], object] = write_stderr
         self._next = clock() + PROGRESS_AFTER
         self._animated = _is_terminal() and log_format == "text" and not self.quiet
         log.to(self._log_line, threshold)
@@ -107,11 +109,39 @@ class Console:
             write_stderr("", control=CLEAR_LINE)
             self._shown = False
 
+    def insist(self, message: str, **fields: object) -> None:
+        """Say what was asked for, and is no error, even to a user who wants to hear of errors only."""
+        self._log_line(log.INFO, message, fields)
+
+    @contextmanager
+    def in_background(self) -> Iterator[None]:
+        """Within `with`, nobody waits for a line: a thread writes it, and it is lost where nobody reads it in time."""
+        try:
+            descriptor = sys.stderr.fileno()
+        except (OSError, ValueError, AttributeError):  # closed, or something of a Python program's own
+            yield
+            return
+        from birdlite.cli.log_writer import LogWriter
+
+        writer = LogWriter(descriptor, self._lines_lost)
+        self._write = lambda text: writer.put(inert(text))
+        try:
+            yield
+        finally:
+            if writer.close():
+                self._write = write_stderr
+
+    def _lines_lost(self, number: int) -> str:
+        return self._line(log.WARNING, "lines of this log were lost: nobody read them in time", {"lines": number})
+
     def _log_line(self, level: int, message: str, fields: dict[str, object]) -> None:
-        line = (_as_json if self._format == "json" else _as_text)(level, message, fields)
+        line = self._line(level, message, fields)
         with self._lock:
             self._clear()
-            write_stderr(line + "\n")
+            self._write(line)
+
+    def _line(self, level: int, message: str, fields: dict[str, object]) -> str:
+        return (_as_json if self._format == "json" else _as_text)(level, message, fields) + "\n"
 
 
 def _progress_text(progress: Progress, seconds: float) -> str:

@@ -30,6 +30,7 @@ else:
 
 PROGRAM = "birdlite"
 COMPLETE_VARIABLE = "_BIRDLITE_COMPLETE"  # completion scripts set it to what they want
+_NEAR = 0.75  # of 1: --worker is near --workers, and --workers is not near --retries
 FILES_AS_OPTIONS = f"{__name__}.files"  # key of a context's `meta`: words that were read as options, and are files here
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -46,9 +47,10 @@ def did_you_mean(word: str, words: Iterable[str], *, prefix: str = "") -> str:
     """
     from difflib import get_close_matches
 
-    word, known = word.removeprefix(prefix), [one.removeprefix(prefix) for one in words]
-    close = [one for one in known if sorted(one) == sorted(word)] or get_close_matches(word, known, 1)
-    return f"; did you mean {prefix}{close[0]}?" if close else ""
+    known = {one.removeprefix(prefix).lstrip("-"): one for one in words}
+    word = word.removeprefix(prefix).lstrip("-")
+    close = [one for one in known if sorted(one) == sorted(word)] or get_close_matches(word, known, 1, _NEAR)
+    return f"; did you mean {known[close[0]]}?" if close else ""
 
 
 class Value(ParamType):

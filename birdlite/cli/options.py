@@ -98,16 +98,38 @@ RUNNING = [
     ),
     _seconds("--decode-timeout", "Give up a picture that takes longer than SECONDS to decode.", DECODE_TIMEOUT_S),
 ]
+
+
+def startup_timeout(help: str) -> Option:  # noqa: A002
+    """What is waited for differs from command to command."""
+    default = f"{DEFAULTS.startup_timeout:g}"
+    return Option("--startup-timeout SECONDS", help, type=Value(patience), default=default)
+
+
+def allowing(also: str) -> list[Option]:
+    """What is fetched beside public addresses and ports: `also` begins the help."""
+    return [
+        Option(
+            "--allow-host HOST[:PORT]",
+            f"{also} from HOST, whatever its address is. May be repeated.",
+            name="allow_hosts",
+            multiple=True,
+        ),
+        Option(
+            "--allow-port N",
+            f"{also} from port N. May be repeated.",
+            name="allow_ports",
+            type=Value(whole, 1, 65535),
+            multiple=True,
+        ),
+    ]
+
+
 TIMEOUTS = [
     _seconds("--timeout", "Give up a picture after SECONDS, retries included.", DEFAULTS.timeout),
     _seconds("--connect-timeout", "Give up a connection that is not made within SECONDS.", DEFAULTS.connect_timeout),
     _seconds("--read-timeout", "Give up a connection that sends nothing for SECONDS.", DEFAULTS.read_timeout),
-    Option(
-        "--startup-timeout SECONDS",
-        "Try again for SECONDS to get the model, or to reach lists, outputs and earlier results in object storage.",
-        type=Value(patience),
-        default=f"{DEFAULTS.startup_timeout:g}",
-    ),
+    startup_timeout("Try for SECONDS to reach the model, and lists, outputs and earlier results in object storage."),
     Option(
         "--retries N",
         "Try up to N more times after status 408, 425, 429 or 5xx, or a broken connection.",
@@ -127,19 +149,7 @@ NETWORK: Options = {
             "Download from public addresses only, at ports 80 and 443, and say in failures nothing of what answered."
             " For URLs from strangers.",
         ),
-        Option(
-            "--allow-host HOST[:PORT]",
-            "With --public-only: also download from HOST, whatever its address is. May be repeated.",
-            name="allow_hosts",
-            multiple=True,
-        ),
-        Option(
-            "--allow-port N",
-            "With --public-only: also download from port N. May be repeated.",
-            name="allow_ports",
-            type=Value(whole, 1, 65535),
-            multiple=True,
-        ),
+        *allowing("With --public-only: also download"),
         Option(
             "--downloads N", "Download up to N pictures at once.", type=Value(whole, 1, 256), default=DEFAULTS.downloads
         ),

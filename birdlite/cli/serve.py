@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from importlib.util import find_spec
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -11,31 +11,49 @@ from birdlite import log
 from birdlite.cli.console import PORT_VARIABLE, open_console
 from birdlite.cli.declare import Command, Option, Value
 from birdlite.cli.exit_codes import EXIT_OK
-from birdlite.cli.interruption import Interruption
-from birdlite.cli.options import CACHE, LABELS, MESSAGES, MODEL, NETWORK, RESIZE, RUNNING
+from birdlite.cli.interruption import Interrupted, Interruption
+from birdlite.cli.options import (
+    CACHE,
+    LABELS,
+    MESSAGES,
+    MODEL,
+    NETWORK,
+    RESIZE,
+    RUNNING,
+    allowing,
+    startup_timeout,
+)
 from birdlite.cli.values import classifier_settings, fields_of, fraction, patience, seconds, size, whole
-from birdlite.errors import ServeMissing, installing
+from birdlite.errors import UsageError
+from birdlite.serve import packages
 from birdlite.serve.options import ServeOptions
 from birdlite.settings import DEFAULT_MODEL, DEFAULT_TOP, Settings
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
     from concurrent.futures import Future
 
     from birdlite.run.classifier import Classifier
+    from birdlite.serve.server import Server
 
 DEFAULTS = ServeOptions()
 
 
 def main(values: SimpleNamespace, started: float) -> int:
-    """Run the command. Signals are heeded before anything is imported: process 1 of a container has no other end."""
-    with Interruption() as interruption:
-        return _main(values, interruption)
+    """Run the command. A signal is not an error, whatever fails because of it."""
+    try:
+        with Interruption() as interruption:
+            return _main(values, interruption)
+    except Interrupted:
+        return EXIT_OK
 
 
 def _main(values: SimpleNamespace, interruption: Interruption) -> int:
     """The model is loaded in a thread while the web server is imported."""
-    open_console(values)
+    console = open_console(values)
+    _refuse_contradictions(values)
+    packages.look()
     settings = classifier_settings(values)
     settings = settings._replace(fetch=settings.fetch._replace(public_only=not values.allow_private))
     options = ServeOptions(**fields_of(values, ServeOptions._fields))._replace(urls=not values.no_urls)
@@ -47,40 +65,56 @@ def _main(values: SimpleNamespace, interruption: Interruption) -> int:
     listening.allow_files(options.connections, settings.fetch.downloads)
     with listening.listen(options.host, options.port) as sock, Classifier(settings) as classifier:
         loading = first_picture.begin(classifier)
-        serve(classifier, settings, options, sock, loading, interruption)
+        say = console.insist if options.port == 0 else log.info  # nobody else knows which port it is
+        ready = partial(say, f"ready at {listening.url_of(sock)}", threads=settings.threads)
+        with console.in_background():
+            serve(partial(_server, classifier, settings, options, sock, loading, ready), interruption)
     return EXIT_OK
 
 
-def serve(
+def _refuse_contradictions(values: SimpleNamespace) -> None:
+    """Check options against each other.
+
+    Raises:
+        UsageError: one says that nothing is fetched, and another what is.
+    """
+    for option in ("allow_private", "allow_hosts", "allow_ports"):
+        if values.no_urls and getattr(values, option):
+            name = option.rstrip("s").replace("_", "-")
+            raise UsageError(f"--no-urls and --{name}: nothing is fetched, so nothing is to be allowed; leave one out")
+
+
+def _server(
     classifier: Classifier,
     settings: Settings,
     options: ServeOptions,
     sock: socket.socket,
     loading: Future[None],
-    interruption: Interruption,
-) -> None:
-    """Serve until a signal comes.
+    ready: Callable[[], object],
+) -> Server:
+    """The service. Only for the event loop."""
+    from birdlite.serve.app import Service
+    from birdlite.serve.pictures import Pictures
+    from birdlite.serve.server import Server
+
+    service = Service(Pictures(classifier, settings, options.queue, options.max_wait), options)
+    return Server(service, sock, loading, ready)
+
+
+def serve(make: Callable[[], Server], interruption: Interruption) -> None:
+    """Serve until a signal comes, and say how it went. `make` is called in the event loop.
 
     Raises:
-        ServeMissing: a package is not installed.
+        ServeMissing: a package cannot be imported.
         BirdliteError: the model cannot be loaded.
     """
-    try:
-        _look_for("prometheus_client")  # it is imported later
-        import asyncio
+    import asyncio
 
-        from birdlite.serve.app import Service
-        from birdlite.serve.pictures import Pictures
-        from birdlite.serve.server import Server
-    except ImportError as error:
-        raise ServeMissing(f"the service needs more packages ({error}): {installing('serve')}") from error
-    from birdlite.serve.listening import url_of
-
-    url = url_of(sock)
-
-    async def run() -> None:
-        service = Service(Pictures(classifier, settings, options.queue, options.max_wait), options)
-        server = Server(service, sock, loading, lambda: log.info(f"ready at {url}", threads=settings.threads))
+    async def run() -> Server:
+        try:
+            server = make()
+        except ImportError as error:
+            raise packages.broken(error) from error
         loop = asyncio.get_running_loop()
 
         def stop() -> None:
@@ -89,13 +123,9 @@ def serve(
 
         interruption.calls(stop)
         await server.run()
+        return server
 
-    asyncio.run(run())
-
-
-def _look_for(package: str) -> None:
-    if find_spec(package) is None:
-        raise ImportError(f"No module named {package!r}")
+    log.info("ended", **asyncio.run(run()).tally())
 
 
 EPILOG = """\
@@ -111,6 +141,12 @@ in use, there is no such model), 4 not now: the model's source is away.
 def _seconds(name: str, help: str, default: float) -> Option:  # noqa: A002
     return Option(f"{name} SECONDS", help, type=Value(seconds), default=f"{default:g}")
 
+
+_OWN = {
+    option.name: option
+    for option in (*allowing("Also fetch URLs"), startup_timeout("Try for SECONDS to get the model, then give up."))
+}
+"""Options of `classify` that mean less here."""
 
 COMMAND = Command(
     "serve",
@@ -193,7 +229,7 @@ COMMAND = Command(
             *RUNNING,
         ],
         **CACHE,
-        "Network": [option for option in NETWORK["Network"] if option.name != "public_only"],
+        "Network": [_OWN.get(option.name, option) for option in NETWORK["Network"] if option.name != "public_only"],
         **MESSAGES,
     },
 )

@@ -50,7 +50,7 @@ OPTIONS: dict[str, tuple[str, str, tuple[object, ...], object]] = {
     "--timeout": ("timeout", "value", ("seconds",), 30.0),
     "--connect-timeout": ("connect_timeout", "value", ("seconds",), 5.0),
     "--read-timeout": ("read_timeout", "value", ("seconds",), 10.0),
-    "--startup-timeout": ("startup_timeout", "value", ("patience",), 5.0),
+    "--startup-timeout": ("startup_timeout", "value", ("patience",), 10.0),
     "--retries": ("retries", "value", ("whole", 0, 20), 3),
     "--max-redirects": ("max_redirects", "value", ("whole", 0, 20), 5),
     "--max-bytes": ("max_bytes", "value", ("size",), 67108864),

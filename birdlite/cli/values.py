@@ -66,10 +66,10 @@ def digest(text: str) -> str:
 
 def whole(text: str, minimum: int, maximum: int) -> int:
     """A whole number within bounds, both included."""
-    if not text.strip().isascii() or not text.strip().isdigit():
+    digits = text.strip().removeprefix("-")
+    if not digits.isascii() or not digits.isdigit():
         raise ValueError("not a whole number")
-    number = int(text)
-    if not minimum <= number <= maximum:
+    if len(digits) > 15 or not minimum <= (number := int(text)) <= maximum:
         raise ValueError(f"must be between {minimum} and {maximum}")
     return number
 

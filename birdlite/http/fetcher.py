@@ -96,11 +96,13 @@ class Fetcher:
         max_bytes: int | None = None,
         timeout: float | None = None,
         room: Room | None = None,
+        answer_by: float | None = None,
     ) -> bytes:
         """Fetch all the bytes at `url`.
 
         Setting any of `stops` cancels it. `max_bytes` and `timeout` (s, everything included) replace those of the
-        settings. `room` is asked for memory before a body is read, and may wait or refuse.
+        settings. `room` is asked for memory before a body is read, and may wait or refuse. `answer_by`, on the
+        monotonic clock, is when it is given up unless the body has begun to come.
 
         Raises:
             PictureError: `blocked` (offline, not public, or a redirect from https to http), `unsupported` (not http or
@@ -110,6 +112,7 @@ class Fetcher:
         if self._settings.offline:
             raise PictureError("blocked", "it would have to be fetched, which --offline forbids")
         clock = Deadline(self._settings.timeout if timeout is None else timeout, (*stops, *self._stops), room)
+        clock.answer_by(answer_by)
         clock.left()
         with self._lock:
             self._under_way += 1
@@ -233,6 +236,7 @@ class Fetcher:
             with closing(self._send(target, timeouts)) as response:
                 clock.doing = f"receiving from {host}"
                 if 200 <= response.status_code < 300:
+                    clock.answered = True
                     max_bytes = clock.room_for(body_length(response), max_bytes)
                 return self._judge(response, target, max_bytes)
         finally:
@@ -284,6 +288,7 @@ class Fetcher:
 
     def _pause(self, failure: TransientError, failures: int, target: Address, clock: Deadline) -> None:
         """Wait before another try, or raise what the last failure of so many comes to."""
+        clock.answered = False
         kind, tries = failure.kind, "" if failures == 1 else f" ({failures} tries)"
         if failures > self._settings.retries:
             raise PictureError(kind, f"{failure}{tries}", temporary=True) from failure
@@ -292,11 +297,11 @@ class Fetcher:
             words = f"it asks to wait {span(asked)}, longer than {MAX_RETRY_AFTER_S:.0f} s"
             raise PictureError(kind, f"{failure}{tries}; {words}", temporary=True) from failure
         pause = max(asked, backoff(failures, self._settings.backoff))
+        clock.doing = f"pausing after: {failure}"
         if pause >= clock.left():
             words = f"no time is left to try again after {pause:.1f} s"
             raise PictureError(kind, f"{failure}{tries}; {words}", temporary=True) from failure
         log.debug("retry", url=target.shown, reason=str(failure), failures=failures, wait_s=round(pause, 3))
-        clock.doing = f"pausing after: {failure}"
         clock.wait(pause)
 
 

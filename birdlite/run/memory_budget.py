@@ -148,8 +148,9 @@ class MemoryBudget:
         self._settings = settings
         self._found: tuple[int, str] | None = None
         if settings.memory and settings.memory < (least := self._own() + LEAST):
-            given, workers = _text(settings.memory), f"with {settings.threads} workers (--threads)"
-            raise UsageError(f"--memory {given}: birdlite needs at least {_text(least)} {workers}")
+            given = f"{settings.memory} bytes" if settings.memory % _M else _text(settings.memory)
+            workers = f"with {settings.threads} workers (--threads)"
+            raise UsageError(f"--memory {given}: too little; the smallest is {_text(least)} {workers}")
         self.downloads = Share("the file", LEAST_FILES, self._files)
         self.files = Share("the file", LEAST_FILES, self._files)
         self.decoding = Share("decoding it", LEAST_DECODING, self._decoding)

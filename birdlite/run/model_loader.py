@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 
 from birdlite import engines, log
 from birdlite.engines.contract import Engine
@@ -18,6 +19,8 @@ from birdlite.models.trust import doubt_about
 from birdlite.run.remote import Remote
 from birdlite.settings import Settings
 from birdlite.timing import Timeline
+
+LAST_TRY_S = 0.5  # beyond --startup-timeout: the last try then says what is wrong, rather than that no time is left
 
 
 class ModelLoader:
@@ -94,9 +97,11 @@ class ModelLoader:
         return self._from_catalog(catalog.find(name))
 
     def _from_catalog(self, entry: catalog.Entry) -> Model:
-        """Open it, and try again while its sources are away."""
+        """Open it, and try again while its sources are away, for as long as the settings say in all."""
         if entry.folder is not None and self._settings.fetch.mirror is None and not self._is_cached(entry):
             return self._read(entry.folder, entry.card)
+        seconds, began = self._settings.fetch.startup_timeout, time.monotonic()
+        self._remote.model_by = began + seconds + LAST_TRY_S if seconds > 0 else None
         try:
             return self._store.open(entry)
         except ModelUnavailable as error:
@@ -104,7 +109,7 @@ class ModelLoader:
                 raise
             from birdlite.retries import Retries
 
-            retries = Retries(self._settings.fetch.startup_timeout, self._remote.cancelled)
+            retries = Retries(seconds, self._remote.cancelled, since=began)
             retries.wait(error)
         return retries.call(lambda: self._store.open(entry))
 

@@ -33,6 +33,7 @@ class Remote:
         self._timeline = timeline
         self._given_storage = storage
         self.cancelled = threading.Event()  # set: the download of a model ends
+        self.model_by: float | None = None  # s on the monotonic clock: when it ends if no answer has come
         self._lock = threading.Lock()  # for the three below
         self._fetcher: Fetcher | None = None
         self._closed = False
@@ -92,7 +93,8 @@ class Remote:
         """
         self.connect(url)
         with self._timeline.span("model fetch"):
-            return self._make_fetcher().get(url, (self.cancelled,), max_bytes=max_bytes, timeout=timeout)
+            stops, fetcher = (self.cancelled,), self._make_fetcher()
+            return fetcher.get(url, stops, max_bytes=max_bytes, timeout=timeout, answer_by=self.model_by)
 
     def begin(self) -> None:
         """An earlier `cancel` no longer counts."""

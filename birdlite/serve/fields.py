@@ -42,8 +42,8 @@ READERS: Mapping[str, Callable[[object], object]] = {"top": _top, "min_score": _
 """What reads each field. A value is text, or what stands in JSON."""
 
 
-def changed(settings: Settings, fields: Iterable[tuple[str, object]]) -> Settings:
-    """The settings with what a request changes.
+def changed(settings: Settings, fields: Iterable[tuple[str, object]], also: Iterable[str] = ()) -> Settings:
+    """The settings with what a request changes. `also` are fields that its kind of request has beside these.
 
     Raises:
         Problem: it names a field that is not known, or one twice, or a value that cannot be.
@@ -51,7 +51,7 @@ def changed(settings: Settings, fields: Iterable[tuple[str, object]]) -> Setting
     changes: dict[str, Any] = {}
     for name, value in fields:
         if name not in READERS:
-            known = ", ".join(["urls", *READERS])
+            known = ", ".join([*also, *READERS])
             raise Problem(400, f"no field {one_line(printable(name[:_LONGEST_NAME]))}; known are {known}")
         if name in changes:
             raise Problem(400, f"{name} is given twice")

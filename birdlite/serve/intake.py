@@ -21,7 +21,7 @@ from birdlite.serve.options import ServeOptions
 from birdlite.serve.problems import Problem
 from birdlite.settings import Settings
 from birdlite.targets import BadTarget, Target
-from birdlite.targets.expand import single
+from birdlite.targets.expand import scheme_of, single
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -76,7 +76,7 @@ def _from_query(request: Request, settings: Settings, options: ServeOptions) -> 
     if len(urls) != 1:
         raise Problem(400, "give one picture as ?url=…, percent-encoded; several go into a POST")
     others = [(name, value) for name, value in request.query_params.multi_items() if name != "url"]
-    return Asked(_urls(urls, options), fields.changed(settings, others), several=False)
+    return Asked(_urls(urls, options), fields.changed(settings, others, also=("url",)), several=False)
 
 
 async def _from_body(request: Request, settings: Settings, options: ServeOptions, room: Room) -> Asked:
@@ -130,7 +130,8 @@ def _from_json(data: bytes, query: Fields, settings: Settings, options: ServeOpt
         raise Problem(400, "urls must be a list of at least one URL")
     if len(urls) > options.max_batch:
         raise Problem(413, f"{len(urls)} URLs; at most {options.max_batch} in a request", kind="too_large")
-    return Asked(_urls(urls, options), fields.changed(settings, [*query, *document.items()]), several=True)
+    targets = _urls(urls, options)
+    return Asked(targets, fields.changed(settings, [*query, *document.items()], also=("urls",)), several=True)
 
 
 def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -159,10 +160,10 @@ def _url(url: str, index: int) -> Target | BadTarget:
         name = f"URL {index}"
         return BadTarget(name, Failure("unsupported", f"{name}: more than {MAX_URL} characters"), index)
     target = single(url, index)
-    if isinstance(target, Target) and target.kind != "url":
+    if scheme_of(url) not in ("http", "https"):
         from birdlite.redaction import redacted_address
 
-        name = redacted_address(target.name) if target.kind == "file" else target.name
+        name = target.name if scheme_of(url) else redacted_address(target.name)
         why = "only http and https URLs are fetched" if url.strip() else "an empty URL"
         return BadTarget(name, Failure("unsupported", f"{name}: {why}"), index)
     return target

@@ -18,7 +18,9 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.samples import Sample
 
+from birdlite import log
 from birdlite.results import Result
 from birdlite.serve.admission import LANES
 from birdlite.serve.pictures import Pictures
@@ -80,6 +82,8 @@ class Metrics:
         limit.set(admission.queue)
         engines = Gauge("birdlite_engines", "Engines that are loaded.", registry=registry)
         engines.set_function(lambda: pictures.classifier.engines)
+        lost = Gauge("birdlite_log_lines_lost", "Lines of the log that nobody read in time.", registry=registry)
+        lost.set_function(log.lost)
         is_ready = Gauge("birdlite_ready", "1 when the service takes on work, as /readyz says.", registry=registry)
         is_ready.set_function(lambda: float(ready()))
 
@@ -95,8 +99,26 @@ class Metrics:
         if fetched and failure is not None and failure.kind in _AWAY and (times is None or times.fetch is None):
             self._fetch_failures.labels(failure.kind).inc()
 
+    def tally(self) -> dict[str, int]:
+        """What became of the requests for pictures until now, and of the pictures, for the last line of the log."""
+        by_status = {"2": "answered", "503": "refused", "499": "gone"}  # gone: the client went away
+        found = dict.fromkeys(("requests", *by_status.values(), "failed", "pictures", "pictures_failed"), 0)
+        for sample in _samples(self.requests):
+            if sample.labels["route"] == "/v1/classify":
+                status, number = sample.labels["status"], int(sample.value)
+                found["requests"] += number
+                found[by_status.get(status) or by_status.get(status[0], "failed")] += number
+        for sample in _samples(self._results):
+            found["pictures"] += int(sample.value)
+            found["pictures_failed"] += int(sample.value) * (sample.labels["outcome"] != "ok")
+        return found
+
     def text(self, model: ModelFacts | None) -> bytes:
         """All numbers, as Prometheus reads them; `model` is the one that answers, once it is loaded."""
         if model is not None:
             self._model.info({"name": model.name, "sha256": model.sha256, "engine": model.engine})
         return generate_latest(self.registry)
+
+
+def _samples(counter: Counter) -> list[Sample]:
+    return [sample for metric in counter.collect() for sample in metric.samples]

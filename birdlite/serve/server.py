@@ -19,7 +19,7 @@ from uvicorn.server import Server as UvicornServer
 
 from birdlite import log
 from birdlite.memory_limit import collect_often
-from birdlite.serve import foreign_log
+from birdlite.serve import foreign_log, packages
 from birdlite.serve.app import Service
 from birdlite.serve.connection import Connection, Crowd
 from birdlite.serve.listening import BACKLOG
@@ -66,6 +66,7 @@ class Server:
         self._started = started
         self._stop = asyncio.Event()
         self._uvicorn = _Uvicorn(self._config())
+        self._cut_off = 0  # requests, by the end of the grace
 
     def _config(self) -> Config:
         options = self._service.options
@@ -89,17 +90,17 @@ class Server:
 
         Raises:
             BirdliteError: the model cannot be loaded.
+            ServeMissing: the package for metrics cannot be imported.
         """
         foreign_log.take_over()
-        loading = asyncio.ensure_future(self._load())
-        tasks = [
-            loading,
-            *map(asyncio.ensure_future, (self._service.pictures.look_after(), self._end(), self._settle())),
-        ]
+        starting = [asyncio.ensure_future(self._load()), asyncio.ensure_future(self._settle())]
+        tasks = [*starting, *map(asyncio.ensure_future, (self._service.pictures.look_after(), self._end()))]
         try:
             await self._uvicorn.serve([self._listening])
-            if loading.done():
-                loading.result()
+            self._cut_off = len(self._uvicorn.server_state.tasks)
+            for task in starting:
+                if task.done():
+                    task.result()
         finally:
             for task in tasks:
                 task.cancel()
@@ -108,6 +109,13 @@ class Server:
     def stop(self) -> None:
         """End in good order. Only for the event loop's thread."""
         self._stop.set()
+
+    def tally(self) -> dict[str, int]:
+        """What became of all requests for pictures, once the event loop has ended."""
+        service = self._service
+        counted = service.metrics.tally() if "metrics" in vars(service) else {"requests": 0}
+        more = {"cut_off": self._cut_off, "log_lines_lost": log.lost()}
+        return counted | {name: number for name, number in more.items() if number}
 
     async def _load(self) -> None:
         """Become ready. Until then, the service says that it is not."""
@@ -124,7 +132,11 @@ class Server:
         """Do what a start need not wait for, a little after it."""
         await asyncio.wrap_future(self._loading)
         await asyncio.sleep(SETTLE_S)
-        await asyncio.to_thread(import_module, "birdlite.serve.metrics")
+        try:
+            await asyncio.to_thread(import_module, "birdlite.serve.metrics")
+        except Exception as error:  # a package that is broken may raise anything
+            self._uvicorn.should_exit = True
+            raise packages.broken(error) from error
         collect_often()
 
     async def _end(self) -> None:

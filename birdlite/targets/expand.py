@@ -43,7 +43,7 @@ SAMPLES = (
 
 def single(name: str, index: int = 0, *, reveal_targets: bool = False) -> Target | BadTarget:
     """Take `name` as one URL, object or file: never as a folder, a pattern or a list."""
-    scheme = _scheme(name)
+    scheme = scheme_of(name)
     return _remote(name.strip(), scheme, index, reveal_targets) if scheme else Target(name, "file", name, index)
 
 
@@ -95,7 +95,7 @@ class Targets(Iterator["Target | BadTarget"]):
         name, failure = found
         if failure is not None:
             return (BadTarget(name, failure, index),)
-        scheme = _scheme(name)
+        scheme = scheme_of(name)
         if not scheme:
             return self._locate_path(name, name, index)
         target = _remote(name.strip(), scheme, index, self._reveal)
@@ -112,7 +112,7 @@ class Targets(Iterator["Target | BadTarget"]):
         rules = self._rules
         if rules is None or isinstance(found, (bytes, Target, BadTarget)) or found[1] is not None:
             return self._locate(found, index)
-        scheme, target = _scheme(found[0]), single(found[0], reveal_targets=self._reveal)
+        scheme, target = scheme_of(found[0]), single(found[0], reveal_targets=self._reveal)
         if scheme in SCHEMES and not rules.allows_object(found[0].strip()):
             return (BadTarget(target.name, rules.blocked(target.name, scheme), index),)
         if scheme not in ("", "file"):
@@ -294,7 +294,7 @@ def _shown(url: str, reveal: bool) -> str:
     return redacted(url)
 
 
-def _scheme(name: str) -> str:
+def scheme_of(name: str) -> str:
     """The scheme in lower case if `name` is a URL, otherwise nothing."""
     scheme, colon, rest = name.strip().partition(":")
     if not colon:

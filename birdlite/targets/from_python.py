@@ -43,12 +43,24 @@ def many(sources: Iterable[Source], max_bytes: int) -> Iterator[Found | Target |
     """Names for `Targets` to expand, folders and patterns included; and the targets of everything else.
 
     Raises:
-        TypeError: at once if `sources` is a single picture; while iterating, if one is none of `Source`.
+        TypeError: at once if `sources` is a single picture, or nothing that holds some; while iterating, if one is none
+            of `Source`.
     """
-    if isinstance(sources, (str, bytes, bytearray, memoryview, os.PathLike)) or hasattr(sources, "read"):
-        kind = type(sources).__name__
+    kind = type(sources).__name__
+    if _is_single(sources):
         raise TypeError(f"classify_many takes several pictures, such as a list; classify takes a single {kind}")
-    return _each(sources, max_bytes)
+    try:
+        each = iter(sources)
+    except TypeError:
+        raise TypeError(f"classify_many takes several pictures, such as a list, not {kind}: each is {_KINDS}") from None
+    return _each(each, max_bytes)
+
+
+def _is_single(source: object) -> bool:
+    """Whether it is a picture itself. An array with four dimensions holds several."""
+    if isinstance(source, (str, bytes, bytearray, memoryview, os.PathLike)) or hasattr(source, "read"):
+        return True
+    return _is_image(source) or (_is_array(source) and source.ndim in (2, 3))  # type: ignore[attr-defined]
 
 
 def _each(sources: Iterable[Source], max_bytes: int) -> Iterator[Found | Target | BadTarget]:

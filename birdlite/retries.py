@@ -81,7 +81,7 @@ class Retries:
             self._failures += 1
             left = self._since + self._seconds - now
             pause = min(left, full_jitter(self._failures, FIRST_S, LONGEST_S))
-            if left > 0 and (self._said is None or now - self._said >= LOG_S):
+            if left >= 0.5 and (self._said is None or now - self._said >= LOG_S):
                 self._said = now
                 log.warning(f"{self._name}{error}; trying again for up to {left:.0f} s (--startup-timeout)")
         if left <= 0:

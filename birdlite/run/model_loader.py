@@ -20,7 +20,7 @@ from birdlite.run.remote import Remote
 from birdlite.settings import Settings
 from birdlite.timing import Timeline
 
-LAST_TRY_S = 0.5  # beyond --startup-timeout: the last try then says what is wrong, rather than that no time is left
+LAST_TRY_S = 0.3  # beyond --startup-timeout: the last try then says what is wrong, rather than that no time is left
 
 
 class ModelLoader:

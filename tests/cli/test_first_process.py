@@ -14,6 +14,7 @@ import pytest
 from birdlite.demo import FOLDER
 from birdlite.models.catalog import DEMO_MODEL
 from tests.demo_world import PICTURES
+from tests.fetching import until
 from tests.origin import Origin
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +63,15 @@ def test_a_run_writes_what_is_finished(first_process: subprocess.Popen[str]) -> 
     assert "interrupted" in err
 
 
+def test_a_service_ends_with_0_as_soon_as_a_signal_can_reach_it(own_pids: None, tmp_path: Path) -> None:
+    with _start(tmp_path, "serve", "--port", "0", "--model", DEMO_MODEL) as process:
+        until(lambda: _heeds(_children(process), signal.SIGTERM))
+        os.kill(_inner(process), signal.SIGTERM)
+        _, err = process.communicate(timeout=20)
+
+    assert process.returncode == 0, err
+
+
 def _start(cache: Path, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*OWN_PIDS, sys.executable, "-m", "birdlite", *map(str, arguments)],
@@ -75,6 +85,16 @@ def _start(cache: Path, *arguments: object) -> subprocess.Popen[str]:
 
 def _inner(unshare: subprocess.Popen[str]) -> int:
     """The PID out here of what is PID 1 in there."""
-    children = Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children").read_text().split()
-    assert len(children) == 1
-    return int(children[0])
+    (child,) = _children(unshare)
+    return child
+
+
+def _children(process: subprocess.Popen[str]) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
+def _heeds(processes: list[int], number: int) -> bool:
+    """Whether they have a handler for a signal."""
+    statuses = [Path(f"/proc/{process}/status").read_text() for process in processes]
+    masks = [int(status.partition("SigCgt:")[2].split()[0], 16) for status in statuses]
+    return masks != [] and all(mask >> (number - 1) & 1 for mask in masks)

@@ -179,7 +179,7 @@ def test_too_little_memory_for_birdlite_itself_is_wrong_usage() -> None:
     MemoryBudget(Settings(workers=2, memory=least))
 
     with pytest.raises(
-        UsageError, match=f"--memory {least // M}M: birdlite needs at least {least // M}M with 2 workers"
+        UsageError, match=f"--memory {least - 1} bytes: too little; the smallest is {least // M}M with 2 workers"
     ):
         MemoryBudget(Settings(workers=2, memory=least - 1))
 

@@ -153,6 +153,26 @@ def test_one_picture_for_classify_many_is_a_type_error_at_once(birds: Classifier
         birds.classify_many(given)
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (5, "not int: each is a URL, a path, bytes, a binary file, a PIL image or an RGB array"),
+        (None, "not NoneType: each is"),
+        (PIL.Image.new("RGB", (4, 4)), "classify takes a single Image"),
+        (np.zeros((4, 4, 3), np.uint8), "classify takes a single ndarray"),
+        (np.zeros((4, 4), np.uint8), "classify takes a single ndarray"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_holds_no_pictures_is_a_type_error_at_once(birds: Classifier, given: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=f"classify_many takes several pictures, such as a list.*{words}"):
+        birds.classify_many(given)
+
+
+def test_an_array_with_four_dimensions_holds_several_pictures(birds: Classifier) -> None:
+    assert len(list(birds.classify_many(np.zeros((3, 8, 8, 3), np.uint8)))) == 3
+
+
 def test_standard_input_is_not_for_programs(birds: Classifier) -> None:
     (result,) = birds.classify_many(["-"])
 

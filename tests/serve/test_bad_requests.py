@@ -37,6 +37,28 @@ def test_urls_that_fail_are_problems_of_their_kind(service: Running, origin: Ori
     assert found == cases
 
 
+@pytest.mark.parametrize("url", ["ftp://example.org/a.jpg", "data:image/png;base64,AAAA", "s3://bucket", "a.jpg"])
+def test_a_url_that_is_not_of_the_web_is_told_what_the_service_takes(service: Running, url: str) -> None:
+    found = problem(service.client.get("/v1/classify", params={"url": url}), 415)
+
+    assert found["detail"] == f"{url}: only http and https URLs are fetched"
+
+
+def test_a_wrong_field_names_those_that_its_kind_of_request_takes(service: Running) -> None:
+    wrong = {"size": "large"}
+    files = {"file": PICTURE}
+    asked = {
+        "url, ": service.client.get("/v1/classify", params={"url": "http://a.example/", **wrong}),
+        "urls, ": service.client.post("/v1/classify", json={"urls": ["http://a.example/"], **wrong}),
+        "": service.client.post("/v1/classify", files=files, data=wrong),
+    }
+    found = {also: problem(answer, 400)["detail"] for also, answer in asked.items()}
+    by_query = service.client.post("/v1/classify", content=PICTURE, params=wrong)
+
+    assert found == {also: f"no field size; known are {also}top, min_score, resize" for also in asked}
+    assert problem(by_query, 400)["detail"] == found[""]
+
+
 def test_an_empty_body_is_refused(service: Running) -> None:
     assert "empty" in problem(service.post(b""), 400)["detail"]
     assert "URL" in problem(service.client.post("/v1/classify", json={"urls": []}), 400)["detail"]

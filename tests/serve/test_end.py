@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from tests.origin import PATIENCE, Origin
 from tests.service_process import Start, connects, free_port
 from tests.serving import read_all
 
+F_SETPIPE_SZ = 1031  # of Linux; in `fcntl` since Python 3.10, and not on every system
 PICTURE = PICTURES[0].read_bytes()
 HEAD = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(PICTURE)
 
@@ -119,7 +121,8 @@ def test_a_signal_while_the_model_is_fetched_ends_it_without_a_drain(
     process.process.send_signal(signal.SIGTERM)
     code, _, err = process.end()
 
-    assert (code, err) == (0, "")
+    assert (code, err.count("\n")) == (0, 1)
+    assert err.startswith("birdlite: ended (requests=0 ")
 
 
 EARLY = """
@@ -130,7 +133,7 @@ begin = serve.open_console
 
 def early(values):
     os.kill(os.getpid(), signal.SIGTERM)
-    begin(values)
+    return begin(values)
 
 serve.open_console = early
 raise SystemExit(main())
@@ -149,6 +152,80 @@ def test_a_signal_before_anything_is_imported_ends_it_too(warm_cache: Path) -> N
     )
 
     assert (ended.returncode, ended.stderr.count("ready at")) == (0, 0), ended.stderr
+
+
+FIRST = """
+import os, signal, sys
+from birdlite import cli
+
+sys.argv = ["birdlite", *sys.argv[1:]]
+cli.main = lambda: os.kill(os.getpid(), {number})
+cli.program()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_before_the_command_line_is_read_ends_it_too(number: int) -> None:
+    code = [sys.executable, "-c", FIRST.format(number=int(number))]
+
+    assert subprocess.run([*code, "serve"], timeout=PATIENCE, check=False).returncode == 0
+    assert subprocess.run([*code, "classify"], timeout=PATIENCE, check=False).returncode == -number
+
+
+# The last line
+
+
+def test_the_last_line_says_what_became_of_all_requests(start: Start) -> None:
+    process = start()
+    url = f"{process.ready()}/v1/classify"
+    with httpx.Client(timeout=PATIENCE, trust_env=False) as client:
+        client.post(url, files=[("file", PICTURE), ("file", PICTURE), ("file", b"no picture")])
+        client.post(url, content=PICTURE)
+        client.post(url, content=b"no picture")
+        client.post(url, content=b"")
+        client.get(f"{process.ready()}/livez")
+    process.process.send_signal(signal.SIGTERM)
+    *_, last = process.end()[2].splitlines()
+
+    assert last == "birdlite: ended (requests=4 answered=2 refused=0 gone=0 failed=2 pictures=5 pictures_failed=2)"
+
+
+def test_the_last_line_counts_what_the_end_of_the_grace_cut_off(start: Start, origin: Origin) -> None:
+    origin.hold("/held.jpg")
+    process = start("--grace", "1")
+    with process.connect() as client:
+        client.sendall(f"GET /v1/classify?url={origin.url('/held.jpg')} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        origin.wait_for(1, "/held.jpg")
+        process.process.send_signal(signal.SIGTERM)
+        *_, last = process.end()[2].splitlines()
+
+    assert last.startswith("birdlite: ended (requests=1 answered=0 refused=1 ")
+    assert last.endswith(" cut_off=1)")
+
+
+def test_a_log_that_nobody_reads_stops_nothing(start: Start) -> None:
+    process = start()
+    url = process.ready()
+    assert process.process.stderr is not None
+    fcntl.fcntl(process.process.stderr, F_SETPIPE_SZ, 4096)
+    with httpx.Client(base_url=url, timeout=PATIENCE, trust_env=False) as client:
+        assert {client.get("/nothing").status_code for _ in range(200)} == {404}
+    process.process.send_signal(signal.SIGTERM)
+
+    assert process.process.wait(PATIENCE) == 0
+
+
+def test_a_log_that_is_read_late_is_whole(start: Start) -> None:
+    process = start()
+    with httpx.Client(base_url=process.ready(), timeout=PATIENCE, trust_env=False) as client:
+        for number in range(1000):  # more than a pipe holds
+            client.get("/nothing", headers={"X-Request-Id": f"number-{number}"})
+    process.process.send_signal(signal.SIGTERM)
+    lines = process.end()[2].splitlines()
+
+    found = [line.rpartition("=")[2] for line in lines if "GET /nothing" in line]
+    assert found == [f"number-{number})" for number in range(1000)]
+    assert "lost" not in lines[-1]
 
 
 # Under load

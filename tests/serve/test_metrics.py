@@ -31,6 +31,7 @@ def test_what_prometheus_reads_is_text_that_its_own_parser_takes(service: Runnin
         "birdlite_pictures_under_way",
         "birdlite_engines",
         "birdlite_ready",
+        "birdlite_log_lines_lost",
     }
     assert all(families[name].documentation for name in ours)
     assert "process_resident_memory_bytes" in families

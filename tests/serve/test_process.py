@@ -58,6 +58,7 @@ def test_its_log_can_be_json_throughout(start: Start) -> None:
         "POST /v1/classify",
         "POST /v1/classify",
         "ending: not ready any more; new work is refused in 0.1 s",
+        "ended",
     ]
     assert lines[2]["status"] == 415
 

@@ -19,6 +19,18 @@ def test_time_runs_out() -> None:
     assert failure.value.kind == "timeout"
 
 
+def test_an_answer_must_come_by_its_own_time_and_then_the_rest_of_it_need_not() -> None:
+    deadline = Deadline(60.0, (threading.Event(),))
+    deadline.answer_by(time.monotonic())
+    deadline.doing = "waiting for a.example"
+    with pytest.raises(PictureError, match=r"no answer in time: waiting for a\.example") as failure:
+        deadline.left()
+    assert failure.value.temporary
+
+    deadline.answered = True
+    assert 59.0 < deadline.left() <= 60.0
+
+
 def test_time_that_is_left_is_told_in_seconds() -> None:
     assert 59.0 < Deadline(60.0, (threading.Event(),)).left() <= 60.0
 

@@ -50,6 +50,23 @@ def test_what_comes_back_is_not_an_error(said: list[str]) -> None:
     assert line.startswith("the store is away; trying again for up to 60 s (--startup-timeout)")
 
 
+def test_the_error_says_how_long_it_was_tried(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(0, 1000, 10))
+    monkeypatch.setattr(retries, "time", SimpleNamespace(monotonic=lambda: float(next(now))))
+
+    with pytest.raises(OutputError, match=r"^the store is away; given up after 25 s \(--startup-timeout\)$"):
+        Retries(25, threading.Event()).call(Bucket(away=99).ask)
+
+
+def test_what_went_before_the_first_failure_may_count_too(monkeypatch: pytest.MonkeyPatch, said: list[str]) -> None:
+    monkeypatch.setattr(retries, "time", SimpleNamespace(monotonic=lambda: 100.0))
+    bucket = Bucket(away=99)
+
+    with pytest.raises(OutputError):
+        Retries(60, threading.Event(), since=40.0).call(bucket.ask)
+    assert bucket.calls == 1
+
+
 def test_what_will_not_pass_is_not_tried_again(said: list[str]) -> None:
     bucket = Bucket(away=1, temporary=False)
 

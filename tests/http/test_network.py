@@ -75,6 +75,12 @@ def test_slow_is_not_too_slow(origin: Origin) -> None:
     fetcher.close()
 
 
+def test_a_body_that_has_begun_may_come_later_than_an_answer_had_to(origin: Origin, fetcher: Fetcher) -> None:
+    release = origin.stall("/a", BODY, sent=10)
+    threading.Timer(2.2, release.set).start()
+    assert fetcher.get(origin.url("/a"), answer_by=time.monotonic() + 2) == BODY
+
+
 # Answers that are not mixed up
 
 

@@ -65,7 +65,7 @@ def _main(values: SimpleNamespace, interruption: Interruption) -> int:
     listening.allow_files(options.connections, settings.fetch.downloads)
     with listening.listen(options.host, options.port) as sock, Classifier(settings) as classifier:
         loading = first_picture.begin(classifier)
-        say = console.insist if options.port == 0 else log.info  # nobody else knows which port it is
+        say = console.insist if console.quiet and options.port == 0 else log.info  # else nobody knows the port
         ready = partial(say, f"ready at {listening.url_of(sock)}", threads=settings.threads)
         with console.in_background():
             serve(partial(_server, classifier, settings, options, sock, loading, ready), interruption)

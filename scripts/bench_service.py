@@ -4,7 +4,8 @@
 
 - start: from the start of `birdlite serve` until /readyz answers 200, beside a whole `birdlite classify` of one
   picture, both with a warm cache. In turn.
-- latency: one picture at a time, sent to the service and given to `Classifier.classify`. In turn, with pauses.
+- latency: one picture at a time, sent to the service, given to `Classifier.classify`, and sent to a process that only
+  reads it. In turn, with pauses.
 - throughput: pictures of 1 Mpx that four clients send without a pause, beside `birdlite classify` on files. Either has
   one thread and one core; the clients have another core.
 - interpreter: what a request costs in the event loop's thread, which holds Python's lock, and in the others, most of
@@ -23,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from typing import NamedTuple
@@ -34,6 +36,7 @@ from scripts.cold.slow_server import running
 from scripts.cores import bound_to
 from scripts.service.clients import connect, rate, upload
 from scripts.service.process import COMMAND, Process
+from scripts.service.reader import reading
 from scripts.subjects import links, model_variables, photographs
 
 CLIENTS = 4
@@ -109,26 +112,35 @@ def start(bench: Bench) -> None:
 
 def latency(bench: Bench) -> None:
     """One picture at a time."""
-    print("| picture | library, ms | service, ms | it adds, ms | nine in ten at most |\n|---|---|---|---|---|")
-    with Process(bench.environment) as service, Classifier(bench.settings) as birds:
-        connection = connect(service.port)
+    print("| picture | library, ms | service, ms | it adds, ms | nine in ten at most | to send it, ms | the rest |")
+    print("|---|---|---|---|---|---|---|")
+    with Process(bench.environment) as service, Classifier(bench.settings) as birds, reading() as port:
+        connections = connect(service.port), connect(port)
+        ways: list[Callable[[bytes], object]] = [birds.classify, *(partial(upload, one) for one in connections)]
         for megapixels in (0.1, 1, 12):
             pictures = [path.read_bytes() for path in bench.pictures(megapixels)]
-            ways: list[Callable[[bytes], object]] = [birds.classify, lambda picture: upload(connection, picture)]
-            times: list[list[float]] = [[], []]
-            for round_ in range(20 * bench.rounds + 2):
-                order = (0, 1) if round_ % 2 else (1, 0)
-                for way in order:
-                    time.sleep(PAUSE_S)
-                    began = time.perf_counter()
-                    ways[way](pictures[round_ % len(pictures)])
-                    times[way].append(time.perf_counter() - began)
-            library, served = (found[2:] for found in times)
+            library, served, sent = _in_turn(ways, pictures, 20 * bench.rounds)
             added = [theirs - ours for ours, theirs in zip(library, served, strict=True)]
+            rest = [more - way for more, way in zip(added, sent, strict=True)]
             size = f"{megapixels:g} Mpx, {len(pictures[0]) / 1e3:,.0f} KB"
-            more = f"{median(added) * 1e3:.1f} | {quantiles(added, n=10)[-1] * 1e3:.1f}"
-            print(f"| {size} | {median(library) * 1e3:.1f} | {median(served) * 1e3:.1f} | {more} |", flush=True)
-        connection.close()
+            adds = f"{_tenths(median(added))} | {_tenths(quantiles(added, n=10)[-1])}"
+            more = f"{_tenths(median(sent))} | {_tenths(median(rest))}"
+            print(f"| {size} | {_tenths(median(library))} | {_tenths(median(served))} | {adds} | {more} |", flush=True)
+        for connection in connections:
+            connection.close()
+
+
+def _in_turn(ways: Sequence[Callable[[bytes], object]], pictures: Sequence[bytes], rounds: int) -> list[list[float]]:
+    """The times of each way, in s, after two rounds that are not counted."""
+    times: list[list[float]] = [[] for _ in ways]
+    for round_ in range(rounds + 2):
+        for turn in range(len(ways)):
+            way = (round_ + turn) % len(ways)
+            time.sleep(PAUSE_S)
+            began = time.perf_counter()
+            ways[way](pictures[round_ % len(pictures)])
+            times[way].append(time.perf_counter() - began)
+    return [found[2:] for found in times]
 
 
 def throughput(bench: Bench) -> None:
@@ -190,6 +202,10 @@ def _need_two(bench: Bench) -> None:
 
 def _ms(seconds: float) -> str:
     return f"{seconds * 1e3:.0f}"
+
+
+def _tenths(seconds: float) -> str:
+    return f"{seconds * 1e3:.1f}"
 
 
 PARTS: dict[str, Callable[[Bench], None]] = {

@@ -14,7 +14,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import h11
 from uvicorn.config import Config
@@ -39,12 +39,15 @@ LINGER_S = 2.0
 MAX_HEAD = 32 << 10
 """Bytes of a request's head. Browsers and proxies stay below 16 KiB."""
 
-
 FEW_CHUNKS, LEAST_CHUNK = 1000, 128
 """A body may have so many chunks of any size, and one more for each so many bytes. The event loop reads each one."""
 
+_INBOX = memoryview(bytearray(256 << 10))
+"""Where all connections read to, one after the other: on POSIX, asyncio hands over what it has read at once, and h11
+copies it. Otherwise each read would make a new buffer."""
 
-class Connection(H11Protocol):
+
+class Connection(H11Protocol, asyncio.BufferedProtocol):
     """A connection that does not wait for ever for its client."""
 
     conn: StrictConnection
@@ -83,6 +86,14 @@ class Connection(H11Protocol):
         self._crowd.waits(self)
         self._crowd.make_room(len(self.connections))
         self._arrival.begin(HEAD_S)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - it is as large as asyncio ever reads
+        """Where to read to."""
+        return _INBOX
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So much was read."""
+        self.data_received(cast("bytes", _INBOX[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sends."""

@@ -164,6 +164,12 @@ def test_a_form_in_a_form_is_one_field_that_is_not_known(service: Running) -> No
     assert "no field files" in found["detail"]
 
 
+def test_a_form_of_a_url_says_that_there_is_no_such_field(service: Running) -> None:
+    body = form(b"Content-Disposition: form-data; name=url\r\n\r\nhttp://a.example/")
+
+    assert "no field url; known are top" in problem(service.post(body, FORM), 400)["detail"]
+
+
 @pytest.mark.parametrize(
     "content_type",
     [

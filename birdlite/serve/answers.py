@@ -25,14 +25,13 @@ def document(results: Sequence[Result], model: ModelFacts, breakdown: Breakdown)
     summary = RunSummary(len(results), ok, len(results) - ok, breakdown.wall_ms, rate)._asdict()
     summary["wall_ms"] = milliseconds(breakdown.wall_ms)
     summary["images_per_second"] = round(rate, 2)
-    return to_json(
-        {
-            "results": [record(result, times=True) for result in results],
-            "model": model._asdict(),
-            "summary": summary,
-            "timing": timing(breakdown),
-        }
-    )
+    found = {
+        "results": [record(result, times=True) for result in results],
+        "model": model._asdict(),
+        "summary": summary,
+        "timing": timing(breakdown),
+    }
+    return to_json(found) + "\n"
 
 
 def is_long(results: Sequence[Result]) -> bool:

@@ -193,7 +193,7 @@ async def _model(service: Service, _request: Request) -> Response:
         raise Problem(503, "the model is not loaded yet; try again", kind="not_ready", retry_after=1)
     card = service.pictures.classifier.model.card
     facts = service.model._asdict() | {"classes": card.classes, "side": card.side, "format": card.format}
-    return Response(to_json(facts), media_type=answers.JSON)
+    return Response(to_json(facts) + "\n", media_type=answers.JSON)
 
 
 async def _livez(_service: Service, _request: Request) -> Response:

@@ -39,6 +39,9 @@ LINGER_S = 2.0
 MAX_HEAD = 32 << 10
 """Bytes of a request's head. Browsers and proxies stay below 16 KiB."""
 
+TLS = b"\x16\x03"
+"""How a connection of https begins."""
+
 FEW_CHUNKS, LEAST_CHUNK = 1000, 128
 """A body may have so many chunks of any size, and one more for each so many bytes. The event loop reads each one."""
 
@@ -304,6 +307,8 @@ def _without_bytes(error: h11.RemoteProtocolError) -> str:
 
 def _check_head(data: bytes) -> None:
     """Look at the bytes of a head, or of its beginning."""
+    if data.startswith(TLS):
+        raise h11.RemoteProtocolError("this is TLS: only http is spoken here, and https by a proxy in front")
     end = data.find(b"\r\n\r\n")
     head = data if end < 0 else data[: end + 2]
     if len(head) > MAX_HEAD:

@@ -103,10 +103,11 @@ async def _from_body(request: Request, settings: Settings, options: ServeOptions
 async def _from_form(request: Request, query: Fields, settings: Settings, options: ServeOptions, room: Room) -> Asked:
     form = Form(options.max_batch, len(fields.READERS))
     await form.read(request.headers["content-type"], pieces(request, options.max_body, room))
+    changed = fields.changed(settings, [*query, *form.fields])
     if not form.files:
         raise Problem(400, "the form holds no file")
     targets = [_uploaded(file, index, settings.fetch.max_bytes) for index, file in enumerate(form.files)]
-    return Asked(targets, fields.changed(settings, [*query, *form.fields]), several=True)
+    return Asked(targets, changed, several=True)
 
 
 def _uploaded(file: File, index: int, most: int) -> Target | BadTarget:
@@ -126,12 +127,12 @@ def _from_json(data: bytes, query: Fields, settings: Settings, options: ServeOpt
     if not isinstance(document, dict):
         raise Problem(400, 'the body must be an object, such as {"urls": ["https://…"]}')
     urls = document.pop("urls", None)
+    changed = fields.changed(settings, [*query, *document.items()], also=("urls",))
     if not isinstance(urls, list) or not urls or not all(isinstance(url, str) for url in urls):
         raise Problem(400, "urls must be a list of at least one URL")
     if len(urls) > options.max_batch:
         raise Problem(413, f"{len(urls)} URLs; at most {options.max_batch} in a request", kind="too_large")
-    targets = _urls(urls, options)
-    return Asked(targets, fields.changed(settings, [*query, *document.items()], also=("urls",)), several=True)
+    return Asked(_urls(urls, options), changed, several=True)
 
 
 def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

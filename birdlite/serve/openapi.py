@@ -47,7 +47,7 @@ OF_PICTURES = (403, 408, 413, 415, 422, 502, 503, 504)
 @functools.cache
 def text() -> str:
     """The document as JSON."""
-    return json.dumps(document(), ensure_ascii=False)
+    return json.dumps(document(), ensure_ascii=False) + "\n"
 
 
 def document() -> Schema:

@@ -53,16 +53,15 @@ class Problem(Exception):
 
     def document(self, request_id: str) -> str:
         """The body of the answer."""
-        return to_json(
-            {
-                "type": "about:blank",
-                "title": HTTPStatus(self.status).phrase,
-                "status": self.status,
-                "detail": self.detail,
-                "kind": self.kind,
-                "request_id": request_id,
-            }
-        )
+        found = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "kind": self.kind,
+            "request_id": request_id,
+        }
+        return to_json(found) + "\n"
 
 
 class Overloaded(Problem):

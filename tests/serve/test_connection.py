@@ -97,6 +97,13 @@ def test_a_request_with_two_readings_is_refused_and_hides_no_other(service: Runn
     assert service.client.get("/livez").status_code == 200
 
 
+@pytest.mark.parametrize("ends", [b"\r\n\r\n", b"\n", b""])
+def test_https_is_refused_at_once_and_called_so(service: Running, ends: bytes) -> None:
+    answer = service.raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + ends)
+
+    assert b'"detail": "this is TLS: ' in answer
+
+
 @pytest.mark.parametrize(
     "name",
     ["one line of LF", "the last line is LF", "the last line behind a chunk is LF", "a trailer that ends with LF"],

@@ -67,6 +67,7 @@ def test_real_answers_are_as_described(service: Running, name: str) -> None:
     content = described[str(answer.status_code)]["content"]
     kind = answer.headers["content-type"].partition(";")[0]
     assert kind in content
+    assert answer.text.endswith("\n")  # or a terminal's next prompt stands behind it
     reference = content[kind]["schema"].get("$ref", "")
     if reference:
         check_shape(answer.json(), reference.rpartition("/")[2])

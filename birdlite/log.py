@@ -48,10 +48,10 @@ def error(message: str, **fields: object) -> None:
     _say(ERROR, message, fields)
 
 
-def count_lost() -> None:
-    """Count a line that a sink could not write."""
+def count_lost(lines: int = 1) -> None:
+    """Count lines that a sink could not write."""
     global _lost  # a sink calls it under a lock of its own
-    _lost += 1
+    _lost += lines
 
 
 def lost() -> int:

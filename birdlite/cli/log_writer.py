@@ -2,7 +2,7 @@
 
 `Console.in_background` makes one for `serve`. Lines wait a moment for others, so that a busy service wakes the thread
 seldom. If nobody reads standard error, lines are kept up to a number. Further ones are lost and counted, and what is
-read next says how many.
+read next says how many. So it is while the disk is full that standard error is written to.
 """
 
 from __future__ import annotations
@@ -54,22 +54,27 @@ class LogWriter:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        try:
-            while not self._ending or self._lines:
-                self._there.wait()
-                if not self._ending:
-                    time.sleep(GATHER_S)
-                self._there.clear()
-                self._write(self._take().encode("utf-8", "backslashreplace"))
-        except OSError:  # standard error is closed; from now on all lines are lost
-            return
+        while not self._ending or self._lines:
+            self._there.wait()
+            if not self._ending:
+                time.sleep(GATHER_S)
+            self._there.clear()
+            lines, lost = self._take()
+            text = "".join(lines) + (self._tell_lost(lost) if lost else "")
+            try:
+                self._write(text.encode("utf-8", "backslashreplace"))
+            except OSError:  # the disk is full, perhaps not for ever; or standard error is closed
+                with self._lock:
+                    self._lost += lost + len(lines)
+                    log.count_lost(len(lines))
 
-    def _take(self) -> str:
+    def _take(self) -> tuple[list[str], int]:
+        """The lines that wait, and how many were lost before."""
         with self._lock:
-            lines, lost = "".join(self._lines), self._lost
+            taken = list(self._lines), self._lost
             self._lines.clear()
             self._lost = 0
-        return lines + (self._tell_lost(lost) if lost else "")
+        return taken
 
     def _write(self, data: bytes) -> None:
         while data:

@@ -82,7 +82,11 @@ class Room:
             raise Problem(408, self._given_up, kind="timeout") from None
         finally:
             late.cancel()
-            self._bodies.coming.pop(self, None)
+            self.is_whole()
+
+    def is_whole(self) -> None:
+        """All of the body is here: it is not given up any more."""
+        self._bodies.coming.pop(self, None)
 
     def check(self, size: int) -> None:
         """Look whether there is room for `size` bytes more. Who only promises to send them has no claim to it yet.
@@ -142,3 +146,4 @@ async def pieces(request: Request, most: int, room: Room) -> AsyncGenerator[byte
         room.take(len(part))
         if part:
             yield part
+    room.is_whole()

@@ -11,10 +11,11 @@ from birdlite.errors import one_line
 LEVELS = {
     "uvicorn": logging.ERROR,
     "uvicorn.error": logging.ERROR,
-    "asyncio": logging.WARNING,
+    "asyncio": logging.ERROR,
     "python_multipart": logging.ERROR,
 }
-"""uvicorn and python_multipart warn of requests that make no sense, which `connection` and the answer tell in full."""
+"""uvicorn and python_multipart warn of requests that make no sense, which `connection` and the answer tell in full, and
+asyncio of answers in lines whose client has just gone, which the status 499 tells."""
 
 
 def take_over() -> None:

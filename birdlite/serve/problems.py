@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from birdlite.printable import printable
 from birdlite.results import Failure, FailureKind
 from birdlite.writers.record import to_json
 
@@ -76,4 +77,4 @@ class Overloaded(Problem):
 def of_failure(failure: Failure) -> Problem:
     """The problem of a request whose only picture failed."""
     status = STATUSES[failure.kind]
-    return Problem(status, failure.message, kind=failure.kind, retry_after=1 if status == 503 else None)
+    return Problem(status, printable(failure.message), kind=failure.kind, retry_after=1 if status == 503 else None)

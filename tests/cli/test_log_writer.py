@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from birdlite import log
 from birdlite.cli import log_writer
 from birdlite.cli.console import Console
 from birdlite.cli.log_writer import LogWriter
+from tests.origin import PATIENCE
 
 
 @pytest.fixture
@@ -80,6 +82,23 @@ def test_a_reader_that_has_gone_is_no_error_and_what_it_misses_is_counted() -> N
     writer.put("to nobody\n")
     os.close(descriptor)
     assert log.lost() == before + 1
+
+
+def test_after_a_disk_that_was_full_it_goes_on_and_says_what_was_lost(pipe: tuple[int, int]) -> None:
+    before = log.lost()
+    descriptor = os.open("/dev/full", os.O_WRONLY)
+    writer = LogWriter(descriptor, tell)
+    for lost in range(1, 4):
+        writer.put("lost\n")
+        until = time.monotonic() + PATIENCE
+        while log.lost() < before + lost:
+            assert time.monotonic() < until
+    os.dup2(pipe[1], descriptor)
+    writer.put("there is room again\n")
+
+    assert read_until(pipe[0], b"lost\n") == ["there is room again", "3 lost"]
+    assert writer.close()
+    os.close(descriptor)
 
 
 def test_a_pipe_that_refuses_to_wait_gets_every_line(pipe: tuple[int, int]) -> None:

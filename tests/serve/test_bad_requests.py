@@ -130,6 +130,12 @@ def test_json_that_makes_no_sense_is_refused_and_says_what_is_wrong(service: Run
     assert words in problem(service.post(body, "application/json; charset=utf-8"), 400)["detail"]
 
 
+def test_the_detail_is_one_line_whatever_the_url_holds(service: Running) -> None:
+    answer = service.client.get("/v1/classify", params={"url": "http://a\n.example\u202e/"})
+
+    assert problem(answer, 415)["detail"] == r"http://a\x0a.example\u202e/: no usable host in this URL"
+
+
 @pytest.mark.parametrize(
     ("query", "words"),
     [

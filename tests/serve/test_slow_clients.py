@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import threading
 from functools import partial
+from typing import Any
 
 import pytest
 
-from birdlite.serve import bodies, connection
+from birdlite.serve import bodies, connection, intake
 from tests.demo_world import PICTURES
 from tests.origin import PATIENCE
 from tests.serving import Running, Serve, head_of, read_all
@@ -108,6 +110,30 @@ def test_a_client_that_reads_slowly_but_reads_gets_everything(impatient: Running
     with impatient.connect(receive=4096) as client:
         client.sendall(ask)
         assert read_all(client).count(b"HTTP/1.1 200 OK") == count
+
+
+def test_a_body_that_is_here_and_takes_long_to_understand_did_not_come_too_slowly(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread reads long JSON: its time is not the client's."""
+    monkeypatch.setattr(bodies, "YOUNG_S", 0.0)
+    monkeypatch.setattr(intake, "SHORT_JSON", 0)
+    came, go_on = threading.Event(), threading.Event()
+    understand = intake._from_json
+
+    def slowly(*facts: Any) -> intake.Asked:
+        came.set()
+        assert go_on.wait(PATIENCE)
+        return understand(*facts)
+
+    monkeypatch.setattr(intake, "_from_json", slowly)
+    service = serve()
+    asked = service.later(lambda: service.urls("ftp://x"))
+    assert came.wait(PATIENCE)
+    given_up = service.service.bodies.give_up_slowest()
+    go_on.set()
+
+    assert (given_up, asked.answer.status_code) == (False, 200)
 
 
 # Clients that go away

@@ -5,8 +5,10 @@ The result goes to a function, which any thread may call. `Classifier.submit` ma
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from birdlite.results import Failure, Prediction, Result
 from birdlite.run.job import Job, Owner
@@ -14,6 +16,9 @@ from birdlite.run.pipeline import Pipeline
 from birdlite.settings import Settings
 from birdlite.targets import Target
 from birdlite.timing import Timeline
+
+NICE = 5
+"""The priority of the threads that decode and classify; 0 is normal, and 19 the lowest (nice(2))."""
 
 Done = Callable[["Result | BaseException | None"], object]
 
@@ -27,7 +32,7 @@ class Single(Owner):
         Then the picture takes nothing of the pipeline any more, whether it was cancelled or not.
         """
         self.settings = settings
-        self.guard = None
+        self.guard = _behind_the_caller
         self.timeline = timeline
         self.over = False
         self.cancelled = threading.Event()
@@ -79,3 +84,16 @@ class Single(Owner):
             self.over = True
             self._pipeline.end(self)
             self._done(outcome)
+
+
+@contextmanager
+def _behind_the_caller(_target: Target) -> Iterator[None]:
+    """Let this thread, from now on, wait for the caller's if there is processor time for one of them only.
+
+    So a refusal, or the answer to a probe, does not wait for pictures.
+    """
+    thread = threading.get_native_id()
+    with suppress(OSError):  # a system whose threads have no priorities of their own
+        if os.getpriority(os.PRIO_PROCESS, thread) < NICE:
+            os.setpriority(os.PRIO_PROCESS, thread, NICE)
+    yield

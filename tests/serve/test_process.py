@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import httpx
@@ -16,10 +17,12 @@ import pytest
 
 from birdlite.demo import FOLDER
 from birdlite.models.catalog import DEMO_MODEL
+from birdlite.run.single import NICE
 from tests.demo_world import PICTURES
 from tests.origin import PATIENCE, Origin
 from tests.serve.test_classify import problem
 from tests.service_process import Process, Start, free_port, post
+from tests.serving import Running
 
 PICTURE = PICTURES[0].read_bytes()
 FORM = "multipart/form-data; boundary=x"
@@ -200,3 +203,14 @@ def test_addresses_that_are_not_public_are_refused_unless_allowed(warm_cache: Pa
     with Process(*usual, "--allow-private") as process:
         answer = httpx.get(f"{process.ready()}/v1/classify", params={"url": url}, timeout=PATIENCE, trust_env=False)
         assert answer.status_code == 200
+
+
+@pytest.mark.skipif(os.getpriority(os.PRIO_PROCESS, 0) > 0, reason="the tests themselves have a low priority")
+def test_who_answers_goes_before_the_threads_that_classify(service: Running) -> None:
+    assert service.post(PICTURE).status_code == 200
+
+    priorities = {
+        thread.name: os.getpriority(os.PRIO_PROCESS, thread.native_id or 0) for thread in threading.enumerate()
+    }
+    assert max(value for name, value in priorities.items() if name.startswith("birdlite-classify")) == NICE
+    assert priorities["service"] == 0

@@ -5,7 +5,7 @@
 - start: from the start of `birdlite serve` until /readyz answers 200, beside a whole `birdlite classify` of one
   picture, both with a warm cache. In turn.
 - latency: one picture at a time, sent to the service, given to `Classifier.classify`, and sent to a process that only
-  reads it. In turn, with pauses.
+  reads it. In turn, with pauses. The client is a bare socket, whose own time is next to nothing.
 - throughput: pictures of 1 Mpx that four clients send without a pause, beside `birdlite classify` on files. Either has
   one thread and one core; the clients have another core.
 - interpreter: what a request costs in the event loop's thread, which holds Python's lock, and in the others, most of
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import subprocess
 import tempfile
 import time
@@ -34,7 +35,7 @@ from birdlite.bench import this_environment
 from birdlite.settings import DEFAULT_MODEL
 from scripts.cold.slow_server import running
 from scripts.cores import bound_to
-from scripts.service.clients import connect, rate, upload
+from scripts.service.clients import exchange, rate
 from scripts.service.process import COMMAND, Process
 from scripts.service.reader import reading
 from scripts.subjects import links, model_variables, photographs
@@ -115,8 +116,8 @@ def latency(bench: Bench) -> None:
     print("| picture | library, ms | service, ms | it adds, ms | nine in ten at most | to send it, ms | the rest |")
     print("|---|---|---|---|---|---|---|")
     with Process(bench.environment) as service, Classifier(bench.settings) as birds, reading() as port:
-        connections = connect(service.port), connect(port)
-        ways: list[Callable[[bytes], object]] = [birds.classify, *(partial(upload, one) for one in connections)]
+        connections = [socket.create_connection(("127.0.0.1", one)) for one in (service.port, port)]
+        ways: list[Callable[[bytes], object]] = [birds.classify, *(partial(exchange, one) for one in connections)]
         for megapixels in (0.1, 1, 12):
             pictures = [path.read_bytes() for path in bench.pictures(megapixels)]
             library, served, sent = _in_turn(ways, pictures, 20 * bench.rounds)

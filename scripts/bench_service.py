@@ -35,7 +35,7 @@ from birdlite.bench import this_environment
 from birdlite.settings import DEFAULT_MODEL
 from scripts.cold.slow_server import running
 from scripts.cores import bound_to
-from scripts.service.clients import exchange, rate
+from scripts.service.clients import PATIENCE_S, exchange, rate
 from scripts.service.process import COMMAND, Process
 from scripts.service.reader import reading
 from scripts.subjects import links, model_variables, photographs
@@ -116,7 +116,7 @@ def latency(bench: Bench) -> None:
     print("| picture | library, ms | service, ms | it adds, ms | nine in ten at most | to send it, ms | the rest |")
     print("|---|---|---|---|---|---|---|")
     with Process(bench.environment) as service, Classifier(bench.settings) as birds, reading() as port:
-        connections = [socket.create_connection(("127.0.0.1", one)) for one in (service.port, port)]
+        connections = [socket.create_connection(("127.0.0.1", one), PATIENCE_S) for one in (service.port, port)]
         ways: list[Callable[[bytes], object]] = [birds.classify, *(partial(exchange, one) for one in connections)]
         for megapixels in (0.1, 1, 12):
             pictures = [path.read_bytes() for path in bench.pictures(megapixels)]

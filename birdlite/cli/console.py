@@ -115,7 +115,7 @@ class Console:
 
     @contextmanager
     def in_background(self) -> Iterator[None]:
-        """Within `with`, nobody waits for a line: a thread writes it, and it is lost where nobody reads it in time."""
+        """Within `with`, a thread writes the lines, and no caller waits. Lines that are not read in time are lost."""
         try:
             descriptor = sys.stderr.fileno()
         except (OSError, ValueError, AttributeError):  # closed, or something of a Python program's own

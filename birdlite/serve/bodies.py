@@ -82,10 +82,10 @@ class Room:
             raise Problem(408, self._given_up, kind="timeout") from None
         finally:
             late.cancel()
-            self.is_whole()
+            self.expect_no_more()
 
-    def is_whole(self) -> None:
-        """All of the body is here: it is not given up any more."""
+    def expect_no_more(self) -> None:
+        """All of the body is here, or nobody waits for it: it is not given up any more."""
         self._bodies.coming.pop(self, None)
 
     def check(self, size: int) -> None:
@@ -146,4 +146,4 @@ async def pieces(request: Request, most: int, room: Room) -> AsyncGenerator[byte
         room.take(len(part))
         if part:
             yield part
-    room.is_whole()
+    room.expect_no_more()

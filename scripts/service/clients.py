@@ -49,6 +49,8 @@ def exchange(connection: socket.socket, picture: bytes) -> None:
     left = int(length[1]) - len(body)
     while left > 0 and (part := connection.recv(1 << 16)):
         left -= len(part)
+    if left:
+        raise SystemExit(f"the service's answer ends {left} bytes too early")
 
 
 def rate(port: int, pictures: Sequence[bytes], count: int, clients: int) -> float:

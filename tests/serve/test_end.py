@@ -74,7 +74,8 @@ def test_what_is_under_way_is_finished(start: Start, origin: Origin) -> None:
     assert process.end()[0] == 0
 
 
-def test_what_is_under_way_has_the_grace_and_no_more(start: Start, origin: Origin) -> None:
+def ends_before_the_picture(start: Start, origin: Origin) -> tuple[int, str, bytes]:
+    """A service whose grace ends while it waits for a picture: its exit code, its log, and what its client reads."""
     origin.hold("/held.jpg")
     process = start("--grace", "1")
     with process.connect() as client:
@@ -82,8 +83,13 @@ def test_what_is_under_way_has_the_grace_and_no_more(start: Start, origin: Origi
         origin.wait_for(1, "/held.jpg")
         process.process.send_signal(signal.SIGTERM)
         code, _, err = process.end()
-        assert client.recv(65536).startswith(b"HTTP/1.1 503 ")
+        return code, err, client.recv(65536)
 
+
+def test_what_is_under_way_has_the_grace_and_no_more(start: Start, origin: Origin) -> None:
+    code, err, answer = ends_before_the_picture(start, origin)
+
+    assert answer.startswith(b"HTTP/1.1 503 ")
     assert code == 0
     assert "Traceback" not in err
     assert all(line.startswith("birdlite: ") for line in err.splitlines())
@@ -191,13 +197,7 @@ def test_the_last_line_says_what_became_of_all_requests(start: Start) -> None:
 
 
 def test_the_last_line_counts_what_the_end_of_the_grace_cut_off(start: Start, origin: Origin) -> None:
-    origin.hold("/held.jpg")
-    process = start("--grace", "1")
-    with process.connect() as client:
-        client.sendall(f"GET /v1/classify?url={origin.url('/held.jpg')} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        origin.wait_for(1, "/held.jpg")
-        process.process.send_signal(signal.SIGTERM)
-        *_, last = process.end()[2].splitlines()
+    *_, last = ends_before_the_picture(start, origin)[1].splitlines()
 
     assert last.startswith("birdlite: ended (requests=1 answered=0 refused=1 ")
     assert last.endswith(" cut_off=1)")

@@ -119,8 +119,9 @@ def test_a_client_that_goes_away_before_its_lines_have_their_turn_takes_them_wit
         client.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
         service.wait_for(2, "birdlite_queue_length", lane="url")
 
-    service.wait_for(0, "birdlite_queue_length", lane="url")
     service.wait_for(1, "birdlite_requests_total", route="/v1/classify", method="POST", status="499")
+    service.wait_for(0, "birdlite_queue_length", lane="url")
+    assert service.number("birdlite_queue_length", lane="url") == 0
 
 
 def test_whether_a_picture_is_fetched_is_known(serve: Serve, origin: Origin, hold: Hold) -> None:

@@ -18,9 +18,11 @@ import pytest
 from birdlite import Classifier, Settings, log
 from birdlite.demo import DemoServer
 from birdlite.http.fetcher import FetchSettings
+from birdlite.images import picture
 from birdlite.models.catalog import DEMO_MODEL
 from tests import manifests
 from tests.command_line import Run, runner
+from tests.hold import Hold
 from tests.object_store import CREDENTIALS, Bucket, Gate, ObjectStore
 from tests.origin import Origin
 
@@ -166,6 +168,15 @@ def filled_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def warm_cache(filled_cache: Path, tmp_path: Path) -> Path:
     """A copy of that cache, for the test to use and to spoil."""
     return Path(shutil.copytree(filled_cache, tmp_path / "warm-cache"))
+
+
+@pytest.fixture
+def hold(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hold]:
+    """Pictures that begin with `HELD` wait for `release`."""
+    hold, plan = Hold(), picture.plan
+    monkeypatch.setattr(picture, "plan", lambda data, **more: plan(hold.pass_on(data), **more))
+    yield hold
+    hold.release()
 
 
 @pytest.fixture(scope="session")

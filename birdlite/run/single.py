@@ -27,9 +27,10 @@ class Single(Owner):
     """One picture on its way. It ends with its result, with an error, or with `cancel`."""
 
     def __init__(self, pipeline: Pipeline, settings: Settings, timeline: Timeline, done: Done) -> None:
-        """`done` is called with the result, or with what keeps all from running; and at last, once, with None.
+        """`done` is called at the end, once: with the result, or with None if it was cancelled or nothing can run.
 
-        Then the picture takes nothing of the pipeline any more, whether it was cancelled or not.
+        The picture takes nothing of the pipeline any more then. Before, `done` is called with what keeps all from
+        running.
         """
         self.settings = settings
         self.guard = _behind_the_caller
@@ -44,7 +45,7 @@ class Single(Owner):
         """Send it on its way. Waits as long as the pipeline has no slot for it."""
         self._pipeline.begin(self)
         if not self._pipeline.put(0, target, self):
-            self._let_go()
+            self._let_go(None)
 
     @property
     def is_fetched(self) -> bool:
@@ -53,17 +54,17 @@ class Single(Owner):
         return job is not None and job.fetch_ms is not None
 
     def finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
-        """Hand out the result."""
-        self._end(job.result(outcome))
-        self._let_go()
+        """Hand out the result, if somebody still waits for it."""
+        self._let_go(job.result(outcome) if self._end() else None)
 
     def drop(self, job: Job) -> None:  # noqa: ARG002 - there is only one
         """Say that it is gone."""
-        self._let_go()
+        self._let_go(None)
 
     def fail(self, error: BaseException) -> None:
-        """Hand out the error."""
-        self._end(error)
+        """Hand out the error, if somebody still waits for the picture."""
+        if self._end():
+            self._done(error)
 
     def cancel(self) -> None:
         """Nobody waits for it any more: it ends at its next step."""
@@ -75,15 +76,17 @@ class Single(Owner):
         """As `cancel`."""
         self.cancel()
 
-    def _let_go(self) -> None:
-        self.under_way.clear()  # they know each other: the picture's bytes would wait for the garbage collector
-        self._done(None)
+    def _end(self) -> bool:
+        """End it; False if it had ended."""
+        if self.over:
+            return False
+        self.over = True
+        self._pipeline.end(self)
+        return True
 
-    def _end(self, outcome: Result | BaseException) -> None:
-        if not self.over:
-            self.over = True
-            self._pipeline.end(self)
-            self._done(outcome)
+    def _let_go(self, result: Result | None) -> None:
+        self.under_way.clear()  # they know each other: the picture's bytes would wait for the garbage collector
+        self._done(result)
 
 
 @contextmanager

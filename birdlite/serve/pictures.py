@@ -133,6 +133,7 @@ class Pictures:
             elif isinstance(outcome, Result):
                 if outcome.times is not None and outcome.times.fetch is not None:
                     place.fetched = outcome.times.fetch / 1e3
+                place.leave()  # first: who has the answer may send as many again
                 if outcome.ok and self.broken is not None:
                     log.info("ready again")
                     self.broken = None

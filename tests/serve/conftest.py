@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from birdlite import Classifier, FetchSettings, Settings
-from birdlite.images import picture
 from birdlite.models.catalog import DEMO_MODEL
 from tests.service_process import Process, Start
-from tests.serving import Hold, Running, Serve
+from tests.serving import Running, Serve
 
 WORKERS, DOWNLOADS = 1, 2
 
@@ -52,15 +51,6 @@ def service(usual_service: Running) -> Running:
     """A service with the usual options. The tests of a module share it."""
     usual_service.take_log()
     return usual_service
-
-
-@pytest.fixture
-def hold(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hold]:
-    """Pictures that begin with `HELD` wait for `release`."""
-    hold, plan = Hold(), picture.plan
-    monkeypatch.setattr(picture, "plan", lambda data, **more: plan(hold.pass_on(data), **more))
-    yield hold
-    hold.release()
 
 
 @pytest.fixture

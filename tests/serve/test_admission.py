@@ -20,9 +20,10 @@ from birdlite.serve.problems import Overloaded, Problem
 from birdlite.settings import Settings
 from birdlite.timing import clock
 from tests.demo_world import PICTURES
+from tests.hold import HELD, Hold
 from tests.origin import PATIENCE, Origin, head
 from tests.serve.test_classify import problem
-from tests.serving import HELD, Hold, Later, Running, Serve
+from tests.serving import Later, Running, Serve
 
 PICTURE = PICTURES[0].read_bytes()
 LONG = 1e6  # s

@@ -18,9 +18,10 @@ from birdlite import Classifier, Settings
 from birdlite.serve.problems import Overloaded
 from tests.browser import Browser
 from tests.demo_world import PICTURES
+from tests.hold import HELD, Hold
 from tests.origin import Origin
 from tests.pictures import heic, photograph, saved
-from tests.serving import HELD, Hold, Running, Serve
+from tests.serving import Running, Serve
 
 EMBERLING, SIPWING, NODDER = PICTURES[0], PICTURES[1], PICTURES[2]
 PHONE, DESK = 360, 1100  # px

@@ -9,10 +9,11 @@ import pytest
 
 from birdlite.serve.admission import Place
 from tests.demo_world import PICTURES
+from tests.hold import HELD, Hold
 from tests.origin import PATIENCE, Origin
 from tests.serve.conftest import DOWNLOADS
 from tests.serve.test_classify import LINES, problem
-from tests.serving import HELD, Hold, Later, Running, Serve
+from tests.serving import Later, Running, Serve
 
 PICTURE = PICTURES[0].read_bytes()
 TOO_MANY = "too many pictures are waiting; try again in "

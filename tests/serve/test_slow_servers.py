@@ -39,7 +39,7 @@ def test_uploads_are_answered_while_urls_hang_and_others_wait_behind_them(serve:
 
     assert [service.post(PICTURE).status_code for _ in range(10)] == [200] * 10
     assert service.form(*[PICTURE] * 7).json()["summary"]["ok"] == 7
-    assert (origin.hits("/hangs/0.jpg"), origin.under_way("/hangs/")) == (1, DOWNLOADS)
+    assert origin.under_way("/hangs/") == DOWNLOADS
     assert service.number("birdlite_pictures_under_way", lane="url") == DOWNLOADS
     assert service.number("birdlite_queue_length", lane="url") == 5
 

@@ -47,6 +47,7 @@ class Requests:
             await self._inner(scope, receive, send)
             return
         began = clock()
+        scope["path"] = scope["raw_path"].decode("latin-1")  # as it is spelled: a proxy's rules need not decode paths
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex

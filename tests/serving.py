@@ -83,7 +83,7 @@ class Running:
         self.loop = asyncio.get_running_loop()
         pictures = Pictures(self._classifier, self._settings, self._options.queue, self._options.max_wait)
         self.service = Service(pictures, self._options)
-        loading = first_picture.begin(self._classifier)
+        loading = first_picture.begin(self._classifier, self._settings)
         self.server = Server(self.service, self._socket, loading, self._ready.set)
         await self.server.run()
 

@@ -100,12 +100,6 @@ RUNNING = [
 ]
 
 
-def startup_timeout(help: str) -> Option:  # noqa: A002
-    """What is waited for differs from command to command."""
-    default = f"{DEFAULTS.startup_timeout:g}"
-    return Option("--startup-timeout SECONDS", help, type=Value(patience), default=default)
-
-
 def allowing(also: str) -> list[Option]:
     """What is fetched beside public addresses and ports: `also` begins the help."""
     return [
@@ -125,20 +119,31 @@ def allowing(also: str) -> list[Option]:
     ]
 
 
-TIMEOUTS = [
-    _seconds("--timeout", "Give up a picture after SECONDS, retries included.", DEFAULTS.timeout),
-    _seconds("--connect-timeout", "Give up a connection that is not made within SECONDS.", DEFAULTS.connect_timeout),
-    _seconds("--read-timeout", "Give up a connection that sends nothing for SECONDS.", DEFAULTS.read_timeout),
-    startup_timeout("Try for SECONDS to reach the model, and lists, outputs and earlier results in object storage."),
-    Option(
-        "--retries N",
-        "Try up to N more times after status 408, 425, 429 or 5xx, or a broken connection.",
-        type=Value(whole, 0, 20),
-        default=DEFAULTS.retries,
-    ),
-]
-NETWORK: Options = {
-    "Network": [
+def timeouts(needed: str, *, one: str = "a picture") -> list[Option]:
+    """The limits of time for `one` of what is fetched, and for what the command cannot do without."""
+    return [
+        _seconds("--timeout", f"Give up {one} after SECONDS, retries included.", DEFAULTS.timeout),
+        _seconds(
+            "--connect-timeout", "Give up a connection that is not made within SECONDS.", DEFAULTS.connect_timeout
+        ),
+        _seconds("--read-timeout", "Give up a connection that sends nothing for SECONDS.", DEFAULTS.read_timeout),
+        Option(
+            "--startup-timeout SECONDS",
+            f"Try for SECONDS to reach {needed}, then give up.",
+            type=Value(patience),
+            default=f"{DEFAULTS.startup_timeout:g}",
+        ),
+        Option(
+            "--retries N",
+            "Try up to N more times after status 408, 425, 429 or 5xx, or a broken connection.",
+            type=Value(whole, 0, 20),
+            default=DEFAULTS.retries,
+        ),
+    ]
+
+
+def _network(needed: str) -> list[Option]:
+    return [
         Option("--offline", "Never use the network."),
         Option(
             "--renditions", "Download a smaller version of a photograph if its host has one (Wikimedia: 960 px wide)."
@@ -159,7 +164,7 @@ NETWORK: Options = {
             multiple=True,
             shown=", ".join([str(PER_HOST), *(f"{host}={limit}" for host, limit in PER_NAMED_HOST.items())]),
         ),
-        *TIMEOUTS,
+        *timeouts(needed),
         Option(
             "--max-redirects N", "Follow up to N redirects.", type=Value(whole, 0, 20), default=DEFAULTS.max_redirects
         ),
@@ -170,7 +175,9 @@ NETWORK: Options = {
             shown="birdlite, its version and its address",
         ),
     ]
-}
+
+
+NETWORK: Options = {"Network": _network("the model")}
 MESSAGES: Options = {
     "Messages": [
         Option("-v, --verbose", "Also report each retry, cache hit and choice."),
@@ -324,7 +331,7 @@ COMMAND = Command(
         "Batches": _BATCHES,
         "Model": _MODEL,
         **CACHE,
-        **NETWORK,
+        "Network": _network("the model, and lists, outputs and earlier results in object storage"),
         **MESSAGES,
     },
 )

@@ -10,7 +10,7 @@ from birdlite.cli.console import open_console, written_to
 from birdlite.cli.declare import Argument, Command, Option
 from birdlite.cli.exit_codes import EXIT_FAILURES, EXIT_OK
 from birdlite.cli.interruption import Interruption
-from birdlite.cli.options import FILE, MESSAGES, REVEAL_TARGETS, SCRATCH, TIMEOUTS
+from birdlite.cli.options import FILE, MESSAGES, REVEAL_TARGETS, SCRATCH, timeouts
 from birdlite.cli.values import fetch_settings, part_paths
 from birdlite.errors import PartsError
 from birdlite.results import RunSummary
@@ -76,7 +76,7 @@ COMMAND = Command(
             REVEAL_TARGETS,
             SCRATCH,
         ],
-        "Object storage": TIMEOUTS,
+        "Object storage": timeouts("object storage", one="a request"),
         **MESSAGES,
     },
 )

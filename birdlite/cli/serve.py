@@ -21,7 +21,6 @@ from birdlite.cli.options import (
     RESIZE,
     RUNNING,
     allowing,
-    startup_timeout,
 )
 from birdlite.cli.values import classifier_settings, fields_of, fraction, patience, seconds, size, whole
 from birdlite.errors import UsageError
@@ -64,7 +63,7 @@ def _main(values: SimpleNamespace, interruption: Interruption) -> int:
     share_heaps(settings.threads)  # a service runs for weeks
     listening.allow_files(options.connections, settings.fetch.downloads)
     with listening.listen(options.host, options.port) as sock, Classifier(settings) as classifier:
-        loading = first_picture.begin(classifier)
+        loading = first_picture.begin(classifier, settings)
         say = console.insist if console.quiet and options.port == 0 else log.info  # else nobody knows the port
         ready = partial(say, f"ready at {listening.url_of(sock)}", threads=settings.threads)
         with console.in_background():
@@ -142,10 +141,7 @@ def _seconds(name: str, help: str, default: float) -> Option:  # noqa: A002
     return Option(f"{name} SECONDS", help, type=Value(seconds), default=f"{default:g}")
 
 
-_OWN = {
-    option.name: option
-    for option in (*allowing("Also fetch URLs"), startup_timeout("Try for SECONDS to get the model, then give up."))
-}
+_OWN = {option.name: option for option in allowing("Also fetch URLs")}
 """Options of `classify` that mean less here."""
 
 COMMAND = Command(

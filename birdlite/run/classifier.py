@@ -131,11 +131,12 @@ class Classifier:
         return self.stream(Targets(sources, self._remote.storage, None, reveal=self._settings.reveal_targets))
 
     def stream(
-        self, targets: Iterable[Target | BadTarget], guard: Guard | None = None
+        self, targets: Iterable[Target | BadTarget], guard: Guard | None = None, settings: Settings | None = None
     ) -> Generator[Result, None, None]:
         """Answers for targets that are expanded already. The run ends when the iterator is closed or exhausted.
 
-        `guard` is entered around the decoding of each picture.
+        `guard` is entered around the decoding of each picture. `settings` may differ from the classifier's own as those
+        of `submit` may.
 
         Raises:
             UsageError: the classifier is closed, or of another process, which this one is a fork of.
@@ -144,15 +145,15 @@ class Classifier:
             raise UsageError("this Classifier belongs to the process that this one was forked from: make another here")
         if not self._pipeline.streams:
             self._remote.begin()
-        self._latest = Stream(self._pipeline, self._settings, guard)
+        self._latest = Stream(self._pipeline, settings or self._settings, guard)
         return self._latest.run(targets)
 
     def submit(self, target: Target, settings: Settings, timeline: Timeline, done: Done) -> Single:
         """Send one picture on its way, for a caller that does not wait in a thread. Returns at once if a slot is free.
 
-        Other threads call `done`: see `Single`. `settings` may differ from the classifier's own in `top`, `min_score`
-        and `resize`. `timeline` gets the spans. `classify` must have been called before, and `look_for_overdue` is to
-        be called now and then.
+        Other threads call `done`: see `Single`. `settings` may differ from the classifier's own in `top`, `min_score`,
+        `resize` and the bounds on a local picture: `max_pixels` and `fetch.max_bytes`. `timeline` gets the spans.
+        `classify` must have been called before, and `look_for_overdue` is to be called now and then.
         """
         from birdlite.run.single import Single
 

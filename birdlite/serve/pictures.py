@@ -13,7 +13,7 @@ from birdlite.results import Failure, Result
 from birdlite.run.classifier import Classifier
 from birdlite.run.pipeline import WAKE_S
 from birdlite.serve.admission import Admission, Lane, Place
-from birdlite.serve.first_picture import FIRST
+from birdlite.serve.first_picture import FIRST, with_usual_bounds
 from birdlite.serve.problems import Overloaded
 from birdlite.settings import Settings
 from birdlite.targets import BadTarget, Target
@@ -64,7 +64,7 @@ class Pictures:
         if self.broken is not None and clock() >= self._next_try:
             self._next_try = clock() + TRY_AGAIN_S
             with suppress(Overloaded, BirdliteError):
-                await self.begin([FIRST], self.settings, Timeline(), self._next_try).tasks[0]
+                await self.begin([FIRST], with_usual_bounds(self.settings), Timeline(), self._next_try).tasks[0]
 
     def begin(
         self, targets: Sequence[Target | BadTarget], settings: Settings, timeline: Timeline, until: float

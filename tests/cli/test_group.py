@@ -39,6 +39,18 @@ def test_help_shows_the_default_of_an_option(run: Run) -> None:
     assert "[env var: BIRDLITE_MAX_BYTES; default: 64M]" in words
 
 
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [
+        ("classify", "the model, and lists, outputs and earlier results in object storage"),
+        *((name, "the model") for name in ("serve", "model", "convert", "evaluate", "bench")),
+        *((name, "object storage") for name in ("merge", "report")),
+    ],
+)
+def test_help_says_what_a_command_waits_for(name: str, needed: str, run: Run) -> None:
+    assert f"Try for SECONDS to reach {needed}, then give up." in " ".join(run(name, "--help")[1].split())
+
+
 def test_birdlite_alone_shows_the_help_as_an_error(run: Run) -> None:
     code, out, err = run()
 

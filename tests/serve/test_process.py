@@ -161,13 +161,6 @@ def test_a_model_whose_source_is_away_is_exit_code_4(start: Start, tmp_path: Pat
     assert (code, err.count("\n")) == (4, 1), err
 
 
-def test_bounds_that_refuse_every_picture_are_one_line_and_exit_code_3(start: Start) -> None:
-    code, _, err = start("--max-pixels", "10").end()
-
-    assert (code, err.count("\n")) == (3, 1), err
-    assert "cannot become ready" in err
-
-
 def test_its_port_can_be_in_its_own_variable_and_not_in_the_one_that_kubernetes_sets(
     warm_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from birdlite import Classifier, Settings
 from birdlite.demo import FOLDER
-from birdlite.errors import installing
+from birdlite.errors import EngineError, installing
 from birdlite.models.catalog import DEMO_MODEL
-from birdlite.serve import packages
+from birdlite.serve import first_picture, packages
 from tests.command_line import Run
-from tests.origin import Origin
-from tests.service_process import Start
+from tests.demo_world import PICTURES
+from tests.origin import PATIENCE, Origin
+from tests.service_process import Start, post
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -108,7 +110,7 @@ def test_help_speaks_of_what_the_service_has(run: Run) -> None:
     assert "--public-only," not in words
     assert "With --public-only" not in words
     assert "Also fetch URLs from HOST" in words
-    assert "Try for SECONDS to get the model, then give up." in words
+    assert "Try for SECONDS to reach the model, then give up." in words
 
 
 def test_a_port_that_it_chose_is_said_even_if_it_is_to_be_quiet(start: Start) -> None:
@@ -121,6 +123,26 @@ def test_a_port_that_it_chose_is_said_even_if_it_is_to_be_quiet(start: Start) ->
 
 
 # The model
+
+
+@pytest.mark.parametrize(
+    ("bound", "size"), [("--max-pixels", "1000"), ("--max-bytes", "1k")], ids=lambda value: value.strip("-")
+)
+def test_a_bound_on_pictures_does_not_keep_it_from_becoming_ready(start: Start, bound: str, size: str) -> None:
+    """The first picture, which loads the model, is its own."""
+    answer = post(start(bound, size).ready(), PICTURES[0].read_bytes())
+
+    assert (answer.status_code, answer.json()["kind"]) == (413, "too_large")
+
+
+def test_a_first_picture_that_fails_is_an_error_that_names_it(
+    classifier: Classifier, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = first_picture.FIRST._replace(location=str(tmp_path / "lost.jpg"))
+    monkeypatch.setattr(first_picture, "FIRST", lost)
+
+    with pytest.raises(EngineError, match=r"^the service cannot become ready: the first picture: no such file$"):
+        first_picture.begin(classifier, settings).result(PATIENCE)
 
 
 def test_a_source_that_says_nothing_is_waited_for_as_long_as_the_start_may_take(

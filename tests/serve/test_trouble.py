@@ -13,6 +13,7 @@ from birdlite.run.classifier import Classifier
 from birdlite.run.job import Job
 from birdlite.run.single import Single
 from birdlite.serve import pictures
+from birdlite.settings import Settings
 from birdlite.targets import Target
 from tests.demo_world import PICTURES
 from tests.hold import HELD, Hold
@@ -74,6 +75,17 @@ def test_a_fault_in_trying_again_does_not_keep_it_from_becoming_ready(
     service.wait_for(1, "birdlite_ready")
     assert service.faults == ["a fault in birdlite, please report it: ZeroDivisionError: division by zero"]
     service.lines.clear()
+
+
+def test_a_bound_on_pictures_does_not_keep_it_from_becoming_ready_again(
+    classifier: Classifier, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "TRY_AGAIN_S", 0.05)
+    with Running(classifier, settings._replace(max_pixels=1)) as service:
+        service.service.pictures.broken = EngineError("the engine is broken")
+
+        service.wait_for(1, "birdlite_ready")
+        assert problem(service.post(PICTURE), 413)["kind"] == "too_large"
 
 
 def _engine(classifier: Classifier) -> Any:

@@ -30,6 +30,7 @@ __all__ = [
     "EXIT_TRY_AGAIN",
     "EXIT_USAGE",
     "end_at_signals",
+    "fill_descriptors",
     "finish",
     "main",
     "program",
@@ -43,19 +44,21 @@ _SWITCH_S = 0.0005  # Python's own is 5 ms
 def program() -> NoReturn:
     """Run the command line of this process and end it: what the installed command `birdlite` is.
 
-    It is `main`, and four things that only the owner of a process may do:
+    It is `main`, and five things that only the owner of a process may do:
 
     - A signal ends it at once, see `end_at_signals`.
+    - No file gets the number of a standard stream, see `fill_descriptors`.
     - The garbage collector starts later. A start makes 17,000 objects that stay, and the collector would look through
       them several times.
     - Threads take turns ten times as often. A thread that sends a request needs a turn after each system call, and
       would wait for 5 ms each time while another thread imports or decodes labels.
     - The process ends without taking all objects apart. That would take as long as decoding a picture.
 
-    `python -m birdlite` does the first only, for profilers and debuggers. But it ends at once, too, if a thread is left
-    that reads standard input: Python's own end would wait for that, and then abort.
+    `python -m birdlite` does the first two only, for profilers and debuggers. But it ends at once, too, if a thread is
+    left that reads standard input: Python's own end would wait for that, and then abort.
     """
     end_at_signals()
+    fill_descriptors()
     import gc
 
     gc.set_threshold(_OBJECTS_OF_A_START)
@@ -89,6 +92,20 @@ def end_at_signals() -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, lambda received, _: os._exit(EXIT_OK if serves else 128 + received))
+
+
+def fill_descriptors() -> None:
+    """Open a folder, this one, as each of the descriptors 0, 1 and 2 that is closed.
+
+    Otherwise the next file or connection would get such a number, and whatever reads /dev/stdin or writes to descriptor
+    2 would read or write that. In a folder both are errors, as they were with the closed descriptor. The null device
+    would take results that go to /dev/stdout, and lose them.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.path.dirname(__file__), os.O_RDONLY)  # it gets the smallest number that is free
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -191,6 +191,25 @@ def test_help_on_a_closed_standard_output_is_an_error(tmp_path: Path, command: l
     assert run.stderr == "birdlite: error: standard output is closed\n"
 
 
+@pytest.mark.parametrize(
+    ("streams", "arguments", "code", "message"),
+    [
+        (">&-", ("-o", "/dev/stdout", PICTURES[0]), 3, "/dev/stdout: the results cannot be written: it is a folder"),
+        ("2>&-", ("-o", "/dev/stderr", PICTURES[0]), 3, ""),
+        ("<&-", ("--from", "/dev/stdin"), 2, "/dev/stdin: the list cannot be read: it is a folder"),
+        ("<&-", ("/dev/stdin",), 1, "error: not_found: no pictures in this folder\n"),
+    ],
+)
+def test_a_stream_that_is_closed_is_no_other_file(
+    tmp_path: Path, streams: str, arguments: tuple[object, ...], code: int, message: str
+) -> None:
+    """Files that birdlite opens, such as the model's, would get its number and be read or written in its place."""
+    run = birdlite("classify", *WITH_DEMO_MODEL, *arguments, cwd=tmp_path, streams=streams)
+
+    assert run.returncode == code
+    assert message in run.stdout + run.stderr
+
+
 def test_a_batch_needs_no_streams_at_all(tmp_path: Path) -> None:
     options = ("--resume", "-o", "a.jsonl", "--report", "page.html")
 

@@ -103,6 +103,15 @@ def test_closed_output_is_told_unless_nothing_is_written_there(classify: tuple[s
     assert (to_file.returncode, to_file.stderr) == (0, "")
 
 
+def test_no_file_gets_the_number_of_a_stream_that_is_closed(tmp_path: Path) -> None:
+    seen = f"open({str(tmp_path / 'seen')!r}, 'w').write(str(os.open('/', os.O_RDONLY)))"
+    code = f"import os; from birdlite import cli; cli.main = lambda: {seen} and 0; {PROGRAM}"
+
+    subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", code], cwd=ROOT, check=True)
+
+    assert int((tmp_path / "seen").read_text()) > 2
+
+
 def test_the_interpreter_does_not_take_itself_apart(classify: tuple[str, ...]) -> None:
     quick = birdlite(*classify, PICTURES[0], code=LATE + PROGRAM)
     ordinary = birdlite(*classify, PICTURES[0], code=LATE + "from birdlite.cli import main; main()")

@@ -99,7 +99,7 @@ def fill_descriptors() -> None:
 
     Otherwise the next file or connection would get such a number, and whatever reads /dev/stdin or writes to descriptor
     2 would read or write that. In a folder both are errors, as they were with the closed descriptor. The null device
-    would take results that go to /dev/stdout, and lose them.
+    would take results that go to /dev/stdout, and lose them. This folder holds no pictures that could be classified.
     """
     for number in range(3):
         try:

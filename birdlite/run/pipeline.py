@@ -6,7 +6,8 @@
 A `Classifier` has one pipeline for all its streams (`stream`), so what runs at once is bounded by the pipeline, not by
 how many threads call it. The methods of `Pipeline` stand in this order.
 
-1. A stream **puts** a picture when there is a slot for it: only a few are under way at once.
+1. A stream **puts** a picture when there is a slot for it: only a few are under way at once. Files have slots of their
+   own, so a file does not wait for slow servers, nor behind all that may be downloaded at once.
 2. **Downloaders** start as URLs come, at most `downloads`. They also decode the first pictures while the model is not
    there yet.
 3. **Workers** start as pictures come, at most `workers`. Each has its own engine and decodes its first picture while
@@ -27,11 +28,12 @@ from birdlite import local_file, log
 from birdlite.errors import PictureError, UsageError
 from birdlite.images import picture
 from birdlite.models.labels import top_k
+from birdlite.namedtuple import NamedTuple
 from birdlite.results import Failure, Prediction
 from birdlite.run.decoding import Decoding, LeftBehind
 from birdlite.run.engine_pool import EnginePool, Loading, NoEngine
 from birdlite.run.job import Job, Owner
-from birdlite.run.memory_budget import Held, MemoryBudget
+from birdlite.run.memory_budget import Held, MemoryBudget, Share
 from birdlite.run.remote import Remote
 from birdlite.run.worker_pool import WorkerPool
 from birdlite.settings import Settings
@@ -42,9 +44,18 @@ WAKE_S = 0.1  # a signal, and a picture that takes too long, is noticed at least
 STOP_S = 0.4  # to wait for both pools at the end: they are idle by then, unless a stream was interrupted
 
 
-def slots(settings: Settings) -> int:
-    """How many pictures are under way at once, at most."""
-    return settings.fetch.downloads + 2 * settings.threads
+class _Entrance(NamedTuple):
+    """Where pictures of one kind go in."""
+
+    slots: threading.Semaphore  # one is taken by each picture that is under way
+    share: Share  # memory for their files
+    pool: WorkerPool[Job]  # whose threads get them first
+
+
+def slots(settings: Settings) -> tuple[int, int]:
+    """How many files, and how many pictures that are downloaded, are under way at once, at most."""
+    files = 2 * settings.threads  # each worker has one, and the next one is there when it is done
+    return files, settings.fetch.downloads + files
 
 
 class Pipeline:
@@ -64,10 +75,12 @@ class Pipeline:
         self.timeline = timeline
         self._downloaders: WorkerPool[Job] = WorkerPool("birdlite-fetch", settings.fetch.downloads, self._download)
         self._workers: WorkerPool[Job] = WorkerPool("birdlite-classify", settings.threads, self._classify)
-        self._slots = threading.Semaphore(slots(settings))
         self._early = threading.Semaphore(settings.threads)  # downloaders that may decode at once
-        self._memory = memory or MemoryBudget(settings)
-        self._decoding = Decoding(settings, self._memory)
+        memory = memory or MemoryBudget(settings)
+        files, downloads = map(threading.Semaphore, slots(settings))
+        self._for_files = _Entrance(files, memory.files, self._workers)
+        self._for_downloads = _Entrance(downloads, memory.downloads, self._downloaders)
+        self._decoding = Decoding(settings, memory)
         self._decode_timeout = settings.decode_timeout  # s
         self._wake = min(WAKE_S, settings.decode_timeout)
         self._next_look = clock() + self._wake
@@ -122,19 +135,17 @@ class Pipeline:
 
     def put(self, turn: int, target: Target, stream: Owner) -> bool:
         """Send a picture on its way when there is a slot for it; False if the stream is over by then."""
-        while not self._slots.acquire(timeout=WAKE_S):
+        entrance = self._entrance(target)
+        while not entrance.slots.acquire(timeout=WAKE_S):
             if stream.over:
                 return False
-        if stream.over:
-            self._slots.release()
-            return False
-        is_file = target.kind == "file"
-        share = self._memory.files if is_file else self._memory.downloads
-        pool = self._workers if is_file else self._downloaders
-        if pool.put(Job(turn, target, Held(share, stream.is_over), stream)):
+        if not stream.over and entrance.pool.put(Job(turn, target, Held(entrance.share, stream.is_over), stream)):
             return True
-        self._slots.release()
+        entrance.slots.release()
         return False
+
+    def _entrance(self, target: Target) -> _Entrance:
+        return self._for_files if target.kind == "file" else self._for_downloads
 
     def look_for_overdue(self) -> None:
         """Now and then: give their results to pictures that take too long to decode, and other threads to who waits."""
@@ -242,13 +253,13 @@ class Pipeline:
 
     def _finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
         """Give a picture its result. Each job is finished or dropped, once."""
-        self._slots.release()
+        self._entrance(job.target).slots.release()
         job.owner.finish(job, outcome)
 
     def _drop(self, job: Job) -> None:
         """Forget a picture: nobody waits for it."""
         job.held.let_go()
-        self._slots.release()
+        self._entrance(job.target).slots.release()
         job.owner.drop(job)
 
 

@@ -37,7 +37,7 @@ class Pictures:
         """Nothing is loaded yet. At most `queue` pictures of each kind wait, for at most `max_wait` s."""
         self.classifier = classifier
         self.settings = settings
-        # As many as the pipeline has slots for, so `submit` never waits.
+        # No more than the pipeline has slots for, so `submit` never waits.
         self.admission = Admission(queue, max_wait, uploads=2 * settings.threads, urls=settings.fetch.downloads)
         self.loaded = False  # the model has classified a picture
         self.broken: BirdliteError | None = None  # what keeps all pictures from being classified

@@ -101,6 +101,31 @@ def test_a_caller_that_leaves_early_takes_its_downloads_with_it(
         assert callers.submit(best, classifier, bird).result(PATIENCE) == species_of(PICTURES[1])
 
 
+def test_a_file_does_not_wait_for_the_slow_servers_of_another_caller(
+    make_classifier: Callable[..., Classifier], origin: Origin
+) -> None:
+    slow = [origin.url(f"/slow-{number}.jpg") for number in range(9)]  # more than may be under way at once
+    release = origin.hold("/slow-0.jpg", PICTURES[0].read_bytes())
+    for number in range(1, 9):
+        origin.serve(f"/slow-{number}.jpg", PICTURES[0].read_bytes())
+    classifier = make_classifier(workers=1, fetch=FetchSettings(downloads=1))
+    slots_are_taken = threading.Event()
+
+    def urls() -> Iterator[str]:
+        for number, url in enumerate(slow):
+            yield url
+            if number == 2:  # it was put, and the next one waits for a slot
+                slots_are_taken.set()
+
+    with ThreadPoolExecutor(2) as callers:
+        other = callers.submit(lambda: list(classifier.classify_many(urls())))
+        assert slots_are_taken.wait(PATIENCE)
+        origin.wait_for(1, "/slow-0.jpg")
+        assert callers.submit(best, classifier, PICTURES[2]).result(PATIENCE) == species_of(PICTURES[2])
+        release.set()
+        assert [result.ok for result in other.result(PATIENCE)] == [True] * 9
+
+
 def test_cancelling_ends_the_runs_of_all_callers(make_classifier: Callable[..., Classifier], origin: Origin) -> None:
     origin.hold("/never")
     classifier = make_classifier(fetch=FetchSettings(downloads=4))

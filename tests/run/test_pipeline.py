@@ -400,14 +400,14 @@ def test_two_workers_classify_at_the_same_time() -> None:
 def test_the_feeder_takes_no_more_targets_than_there_are_slots() -> None:
     gate = threading.Semaphore(0)
     seen: list[int] = []
-    pipeline = scripted(lambda: gate.acquire(timeout=PATIENCE), workers=2, downloads=3, ordered=False)
+    pipeline = scripted(lambda: gate.acquire(timeout=PATIENCE), workers=2, ordered=False)
     results = pipeline.run(endless(seen))
 
     gate.release(10)
     for _ in range(10):
         next(results)
 
-    assert len(seen) <= 10 + 3 + 2 * 2 + 1
+    assert len(seen) <= 10 + 2 * 2 + 1
     gate.release(1000)
     results.close()
 

@@ -224,12 +224,14 @@ PIECES = [
 ]
 
 
-def test_a_name_is_its_own_name_whatever_it_is_made_of() -> None:
+def test_what_is_redacted_redacts_to_itself_whatever_it_is_made_of() -> None:
     chance = random.Random(15)
     for _ in range(5000):
         start = chance.choice(["https://", "https://h/", "https://h/a?", "http://", "s3://b/", ""])
-        name = redacted(start + "".join(chance.choices(PIECES, k=chance.randint(1, 12))))
+        url = start + "".join(chance.choices(PIECES, k=chance.randint(1, 12)))
+        name, message = redacted(url), redacted_text(url)
         assert redacted(name) == name
+        assert redacted_text(message) == message
 
 
 @pytest.mark.parametrize("url", [*SIGNED, *TOKENS])

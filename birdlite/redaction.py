@@ -31,24 +31,21 @@ _TIMES = 5  # at most: what was escaped may be a secret when it is not any more
 _DEPTH = 3  # of URLs in parameters of URLs
 _LONGEST_NAME = 200  # characters of a parameter's name, from its end, that are looked at
 
-_URL = re.compile(r"(\s*([A-Za-z][A-Za-z0-9+.\-]*):)([/\\]*)(.*)", re.DOTALL)
-_REST = re.compile(r"([^/\\?#]*)([^?#]*)(\?[^#]*)?(?:#.*)?", re.DOTALL)  # host, path, query
-_REST_OF_KEY = re.compile(r"([^/\\?#]*)([^?]*)(\?.*)?", re.DOTALL)
-_TELLING = re.compile(r"[=:@%]|//|eyJ|bot|https", re.IGNORECASE)  # a part of a URL without any of them stays as it is
-_SEGMENT = re.compile(rf"(?<![^/\\;])(?=[^/\\;]*?(?:{_TELLING.pattern}))[^/\\;]+", re.IGNORECASE)  # of a path
-_SPLIT = re.compile("([?&;])")
-_SIGN = re.compile("[=:]")
-_CUT = re.compile("[/:@=?&]")
-_INSIDE = re.compile("[=@:]|eyJ")
-_UNSAFE = re.compile(r"[^A-Za-z0-9\-._~*\u0100-\U0010FFFF]")
+_URL = r"(\s*([A-Za-z][A-Za-z0-9+.\-]*):)([/\\]*)(.*)"
+_REST = r"([^/\\?#]*)([^?#]*)(\?[^#]*)?(?:#.*)?"  # host, path, query
+_REST_OF_KEY = r"([^/\\?#]*)([^?]*)(\?.*)?"
 _MARKED = re.compile(r"(?:\*\*\*(?:[0-9a-f]{12})?)+")
-_NAMELESS = re.compile(  # a JWT; Telegram's token
-    r"(?<![\w\-])eyJ[\w\-]{8,}\.[\w\-]{8,}(?:\.[\w\-]*)?|(?<![\w\-])bot\d+:[\w\-]{20,}"
+_NAMELESS = (
+    r"(?<![\w\-])eyJ[\w\-]{8,}\.[\w\-]{8,}(?:\.[\w\-]*)?|(?<![\w\-])bot\d+:[\w\-]{20,}"  # a JWT; Telegram's token
 )
 # A user name and a password before the `@` of a host, where a URL has no scheme. An address of e-mail is none.
 _USER = re.compile(
     r"(?!(?:https?|file|data|mailto|xmpp|sips?|acct):)[^/\\:@?#&;=]+:(?![/\\]{2})[^?#&]*(?=@)", re.IGNORECASE
 )
+_ENCODED = {
+    code: sign if (sign.isascii() and sign.isalnum()) or sign in "-._~*" else f"%{code:02X}"
+    for code, sign in enumerate(map(chr, range(256)))
+}
 
 _IN_TEXT = r"(?<![A-Za-z0-9+.\-])(?:https?:|[A-Za-z][A-Za-z0-9+.\-]{0,30}:[/\\]{2})[^\s<>\"]+"
 _USER_IN_TEXT = (  # a user name and a password; the second form has no scheme, and may be the value of a variable
@@ -84,7 +81,7 @@ def _redacted_text(text: str) -> str:
     text = re.sub(_USER_IN_TEXT, lambda match: f"{match[1] or match[2] or ''}{MARK}@", text)
     text = re.sub(_IN_TEXT, lambda match: _within(match[0], redacted), text, flags=re.IGNORECASE)
     text = re.sub(_WORD, lambda match: _within(match[0], _redacted_part), text)
-    return re.sub(f"{_HEADER}|{_NAMELESS.pattern}", lambda match: f"{match[1]} {MARK}" if match[1] else MARK, text)
+    return re.sub(f"{_HEADER}|{_NAMELESS}", lambda match: f"{match[1]} {MARK}" if match[1] else MARK, text)
 
 
 def redacted_address(name: str) -> str:
@@ -102,7 +99,7 @@ def _within(word: str, change: Callable[[str], str]) -> str:
 def _redacted_part(word: str) -> str:
     """What may be a URL without its host or its path, as a server repeats it."""
     is_part = ("=" in word and any(sign in word for sign in "?&;/")) or ("?" in word and ":" in word)
-    is_part = is_part and _URL.match(word) is None
+    is_part = is_part and re.match(_URL, word) is None
     return _relative(word, _DEPTH) if is_part else word
 
 
@@ -118,7 +115,7 @@ def _may_hold_one(text: str) -> bool:
 def _redacted(name: str, depth: int) -> str:
     if not _may_hold_one(name):
         return name
-    url = _URL.fullmatch(name)
+    url = re.fullmatch(_URL, name, re.DOTALL)
     if url is None:
         return name
     scheme = url[2].lower()
@@ -127,7 +124,7 @@ def _redacted(name: str, depth: int) -> str:
     return url[1] + url[3] + _without_secrets(url[4], _REST_OF_KEY if scheme in _STORAGE else _REST, depth)
 
 
-def _without_secrets(rest: str, form: re.Pattern[str], depth: int) -> str:
+def _without_secrets(rest: str, form: str, depth: int) -> str:
     """What stands behind the scheme and its slashes."""
     place, path, query = _divided(form, rest)
     if _is_cut(place) and "@" in rest[len(place) :]:  # a password with / or ? or # in it, which should be escaped
@@ -141,8 +138,8 @@ def _without_secrets(rest: str, form: re.Pattern[str], depth: int) -> str:
     return pieces.text()
 
 
-def _divided(form: re.Pattern[str], rest: str) -> tuple[str, str, str]:
-    found = form.fullmatch(rest)
+def _divided(form: str, rest: str) -> tuple[str, str, str]:
+    found = re.fullmatch(form, rest, re.DOTALL)
     return (found[1], found[2], found[3] or "") if found else (rest, "", "")
 
 
@@ -168,21 +165,21 @@ def _add_path(pieces: _Pieces, path: str) -> None:
         return
     if "@" in path:
         path = re.sub(r"(?<=:/)(/?)[^/\\]*@", rf"\1{MARK}@", path)  # the URL of another host in it
-    at = 0
-    for found in _SEGMENT.finditer(path):
-        start, end = found.span()
-        pieces.add(path[at:start])
-        segment, at = found[0], end
-        if path[start - 1 : start] == ";" or in_path(segment.partition("=")[0][-_LONGEST_NAME:]):
-            pieces.add_parameter(segment)
+    before = ""
+    split = re.split(r"([/\\;])", path)
+    for number, piece in enumerate(split, 1):
+        if piece in "/\\;":  # or empty
+            pieces.add(piece)
+        elif before == ";" or in_path(piece.partition("=")[0][-_LONGEST_NAME:]):
+            pieces.add_parameter(piece)
         else:  # a host would be followed by a path: `File:Tit@2x.jpg` is only a name
-            pieces.add_word(segment if end == len(path) else pieces.add_user(segment))
-    pieces.add(path[at:])
+            pieces.add_word(piece if number == len(split) else pieces.add_user(piece))
+        before = piece
 
 
 def _add_query(pieces: _Pieces, query: str) -> None:
     """A query. Everything that belongs to a known signature becomes one mark at its end."""
-    words = _SPLIT.split(query)  # "", "?", the first parameter, "&", the second, …
+    words = re.split("([?&;])", query)  # "", "?", the first parameter, "&", the second, …
     names = [bare(word.partition("=")[0][-_LONGEST_NAME:]) for word in words[2::2]]
     signed = signing(set(names))
     first = "?"
@@ -209,13 +206,10 @@ class _Pieces:
 
     def add_parameter(self, text: str) -> None:
         """Add a name and its value. There may be more names in the value: `filter=token:…`."""
-        if not _TELLING.search(text):
-            self._pieces.append(text)
-            return
         at = 0
-        for sign in _SIGN.finditer(text.partition("//")[0]):  # behind // is a URL: add_word looks into it
+        for sign in re.finditer("[=:]", text.partition("//")[0]):  # behind // is a URL: add_word looks into it
             name, end = text[at : sign.start()], sign.end()
-            if at and "%" in name and _CUT.search(decoded(name)):  # as add_word does into what is escaped
+            if at and "%" in name and re.search("[/:@=?&]", decoded(name)):  # as add_word does into what is escaped
                 break
             if _is_open(name, text, end):
                 self._add_value(text[:end])
@@ -255,7 +249,7 @@ class _Pieces:
             return
         at = 0
         if "eyJ" in text or text.startswith("bot"):
-            for found in _NAMELESS.finditer(text):
+            for found in re.finditer(_NAMELESS, text):
                 self._pieces.append(text[at : found.start()])
                 self._add_mark(found[0])
                 at = found.end()
@@ -279,16 +273,16 @@ class _Pieces:
 def _inside(text: str, depth: int) -> str:
     """A value that may be a URL, or the query of one, perhaps escaped."""
     plain = decoded(text)
-    if not _INSIDE.search(plain):
+    if not any(sign in plain for sign in ("=", "@", ":", "eyJ")):
         return text
     if plain.startswith("//"):  # with the scheme of the page that it is on
         safe = _nested(f"https:{plain}", depth).removeprefix("https:")
     else:
-        is_url = _URL.match(plain) and not _USER.match(plain)
+        is_url = re.match(_URL, plain) and not _USER.match(plain)
         safe = _nested(plain, depth) if is_url else _relative(plain, depth)
     if safe == plain:
         return text
-    return safe if plain == text else _UNSAFE.sub(lambda sign: f"%{ord(sign[0]):02X}", safe)
+    return safe if plain == text else safe.translate(_ENCODED)
 
 
 def _nested(url: str, depth: int) -> str:

@@ -53,8 +53,7 @@ _BEGINS_OF_TOKENS = ("session", *_SIGNING)
 _LONG = "token|secret|password|passwd|passphrase|passcode|passkey|signature|session|credential|cookie|bearer|jwt|csrf"
 _LONG += "|xsrf|oauth|authori[sz]ation|authentication"
 _BEGINS = re.compile(f"(?:{_LONG})(?!i[osvz]|ar)")
-_SHORT = "auth|authcode|authkey|sig|sessid|sessionid|pwd|otp|hmac"
-_ENDS = re.compile(f"(?:{_LONG}|{_SHORT})s?$")
+_ENDS = re.compile(f"(?:{_LONG}|auth|authcode|authkey|sig|sessid|sessionid|pwd|otp|hmac)s?$")
 _COMMON = {"pass", "pw", "key", "code", "sign", "policy", "sid", "ticket", "pin"}  # words with other uses
 
 # Words before `key` that make it one to a door, not to a table.
@@ -67,39 +66,29 @@ _BESIDE = {*_KEYS, "login", "device", "invite", "reset", "verification", "id", "
 }
 _PARTS = re.compile("|".join(sorted((*_COMMON, *_BESIDE), key=len, reverse=True)))
 
-# Without any of these among its letters, no name is secret. Most names end here.
-_ANY = re.compile("|".join((_LONG, _SHORT, *_SIGNING, *_OF_CALLERS, *_ENDS_OF_CALLERS, *_COMMON)))
-
-_ESCAPE = re.compile("%([0-9A-Fa-f]{2})")
-_OTHER = re.compile("[^a-z0-9]+")
-
 
 def decoded(text: str) -> str:
     """The text with its escapes undone, a byte a character."""
     for _ in range(_DECODED):
         if "%" not in text:
             break
-        before, text = text, _ESCAPE.sub(_unescaped, text)
+        before, text = text, re.sub("%([0-9A-Fa-f]{2})", lambda match: chr(int(match[1], 16)), text)
         if text == before:
             break
     return text
 
 
-def _unescaped(match: re.Match[str]) -> str:
-    return chr(int(match[1], 16))
-
-
-@functools.lru_cache(maxsize=2048)
+@functools.lru_cache(maxsize=512)
 def bare(name: str) -> str:
     """A name as it is compared: `xamzsignature` of `X-Amz-Signature`."""
-    return _OTHER.sub("", decoded(name).lower())
+    return re.sub("[^a-z0-9]+", "", decoded(name).lower())
 
 
-@functools.lru_cache(maxsize=2048)
+@functools.lru_cache(maxsize=512)
 def kind(name: str) -> Kind:
     """What a parameter holds."""
     word = bare(name)
-    if word in _PROCESSING or not _ANY.search(_letters(word)):
+    if word in _PROCESSING:
         return ""
     if word in _OF_CALLERS or word.endswith(_ENDS_OF_CALLERS) or _is_key(name):
         return "caller"
@@ -129,7 +118,7 @@ def _is_key(name: str) -> bool:
     return words[-1:] == ["key"] and not _KEYS.isdisjoint(words)
 
 
-@functools.lru_cache(maxsize=2048)
+@functools.lru_cache(maxsize=512)
 def _is_strong(name: str) -> bool:
     """Whether a secret word is in a name, where it counts."""
     word = bare(name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -34,6 +35,11 @@ SHORT_JSON = 8 << 10
 
 MAX_URL = 8192
 """Characters of a URL. Signed ones have up to 3,000."""
+
+MAX_SIGNS = 256
+"""Signs in a URL that begin a part of it, escaped or not: each part may be a secret, which takes time to find out."""
+
+_SIGNS = re.compile(r"[/\\?#&;=:@]")
 
 Fields: TypeAlias = "Sequence[tuple[str, object]]"
 """Names and values of a query."""
@@ -157,9 +163,10 @@ def _urls(urls: list[str], options: ServeOptions) -> list[Target | BadTarget]:
 
 
 def _url(url: str, index: int) -> Target | BadTarget:
-    if len(url) > MAX_URL:
+    too_much = _too_much(url)
+    if too_much:
         name = f"URL {index}"
-        return BadTarget(name, Failure("unsupported", f"{name}: more than {MAX_URL} characters"), index)
+        return BadTarget(name, Failure("unsupported", f"{name}: more than {too_much}"), index)
     target = single(url, index)
     if scheme_of(url) not in ("http", "https"):
         from birdlite.redaction import redacted_address
@@ -168,3 +175,12 @@ def _url(url: str, index: int) -> Target | BadTarget:
         why = "only http and https URLs are fetched" if url.strip() else "an empty URL"
         return BadTarget(name, Failure("unsupported", f"{name}: {why}"), index)
     return target
+
+
+def _too_much(url: str) -> str:
+    """What a URL has too much of; nothing if it is within bounds."""
+    from birdlite.secret_names import decoded
+
+    if len(url) > MAX_URL:
+        return f"{MAX_URL} characters"
+    return f"{MAX_SIGNS} of the signs / \\ ? # & ; = : @" if len(_SIGNS.findall(decoded(url))) > MAX_SIGNS else ""

@@ -182,6 +182,15 @@ def test_a_url_that_is_too_long_is_a_value_and_does_not_come_back(service: Runni
     assert records[1]["error"]["message"] == "URL 1: more than 8192 characters"
 
 
+@pytest.mark.parametrize("sign", ["/", "&", "%3D", "%2540"])
+def test_a_url_of_too_many_parts_is_a_value_and_does_not_come_back(service: Running, sign: str) -> None:
+    most = "http://127.0.0.1:9/" + f"{sign}a" * 251  # there are five in what it begins with
+    records = service.urls(most, most + sign).json()["results"]
+
+    assert [record["target"] for record in records] == [most, "URL 1"]
+    assert records[1]["error"]["message"] == "URL 1: more than 256 of the signs / \\ ? # & ; = : @"
+
+
 def test_json_that_is_long_is_read_as_any_other(service: Running, origin: Origin) -> None:
     good = origin.serve("/a.jpg", PICTURE)
     answer = service.urls(*[f"{good}?{'a' * 1000}"] * 32)

@@ -56,10 +56,13 @@ def _main(values: SimpleNamespace, interruption: Interruption) -> int:
     settings = classifier_settings(values)
     settings = settings._replace(fetch=settings.fetch._replace(public_only=not values.allow_private))
     options = ServeOptions(**fields_of(values, ServeOptions._fields))._replace(urls=not values.no_urls)
+    from birdlite.http.proxies import find_proxies
     from birdlite.memory_limit import share_heaps
     from birdlite.run.classifier import Classifier
     from birdlite.serve import first_picture, listening
 
+    if options.urls:
+        find_proxies()  # one that cannot be used is an error now, and not of the first client
     share_heaps(settings.threads)  # a service runs for weeks
     listening.allow_files(options.connections, settings.fetch.downloads)
     with listening.listen(options.host, options.port) as sock, Classifier(settings) as classifier:

@@ -134,15 +134,23 @@ class Pipeline:
             self._engines.loader.preload()
 
     def put(self, turn: int, target: Target, stream: Owner) -> bool:
-        """Send a picture on its way when there is a slot for it; False if the stream is over by then."""
+        """Send a picture on its way when there is a slot for it; False if the stream is over by then.
+
+        Raises:
+            RuntimeError: the system has no thread left, not even for the first one.
+        """
         entrance = self._entrance(target)
         while not entrance.slots.acquire(timeout=WAKE_S):
             if stream.over:
                 return False
-        if not stream.over and entrance.pool.put(Job(turn, target, Held(entrance.share, stream.is_over), stream)):
-            return True
-        entrance.slots.release()
-        return False
+        taken = False
+        try:
+            job = Job(turn, target, Held(entrance.share, stream.is_over), stream)
+            taken = not stream.over and entrance.pool.put(job)
+        finally:
+            if not taken:
+                entrance.slots.release()
+        return taken
 
     def _entrance(self, target: Target) -> _Entrance:
         return self._for_files if target.kind == "file" else self._for_downloads

@@ -42,9 +42,18 @@ class Single(Owner):
         self._done = done
 
     def start(self, target: Target) -> None:
-        """Send it on its way. Waits as long as the pipeline has no slot for it."""
-        self._pipeline.begin(self)
-        if not self._pipeline.put(0, target, self):
+        """Send it on its way. Waits as long as the pipeline has no slot for it.
+
+        Raises:
+            RuntimeError: the system has no thread left. `done` is not called.
+        """
+        try:
+            self._pipeline.begin(self)
+            taken = self._pipeline.put(0, target, self)
+        except BaseException:
+            self._pipeline.end(self)
+            raise
+        if not taken:
             self._let_go(None)
 
     @property

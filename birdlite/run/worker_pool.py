@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
@@ -40,10 +41,10 @@ class WorkerPool(Generic[Work]):
         with self._lock:
             if self._stopped:
                 return False
+            if self._queued >= self._free and len(self._threads) < self._limit:
+                self._start()  # first: without a thread, the job stays with the caller
             self._queued += 1
             self._queue.put(job)
-            if self._queued > self._free and len(self._threads) < self._limit:
-                self._start()
             return True
 
     @property
@@ -74,7 +75,8 @@ class WorkerPool(Generic[Work]):
             if thread in self._threads:
                 self._threads.remove(thread)
                 if self._queued > self._free and not self._stopped:
-                    self._start()
+                    with suppress(RuntimeError):  # the system has no thread left: the next job tries again
+                        self._start()
 
     def _start(self) -> None:
         name = f"{self._name}-{self._started}"

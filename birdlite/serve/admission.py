@@ -10,8 +10,8 @@ that `max_wait` is a promise all the same, a request of which no picture has its
 
 A queue evens out chance, and nothing else. If more comes than can be answered, it only makes all wait as long as the
 longest. So pictures wait for at most `max_wait`, and for less the more requests had to be refused lately. When those
-are two in five, only a picture that need not wait is taken on, and it is answered as fast as ever. When nothing was
-under way for a while, the overload is over: who comes in bursts, now and then, may fill the queue again.
+are two in five, only a picture that need not wait is taken on, and it is answered as fast as ever. When no more came
+for a while than could be answered, the overload is over, whatever had to be refused: bursts may fill the queue again.
 
 Everything here belongs to the event loop, so there are no locks.
 """
@@ -36,7 +36,7 @@ TOO_MANY = "too many pictures are waiting"
 _WEIGHT = 0.1  # of the newest time in the moving average
 _FIRST_GUESS_S = 0.05
 _OVERLOAD = 0.4  # of the requests are refused: nothing may wait any more
-_IDLE = 10  # pictures' times in which nothing was under way: the overload is over
+_LOOK_S = 5.0  # of requests, by which it is judged whether all could be answered
 _NEWEST = 0.02  # the weight of the newest request in that; with a larger one, the wait swings between all and nothing
 
 
@@ -53,6 +53,7 @@ class Admission:
         self._enough = uploads
         self._slots = uploads + urls
         self._lanes: dict[Lane, _Lane] = {"upload": _Lane(uploads), "url": _Lane(urls)}
+        self._looked = clock()  # s on it; when the overload was looked at last
 
     def running(self, lane: Lane) -> int:
         """How many pictures are under way."""
@@ -73,11 +74,12 @@ class Admission:
         most = chosen.limit + self.queue
         if pictures > most:
             raise Problem(413, f"{pictures} pictures; at most {most} can run and wait at once", kind="too_large")
-        chosen.forget()
+        self._look()
         more = max(0, pictures - chosen.free)
         wait = chosen.time_for(len(chosen.waiting) + more) if more else 0.0
         if self._is_too_much(chosen, more):
             chosen.count(refused=True)
+            chosen.came += pictures
             raise Overloaded(TOO_MANY, wait)
         if wait > until - clock():
             raise Overloaded("the pictures that wait take longer than this request has time", wait)
@@ -90,6 +92,17 @@ class Admission:
         if not slack and not lane.free:
             return True
         return self._at_workers() > self._enough - 0.5 + slack * self._slots  # to the nearest whole one
+
+    def _look(self) -> None:
+        """Now and then: an overload is over for those who ask for no more than can be answered."""
+        passed = clock() - self._looked
+        if passed < _LOOK_S:
+            return
+        lanes = self._lanes.values()
+        work = sum(lane.work for lane in lanes)  # s of places at the workers
+        for lane in lanes:
+            lane.begin_anew(all_fit=work < self._enough * passed and lane.fits_in(passed))
+        self._looked = clock()
 
     def _at_workers(self) -> float:
         """About how many pictures are with the workers: those that are sent, and of the others those that are here."""
@@ -104,6 +117,7 @@ class Admission:
         if pictures:
             self.check(lane, pictures, until)
             self._lanes[lane].count(refused=False)
+            self._lanes[lane].came += pictures
         places: list[Place] = []
         for _ in range(pictures):
             places.append(self._lanes[lane].enter(self._max_wait, places[0] if places else None))
@@ -176,7 +190,7 @@ class _Lane:
         self._takes = _FIRST_GUESS_S  # s for a picture, from its turn to its result: a moving average
         self._fetching = 0.0  # s of them until its bytes are here
         self._shed = 0.0  # of the requests, in [0, 1]: a moving average
-        self._left = 0.0  # s on `clock`; when a picture left last
+        self.came = 0  # pictures since the overload was looked at, refused or not
         self.running: set[Place] = set()
         self.waiting: OrderedDict[Place, None] = OrderedDict()
 
@@ -203,9 +217,19 @@ class _Lane:
         ended_in_1_s = sum(1 / max(self._takes, place.age(now)) for place in self.running)
         return pictures / (ended_in_1_s + (self.limit - len(self.running)) / self._takes)
 
-    def forget(self) -> None:
-        """Forget what had to be refused, if nothing was under way for long enough."""
-        if not self.running and clock() - self._left > _IDLE * self._takes:
+    @property
+    def work(self) -> float:
+        """How long all that came would be at the workers, in s."""
+        return self.came * (self._takes - self._fetching)
+
+    def fits_in(self, seconds: float) -> bool:
+        """Whether all that came could run in that time."""
+        return self.came * self._takes < self.limit * seconds
+
+    def begin_anew(self, *, all_fit: bool) -> None:
+        """Count what comes from now on; and forget what had to be refused, if all of it could have been answered."""
+        self.came = 0
+        if all_fit:
             self._shed = 0.0
 
     def count(self, *, refused: bool) -> None:
@@ -225,8 +249,7 @@ class _Lane:
         if place.began is None:
             self.waiting.pop(place, None)
             return
-        self._left = clock()
-        self.learn(self._left - place.began, place.fetched)
+        self.learn(clock() - place.began, place.fetched)
         self.running.remove(place)
         if self.waiting:
             following, _ = self.waiting.popitem(last=False)

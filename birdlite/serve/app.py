@@ -11,13 +11,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from birdlite import log
-from birdlite.errors import BirdliteError, one_line
+from birdlite.errors import one_line
 from birdlite.serve import answers, intake, problems, replies
 from birdlite.serve.bodies import Bodies, Room
 from birdlite.serve.intake import Asked
 from birdlite.serve.options import SPARE_CONNECTIONS, ServeOptions
-from birdlite.serve.pictures import Pictures
-from birdlite.serve.problems import Overloaded, Problem
+from birdlite.serve.pictures import BROKEN, Pictures
+from birdlite.serve.problems import Overloaded, Problem, named
 from birdlite.serve.requests import Requests
 from birdlite.timing import Timeline
 from birdlite.writers.base import ModelFacts
@@ -99,7 +99,7 @@ class Service:
             return self._problem(request, Problem(503, "the service ends", kind="not_ready", retry_after=1))
         except Problem as found:
             return self._problem(request, found)
-        except BirdliteError:  # the log says already which
+        except BROKEN:  # the log says already which
             return self._problem(
                 request, Problem(503, "the model cannot be run now; try again", kind="engine", retry_after=5)
             )
@@ -134,10 +134,10 @@ def _route(request: Request) -> Handler:
     """
     path, method = request.scope["path"], request.method
     if path not in ROUTES:
-        raise Problem(404, f"no such path: {one_line(path)}")
+        raise Problem(404, f"no such path: {named(path)}")
     handler, methods = ROUTES[path]
     if ("GET" if method == "HEAD" else method) not in methods:
-        raise Problem(405, f"{one_line(method)} is not for this path: {one_line(path)}")
+        raise Problem(405, f"{named(method)} is not for this path: {named(path)}")
     return handler
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
 from typing import Any, get_args
 
-from birdlite.errors import one_line
-from birdlite.printable import printable
-from birdlite.serve.problems import Problem
+from birdlite.serve.problems import Problem, named
 from birdlite.settings import Resize, Settings
 
 MAX_TOP = 1000  # as for --top
-_LONGEST_NAME = 1000  # characters of a field's name that are looked at
 
 
 def _number(value: object, kind: type[int | float], least: int, most: int) -> int | float:
@@ -35,6 +33,8 @@ def _min_score(value: object) -> object:
 def _resize(value: object) -> object:
     if value not in get_args(Resize):
         raise ValueError(f"must be one of {', '.join(get_args(Resize))}")
+    if value == "exact" and find_spec("numpy") is None:
+        raise ValueError("exact needs NumPy, which this service does not have; crop and squash do not")
     return value
 
 
@@ -52,7 +52,7 @@ def changed(settings: Settings, fields: Iterable[tuple[str, object]], also: Iter
     for name, value in fields:
         if name not in READERS:
             known = ", ".join([*also, *READERS])
-            raise Problem(400, f"no field {one_line(printable(name[:_LONGEST_NAME]))}; known are {known}")
+            raise Problem(400, f"no field {named(name)}; known are {known}")
         if name in changes:
             raise Problem(400, f"{name} is given twice")
         try:

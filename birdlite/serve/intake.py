@@ -19,7 +19,7 @@ from birdlite.serve.admission import Lane
 from birdlite.serve.bodies import Room, pieces, whole
 from birdlite.serve.forms import File, Form
 from birdlite.serve.options import ServeOptions
-from birdlite.serve.problems import Problem
+from birdlite.serve.problems import Problem, named
 from birdlite.settings import Settings
 from birdlite.targets import BadTarget, Target
 from birdlite.targets.expand import scheme_of, single
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 MAX_JSON = 1 << 20
 """Bytes of a JSON body."""
 
-SHORT_JSON = 8 << 10
-"""Bytes of one that is read in the event loop, which takes up to 25 ms: secrets are looked for in URLs."""
+SHORT = 512
+"""Bytes of JSON, or of a query, that are read in the event loop, which takes up to 25 ms: secrets are looked for in
+URLs. A thread reads more."""
 
 MAX_URL = 8192
 """Characters of a URL. Signed ones have up to 3,000."""
@@ -68,7 +69,9 @@ async def read(request: Request, settings: Settings, options: ServeOptions, room
         ClientDisconnect: the client has gone.
     """
     if request.method != "POST":
-        return _from_query(request, settings, options)
+        short = len(request.scope["query_string"]) <= SHORT
+        facts = request, settings, options
+        return _from_query(*facts) if short else await asyncio.to_thread(_from_query, *facts)
     with room.filling(options.body_timeout):
         return await _from_body(request, settings, options, room)
 
@@ -91,11 +94,11 @@ async def _from_body(request: Request, settings: Settings, options: ServeOptions
     kind = _content_type(request)
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
-        raise Problem(415, f"content encoding {one_line(coding)}: send the body as it is", kind="unsupported")
+        raise Problem(415, f"content encoding {named(coding)}: send the body as it is", kind="unsupported")
     if kind == JSON:
         data = await whole(request, min(MAX_JSON, options.max_body), room)
         facts = data, query, settings, options
-        return _from_json(*facts) if len(data) <= SHORT_JSON else await asyncio.to_thread(_from_json, *facts)
+        return _from_json(*facts) if len(data) <= SHORT else await asyncio.to_thread(_from_json, *facts)
     if kind == FORM:
         return await _from_form(request, query, settings, options, room)
     if kind == BYTES or kind.startswith("image/"):
@@ -103,7 +106,7 @@ async def _from_body(request: Request, settings: Settings, options: ServeOptions
         if not data:
             raise Problem(400, "the body is empty; send a picture in it")
         return Asked([Target("body", "file", "body", data=data)], changed, several=False)
-    raise Problem(415, f"content type {one_line(kind)}: send image/*, {BYTES}, {FORM} or {JSON}", kind="unsupported")
+    raise Problem(415, f"content type {named(kind)}: send image/*, {BYTES}, {FORM} or {JSON}", kind="unsupported")
 
 
 async def _from_form(request: Request, query: Fields, settings: Settings, options: ServeOptions, room: Room) -> Asked:
@@ -146,7 +149,7 @@ def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise ValueError(f"{name} stands there twice")
+            raise ValueError(f"{named(name)} stands there twice")
         found[name] = value
     return found
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from birdlite import log
-from birdlite.errors import BirdliteError, one_line
+from birdlite.errors import BirdliteError, EngineError, ModelError, one_line
 from birdlite.namedtuple import NamedTuple
 from birdlite.results import Failure, Result
 from birdlite.run.classifier import Classifier
@@ -21,6 +21,9 @@ from birdlite.timing import Timeline, clock
 
 TRY_AGAIN_S = 5.0
 """s between two tries of an engine that is broken."""
+
+BROKEN = (EngineError, ModelError)
+"""Errors that keep all pictures from being classified. Any other one is that of one picture."""
 
 
 class Begun(NamedTuple):
@@ -161,8 +164,8 @@ class Pictures:
             single.cancel()
 
     def _take_note(self, error: BaseException) -> None:
-        """Without an engine, no picture can be classified. Any other error is that of one picture."""
-        if isinstance(error, BirdliteError):
+        """Without an engine, no picture can be classified."""
+        if isinstance(error, BROKEN):
             if self.broken is None:
                 log.error(f"not ready: {error}")
             self.broken = error

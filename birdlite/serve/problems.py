@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from birdlite.errors import one_line
 from birdlite.printable import printable
 from birdlite.results import Failure, FailureKind
 from birdlite.writers.record import to_json
@@ -39,6 +40,7 @@ KINDS = (
 )
 """Kinds of problems, beside the kinds of failures of a picture."""
 
+_LONGEST_NAMED = 200  # characters: to look for secrets in so many takes 2 ms at most, and more with more of them
 _LONGEST_WAIT_S = 60.0  # to ask a client for
 
 
@@ -72,6 +74,11 @@ class Overloaded(Problem):
         """`wait` is after how many s it may be worth another try."""
         seconds = max(1, math.ceil(min(wait, _LONGEST_WAIT_S)))
         super().__init__(503, f"{why}; try again in {seconds} s", kind="overload", retry_after=seconds)
+
+
+def named(text: str) -> str:
+    """What a client sent, for a line: without secrets. Of what is long, only how long it is."""
+    return one_line(printable(text)) if len(text) <= _LONGEST_NAMED else f"({len(text)} characters)"
 
 
 def of_failure(failure: Failure) -> Problem:

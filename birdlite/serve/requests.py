@@ -7,7 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Protocol
 
 from birdlite import log
-from birdlite.errors import one_line
+from birdlite.serve.problems import named
 from birdlite.timing import clock
 
 if TYPE_CHECKING:
@@ -76,5 +76,5 @@ class Requests:
         metrics.seconds.labels(route).observe(took)
         say = log.debug if path in _QUIET else log.info
         fields = {"traceparent": trace} if _TRACEPARENT.fullmatch(trace) else {}
-        what = f"{one_line(method)} {one_line(path)}"
+        what = f"{named(method)} {named(path)}"
         say(what, status=status, ms=round(took * 1e3, 1), request_id=scope["state"]["id"], **fields)

@@ -155,6 +155,19 @@ def test_a_system_without_threads_is_told_and_nothing_hangs(
     assert err == "birdlite: error: the system allows no more threads: too little memory, or a limit on processes\n"
 
 
+def test_a_job_that_no_thread_could_be_started_for_stays_with_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[int] = []
+    pool: WorkerPool[int] = WorkerPool("none", 1, done.extend)
+    with monkeypatch.context() as patched:
+        no_thread(patched, "none")
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            pool.put(0)
+
+    assert pool.put(1)
+    pool.stop(timeout=PATIENCE)
+    assert done == [1]
+
+
 def test_threads_that_there_are_do_the_work_of_those_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[int] = []
     begun, go = threading.Event(), threading.Event()

@@ -15,9 +15,10 @@ from birdlite.run import pipeline
 from birdlite.run.single import Single
 from birdlite.targets import Target
 from birdlite.timing import Timeline
+from tests.cli.test_faults import no_thread
 from tests.demo_world import PICTURES, slug, species_of
 from tests.hold import HELD, Hold
-from tests.origin import PATIENCE
+from tests.origin import PATIENCE, Origin
 
 PICTURE = PICTURES[0].read_bytes()
 
@@ -26,14 +27,16 @@ class Caller:
     """Submits pictures, and keeps what it is told."""
 
     def __init__(self, classifier: Classifier, settings: Settings) -> None:
-        self._classifier = classifier
-        self._settings = settings
+        self.classifier = classifier
+        self.settings = settings
         self._told: list[Result | BaseException | None] = []
         self._is_over = threading.Event()
 
     def submit(self, data: bytes) -> Single:
-        target = Target("a.jpg", "file", "", data=data)
-        return self._classifier.submit(target, self._settings, Timeline(), self._tell)
+        return self.submit_target(Target("a.jpg", "file", "", data=data))
+
+    def submit_target(self, target: Target) -> Single:
+        return self.classifier.submit(target, self.settings, Timeline(), self._tell)
 
     def _tell(self, outcome: Result | BaseException | None) -> None:
         self._told.append(outcome)
@@ -43,7 +46,7 @@ class Caller:
     def told(self) -> list[Result | BaseException | None]:
         """All of it: the classifier is closed, so no thread is left that would say more."""
         assert self._is_over.wait(PATIENCE)
-        self._classifier.close()
+        self.classifier.close()
         return self._told
 
 
@@ -79,6 +82,24 @@ def test_of_a_picture_that_is_cancelled_the_caller_is_only_told_when_it_is_over(
     hold.release()
 
     assert caller.told() == [None]
+
+
+def test_a_picture_that_no_thread_could_be_started_for_takes_nothing_of_the_pipeline(
+    caller: Caller, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots = pipeline.slots(caller.settings)[1]
+    url = Target("a.jpg", "url", origin.serve("/a.jpg", PICTURE))
+    with monkeypatch.context() as patched:
+        no_thread(patched, "birdlite-fetch")
+        for _ in range(slots):
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                caller.submit_target(url)
+
+    caller.submit_target(url)  # there is a slot for it
+    (result,) = caller.told()
+    assert isinstance(result, Result)
+    assert result.ok
+    assert caller.classifier._pipeline.streams == []
 
 
 def test_of_an_engine_that_breaks_the_caller_is_told_and_then_when_the_picture_is_over(

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import select
+import sys
 
 import pytest
 
@@ -118,7 +119,7 @@ BAD_JSON = {
     ),
     "a field of 900,000 characters": (
         b'{"urls": ["x"], "%b": 1}' % (b"http://a:b@c/?u=" * 55_000),
-        "no field http://***@c/",
+        "no field (880000 characters); known are",
     ),
 }
 
@@ -162,6 +163,38 @@ def test_a_query_that_makes_no_sense_is_refused_and_says_what_is_wrong(
     service: Running, query: str, words: str
 ) -> None:
     assert words in problem(service.client.get(f"/v1/classify?{query}"), 400)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "words"),
+    [
+        ("/" + "sig=a://" * 500, {}, 404, "no such path: (4001 characters)"),
+        ("/v1/classify", {"Content-Type": "sig=a://" * 500}, 415, "content type (4000 characters): send image/*"),
+        ("/v1/classify", {"Content-Encoding": "sig=a://" * 500}, 415, "content encoding (4000 characters): send"),
+        ("/v1/classify?" + "a" * 300 + "=1", {}, 400, "no field (300 characters); known are"),
+    ],
+)
+def test_of_what_is_long_only_its_length_comes_back(
+    service: Running, path: str, headers: dict[str, str], status: int, words: str
+) -> None:
+    """To look for secrets in it would take the time of all others."""
+    answer = service.client.post(path, headers=headers, content=PICTURE)
+
+    assert words in problem(answer, status)["detail"]
+    assert all(len(message) < 300 for _, message, _ in service.lines)
+
+
+def test_a_sampling_that_this_service_cannot_do_is_refused_and_nothing_else(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)  # as in the container's image
+
+    answer = service.client.post("/v1/classify?resize=exact", content=PICTURE)
+
+    assert problem(answer, 400)["detail"] == (
+        "resize exact needs NumPy, which this service does not have; crop and squash do not"
+    )
+    assert service.client.get("/readyz").status_code == 200
 
 
 def test_a_text_that_cannot_be_encoded_comes_back_as_json(service: Running) -> None:

@@ -117,7 +117,7 @@ def test_a_body_that_is_here_and_takes_long_to_understand_did_not_come_too_slowl
 ) -> None:
     """A thread reads long JSON: its time is not the client's."""
     monkeypatch.setattr(bodies, "YOUNG_S", 0.0)
-    monkeypatch.setattr(intake, "SHORT_JSON", 0)
+    monkeypatch.setattr(intake, "SHORT", 0)
     came, go_on = threading.Event(), threading.Event()
     understand = intake._from_json
 

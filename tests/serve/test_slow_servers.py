@@ -50,7 +50,6 @@ def test_an_upload_is_answered_while_urls_hang_although_many_were_refused_lately
     hang(service, origin)
     upload, url = service.service.pictures.admission._lanes.values()
     url._takes = 1e-3  # older than that they are
-    upload._left = float("inf")  # none was idle
     for _ in range(200):
         upload.count(refused=True)
 

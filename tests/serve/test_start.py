@@ -104,6 +104,15 @@ def test_a_mistake_is_told_plainly(run: Run, arguments: tuple[str, ...], complai
     assert err.startswith(f"birdlite: error: {complaint}")
 
 
+def test_a_proxy_that_cannot_be_used_is_told_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1")
+
+    code, out, err = run("serve", "--port", "0", "--model", DEMO_MODEL)
+
+    assert (code, out) == (2, "")
+    assert err.startswith("birdlite: error: the proxy that the environment names cannot be used: ")
+
+
 def test_help_speaks_of_what_the_service_has(run: Run) -> None:
     words = " ".join(run("serve", "--help")[1].split())
 

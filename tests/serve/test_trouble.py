@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from birdlite.errors import EngineError
+from birdlite.errors import EngineError, UsageError
 from birdlite.images import picture
+from birdlite.run import pipeline
 from birdlite.run.classifier import Classifier
 from birdlite.run.job import Job
 from birdlite.run.single import Single
@@ -107,6 +108,25 @@ def test_lines_of_a_broken_engine_are_records(
 
     assert answer.status_code == 200
     assert answer.text.count('"kind": "cancelled"') == 2
+
+
+def test_an_error_that_is_not_the_engines_does_not_make_the_service_unready(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = serve()
+
+    def top_k(*_: object) -> object:
+        raise UsageError("an option is wrong")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "top_k", top_k)
+        found = problem(service.post(PICTURE), 500)
+
+    assert found["kind"] == "fault"
+    assert service.client.get("/readyz").status_code == 200
+    assert service.post(PICTURE).status_code == 200
+    assert service.faults == ["a fault in birdlite, please report it: UsageError: an option is wrong"]
+    service.lines.clear()
 
 
 def test_a_fault_with_one_picture_is_a_500_and_concerns_no_other(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

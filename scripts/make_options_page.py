@@ -32,6 +32,7 @@ Options that may be repeated take several values, separated by commas, in their 
 A variable `BIRDLITE_…` that no command reads causes a warning.
 
 Options and other arguments may be mixed. After `--` there are only arguments.
+A glob is a pattern of names, such as `'album/*.jpg'`. The [glossary](architecture.md#glossary) has other words.
 
 | exit code | meaning |
 |---|---|

@@ -37,7 +37,7 @@ def as_text(figures: Figures, terminal: Terminal) -> str:
             f"birdlite {machine.birdlite}"
         ),
         (
-            f"{figures.pictures} pictures of {figures.bytes / figures.pictures / 1e3:.0f} kB on average, "
+            f"{figures.pictures} pictures of {figures.bytes / figures.pictures / 2**10:.0f} KiB on average, "
             f"--resize {figures.resize}; medians of {figures.rounds} rounds"
         ),
         "",

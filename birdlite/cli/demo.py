@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from birdlite.cli.console import drive, open_console, write_stderr
 from birdlite.cli.declare import Command, Option
 from birdlite.cli.interruption import Interruption
-from birdlite.cli.options import MESSAGES, TIMING
+from birdlite.cli.options import MESSAGES, timing
 from birdlite.demo import DemoServer, picture_urls
 from birdlite.errors import OutputError
 from birdlite.models.catalog import DEMO_MODEL
@@ -69,7 +69,7 @@ COMMAND = Command(
     options={
         "Answers": [
             Option("--format", "Format of the results.", choices=("text", "json", "jsonl", "csv"), default="text"),
-            TIMING,
+            timing("a table, with text only"),
         ],
         **MESSAGES,
     },

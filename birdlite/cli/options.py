@@ -48,11 +48,17 @@ RESIZE = get_args(Resize)
 Options = Mapping[str, Sequence[Option]]
 """Options by their headings in --help."""
 
-TIMING = Option(
-    "--timing/--no-timing",
-    "Say where the time went. --no-timing (BIRDLITE_NO_TIMING=1) also leaves times out of the records.",
-    shown="with text only",
-)
+
+def timing(shown: str) -> Option:
+    """`shown` is what a command does by itself."""
+    return Option(
+        "--timing/--no-timing",
+        "Show a table of where the time went. --no-timing (BIRDLITE_NO_TIMING=1) leaves out all times, also those of"
+        " the records.",
+        shown=shown,
+    )
+
+
 ALLOW_FAILURES = Option("--allow-failures", "Exit with 0 even if targets failed. Their records say why.")
 MODEL_SHA256 = Option(
     "--model-sha256 HEX",
@@ -251,7 +257,7 @@ _ANSWERS = [
     Option("--unordered", "Give each result as soon as it is ready, not in the order of the targets."),
     REVEAL_TARGETS,
     ALLOW_FAILURES,
-    TIMING,
+    timing("one line, with text only"),
 ]
 _BATCHES = [
     Option(

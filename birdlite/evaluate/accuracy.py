@@ -12,6 +12,7 @@ from typing import NamedTuple
 from birdlite.results import Prediction
 
 TOP = 3  # predictions that a picture needs for `top3`
+Z = 1.959964  # the normal distribution has 95 % within so many standard deviations of its mean
 BINS = 10  # of equal width over the top score, as in Guo et al. 2017, "On Calibration of Modern Neural Networks"
 
 
@@ -21,10 +22,26 @@ class Figures(NamedTuple):
     pictures: int  # failed ones included
     failed: int  # could not be read, so they say nothing about the model
     top1: float | None  # share in [0, 1] whose best candidate is the true species
+    top1_low: float | None  # the 95 % interval of `top1`, by `wilson_interval`
+    top1_high: float | None
     top3: float | None  # share in [0, 1] with the true species among the best three
-    top1_standard_error: float | None  # of `top1`, as for independent pictures: sqrt(p (1 - p) / n)
     mean_score: float | None  # of the best candidates
     calibration_error: float | None  # distance of score and accuracy, averaged over the bins by their pictures
+
+
+def wilson_interval(right: int, pictures: int) -> tuple[float, float]:
+    """Where the true share lies, in [0, 1], if `right` of `pictures` were right: low and high end of 95 %.
+
+    This is the score interval of Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference".
+    Brown, Cai and DasGupta 2001, "Interval Estimation for a Binomial Proportion", recommend it for small numbers too:
+    2 right ones of 2 give 0.34 to 1. The usual sqrt(p (1 - p) / n) would be 0 then, as if no picture could go wrong.
+    The pictures count as independent of each other.
+    """
+    share = right / pictures
+    of_z = Z * Z / pictures
+    middle = (share + of_z / 2) / (1 + of_z)
+    reach = math.sqrt(share * (1 - share) * of_z + of_z * of_z / 4) / (1 + of_z)
+    return max(middle - reach, 0.0), min(middle + reach, 1.0)
 
 
 class Confusion(NamedTuple):
@@ -77,17 +94,19 @@ class Tally:
         """The rates."""
         n = sum(self._pictures)
         if n == 0:
-            return Figures(self.failed, self.failed, None, None, None, None, None)
-        top1 = sum(self._right) / n
-        gaps = (abs(right - score) for right, score in zip(self._right, self._scores, strict=True))
+            return Figures(self.failed, self.failed, None, None, None, None, None, None)
+        right = sum(self._right)
+        low, high = wilson_interval(right, n)
+        gaps = (abs(hits - score) for hits, score in zip(self._right, self._scores, strict=True))
         return Figures(
             pictures=n + self.failed,
             failed=self.failed,
-            top1=top1,
+            top1=right / n,
+            top1_low=low,
+            top1_high=high,
             top3=self._in_top / n,
-            top1_standard_error=math.sqrt(top1 * (1 - top1) / n),
             mean_score=sum(self._scores) / n,
-            calibration_error=sum(gaps) / n,  # pictures / n * |right / pictures - scores / pictures|, shortened
+            calibration_error=sum(gaps) / n,  # pictures / n * |hits / pictures - scores / pictures|, shortened
         )
 
     def confusions(self, most: int) -> list[Confusion]:

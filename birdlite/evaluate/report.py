@@ -1,6 +1,6 @@
 """Evaluations side by side: a table for people, or JSON. Called by `birdlite evaluate`.
 
-In the JSON, rates and scores are in [0, 1]; the table shows rates in per cent and the standard error in points.
+In the JSON, rates and scores are in [0, 1]; the table shows rates in per cent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,17 @@ INDENT = "  "
 NARROWEST_NAME = 12  # columns that a model's name keeps on a narrow terminal
 NOTHING = "-"  # for a rate of no pictures
 
-_HEADER = ("model", "resize", "pictures", "failed", "top-1 %", "± points", "top-3 %", "mean score", "calibration error")
+_HEADER = (
+    "model",
+    "resize",
+    "pictures",
+    "failed",
+    "top-1 %",
+    "95 % interval",
+    "top-3 %",
+    "mean score",
+    "calibration error",
+)
 
 
 def as_json(source: str, evaluations: Sequence[Evaluation], confusions: int, *, interrupted: bool) -> str:
@@ -54,8 +64,7 @@ def _species(one: Evaluation, key: int) -> dict[str, object]:
 
 def _summary(evaluations: Sequence[Evaluation], terminal: Terminal) -> str:
     names = [terminal.text(one.settings.model) for one in evaluations]
-    rows = [_HEADER if terminal.can_show("±") else tuple(cell.replace("±", "+-") for cell in _HEADER)]
-    rows += [(name, *_cells(one)) for name, one in zip(names, evaluations, strict=True)]
+    rows = [_HEADER, *((name, *_cells(one)) for name, one in zip(names, evaluations, strict=True))]
     if terminal.width is not None:
         others = sum(max(len(row[at]) for row in rows) + len(GAP) for at in range(1, len(_HEADER)))
         room = max(terminal.width - others, NARROWEST_NAME)
@@ -71,7 +80,7 @@ def _cells(one: Evaluation) -> tuple[str, ...]:
         str(figures.pictures),
         str(figures.failed),
         _percent(figures.top1),
-        _percent(figures.top1_standard_error),
+        NOTHING if figures.top1 is None else f"{_percent(figures.top1_low)}-{_percent(figures.top1_high)}",
         _percent(figures.top3),
         _three_digits(figures.mean_score),
         _three_digits(figures.calibration_error),

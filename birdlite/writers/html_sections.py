@@ -179,7 +179,7 @@ def row(result: Result, options: WriterOptions) -> str:
     details = []
     if result.image is not None:
         width, height, format_, size = result.image
-        shown_size = f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.1f} kB"
+        shown_size = f"{size / 2**20:,.1f} MiB" if size >= 2**20 else f"{size / 2**10:,.1f} KiB"
         details = [f"{width} × {height}", text(format_), shown_size]
     if options.times and result.times is not None:
         details.append(f"{result.times.total:,.1f} ms")

@@ -85,13 +85,13 @@ def test_right_labels_give_a_hundred_per_cent(run: Run, album: Path) -> None:
         "pictures",
         "failed",
         "top-1 %",
-        "± points",
+        "95 % interval",
         "top-3 %",
         "mean score",
         "calibration error",
     ]
     assert re.split("  +", lines[0]) == header
-    assert lines[1].split()[:7] == [DEMO_MODEL, "crop", "6", "0", "100.0", "0.0", "100.0"]
+    assert lines[1].split()[:7] == [DEMO_MODEL, "crop", "6", "0", "100.0", "61.0-100.0", "100.0"]
     assert "  no confusions" in lines
 
 
@@ -101,7 +101,7 @@ def test_swapped_labels_are_counted_wrong_and_named_as_confusions(run: Run, albu
 
     assert code == 0
     lines = out.splitlines()
-    assert lines[1].split()[4:6] == ["66.7", "19.2"]  # 4 of 6, and sqrt(2/3 * 1/3 / 6)
+    assert lines[1].split()[4:6] == ["66.7", "30.0-90.3"]  # 4 of 6
     at = lines.index("  count  true                                   predicted")
     assert [line.split(maxsplit=1) for line in lines[at + 1 : at + 3]] == [
         ["1", "Demoavis cristata (Crested Emberling)  Fictornis longipes (Stilted Inkwader)"],
@@ -131,7 +131,7 @@ def test_json_has_the_same_as_data(run: Run, album: Path) -> None:
     assert one["model"] == {"given": DEMO_MODEL, "name": DEMO_MODEL, "sha256": sha256, "engine": "litert"}
     assert (one["resize"], one["pictures"], one["failed"]) == ("crop", 6, 0)
     assert one["top1"] == pytest.approx(4 / 6, abs=1e-6)
-    assert one["top1_standard_error"] == pytest.approx((2 / 3 * 1 / 3 / 6) ** 0.5, abs=1e-6)
+    assert (one["top1_low"], one["top1_high"]) == pytest.approx((0.299993, 0.903229), abs=1e-6)
     assert one["calibration_error"] == pytest.approx(one["mean_score"] - one["top1"], abs=2e-6)  # all in one bin
     assert one["confusions"] == [
         {
@@ -206,7 +206,7 @@ def test_a_damaged_picture_is_counted_apart_and_named(run: Run, album: Path) -> 
     code, out, err = run(album)
 
     assert code == 1
-    assert out.splitlines()[1].split()[2:6] == ["7", "1", "100.0", "0.0"]
+    assert out.splitlines()[1].split()[2:6] == ["7", "1", "100.0", "61.0-100.0"]
     (line,) = err.splitlines()
     assert line.startswith(f"birdlite: warning: {bad}: ")
 

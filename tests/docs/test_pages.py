@@ -84,6 +84,12 @@ def test_every_option_and_variable_that_a_page_names_exists(page: Path) -> None:
     assert variables - known_variables() - {"BIRDLITE_"} == set()
 
 
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_before_the_first_release_no_page_installs_birdlite_by_its_name(page: Path) -> None:
+    if "Nothing has been released yet" in (ROOT / "CHANGELOG.md").read_text():
+        assert re.findall(r"install '?birdlite\b.*", page.read_text()) == []
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=page_id)
 def test_every_python_file_that_a_page_names_exists(page: Path) -> None:
     named = set(re.findall(r"`([a-z_0-9/]+\.py)`", prose(page)))

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from birdlite.evaluate.accuracy import BINS, Confusion, Tally
+from birdlite.evaluate.accuracy import BINS, Confusion, Tally, wilson_interval
 from birdlite.results import Prediction
 
 
@@ -34,8 +34,26 @@ def test_rates_are_of_the_pictures_that_did_not_fail() -> None:
     assert figures.mean_score == pytest.approx((0.95 + 0.85 + 0.85 + 0.35) / 4)
 
 
-def test_the_standard_error_is_that_of_a_share() -> None:
-    assert tally_of_five().figures().top1_standard_error == pytest.approx(math.sqrt(0.5 * 0.5 / 4))
+@pytest.mark.parametrize(("right", "pictures"), [(2, 4), (1, 3), (811, 922), (20, 20), (0, 7)])
+def test_each_end_of_the_interval_is_1_96_standard_deviations_from_the_share(right: int, pictures: int) -> None:
+    low, high = wilson_interval(right, pictures)
+
+    assert 0 <= low <= right / pictures <= high <= 1
+    for end in (low, high):
+        if 0 < end < 1:  # what defines them: Wilson 1927
+            deviation = math.sqrt(end * (1 - end) / pictures)
+            assert abs(right / pictures - end) == pytest.approx(1.96 * deviation, rel=1e-4)
+
+
+@pytest.mark.parametrize(("right", "low", "high"), [(2, 0.342, 1.0), (0, 0.0, 0.658), (1, 0.095, 0.905)])
+def test_two_pictures_make_nothing_certain(right: int, low: float, high: float) -> None:
+    assert wilson_interval(right, 2) == pytest.approx((low, high), abs=5e-4)
+
+
+def test_the_figures_have_the_interval_of_the_best_candidates() -> None:
+    figures = tally_of_five().figures()
+
+    assert (figures.top1_low, figures.top1_high) == wilson_interval(2, 4)
 
 
 def test_the_calibration_error_weighs_each_bin_by_its_pictures() -> None:

@@ -93,9 +93,9 @@ class TestContent:
         robin, empty, missing, torn = rows(page)
 
         assert robin[0] == "0"
-        assert robin[1] == "a%20b.jpg https://example.org/birds/a%20b.jpg?width=9 550 × 367 · JPEG · 18.2 kB · 52.7 ms"
+        assert robin[1] == "a%20b.jpg https://example.org/birds/a%20b.jpg?width=9 550 × 367 · JPEG · 17.8 KiB · 52.7 ms"
         assert robin[2] == ("European Robin Erithacus rubecula 0.863 background 0.100 Scarlet Macaw Ara macao 0.004")
-        assert empty[1:] == ["b.jpg photos/b.jpg 10 × 20 · PNG · 2.5 MB", "background 0.700"]
+        assert empty[1:] == ["b.jpg photos/b.jpg 10 × 20 · PNG · 2.4 MiB", "background 0.700"]
         assert missing[1:] == ["missing.jpg", "not_found : no such file"]
         assert torn[1:] == ["torn.jpg photos/torn.jpg", "decode : cut off"]
 

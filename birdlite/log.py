@@ -64,6 +64,11 @@ def has_sink() -> bool:
     return _sink is not None
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number and its noun, for a message: `1 part`, `2 parts`. `many` is the plural, if it is not `one` and an s."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def _say(level: int, message: str, fields: dict[str, object]) -> None:
     if level < _threshold if _sink is not None else (level < WARNING and "logging" not in sys.modules):
         return

@@ -11,6 +11,9 @@ from collections import Counter
 
 from birdlite import Classifier
 
+if len(sys.argv) != 2:
+    sys.exit(f"usage: python3 {sys.argv[0]} FOLDER")
+
 species: Counter[str] = Counter()
 failures = []
 

@@ -27,6 +27,9 @@ def species(settings: Settings, pictures: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: python3 {sys.argv[0]} FOLDER")
+
     album = sorted(str(path.resolve()) for path in Path(sys.argv[1]).iterdir())
     batches = [album[start : start + 50] for start in range(0, len(album), 50)]
     task = partial(species, Settings(workers=1))  # Dask has a process for each processor

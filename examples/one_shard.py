@@ -9,6 +9,9 @@ import sys
 
 from birdlite import BirdliteError, Runner, RunOptions, Settings, Shard, expand
 
+if len(sys.argv) != 5:
+    sys.exit(f"usage: python3 {sys.argv[0]} LIST INDEX COUNT OUTPUT")
+
 path, index, count, output = sys.argv[1:]
 options = RunOptions(output=output, shard=Shard(int(index), int(count)), resume=True, times=False)
 

@@ -9,6 +9,9 @@ import sys
 
 from birdlite import Progress, Runner, RunOptions, Settings, expand
 
+if len(sys.argv) != 3:
+    sys.exit(f"usage: python3 {sys.argv[0]} FOLDER OUTPUT")
+
 folder, output = sys.argv[1:]
 WIDTH = 30
 

@@ -121,7 +121,7 @@ def read_earlier(
         if not (of_run and _is_one_of(one.name, of_run, outputs[0])):
             _read(one, model_sha256, earlier, storage)
     earlier.sort()
-    log.info(f"{len(earlier)} targets were classified by earlier runs")
+    log.info(f"{log.counted(len(earlier), 'target was', 'targets were')} classified by earlier runs")
     return earlier
 
 
@@ -160,8 +160,9 @@ def look_at(folder: str, model_sha256: str, *, own: str | None = None, storage: 
 
 
 def _without(path: str, why: str, parts: list[Listed], gone: int) -> Look:
-    lost = f"; {gone} parts that it covers are gone, and count no longer" if gone else ""
-    log.warning(f"{path}: not used, because {why}; all {len(parts)} parts are read{lost}")
+    those = log.counted(gone, "part that it covers is gone, and counts", "parts that it covers are gone, and count")
+    lost = f"; {those} no longer" if gone else ""
+    log.warning(f"{path}: not used, because {why}; all parts ({len(parts)}) are read{lost}")
     return Look(array("Q"), {}, parts, is_new=True)
 
 

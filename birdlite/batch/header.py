@@ -13,10 +13,12 @@ import json
 from types import NoneType
 from typing import Any, TypeVar
 
+from birdlite.errors import OutputError, UsageError
 from birdlite.namedtuple import NamedTuple
 from birdlite.results import Failure, ImageInfo, Prediction, Times
 
 KEY = "birdlite_run"
+AGAIN = "run without --resume to start again"
 HEADER_LIMIT = 1 << 16  # bytes; ours have some 600
 
 _LARGEST = 1e15  # larger than any number of bytes or targets, time or score
@@ -96,6 +98,32 @@ def difference(was: Run, now: Run, *, apart_from: tuple[str, ...] = ()) -> str |
         if before != after and name not in apart_from:
             return f"{name} was {json.dumps(before)} and is {json.dumps(after)}"
     return None
+
+
+def refuse_another_run(was: Run, now: Run, path: str) -> None:
+    """Check that this run can go on with the part at `path`.
+
+    Raises:
+        OutputError: it is of a run with other parameters.
+        UsageError: it is of another shard.
+    """
+    refuse_another_shard(was, now, path)
+    changed = difference(was, now)
+    if changed:
+        raise OutputError(f"{path}: made with other parameters: {changed}; {AGAIN}")
+
+
+def refuse_another_shard(was: Run, now: Run, path: str) -> None:
+    """Check that no shard takes the place of another one.
+
+    Raises:
+        UsageError: the part at `path` is of another shard.
+    """
+    if was.shard != now.shard and min(was.shards, now.shards) > 1:
+        raise UsageError(
+            f"{path}: has shard {was.shard} of {was.shards}, and this run is shard {now.shard} of {now.shards};"
+            " put {shard} into the name of --output, or remove this one"
+        )
 
 
 def read_fields(kind: type[_Some], values: dict[str, Any]) -> _Some:

@@ -97,7 +97,7 @@ class Journal:
             OutputError: it cannot be opened, or another process is writing it.
         """
         self._path = path
-        self._size = 0  # bytes of complete lines
+        self._size = 0
         self.places = Places()
         try:
             make_folder(path)
@@ -105,6 +105,11 @@ class Journal:
         except (OSError, ValueError) as error:
             raise refused(self._path, error) from error
         self._lock_or_refuse()
+
+    @property
+    def size(self) -> int:
+        """The bytes of complete lines."""
+        return self._size
 
     def resume(self) -> Header | None:
         """Read the file up to the first incomplete line; None if the header is incomplete.

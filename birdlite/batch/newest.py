@@ -84,8 +84,8 @@ def _check(runs: Sequence[RunParts]) -> None:
     if lacking:
         one = lacking[0]
         log.warning(
-            f"{len(lacking)} older runs are not complete: {len(one.files)} of {one.files[0].run.shards} shards are"
-            f" there of the run with {one.files[0].path}"
+            f"{log.counted(len(lacking), 'older run is', 'older runs are')} not complete:"
+            f" {len(one.files)} of {one.files[0].run.shards} shards are there of the run with {one.files[0].path}"
         )
 
 

@@ -14,14 +14,14 @@ from __future__ import annotations
 import json
 import os
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from birdlite import atomic_file, log
 from birdlite.atomic_file import SUFFIX
 from birdlite.batch.addresses import Addresses
 from birdlite.batch.files import read_lines, redacted_line
-from birdlite.batch.header import Header, Run, Totals, difference
+from birdlite.batch.header import AGAIN, Header, Run, Totals, refuse_another_run, refuse_another_shard
 from birdlite.batch.journal import Journal
 from birdlite.batch.suspects import LocalNotes, Notes, ObjectNotes, Suspects
 from birdlite.errors import BirdliteError, OutputError, PartsError, UsageError
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from birdlite.storage.store import Storage
 
 _DIGITS = 12  # of a list's digest in messages
-_AGAIN = "run without --resume to start again"
 
 
 class Part:
@@ -65,10 +64,11 @@ class Part:
         self._journal: Journal | None = None
         self._suspects: Suspects | None = None
         self._header: Header | None = None
-        self.already = 0  # records of earlier starts
+        self.already = 0  # records of earlier starts that this one has not replaced
         self._results = threading.Condition()
         self._written = 0  # results of this start
         self._resumed_to = -1  # the highest index among the records of earlier starts
+        self._resumed_size = 0  # bytes of the journal that are of earlier starts
         self.complete = False  # it was there when the run began, with nothing to do
         self._of_list: str | None = None  # digest of the list of the complete part that is here
         self._spoilt = False  # the journal has records of another list than the complete part
@@ -109,6 +109,7 @@ class Part:
 
         Raises:
             OutputError: it is of another run, another process is writing it, or the disk refuses.
+            UsageError: it is of another shard.
         """
         with self._guard:
             if self._closed:
@@ -118,7 +119,9 @@ class Part:
                 self._partial = self._journal_of_object()
             else:
                 refuse_picture(self.path)
-            if self._resume and not os.path.exists(self._partial) and self._is_complete(run):
+            if not self._resume:
+                self._refuse_another_shard(run, self._partial, self.path)
+            elif not os.path.exists(self._partial) and self._is_complete(run):
                 return False
             journal = Journal(self._partial)
             try:
@@ -131,14 +134,17 @@ class Part:
                         log.info(f"{self._partial}: {left}")
                     journal.begin(header)
                 else:
-                    self._refuse_another(before.run, run, self._partial)
-                    log.info(f"{self._partial}: {len(journal.places)} records found, continuing")
+                    refuse_another_run(before.run, run, self._partial)
+                    records, failures = len(journal.places), log.counted(journal.places.failed, "failure")
+                    part = f"{self._partial}: {log.counted(records, 'record')} found, continuing"
+                    log.info(part if self._of_list is None else f"{self.path}: complete, with {failures} to try again")
             except BaseException:
                 journal.close()
                 raise
             if not is_storage(self.path):
                 atomic_file.quietly(self._sweep)
-            self._journal, self._header, self._resumed_to = journal, header, journal.places.last
+            self._journal, self._header = journal, header
+            self._resumed_to, self._resumed_size = journal.places.last, journal.size
             self.already = len(journal.places)
             return True
 
@@ -179,7 +185,7 @@ class Part:
         was = json.loads(journal.line_at(place.offset))["target"]
         if redacted(was) != redacted(name):
             raise OutputError(
-                f"{self._partial}: the list has changed: target {index} was {was!r} and is {name!r}; {_AGAIN}"
+                f"{self._partial}: the list has changed: target {index} was {was!r} and is {name!r}; {AGAIN}"
             )
         if place.away:
             self._addresses.keep(target)
@@ -207,7 +213,7 @@ class Part:
         header, last = self._header, self._resumed_to
         if last >= targets or header is None:
             raise OutputError(
-                f"{self._partial}: the list has changed: it had a target {last} and now ends before it; {_AGAIN}"
+                f"{self._partial}: the list has changed: it had a target {last} and now ends before it; {AGAIN}"
             )
         self._header = Header(header.run, Totals(targets, 0, left_out, 0, 0, list_sha256))
 
@@ -217,7 +223,11 @@ class Part:
         if failure is None or failure.kind != "cancelled":
             line = to_json(record(result, times=self._times)) + "\n"
             away = failure is not None and is_away(result.target, failure)
-            self._open_journal().append(result.index, line, failed=failure is not None, away=away)
+            journal = self._open_journal()
+            if result.index <= self._resumed_to:
+                replaced = journal.places.get(result.index)
+                self.already -= replaced is not None and replaced.offset < self._resumed_size
+            journal.append(result.index, line, failed=failure is not None, away=away)
             if not away:
                 self._addresses.forget(result.index)
             if self._suspects is not None:
@@ -227,12 +237,18 @@ class Part:
             self._results.notify_all()
 
     def finish(self, run: RunFacts) -> None:
-        """Write the complete part. After an interruption only the journal stays, for --resume."""
+        """Write the complete part. After an interruption only the journal stays, for --resume.
+
+        Raises:
+            OutputError: the disk or the object storage refuses.
+            UsageError: another machine has written another shard there meanwhile.
+        """
         if self._journal is None or run.summary.interrupted or self._header is None or self._header.totals is None:
             return
         places = self._journal.places
         mine, failed = len(places), places.failed
         totals = self._header.totals._replace(mine=mine, ok=mine - failed, failed=failed)
+        self._refuse_another_shard(self._header.run, self.path)
         try:
             with open_output(self.path, "jsonl", whole=True, storage=self._storage) as output:
                 output.stream.write(Header(self._header.run, totals).line())
@@ -278,8 +294,8 @@ class Part:
         except PartsError as error:
             raise OutputError(str(error), temporary=error.temporary) from error
         if header is None or header.totals is None:
-            raise OutputError(f"{self.path}: not an output of --shard or --resume; {_AGAIN}, and replace it")
-        self._refuse_another(header.run, run, self.path)
+            raise OutputError(f"{self.path}: not an output of --shard or --resume; {AGAIN}, and replace it")
+        refuse_another_run(header.run, run, self.path)
         self._of_list = header.totals.list_sha256
         if self._retry_failed and header.totals.failed:
             self._reopen(header)
@@ -317,10 +333,13 @@ class Part:
         folder = scratch_folder(None if self._storage is None else self._storage.scratch)
         return os.path.join(folder, scratch_name(self.path) + SUFFIX)
 
-    def _refuse_another(self, was: Run, now: Run, path: str) -> None:
-        changed = difference(was, now)
-        if changed:
-            raise OutputError(f"{path}: made with other parameters: {changed}; {_AGAIN}")
+    def _refuse_another_shard(self, run: Run, *paths: str) -> None:
+        """Check that no other shard is at one of `paths`. What cannot be read is replaced, as ever."""
+        for path in paths if run.shards > 1 else ():
+            with suppress(FileNotFoundError, PartsError):
+                header, _ = read_lines(path, self._storage)
+                if header is not None:
+                    refuse_another_shard(header.run, run, path)
 
 
 def _named(line: bytes, run: Run) -> bytes:

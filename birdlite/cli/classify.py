@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from birdlite import log
 from birdlite.cli.console import drive, open_console
 from birdlite.cli.interruption import Interruption
 from birdlite.cli.values import classifier_settings, fields_of
@@ -66,7 +67,10 @@ def main(values: SimpleNamespace, started: float) -> int:
     timeline.add("imports", started, clock())
     with Interruption() as interruption:
         table, allow = bool(values.timing), values.allow_failures
-        return drive(runner, targets, console, interruption, table=table, allow_failures=allow)
+        code = drive(runner, targets, console, interruption, table=table, allow_failures=allow)
+    for path in targets.empty:
+        log.warning(f"{path}: the list names no picture")
+    return code
 
 
 def _rules(values: SimpleNamespace, settings: FetchSettings) -> ListRules | None:

@@ -233,7 +233,7 @@ def drive(
             log.info(f"not read, in folders: {described(report.summary.skipped)}")
     if interruption.exit_code is not None:
         written = report.summary.targets - report.failures.get("cancelled", 0)
-        log.warning(f"interrupted; {written} results were written")
+        log.warning(f"interrupted; {log.counted(written, 'result was', 'results were')} written")
         return interruption.exit_code
     return EXIT_FAILURES if report.failed and not allow_failures else EXIT_OK
 

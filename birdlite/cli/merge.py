@@ -35,6 +35,8 @@ from birdlite.writers.base import Format, RunFacts, TextSink, Writer, WriterOpti
 from birdlite.writers.output import open_output, refuse_url
 from birdlite.writers.record import to_json
 
+FORMATS: tuple[Format, ...] = ("jsonl", "csv", "html")
+
 EPILOG = """\
 Parts and output may be in object storage (extra `cloud`): s3://BUCKET/FOLDER/, 's3://BUCKET/FOLDER/part-*.jsonl',
 gs://… or az://…. The output appears only when it is complete.
@@ -47,7 +49,7 @@ be written, or parts are missing, doubled, unfinished or of another run, 4 objec
 def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
     refuse_url(values.output)
-    format_ = values.format or _format_of(values.output)
+    format_ = values.format or guess_format(values.output, FORMATS)
     if values.keep_header and format_ != "jsonl":
         raise UsageError("--keep-header needs --format jsonl")
     open_console(values)
@@ -85,11 +87,12 @@ def _source(values: SimpleNamespace, storage: Storage) -> tuple[Parts | Newest, 
     if not values.newest:
         parts = open_parts(part_paths(values, storage), storage)
         parts = parts._replace(run=_named(parts.run, values))
-        return parts, merged(parts, storage), f"{len(parts.files)} parts"
+        return parts, merged(parts, storage), log.counted(len(parts.files), "part")
     runs = open_runs(_parts_with_times(values, storage), storage)
     newest = Newest(runs, storage)
     newest.run = _named(newest.run, values)
-    return newest, newest.records(), f"{sum(len(one.files) for one in runs)} parts of {len(runs)} runs"
+    count = log.counted(sum(len(one.files) for one in runs), "part")
+    return newest, newest.records(), f"{count} of {log.counted(len(runs), 'run')}"
 
 
 def _named(run: Run, values: SimpleNamespace) -> Run:
@@ -121,7 +124,9 @@ def _index(values: SimpleNamespace, storage: Storage) -> int:
             raise UsageError(f"--index {folder}: not a folder{' (it ends with a slash)' * is_storage(folder)}")
         model_sha256 = newest_model(folder, storage)
         index = update_index(folder, model_sha256, storage)
-        said = "is up to date" if index is None else f"{len(index.keys)} targets of {len(index.covered)} parts"
+        said = "is up to date"
+        if index is not None:
+            said = f"{log.counted(len(index.keys), 'target')} of {log.counted(len(index.covered), 'part')}"
         log.info(f"{index_path(folder, model_sha256)}: {said}")
     return EXIT_OK
 
@@ -160,15 +165,6 @@ def _facts(source: Parts | Newest) -> RunFacts:
     return RunFacts(RunSummary(totals.mine, totals.ok, totals.failed, 0.0, 0.0), model, report=report)
 
 
-def _format_of(output: str | None) -> Format:
-    format_ = guess_format(output)
-    if format_ == "text":  # no suffix that means anything
-        return "jsonl"
-    if format_ == "json":
-        raise UsageError(f"--output {output}: merge writes jsonl, csv or html")
-    return format_
-
-
 COMMAND = Command(
     "merge",
     "Put the parts of one run together, in the order of its list; or those of many runs.",
@@ -187,7 +183,7 @@ COMMAND = Command(
             Option(
                 "--format",
                 "Format of the output.",
-                choices=("jsonl", "csv", "html"),
+                choices=FORMATS,
                 shown="from the suffix of --output, else jsonl",
             ),
             Option(

@@ -14,6 +14,7 @@ from birdlite.cli.options import FILE, MESSAGES, REVEAL_TARGETS, SCRATCH, timeou
 from birdlite.cli.values import fetch_settings, part_paths
 from birdlite.errors import PartsError
 from birdlite.results import RunSummary
+from birdlite.run.options import guess_format
 from birdlite.run.report_file import facts_of_outputs, folder_of
 from birdlite.storage.store import Storage
 from birdlite.writers import open_writer
@@ -32,6 +33,7 @@ written.
 def main(values: SimpleNamespace, started: float) -> int:
     """Run the command."""
     refuse_url(values.output)
+    guess_format(values.output, ("html",))
     open_console(values)
     storage = Storage(fetch_settings(values), scratch=values.scratch)
     paths = list(part_paths(values, storage))
@@ -52,7 +54,8 @@ def main(values: SimpleNamespace, started: float) -> int:
                 writer.write(result)
         writer.finish(RunFacts(RunSummary(ok + failed, ok, failed, 0.0, 0.0), model, report=facts))
     log.info(
-        f"{len(paths)} outputs: {ok} of {ok + failed} targets classified, {failed} failed{written_to(values.output)}"
+        f"{log.counted(len(paths), 'output')}: {ok} of {ok + failed} targets classified, {failed} failed"
+        f"{written_to(values.output)}"
     )
     return EXIT_FAILURES if failed else EXIT_OK
 

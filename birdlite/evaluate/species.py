@@ -78,8 +78,8 @@ class Species:
             for plain in near
             for key in (self._scientific.get(plain) or self._common[plain])[:1]
         )
-        nearest = f"nearest: {', '.join(names)}" if near else "and no name is near to it"
-        return f"{label.place}: {self._model} knows no species {label.text!r}; {nearest}"
+        nearest = f"; nearest: {', '.join(names)}" if near else ", and none with a similar name"
+        return f"{label.place}: {self._model} knows no species {label.text!r}{nearest}"
 
 
 def _plain(name: str) -> str:

@@ -127,7 +127,7 @@ class Classifier:
         """
         from birdlite.targets.from_python import many
 
-        sources = iter([(many(pictures, self._settings.fetch.max_bytes), False)])
+        sources = iter([(many(pictures, self._settings.fetch.max_bytes), "")])
         return self.stream(Targets(sources, self._remote.storage, None, reveal=self._settings.reveal_targets))
 
     def stream(

@@ -11,6 +11,8 @@ from birdlite.writers.base import Format, Names
 from birdlite.writers.output import refuse_url
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from birdlite.batch.shard import Shard
 
 RUN = "{run}"
@@ -18,6 +20,7 @@ _DIGITS = 12  # of the digest: among a million lists, the chance that any two ha
 
 SUFFIXES: dict[str, Format] = {"json": "json", "jsonl": "jsonl", "ndjson": "jsonl", "csv": "csv", "txt": "text"}
 SUFFIXES |= {"html": "html", "htm": "html"}
+RESULTS: tuple[Format, ...] = ("text", "json", "jsonl", "csv")
 
 
 class MaxFailures(NamedTuple):
@@ -66,13 +69,14 @@ def settled(options: RunOptions) -> RunOptions:
     refuse_url(options.output)
     refuse_url(options.report)
     output, report = _named("output", options.output, options), _named("report", options.report, options)
-    format_ = options.format or guess_format(options.output)
-    if format_ == "html":
+    if (options.format or SUFFIXES.get(_suffix_of(options.output))) == "html":
         raise UsageError(f"--output {options.output}: a page is written beside the results: --report {options.output}")
+    format_ = options.format or guess_format(options.output, RESULTS)
     if report is not None:
         from birdlite.run.report_file import check_report
 
         check_report(report, output)
+        guess_format(report, ("html",), "--report")
     return options._replace(output=output, report=report, format=format_)
 
 
@@ -96,19 +100,22 @@ def with_run(path: str, list_sha256: str | None) -> str:
     return path if list_sha256 is None else path.replace(RUN, list_sha256[:_DIGITS])
 
 
-def guess_format(output: str | None) -> Format:
-    """The format for the suffix of an output file; text without one, and for pipes and devices.
+def guess_format(output: str | None, formats: Sequence[Format], option: str = "--output") -> Format:
+    """The one of `formats` for the suffix of a file; the first of them without a suffix, and for pipes and devices.
 
     Raises:
-        UsageError: no format has this suffix.
+        UsageError: none of them has this suffix.
     """
-    suffix = os.path.splitext(output or "")[1][1:]
-    format_ = SUFFIXES.get(suffix.lower())
-    if (
-        format_ is None
-        and suffix[:1].isalpha()
-        and not (os.path.exists(output or "") and not os.path.isfile(output or ""))
-    ):
-        known = ", ".join(f".{one}" for one, name in SUFFIXES.items() if name != "html")
-        raise UsageError(f"--output {output}: no format has the suffix .{suffix}; use one of {known}, or --format")
-    return format_ or "text"
+    path, suffix = output or "", _suffix_of(output)
+    format_ = SUFFIXES.get(suffix)
+    if format_ is not None and format_ in formats:
+        return format_
+    if not suffix[:1].isalpha() or (os.path.exists(path) and not os.path.isfile(path)):
+        return formats[0]
+    known = [f".{one}" for one, name in SUFFIXES.items() if name in formats]
+    use = f"one of {', '.join(known)}, or --format" if len(formats) > 1 else " or ".join(known)
+    raise UsageError(f"{option} {path}: cannot have the suffix .{suffix}; use {use}")
+
+
+def _suffix_of(path: str | None) -> str:
+    return os.path.splitext(path or "")[1][1:].lower()

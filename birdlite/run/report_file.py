@@ -119,10 +119,10 @@ def facts_of_outputs(headers: Sequence[Header | None]) -> tuple[ModelFacts | Non
     model, report = facts_of_run(run)
     missing = run.shards - len({header.run.shard for header in known})
     if missing:
-        notes.append(f"The run is not complete: {missing:,} of {run.shards:,} shards are not here.")
+        notes.append(f"The run is not complete. Shards that are not here: {missing:,} of {run.shards:,}.")
     unfinished = sum(header.totals is None for header in known)
     if unfinished:
-        notes.append(f"The run is not complete: {unfinished:,} of the outputs are unfinished.")
+        notes.append(f"The run is not complete. Unfinished outputs: {unfinished:,}.")
     return model, report._replace(facts=(*report.facts, files), notes=tuple(notes))
 
 

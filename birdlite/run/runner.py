@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from birdlite import log
 from birdlite.errors import TooManyFailures
 from birdlite.namedtuple import NamedTuple
 from birdlite.results import FailureKind, Progress, Result, RunSummary, is_away
@@ -205,7 +206,8 @@ class Runner:
         if not limit.allows(away, done if at_the_end else None):
             kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self._failures.items()))
             self._too_many = (
-                f"{away} targets failed because something was away ({kinds}), more than --max-failures {limit}"
+                f"{log.counted(away, 'target')} failed because something was away ({kinds}),"
+                f" more than --max-failures {limit}"
             )
             self.cancel()
 
@@ -239,7 +241,7 @@ class Runner:
         part = None if selection is None else selection.part
         if part is not None and part.already:
             notes.append(
-                f"The run was resumed, and the {part.already:,} records of earlier starts are not on this page. "
+                f"The run was resumed. Records of earlier starts that are not on this page: {part.already:,}. "
                 f"birdlite report {part.path} makes one of all."
             )
         trace, names = self.timeline.trace, page.names

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 Named: TypeAlias = "Found | bytes | Target | BadTarget"
 
-_Source: TypeAlias = "tuple[Iterable[Named], bool]"
-"""Names, the bytes of a picture, or targets; and whether they are lines of a list."""
+_Source: TypeAlias = "tuple[Iterable[Named], str]"
+"""Names, the bytes of a picture, or targets; and the list whose lines they are, or nothing."""
 
 SAMPLES = (
     "https://upload.wikimedia.org/wikipedia/commons/c/c8/Phalacrocorax_varius_-Waikawa%2C_Marlborough%2C_New_Zealand-8.jpg",
@@ -69,6 +69,7 @@ class Targets(Iterator["Target | BadTarget"]):
         """
         self._reveal = reveal  # secrets in names
         self.skipped: Counter[str] = Counter()  # files in folders that are no targets, by kind; until now
+        self.empty: list[str] = []  # lists that named nothing; until now
         self._storage = storage
         self._rules = rules
         self._targets = self._expand(sources)
@@ -79,12 +80,15 @@ class Targets(Iterator["Target | BadTarget"]):
     def _expand(self, sources: Iterator[_Source]) -> Iterator[Target | BadTarget]:
         """Number the targets. No other place counts positions."""
         index = 0
-        for names, are_lines in sources:
-            locate = self._locate_line if are_lines and self._rules is not None else self._locate
+        for names, list_ in sources:
+            locate = self._locate_line if list_ and self._rules is not None else self._locate
+            found: Named | None = None
             for found in names:
                 for target in locate(found, index):
                     yield target
                     index += 1
+            if list_ and found is None:
+                self.empty.append(list_)
 
     def _locate(self, found: Named, index: int) -> Iterable[Target | BadTarget]:
         """The targets of one argument or line, numbered from `index`."""
@@ -231,16 +235,16 @@ def _sources(
 ) -> Iterator[_Source]:
     for argument in arguments:
         if argument == "-":
-            yield stdin().read(may_be_picture=True), True
+            yield stdin().read(may_be_picture=True), "stdin"
         else:
-            yield ((argument, None),), False
+            yield ((argument, None),), ""
     for path in lists:
         if path == "-":
-            yield stdin().read(may_be_picture=False), True
+            yield stdin().read(may_be_picture=False), "stdin"
         else:
             from birdlite.targets.list_file import read_file
 
-            yield read_file(path, storage), True
+            yield read_file(path, storage), path
 
 
 def _found(paths: Iterator[Found], first: int) -> Iterator[Target | BadTarget]:

@@ -6,6 +6,8 @@ Lines before the header that begin with # are skipped; PowerShell writes `#TYPE 
 A quoted cell may hold line ends. So one quote that is not closed would swallow the rows after it without a word. Such a
 row is a fault of its first line alone, and the lines after it are read again as rows, if the cell does not end, ends in
 the middle of a cell, is longer than `CELL_LINES`, or holds a line that is a row of its own.
+
+birdlite's own `--format csv` has a row for each candidate. The rows of a picture, one below the other, are one entry.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from birdlite.targets.list_fields import LABEL, Entry, Fields, delimiter, lackin
 from birdlite.targets.list_text import TOO_LONG, ListText, NumberedLines
 
 CELL_LINES = 100  # of one row
+
+_OWN = ["index", "target", "status", "rank"]  # how the header of birdlite's own results begins
 
 _NOT_CLOSED = "a quote in this row is not closed"
 
@@ -61,6 +65,7 @@ class Table:
         self._labelled = labelled
         self._delimiter = ","
         self._width = 0  # cells of the header
+        self._own = False  # it is birdlite's own results
 
     def __iter__(self) -> Iterator[Entry]:
         """Yield an entry for each row that is not blank.
@@ -75,6 +80,7 @@ class Table:
         feed = _Feed(lines, first)
         rows = csv.reader(feed, delimiter=self._delimiter)
         fields: Fields | None = None
+        picture: list[str] = []  # the first cells of the row before, in birdlite's own results
         while True:
             feed.taken.clear()
             try:
@@ -90,7 +96,8 @@ class Table:
             elif fault:
                 feed.read_again()
                 yield number, "", "", fault
-            elif any(cells):
+            elif any(cells) and not (self._own and cells[:2] == picture):
+                picture = cells[:2]
                 yield self._entry(number, cells, fields)
 
     def _begin(self, lines: NumberedLines) -> tuple[int, str | None]:
@@ -118,6 +125,7 @@ class Table:
             found = one_line(", ".join(cells))
             raise UsageError(f"{self._name}: no column {what}; found: {found} (the first line names the columns)")
         self._width = len(cells)
+        self._own = cells[: len(_OWN)] == _OWN
         return fields
 
     def _entry(self, number: int, cells: list[str], fields: Fields) -> Entry:

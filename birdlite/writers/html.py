@@ -53,7 +53,7 @@ class HtmlWriter:
         }
         notes = list(report.notes)
         if summary.interrupted:
-            notes.insert(0, f"The run was interrupted. {summary.targets:,} results came before that.")
+            notes.insert(0, f"The run was interrupted. Results before that: {summary.targets:,}.")
         begin, end = page(
             title=text(report.title),
             links="".join(f'<a href="#{place}">{place.capitalize()}</a>' for place, part in sections.items() if part),

@@ -131,8 +131,8 @@ def test_an_index_is_not_used_if_a_part_was_replaced(
     assert known(runs, ("a", "b", "other")) == [name for name in ("other",) if name in answers]
     (why,) = said
     assert why == (
-        f"{runs}/done-aaaaaaaaaaaa.index: not used, because {runs}/2.jsonl was replaced by another output; all 1 parts"
-        " are read; 1 parts that it covers are gone, and count no longer"
+        f"{runs}/done-aaaaaaaaaaaa.index: not used, because {runs}/2.jsonl was replaced by another output; all parts"
+        " (1) are read; 1 part that it covers is gone, and counts no longer"
     )
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
+from birdlite.log import counted
 from birdlite.results import Failure, FailureKind, is_away
 from birdlite.run.options import MaxFailures
 from tests.batch_runs import WITH_DEMO_MODEL, records_of
@@ -64,7 +65,7 @@ def test_with_more_the_run_ends_with_exit_code_4_and_the_part_is_unfinished(
     code, _, said = run(*album.command(f"--max-failures={most}"))
 
     assert code == 4
-    assert f"error: {broken} targets failed because something was away (" in said
+    assert f"error: {counted(broken, 'target')} failed because something was away (" in said
     assert f"more than --max-failures {most}; {album.part} is unfinished" in said
     assert not album.part.exists()
     assert album.partial.exists()

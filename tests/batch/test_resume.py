@@ -263,6 +263,24 @@ def test_failures_stay_without_retry_failed(
     assert not partial.exists()
 
 
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_failure_that_is_tried_again_is_no_record_of_an_earlier_start(
+    classify: Classify, part: Path, partial: Path, tmp_path: Path, complete: bool
+) -> None:
+    late = tmp_path / "late.jpg"
+    targets = (PICTURES[0], late, tmp_path / "absent.jpg")
+    assert classify(*targets)[0] == 1
+    if not complete:
+        cut(part, partial, lines=4)
+    late.symlink_to(PICTURES[1])
+
+    code, err = classify(*targets, "--retry-failed")
+
+    found = f"{part}: complete, with 2 failures to try again" if complete else f"{partial}: 3 records found, continuing"
+    end = f"1 of 2 classified, 1 failed (not_found 1), 1 by earlier starts; written to {part}"
+    assert (code, err) == (1, f"birdlite: {found}\nbirdlite: {end}\n")
+
+
 # Refused
 
 

@@ -101,14 +101,67 @@ def test_every_run_says_what_its_folders_hold_that_is_not_read(run: Run, tmp_pat
     assert run("classify", "-q", "album")[2] == ""
 
 
-@pytest.mark.parametrize("command", ["classify", "merge"])
-def test_a_suffix_that_means_no_format_is_refused_with_those_that_do(run: Run, tmp_path: Path, command: str) -> None:
-    code, out, err = run(command, PICTURES[0], "-o", "birds.xlsx")
+@pytest.mark.parametrize(
+    ("command", "those_that_do"),
+    [
+        (("classify", "-o"), "one of .json, .jsonl, .ndjson, .csv, .txt, or --format"),
+        (("classify", "--report"), ".html or .htm"),
+        (("merge", "-o"), "one of .jsonl, .ndjson, .csv, .html, .htm, or --format"),
+        (("report", "-o"), ".html or .htm"),
+    ],
+)
+def test_a_suffix_that_means_no_format_is_refused_with_those_that_do(
+    run: Run, tmp_path: Path, command: tuple[str, str], those_that_do: str
+) -> None:
+    option = "--output" if command[1] == "-o" else command[1]
 
-    assert (code, out) == (2, "")
-    assert err.startswith("birdlite: error: --output birds.xlsx: no format has the suffix .xlsx; use one of .json, ")
-    assert err.count("\n") == 1
+    said = run(*command, "birds.xlsx", PICTURES[0])
+
+    words = f"{option} birds.xlsx: cannot have the suffix .xlsx; use {those_that_do}"
+    assert said == (2, "", f"birdlite: error: {words}\n")
     assert not (tmp_path / "birds.xlsx").exists()
+
+
+@pytest.mark.parametrize("name", ["page", "page.htm", "PAGE.HTML", "page.2025-06-01", "/dev/null"])
+def test_a_page_may_have_no_suffix_and_go_to_a_device(run: Run, name: str) -> None:
+    assert run("classify", PICTURES[0], "-o", "birds.jsonl", "--report", name)[0] == 0
+    assert run("report", "birds.jsonl", "-o", name)[0] == 0
+
+
+@pytest.mark.parametrize(("name", "text"), [("no.txt", ""), ("no.txt", "# none tonight\n\n"), ("no.csv", "path\n")])
+def test_a_list_that_names_nothing_is_a_warning(run: Run, tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    (tmp_path / "list.txt").write_text(f"{PICTURES[0]}\n")
+
+    assert run("classify", "--from", name, "--format", "jsonl") == (
+        0,
+        "",
+        f"birdlite: 0 of 0 classified\nbirdlite: warning: {name}: the list names no picture\n",
+    )
+    assert run("classify", "--from", name, "-o", "{run}.jsonl")[2].count("names no picture") == 1
+    assert f"{name}: the list names no picture" in run("classify", "--from", "list.txt", "--from", name)[2]
+    assert "names no picture" not in run("classify", "--from", "list.txt")[2]
+    assert run("classify", "--from", name, "--quiet")[2] == ""
+
+
+@pytest.mark.parametrize("given", [["-"], ["--from", "-"]])
+def test_so_it_is_on_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch, given: list[str]) -> None:
+    give(monkeypatch, b"\n")
+
+    code, _, err = run("classify", *given)
+
+    assert (code, err.splitlines()[-1]) == (0, "birdlite: warning: stdin: the list names no picture")
+
+
+@pytest.mark.parametrize("timing", [(), ("--timing",)])
+def test_each_picture_of_our_own_csv_is_taken_once(run: Run, tmp_path: Path, timing: tuple[str, ...]) -> None:
+    names = [*map(str, PICTURES[:2]), "absent.jpg", str(PICTURES[1])]
+    run("classify", *names, "-o", "birds.csv", *timing)
+    assert (tmp_path / "birds.csv").read_text().count("\n") > len(names) + 1
+
+    _, out, _ = run("classify", "--from", "birds.csv", "--format", "jsonl")
+
+    assert [json.loads(line)["target"] for line in out.splitlines()] == names
 
 
 @pytest.mark.parametrize("name", ["birds", "birds.2025-06-01", "run.json/birds", ".birds"])
@@ -125,14 +178,14 @@ def test_a_format_may_have_any_suffix(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize("format_", ["text", "json", "jsonl", "csv"])
 @pytest.mark.parametrize("option", ["--output", "--report"])
 def test_a_picture_in_a_list_is_never_overwritten(run: Run, tmp_path: Path, option: str, format_: str) -> None:
-    photo = tmp_path / "robin.jpg"
+    photo = tmp_path / "robin"
     photo.write_bytes(PICTURES[0].read_bytes())
-    (tmp_path / "list.txt").write_text("robin.jpg\n")
+    (tmp_path / "list.txt").write_text("robin\n")
 
-    code, out, err = run("classify", "--from", "list.txt", option, "robin.jpg", "--format", format_)
+    code, out, err = run("classify", "--from", "list.txt", option, "robin", "--format", format_)
 
     assert (code, out) == (3, "")
-    assert err == "birdlite: error: robin.jpg: a picture is there, and the results would replace it\n"
+    assert err == "birdlite: error: robin: a picture is there, and the results would replace it\n"
     assert photo.read_bytes() == PICTURES[0].read_bytes()
 
 

@@ -214,7 +214,11 @@ def test_many_missing_shards_are_counted(run: Run, parts: Path, tmp_path: Path) 
     [
         ([], "PART is missing: A file"),
         (["no/such.jsonl"], "no/such.jsonl: no such file or folder"),
-        (["parts", "-o", "merged.json"], "merge writes jsonl, csv or html"),
+        (["parts", "-o", "a.json"], "--output a.json: cannot have the suffix .json; use one of .jsonl, .ndjson, .csv,"),
+        (
+            ["parts", "-o", "a.txt"],
+            "cannot have the suffix .txt; use one of .jsonl, .ndjson, .csv, .html, .htm, or --f",
+        ),
         (["parts", "--format", "text"], "--format text: not one of jsonl, csv, html"),
         (["parts", "-o", "a.csv", "--keep-header"], "--keep-header needs --format jsonl"),
         (["parts/0.jsonl", "-o", "parts/0.jsonl"], "parts/0.jsonl is both a PART and the --output"),

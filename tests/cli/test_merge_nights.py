@@ -125,7 +125,7 @@ def test_an_older_run_that_is_not_complete_is_reported(run: Run, runs: Runs) -> 
     code, _, err = run("merge", "--newest", runs.folder)
 
     assert code == 0
-    assert f"1 older runs are not complete: 1 of 2 shards are there of the run with {runs.folder}/1-0.jsonl\n" in err
+    assert f"1 older run is not complete: 1 of 2 shards are there of the run with {runs.folder}/1-0.jsonl\n" in err
 
 
 def test_parts_of_two_models_are_refused(run: Run, runs: Runs) -> None:
@@ -236,7 +236,7 @@ def test_an_index_is_written_for_a_folder_and_then_is_up_to_date(run: Run, runs:
     runs.add("1.jsonl", {"a": "Parus major", "dead": None})
     index = runs.folder / "done-aaaaaaaaaaaa.index"
 
-    assert run("merge", "--index", runs.folder) == (0, "", f"birdlite: {index}: 1 targets of 1 parts\n")
+    assert run("merge", "--index", runs.folder) == (0, "", f"birdlite: {index}: 1 target of 1 part\n")
     assert run("merge", "--index", runs.folder) == (0, "", f"birdlite: {index}: is up to date\n")
 
 

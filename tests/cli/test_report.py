@@ -162,7 +162,7 @@ def test_a_run_that_was_taken_up_says_what_is_not_on_its_page(run: Run, report: 
     page = page_of(report)
     assert numbers(page)["pictures"] == "0"
     assert page.one("p", "note").text == (
-        "The run was resumed, and the 6 records of earlier starts are not on this page."
+        "The run was resumed. Records of earlier starts that are not on this page: 6."
         f" birdlite report {part} makes one of all."
     )
 
@@ -181,7 +181,7 @@ def test_a_run_that_is_taken_up_half_way_counts_what_was_there(run: Run, report:
 
     page = page_of(report)
     assert [row[0] for row in rows(page)] == ["4", "5"]
-    assert "the 4 records of earlier starts" in page.one("p", "note").text
+    assert "that are not on this page: 4." in page.one("p", "note").text
 
 
 def test_an_interrupted_run_has_a_page_that_says_so(origin: Origin, report: Path) -> None:
@@ -197,7 +197,7 @@ def test_an_interrupted_run_has_a_page_that_says_so(origin: Origin, report: Path
 
     assert process.returncode == 130
     page = page_of(report)
-    assert page.one("p", "note").text == "The run was interrupted. 2 results came before that."
+    assert page.one("p", "note").text == "The run was interrupted. Results before that: 2."
     assert [row[2].split()[0] for row in rows(page)] == ["Demoavis", "cancelled"]
 
 
@@ -269,6 +269,7 @@ def test_results_stay_when_there_is_no_room_for_the_page(tmp_path: Path) -> None
         (["--report", "-"], "--report needs a file"),
         (["--report="], "--report needs a file"),
         (["--report", "page-{shard}.html"], "{shard} needs --shard"),
+        (["--report", "s3://b/page.pdf"], "--report s3://b/page.pdf: cannot have the suffix .pdf; use .html or .htm"),
         (["-o", "page.html"], "--output page.html: a page is written beside the results: --report page.html"),
     ],
 )
@@ -431,8 +432,8 @@ def test_a_report_of_an_incomplete_run_says_so(run: Run, parts: Path, report: Pa
     run("report", parts, "-o", report)
 
     assert [note.text for note in page_of(report).all("p", "note")] == [
-        "The run is not complete: 1 of 3 shards are not here.",
-        "The run is not complete: 1 of the outputs are unfinished.",
+        "The run is not complete. Shards that are not here: 1 of 3.",
+        "The run is not complete. Unfinished outputs: 1.",
     ]
 
 
@@ -502,7 +503,7 @@ def test_a_record_that_is_not_birdlites_is_one_line_and_no_page(
         ([], 2, "PART is missing: Results (jsonl)"),
         (["no/such.jsonl"], 2, "no/such.jsonl: no such file or folder"),
         (["empty"], 3, "there are no results to report on"),
-        (["parts/0.jsonl", "-o", "parts/0.jsonl"], 2, "parts/0.jsonl is both a PART and the --output"),
+        (["old.html", "-o", "old.html"], 2, "old.html is both a PART and the --output"),
         (["parts/0.jsonl", "-o", "parts/0.jsonl/page.html"], 3, "a part of the path is not a folder"),
         (["album/0000.jpg"], 3, "album/0000.jpg:1: not a record of birdlite"),
     ],
@@ -518,6 +519,7 @@ def test_wrong_usage_of_report_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "old.html").touch()
 
     got, out, err = run("report", *arguments)
 

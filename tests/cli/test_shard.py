@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from birdlite.batch.part import Part
 from birdlite.cli import main
-from tests.batch_runs import WITH_DEMO_MODEL, header_of, make_album, records_of
+from birdlite.errors import UsageError
+from birdlite.results import RunSummary
+from birdlite.writers.base import RunFacts
+from tests.batch_runs import RUN, WITH_DEMO_MODEL, header_of, make_album, records_of, write_part
 from tests.demo_world import PICTURES
 
 ROOT = Path(__file__).parents[2]
@@ -189,3 +193,52 @@ def test_a_plain_run_imports_nothing_of_this() -> None:
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert not {name for name in run.stderr.split() if name.startswith("birdlite.batch")}
+
+
+@pytest.mark.parametrize("resume", [(), ("--resume",)])
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_shard_does_not_take_the_place_of_another(
+    classify: Classify, album: Path, tmp_path: Path, complete: bool, resume: tuple[str, ...]
+) -> None:
+    part = tmp_path / "same.jsonl"
+    assert classify("--shard", "0/2", "-o", part, album)[0] == 0
+    if not complete:  # as if it were still being made, or had been interrupted
+        part = part.rename(tmp_path / "same.jsonl.partial")
+    before = part.read_bytes()
+
+    code, _, err = classify("--shard", "1/2", *resume, "-o", tmp_path / "same.jsonl", album)
+
+    assert (code, err) == (
+        2,
+        (
+            f"birdlite: error: {part}: has shard 0 of 2, and this run is shard 1 of 2;"
+            " put {shard} into the name of --output, or remove this one\n"
+        ),
+    )
+    assert part.read_bytes() == before
+    assert [path.name for path in tmp_path.glob("same*")] == [part.name]
+
+
+@pytest.mark.parametrize("again", [("--shard", "0/2"), ("--shard", "0/3"), ()])
+def test_the_same_shard_and_a_run_of_the_whole_list_may_replace_a_part(
+    classify: Classify, album: Path, tmp_path: Path, again: tuple[str, ...]
+) -> None:
+    assert classify("--shard", "0/2", "-o", tmp_path / "same.jsonl", album)[0] == 0
+
+    assert classify(*again, "-o", tmp_path / "same.jsonl", album)[0] == 0
+
+
+def test_a_shard_that_another_machine_has_finished_meanwhile_stays(tmp_path: Path) -> None:
+    path, elsewhere = tmp_path / "same.jsonl", tmp_path / "elsewhere.jsonl"
+    write_part(elsewhere, {"a.jpg": "Alca"}, run=RUN._replace(shard=0, shards=2))
+    other = elsewhere.read_bytes()
+
+    with Part(str(path), times=False) as part:
+        part.begin(RUN._replace(shard=1, shards=2))
+        part.end(targets=1, left_out=0, list_sha256="c" * 64)
+        elsewhere.rename(path)
+        with pytest.raises(UsageError, match=r"same\.jsonl: has shard 0 of 2, and this run is shard 1 of 2;"):
+            part.finish(RunFacts(RunSummary(0, 0, 0, 0.0, 0.0), None))
+
+    assert path.read_bytes() == other
+    assert (tmp_path / "same.jsonl.partial").exists()

@@ -123,6 +123,17 @@ def test_shards_in_a_bucket_merge_into_what_one_run_writes(classify: Classify, r
     assert run("merge", bucket.url("run/part-0.jsonl"), bucket.url("run/"))[0] == 3
 
 
+def test_a_shard_does_not_take_the_place_of_another_in_a_bucket(classify: Classify, bucket: Bucket) -> None:
+    target = bucket.url("same.jsonl")
+    assert classify("--shard", "0/2", "-o", target, *PICTURES)[0] == 0
+    before = bucket.get("same.jsonl")
+
+    code, _, err = classify("--shard", "1/2", "-o", target, *PICTURES)
+
+    assert (code, f"{target}: has shard 0 of 2, and this run is shard 1 of 2" in err) == (2, True)
+    assert bucket.get("same.jsonl") == before
+
+
 class TestResume:
     """The journal is on this machine, the part in the bucket."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,6 +83,14 @@ def test_the_programs_in_examples_run(program: Path, tmp_path: Path) -> None:
 
     assert code == 0, output
     assert "Crested Emberling" in output or "6 of 6" in output
+
+
+@pytest.mark.parametrize("program", EXAMPLES, ids=page_id)
+def test_the_programs_in_examples_say_how_they_are_used(program: Path) -> None:
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(rf"usage: python3 .*{program.name}( [A-Z]+)+\n", done.stderr)
 
 
 def check(block: Block, world: World) -> None:

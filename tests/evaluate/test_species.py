@@ -67,7 +67,7 @@ def test_an_unknown_label_is_named_with_its_place_and_the_nearest_names() -> Non
 
 
 def test_a_label_like_no_name_at_all_says_so() -> None:
-    with pytest.raises(UsageError, match="'0123456789'; and no name is near to it"):
+    with pytest.raises(UsageError, match=r"'0123456789', and none with a similar name$"):
         SPECIES.find(label("0123456789"))
 
 

@@ -189,7 +189,7 @@ class TestContent:
 
         page = page_of(ROBIN, run=run)
 
-        assert page.one("p", "note").text == "The run was interrupted. 1 results came before that."
+        assert page.one("p", "note").text == "The run was interrupted. Results before that: 1."
         assert page_of(ROBIN).all("p", "note") == []
 
     def test_an_empty_run_is_a_whole_page(self) -> None:

@@ -123,7 +123,7 @@ def _fault_of_results(case: Case, whole: bytes, found: bytes, err: str) -> str |
         if record["status"] == "ok" and record != known[record["index"]]:
             return f"another record of {record['index']}"
     done = [record for record in records if record.get("error", {}).get("kind") != "cancelled"]
-    said = re.search(r"interrupted; (\d+) results were written", err)
+    said = re.search(r"interrupted; (\d+) results? (?:was|were) written", err)
     return f"{len(done)} results, but it says {said[1]}" if said and int(said[1]) != len(done) else None
 
 
@@ -131,7 +131,7 @@ def _unlike(known: set[tuple[str, ...]], rows: list[list[str]], err: str) -> str
     for row in rows:
         if "cancelled" not in row and tuple(row) not in known:
             return f"another row: {row}"
-    said = re.search(r"interrupted; (\d+) results were written", err)
+    said = re.search(r"interrupted; (\d+) results? (?:was|were) written", err)
     done = len({row[0] for row in rows[1:] if "cancelled" not in row})
     return f"{done} results, but it says {said[1]}" if said and int(said[1]) != done else None
 

@@ -119,8 +119,9 @@ class Part:
                 self._partial = self._journal_of_object()
             else:
                 refuse_picture(self.path)
+            self._refuse_another_shard(run, self._partial)
             if not self._resume:
-                self._refuse_another_shard(run, self._partial, self.path)
+                self._refuse_another_shard(run, self.path)
             elif not os.path.exists(self._partial) and self._is_complete(run):
                 return False
             journal = Journal(self._partial)
@@ -333,13 +334,14 @@ class Part:
         folder = scratch_folder(None if self._storage is None else self._storage.scratch)
         return os.path.join(folder, scratch_name(self.path) + SUFFIX)
 
-    def _refuse_another_shard(self, run: Run, *paths: str) -> None:
-        """Check that no other shard is at one of `paths`. What cannot be read is replaced, as ever."""
-        for path in paths if run.shards > 1 else ():
-            with suppress(FileNotFoundError, PartsError):
-                header, _ = read_lines(path, self._storage)
-                if header is not None:
-                    refuse_another_shard(header.run, run, path)
+    def _refuse_another_shard(self, run: Run, path: str) -> None:
+        """Check that no other shard is at `path`. What cannot be read is replaced, as ever."""
+        if run.shards == 1:
+            return
+        with suppress(FileNotFoundError, PartsError):
+            header, _ = read_lines(path, self._storage)
+            if header is not None:
+                refuse_another_shard(header.run, run, path)
 
 
 def _named(line: bytes, run: Run) -> bytes:

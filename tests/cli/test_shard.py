@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -202,11 +203,13 @@ def test_a_shard_does_not_take_the_place_of_another(
 ) -> None:
     part = tmp_path / "same.jsonl"
     assert classify("--shard", "0/2", "-o", part, album)[0] == 0
-    if not complete:  # as if it were still being made, or had been interrupted
+    if not complete:
         part = part.rename(tmp_path / "same.jsonl.partial")
     before = part.read_bytes()
 
-    code, _, err = classify("--shard", "1/2", *resume, "-o", tmp_path / "same.jsonl", album)
+    with part.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as a run does that is still making it
+        code, _, err = classify("--shard", "1/2", *resume, "-o", tmp_path / "same.jsonl", album)
 
     assert (code, err) == (
         2,

@@ -34,17 +34,17 @@ def one_line(said: object) -> str:
 
 
 def installing(extra: str) -> str:
-    """How to install an extra into what runs: from its checkout, if it is one, else from the index."""
-    import os
-    import shlex
-    import shutil
-    import sys
+    """The command that installs an extra into what runs."""
+    from birdlite.installing import command, with_extra
 
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    place = f"-e '{root}" if os.path.exists(os.path.join(root, "pyproject.toml")) else "'birdlite"
-    folder, pip = os.path.dirname(sys.executable), shutil.which("pip")
-    is_ours = pip is None or not folder or os.path.dirname(os.path.abspath(pip)) == folder
-    return f"{'pip' if is_ours else f'{shlex.quote(sys.executable)} -m pip'} install {place}[{extra}]'"
+    return command(with_extra(extra))
+
+
+def installing_package(name: str) -> str:
+    """The command that installs another package into what runs."""
+    from birdlite.installing import command
+
+    return command([name])
 
 
 class BirdliteError(Exception):

@@ -20,12 +20,14 @@ Sink = Callable[[int, str, "dict[str, object]"], None]
 _sink: Sink | None = None
 _threshold = DEBUG
 _lost = 0
+_once: dict[str, object] = {}  # of `warning_once`
 
 
 def to(sink: Sink | None, threshold: int = INFO) -> None:
     """Send every line of at least `threshold` to `sink(level, message, fields)`; None goes back to `logging`."""
     global _sink, _threshold  # one process has one standard error
     _sink, _threshold = sink, threshold
+    _once.clear()
 
 
 def debug(message: str, **fields: object) -> None:
@@ -41,6 +43,13 @@ def info(message: str, **fields: object) -> None:
 def warning(message: str, **fields: object) -> None:
     """What costs the user something: no cache, a slow engine."""
     _say(WARNING, message, fields)
+
+
+def warning_once(message: str) -> None:
+    """The same, but not what was said already since `to` was called: many pictures or tries may have the same cause."""
+    mine = object()
+    if _once.setdefault(message, mine) is mine:  # in one step, because many threads may come at once
+        warning(message)
 
 
 def error(message: str, **fields: object) -> None:

@@ -51,7 +51,7 @@ set_default(settings.FetchSettings, "mirror", MIRROR)
 set_default(settings.Settings, "fetch", settings.FetchSettings())
 if os.environ["WORLD"] == "demo":
     demo = catalog.CATALOG["{DEMO_MODEL}"]
-    demo = demo._replace(card=demo.card._replace(name="{DEFAULT_MODEL}"), public=True)
+    demo = demo._replace(card=demo.card._replace(name="{DEFAULT_MODEL}"))
     catalog.CATALOG["{DEFAULT_MODEL}"] = demo
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 
 from birdlite import log
@@ -17,14 +18,16 @@ from birdlite.convert.onnx_graph import require_onnx
 from birdlite.convert.pictures import COMPARED, calibration, choose
 from birdlite.convert.proof import spell
 from birdlite.convert.proven import check_module, convert_module, convert_tflite, requantise
+from birdlite.convert.saved_model import check_folder
 from birdlite.errors import UsageError
 from birdlite.models.bundle import MODEL_FILES
-from birdlite.models.catalog import is_birds
+from birdlite.models.catalog import CATALOG, is_birds
 from birdlite.run.classifier import Classifier
 
 EPILOG = """\
-A SavedModel needs the extra `convert`, which is TensorFlow (pip install 'birdlite[convert]'). A .tflite needs the extra
-`onnx` to become ONNX. A uint8 .tflite needs nothing to become an int8 one, which is faster.
+A SavedModel needs the extra `convert`, which is TensorFlow. A .tflite needs the extra `onnx` to become ONNX. What is
+missing is named, with the command that installs it. A uint8 .tflite needs nothing to become an int8 one, which is
+faster.
 
 Use the result with `birdlite classify --model DIR`.
 """
@@ -53,6 +56,8 @@ def main(values: SimpleNamespace, started: float) -> int:
 
 
 def _from_module(values: SimpleNamespace) -> Conversion:
+    if os.path.isdir(values.source):
+        check_folder(values.source)
     check_module(values.to, values.quantize, calibrated=bool(values.calibrate))
     settings = classifier_settings(values)
     reading = Reading(values.tags, values.signature, values.input_range or WHOLE_RANGE, values.labels)
@@ -70,12 +75,14 @@ def _from_tflite(values: SimpleNamespace) -> Conversion:
         raise UsageError(
             f"--tags, --signature and --input-range are for SavedModels only, and {values.source} is not one"
         )
-    if values.to == "onnx":
-        require_onnx()
-    elif values.quantize != "int8":
-        raise UsageError(f"{values.source} is not a SavedModel: --to tflite needs --quantize int8 for it")
     settings = classifier_settings(values)._replace(model=values.source)
     with Classifier(settings) as classifier:
+        if values.source not in CATALOG:
+            _ = classifier.model  # a wrong name, or a file that is no model, is told before a package that is missing
+        if values.to == "onnx":
+            require_onnx()
+        elif values.quantize != "int8":
+            raise UsageError(f"{values.source} is not a SavedModel: --to tflite needs --quantize int8 for it")
         model = classifier.model
     if values.calibrate:
         log.info("--calibrate: the source states its ranges, so the pictures are used for comparing only")

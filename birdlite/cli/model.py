@@ -37,7 +37,7 @@ def main(values: SimpleNamespace, started: float) -> int:
     if values.action == "list":
         if values.name is not None:
             raise UsageError("birdlite model list takes no NAME; use birdlite model show NAME")
-        _list(values.cache_dir)
+        _list(values)
         return EXIT_OK
     if values.action != "verify" and (values.against is not None or values.pictures):
         raise UsageError("--against and --pictures are options of birdlite model verify")
@@ -56,14 +56,14 @@ def _fetch(values: SimpleNamespace) -> None:
     say(f"{values.name}: in {folder}")
 
 
-def _list(cache_dir: str) -> None:
+def _list(values: SimpleNamespace) -> None:
     for name, entry in catalog.CATALOG.items():
-        if not entry.public:
-            continue
         total = sum(fact.bytes for fact in entry.card.files.values())
-        state = "not in the cache" if _problems(cache_dir, entry) else "in the cache"
+        place = _place(values, entry)
+        state = "not in the cache" if bundle.faults_in(place, entry.card) else "in the cache"
+        state = "a part of birdlite" if place == entry.folder else state
         say(f"{name}  {total / 1e6:.1f} MB  {entry.card.licence}  {state}\n  {entry.description}", lines=True)
-    _tell_of_others([entry_folder(cache_dir, name) for name in catalog.CATALOG])
+    _tell_of_others([entry_folder(values.cache_dir, name) for name in catalog.CATALOG])
 
 
 def _show(values: SimpleNamespace) -> None:
@@ -80,9 +80,10 @@ def _verify(values: SimpleNamespace) -> None:
         paths = [os.path.join(values.name, name) for name in (bundle.CARD_FILE, *card.files)]
     else:
         entry = catalog.find(values.name)
-        card, problems = entry.card, _problems(values.cache_dir, entry)
+        place = _place(values, entry)
+        card, problems = entry.card, bundle.faults_in(place, entry.card)
         remedy = f"run `{_fetching(values.name)}` to repair it"
-        against, paths = "birdlite's own catalogue", [entry_folder(values.cache_dir, values.name)]
+        against, paths = "birdlite's own catalogue", [place]
     for name in card.files:
         say(f"{name}: {problems.get(name, 'ok')}")
     if problems and not os.path.isdir(values.name) and list(problems.values()) == ["missing"] * len(card.files):
@@ -130,6 +131,14 @@ def _compare(values: SimpleNamespace) -> None:
         raise InvalidModel(f"the answers of {values.name} differ too much from those of {values.against}: {problem}")
 
 
+def _place(values: SimpleNamespace, entry: catalog.Entry) -> str:
+    """Where the entry is or will be: in the cache, or in birdlite itself, from where it is read if no cache has it."""
+    cached = entry_folder(values.cache_dir, entry.card.name)
+    if entry.folder is None or values.mirror is not None or os.path.isdir(cached):
+        return cached
+    return entry.folder
+
+
 def _problems(cache_dir: str, entry: catalog.Entry) -> dict[str, str]:
     """What is wrong with each file of the entry that is not in the cache as it must be."""
     return bundle.faults_in(entry_folder(cache_dir, entry.card.name), entry.card)
@@ -145,9 +154,10 @@ def _fetching(name: str) -> str:
 
 def _path(values: SimpleNamespace) -> None:
     entry = catalog.find(values.name)
-    if _problems(values.cache_dir, entry):
+    place = _place(values, entry)
+    if bundle.faults_in(place, entry.card):
         raise ModelUnavailable(_not_there(values))
-    say(entry_folder(values.cache_dir, values.name))
+    say(place)
 
 
 def _remove(values: SimpleNamespace) -> None:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from birdlite.cli.declare import Argument, Command, Option, Value
@@ -25,10 +25,6 @@ from birdlite.settings import (
 )
 
 
-def _model_names() -> Iterable[str]:
-    return (name for name, entry in CATALOG.items() if entry.public)
-
-
 def _seconds(name: str, help: str, default: float) -> Option:  # noqa: A002
     return Option(f"{name} SECONDS", help, type=Value(seconds), default=f"{default:g}")
 
@@ -42,7 +38,7 @@ def _size(name: str, help: str, default: int) -> Option:  # noqa: A002
 
 FILE = Value(complete="file")
 FOLDER = Value(folder, complete="dir")
-MODEL = Value(complete="file", words=_model_names)
+MODEL = Value(complete="file", words=lambda: CATALOG)
 RESIZE = get_args(Resize)
 
 Options = Mapping[str, Sequence[Option]]

@@ -132,6 +132,7 @@ def _read(path: str) -> bytes:
 
 def _fetch(source: str, addresses: tuple[str, ...], fetcher: Fetcher) -> bytes:
     reasons = []
+    temporary = False  # one of them may have it later
     for url in addresses:
         host = redacted(url).split("/", 3)[2]
         try:
@@ -140,6 +141,7 @@ def _fetch(source: str, addresses: tuple[str, ...], fetcher: Fetcher) -> bytes:
             if error.kind == "cancelled":
                 raise ModelUnavailable(f"{source}: {error}") from None
             reasons.append(f"{host}: {error}")
+            temporary = temporary or error.temporary
             log.debug(f"no module from {redacted(url)}: {error}")
             continue
         if looks_packed(data):
@@ -147,7 +149,8 @@ def _fetch(source: str, addresses: tuple[str, ...], fetcher: Fetcher) -> bytes:
             return data
         reasons.append(f"{host}: its answer is no .tar.gz")
     raise ModelUnavailable(
-        f"{source} could not be downloaded: {'; '.join(reasons)}; you can also name its .tar.gz or folder"
+        f"{source} could not be downloaded: {'; '.join(reasons)}; you can also name its .tar.gz or folder",
+        temporary=temporary,
     )
 
 

@@ -48,6 +48,7 @@ def choose(paths: Sequence[str], side: int, settings: FetchSettings, *, birds: b
 
     Raises:
         UsageError: one of `paths` is no picture.
+        PictureError: one of them is away for now.
         ModelUnavailable: the samples could not be downloaded.
     """
     if paths:
@@ -60,6 +61,7 @@ def calibration(paths: Sequence[str], side: int, settings: FetchSettings) -> Cal
 
     Raises:
         UsageError: one of them is no picture, or there are none.
+        PictureError: one of them is away for now.
     """
     views: list[bytes] = []
     for name, data in islice(_named(paths, settings), CALIBRATED + 1):
@@ -95,7 +97,8 @@ def _read(target: Target, fetcher: Fetcher, storage: Storage, max_bytes: int) ->
             storage.fetch(target.location) if target.kind == "object" else local_file.read(target.location, max_bytes)
         )
     except PictureError as error:
-        raise UsageError(f"{target.name}: {error}") from None
+        what = f"{target.name}: {error}"
+        raise PictureError(error.kind, what, temporary=True) if error.temporary else UsageError(what) from None
 
 
 def _decode(name: str, data: bytes, resize: Resize, side: int) -> bytes:
@@ -127,7 +130,8 @@ def sample_pictures(settings: FetchSettings, side: int) -> Iterator[bytes]:
                 yield picture.decode(data, side=side).pixels
     except PictureError as error:
         raise ModelUnavailable(
-            f"the sample photographs to compare on could not be downloaded ({error}); name your own with --pictures"
+            f"the sample photographs to compare on could not be downloaded ({error}); name your own with --pictures",
+            temporary=error.temporary,
         ) from None
     finally:
         fetcher.close()

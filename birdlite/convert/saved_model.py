@@ -115,11 +115,21 @@ def frozen(folder: str, saved: SavedModel) -> Frozen:
 
 
 def _read_file(folder: str) -> bytes:
+    check_folder(folder)
     try:
         return local_file.read(os.path.join(folder, MODEL_FILE), MAX_BYTES)
     except PictureError as error:
-        if error.kind != "not_found":
-            raise InvalidModel(f"{folder}: {MODEL_FILE}: {error}") from None
+        raise InvalidModel(f"{folder}: {MODEL_FILE}: {error}") from None
+
+
+def check_folder(folder: str) -> None:
+    """See that a folder holds a SavedModel. That needs no TensorFlow.
+
+    Raises:
+        InvalidModel: it does not.
+    """
+    if os.path.lexists(os.path.join(folder, MODEL_FILE)):
+        return
     if os.path.exists(os.path.join(folder, _TEXT_FILE)):
         raise InvalidModel(f"{folder}: {_TEXT_FILE} is not read; only the binary {MODEL_FILE} is")
     raise InvalidModel(f"{folder}: no SavedModel: there is no {MODEL_FILE}")

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from birdlite import log
 from birdlite.engines import contract
 from birdlite.engines.contract import Pixels
-from birdlite.errors import EngineError, EngineMissing, InvalidModel, installing, one_line
+from birdlite.errors import EngineError, EngineMissing, InvalidModel, installing, installing_package, one_line
 from birdlite.models.card import Card, ModelBytes, Tensor
 from birdlite.native_stderr import Caught
 from birdlite.settings import EngineChoice
@@ -82,7 +82,8 @@ def find(engine: EngineChoice) -> PythonPackage:
     try:
         return _litert("litert (interpreter)")
     except ImportError as error:
-        missing = EngineMissing(f"LiteRT is not installed: pip install ai-edge-litert ({one_line(error)})")
+        how = installing_package("ai-edge-litert")
+        missing = EngineMissing(f"LiteRT is not installed: {how} ({one_line(error)})")
     if engine == "litert":
         raise missing
     try:

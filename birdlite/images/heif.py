@@ -10,7 +10,8 @@ import io
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
-from birdlite.errors import PictureError
+from birdlite import log
+from birdlite.errors import PictureError, installing
 from birdlite.images import av1, iso_media, orientation, plugin
 from birdlite.images.frame import Frame, Header, check_size, damaged
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from birdlite.images.frame import Data, Format
 
-_HINT = "HEIC needs an extra: pip install 'birdlite[heif]'"
 _MAX_ITEMS = 4096  # pictures and tiles: one of 120 Mpx in tiles of 256 px has 1,900
 _MAX_WORK = 330_000_000  # of HEIC: pixels, and five for each byte of the file; 10 s of CPU
 _A_PIXEL = 12  # bytes: planes of colours; RGB, perhaps twice; the image
@@ -75,7 +75,9 @@ def _require_pi_heif() -> None:
     try:
         import pi_heif  # noqa: F401
     except ImportError:
-        raise PictureError("unsupported", _HINT) from None
+        # Only the log names the command, and with it this machine's folders: a service's clients read the failure.
+        log.warning_once(f"to read HEIC: {installing('heif')}")
+        raise PictureError("unsupported", "HEIC needs the extra heif, which is not installed") from None
 
 
 def _read_avif(data: Data) -> Frame:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from birdlite.errors import PictureError, UsageError
+from birdlite.errors import PictureError, UsageError, installing_package
 from birdlite.images import pillow_core
 from birdlite.images.frame import BYTE_MODES
 from birdlite.images.pillow_core import CoreImage
@@ -214,7 +214,8 @@ def _exact(frame: Frame, side: int) -> bytes:
     try:
         import numpy as np
     except ImportError:
-        raise UsageError("--resize exact needs NumPy: pip install numpy; crop and squash do not") from None
+        how = installing_package("numpy")
+        raise UsageError(f"--resize exact needs NumPy: {how}; crop and squash do not") from None
     from birdlite.images import bilinear
 
     pixels = np.frombuffer(_bytes(_on_white(_plain(frame.image))), np.uint8).reshape(frame.height, frame.width, 3)

@@ -32,7 +32,6 @@ class Entry(NamedTuple):
     card: Card
     description: str
     sources: dict[str, tuple[Source, ...]]
-    public: bool = True  # on the Internet, so worth listing
     made_from: Entry | None = None  # the model that this int8 one is made from, instead of `sources`
     folder: str | None = None  # where it is in birdlite itself; it is on the Internet only if there is a mirror
 
@@ -118,11 +117,10 @@ _DEMO = Entry(
         licence="Apache-2.0",
         quantization="uint8",
     ),
-    description="invented birds, for `birdlite demo` and the tests",
+    description="invented birds, to try birdlite without a network; no real bird is among them",
     sources={
         name: (Source(f"https://demo.birdlite.invalid/{name}"),) for name in ("model.tflite", "labels.csv", "names.txt")
     },
-    public=False,
     folder=os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "demo"),
 )
 
@@ -135,17 +133,16 @@ def find(name: str) -> Entry:
     """The entry of that name.
 
     Raises:
-        UnknownModel: there is no such entry; the message lists the public ones.
+        UnknownModel: there is no such entry; the message lists all.
     """
     try:
         return CATALOG[name]
     except KeyError:
         from difflib import get_close_matches
 
-        known = ", ".join(name for name, entry in CATALOG.items() if entry.public)
         close = get_close_matches(name, CATALOG, 1)
-        hint = f"; did you mean {close[0]}?" if close and not CATALOG[close[0]].public else ""
-        raise UnknownModel(f"no model {name!r}: neither a file or folder, nor one of: {known}{hint}") from None
+        known = ", ".join(CATALOG) + (f"; did you mean {close[0]}?" if close else "")
+        raise UnknownModel(f"no model {name!r}: neither a file or folder, nor one of: {known}") from None
 
 
 def is_known(sha256: str) -> bool:

@@ -169,7 +169,8 @@ class Store:
             # Who makes a model may have to wait for the lock of its source, and then download that.
             return EntryLock(folder, LOCK_SECONDS if entry.made_from is None else 2 * LOCK_SECONDS)
         except OSError as error:
-            log.warning(f"the cache {self._folder} cannot be written ({reason(error)}); keeping the model in memory")
+            why = f"the cache {self._folder} cannot be written ({reason(error)})"
+            log.warning_once(f"{why}; keeping the model in memory")
             return None
 
     def _missing_files(self, entry: Entry, have: dict[str, ModelBytes]) -> dict[str, ModelBytes]:

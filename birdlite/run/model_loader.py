@@ -204,6 +204,7 @@ def check_labels(name: str, labels: str | None) -> None:
 
     Raises:
         UsageError: `labels` is missing for a bare file, or given for a model that has its own.
+        InvalidModel: a bare file without them is no model at all.
     """
     if name not in catalog.CATALOG and not os.path.exists(name):
         return  # `open` says what is wrong with it
@@ -211,4 +212,19 @@ def check_labels(name: str, labels: str | None) -> None:
     if has_its_own and labels is not None:
         raise UsageError(f"{name} brings its own labels; --labels is for bare model files")
     if not has_its_own and labels is None:
+        if _is_something_else(name):
+            raise InvalidModel(f"{name} is no model: neither a .tflite file, nor an .onnx file, nor a model folder")
         raise UsageError(f"{name} is a bare model file: name its label map with --labels")
+
+
+def _is_something_else(path: str) -> bool:
+    """True if a file is no model, by its name and its first bytes."""
+    from birdlite.tflite.schema import IDENTIFIER
+
+    if path.endswith((".onnx", ".tflite")) or not os.path.isfile(path):  # opening a pipe without a writer would wait
+        return False
+    try:
+        with open(path, "rb") as file:
+            return file.read(8)[4:] != IDENTIFIER
+    except OSError:
+        return False

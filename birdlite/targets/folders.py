@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
+from birdlite.errors import installing
 from birdlite.results import Failure
 from birdlite.targets import Found, path_failure
 
@@ -47,7 +48,7 @@ def described(skipped: Mapping[str, int]) -> str:
     parts = []
     for kind, count in sorted(skipped.items()):
         noun = kind if kind.endswith("folder") else f"{kind} file"
-        hint = " (pip install 'birdlite[heif]')" if kind == _NEEDS_EXTRA else ""
+        hint = f" ({installing('heif')})" if kind == _NEEDS_EXTRA else ""
         parts.append(f"{count} {noun}{'s' if count != 1 else ''}{hint}")
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""
 

@@ -126,7 +126,7 @@ OPTIONS_OF = {operator: int(number) for number, _, *operators in _KINDS for oper
 
 # The rules that a file does not state
 
-ELSEWHERE = "; for other models than plain quantised ones: pip install 'birdlite[convert]', and tf2onnx"
+ELSEWHERE = "; for other models than plain quantised ones, try tf2onnx, which the extra convert brings"
 
 SIGN = 128  # between an int8 and the uint8 that stands for the same value
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
+import sys
 import tempfile
 from types import SimpleNamespace
 
 from birdlite.cli.console import drive, open_console, write_stderr
-from birdlite.cli.declare import Command, Option
+from birdlite.cli.declare import PROGRAM, Command, Option
 from birdlite.cli.interruption import Interruption
 from birdlite.cli.options import MESSAGES, timing
 from birdlite.demo import DemoServer, picture_urls
@@ -26,8 +30,8 @@ Nothing here names a real bird. A server on this machine stands in for the Inter
 AFTER = """
 That was the demo. Real birds, with the real model, fetched and kept on the first run:
 
-  birdlite classify --samples          five photographs on the Internet
-  birdlite classify photo.jpg album/   your own
+  {program} classify --samples          five photographs on the Internet
+  {program} classify photo.jpg album/   your own
 """
 
 
@@ -51,8 +55,17 @@ def main(values: SimpleNamespace, started: float) -> int:
         table = values.timing or (values.timing is None and chatty)
         code = drive(runner, expand(picture_urls()), console, interruption, table=table)
     if chatty:
-        write_stderr(AFTER)
+        write_stderr(AFTER.format(program=_program()))
     return code
+
+
+def _program() -> str:
+    """How to start birdlite again: by its name if a shell finds it, else by the path of the script that runs."""
+    script = os.path.abspath(sys.argv[0])
+    if shutil.which(PROGRAM) is not None or os.path.basename(script) != PROGRAM:
+        return PROGRAM
+    relative = os.path.relpath(script)
+    return shlex.quote(script if relative.startswith(os.pardir) else relative)
 
 
 def _temporary_folder() -> tempfile.TemporaryDirectory[str]:

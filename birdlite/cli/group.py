@@ -130,7 +130,7 @@ def _not_a_command(word: str, *, more: bool) -> str:
     if word == "-" or any(character in word for character in "./:*?[") or os.path.exists(word):
         line = shlex.join([PROGRAM, "classify", word]) + (" …" if more else "")
         return f"{word} is not a command; to classify it: {line}"
-    return f"no command {word!r}{did_you_mean(word, COMMANDS)}"
+    return f"no command {word!r}{did_you_mean(word, [*COMMANDS, '--version'])}"
 
 
 def _one_line(error: click.ClickException) -> str:
@@ -157,6 +157,8 @@ def _no_option(name: str, context: click.Context | None) -> str:
         return f"{name} must stand behind a command: {PROGRAM} classify {name} …"
     params = context.command.get_params(context)
     options = [option for param in params for option in (*param.opts, *param.secondary_opts)]
+    if name == "-V" and "--version" in options:
+        return f"no option {name}; did you mean --version?"
     return f"no option {name}{did_you_mean(name, options)}"
 
 

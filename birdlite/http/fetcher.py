@@ -75,7 +75,7 @@ class Fetcher:
         self._mirror = None if settings.mirror is None else mirror_address(settings.mirror)
         self._proxies = None if settings.offline else find_proxies()
         self._guard = self._make_guard(named) if settings.public_only else None
-        self._network = Network(None if self._guard is None else self._guard.permit)
+        self._network = Network(None if self._guard is None else self._guard.permit, self._mirror)
         self._closed = threading.Event()
         self._stops = (self._closed,) if cancel is None else (cancel, self._closed)
         self._lock = threading.Lock()  # around the two below

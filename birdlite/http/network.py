@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 Fields = list[tuple[str, str]]
 
+_USUAL = (80, 443)  # ports
+
 
 class Early(NamedTuple):
     """A request that was sent already."""
@@ -43,8 +45,10 @@ class Early(NamedTuple):
 class Network:
     """What all connections of one fetcher share: the certificates, and which addresses may be connected to."""
 
-    def __init__(self, permit: Permit | None = None) -> None:
+    def __init__(self, permit: Permit | None = None, mirror: Address | None = None) -> None:
+        """Errors call the `mirror` so, because users see another host in their URLs."""
         self._permit = permit
+        self._mirror = mirror
         self._resolver = Resolver()
         self._lock = threading.Lock()  # around the context
         self._context: ssl.SSLContext | None = None
@@ -58,7 +62,8 @@ class Network:
             PictureError: as `places` does, or a `TransientError`.
         """
         places = self.places(host, port, timeouts.deadline)
-        failure = TransientError("network", f"no connection to {one_line(host)}: it has no address")
+        what = f"no connection to {self._shown(host, port)}"
+        failure = TransientError("network", f"{what}: it has no address")
         for family, kind, protocol, place in places:
             connected = socket.socket(family, kind, protocol)
             try:
@@ -67,14 +72,22 @@ class Network:
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 return Tcp(host, connected)
             except TimeoutError:
-                failure = TransientError("timeout", f"no connection to {host} in time")
+                failure = TransientError("timeout", f"{what} in time")
             except OSError as error:
-                failure = TransientError("network", f"no connection to {host}: {reason(error)}")
+                failure = TransientError("network", f"{what}: {reason(error)}")
             except PictureError:
                 connected.close()
                 raise
             connected.close()
         raise failure
+
+    def _shown(self, host: str, port: int) -> str:
+        """A host in an error, with the port if it is an unusual one."""
+        shown = one_line(host)
+        if port not in _USUAL:
+            shown = f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
+        is_mirror = self._mirror is not None and (self._mirror.host, self._mirror.port) == (host, port)
+        return f"the mirror {shown}" if is_mirror else shown
 
     def places(self, host: str, port: int, deadline: Deadline) -> list[Place]:
         """Find the addresses of a host, and let `permit` see all of them.

@@ -42,8 +42,12 @@ READERS: Mapping[str, Callable[[object], object]] = {"top": _top, "min_score": _
 """What reads each field. A value is text, or what stands in JSON."""
 
 
-def changed(settings: Settings, fields: Iterable[tuple[str, object]], also: Iterable[str] = ()) -> Settings:
+def changed(
+    settings: Settings, fields: Iterable[tuple[str, object]], also: Iterable[str] = (), hint: str = ""
+) -> Settings:
     """The settings with what a request changes. `also` are fields that its kind of request has beside these.
+
+    `hint` says what else may be wrong if a field is not known.
 
     Raises:
         Problem: it names a field that is not known, or one twice, or a value that cannot be.
@@ -52,7 +56,7 @@ def changed(settings: Settings, fields: Iterable[tuple[str, object]], also: Iter
     for name, value in fields:
         if name not in READERS:
             known = ", ".join([*also, *READERS])
-            raise Problem(400, f"no field {named(name)}; known are {known}")
+            raise Problem(400, f"no field {named(name)}; known are {known}{hint}")
         if name in changes:
             raise Problem(400, f"{name} is given twice")
         try:

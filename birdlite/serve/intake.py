@@ -45,6 +45,8 @@ _SIGNS = re.compile(r"[/\\?#&;=:@]")
 Fields: TypeAlias = "Sequence[tuple[str, object]]"
 """Names and values of a query."""
 
+_NO_FILE = "the form holds no file: send the content of one (with curl: -F file=@photo.jpg)"
+
 JSON, FORM, BYTES = "application/json", "multipart/form-data", "application/octet-stream"
 
 
@@ -112,9 +114,9 @@ async def _from_body(request: Request, settings: Settings, options: ServeOptions
 async def _from_form(request: Request, query: Fields, settings: Settings, options: ServeOptions, room: Room) -> Asked:
     form = Form(options.max_batch, len(fields.READERS))
     await form.read(request.headers["content-type"], pieces(request, options.max_body, room))
-    changed = fields.changed(settings, [*query, *form.fields])
+    changed = fields.changed(settings, [*query, *form.fields], hint="" if form.files else f"; {_NO_FILE}")
     if not form.files:
-        raise Problem(400, "the form holds no file")
+        raise Problem(400, _NO_FILE)
     targets = [_uploaded(file, index, settings.fetch.max_bytes) for index, file in enumerate(form.files)]
     return Asked(targets, changed, several=True)
 

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from birdlite import errors
-from birdlite.errors import installing
+from birdlite import installing as installing_module
+from birdlite.errors import installing, installing_package
+
+PLACES: dict[str, tuple[dict[str, object] | None, str]] = {
+    "an index": (None, "birdlite[onnx]"),
+    "a folder that is gone": ({"url": "file:///nosuch/birds", "dir_info": {}}, "birdlite[onnx]"),
+    "a wheel on a server": (
+        {"url": "https://example.org/birdlite.whl", "archive_info": {}},
+        "birdlite[onnx] @ https://example.org/birdlite.whl",
+    ),
+    "a repository": (
+        {"url": "https://example.org/birdlite.git", "vcs_info": {"vcs": "git", "commit_id": "1a2b3c"}},
+        "birdlite[onnx] @ git+https://example.org/birdlite.git@1a2b3c",
+    ),
+}
+"""What an installer writes to direct_url.json, and what birdlite with an extra is called then."""
 
 
 @pytest.fixture
@@ -18,26 +33,69 @@ def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     python.parent.mkdir(parents=True)
     (python.parent / "pip").touch(mode=0o755)
     monkeypatch.setattr("sys.executable", str(python))
+    monkeypatch.setattr("sys.prefix", str(python.parents[1]))
     monkeypatch.setenv("PATH", str(python.parent), prepend=os.pathsep)
     return python
 
 
+def install_from(origin: dict[str, object] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let birdlite run from where it was installed to, from `origin`."""
+    site = tmp_path / "site-packages"
+    notes = site / "birdlite-0.1.0.dist-info"
+    notes.mkdir(parents=True)
+    (notes / "METADATA").write_text("Metadata-Version: 2.1\nName: birdlite\nVersion: 0.1.0\n")
+    if origin is not None:
+        (notes / "direct_url.json").write_text(json.dumps(origin))
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setattr(installing_module, "_ROOT", str(site))
+
+
 @pytest.mark.usefixtures("python")
-def test_an_extra_is_installed_from_the_checkout_that_runs_or_from_the_index(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_extra_is_installed_from_the_checkout_that_runs() -> None:
     assert installing("onnx") == f"pip install -e '{Path(__file__).parents[1]}[onnx]'"
 
-    monkeypatch.setattr(errors, "__file__", str(tmp_path / "birdlite" / "errors.py"))
-    assert installing("onnx") == "pip install 'birdlite[onnx]'"
+
+@pytest.mark.usefixtures("python")
+@pytest.mark.parametrize("place", PLACES)
+def test_an_extra_is_installed_from_where_birdlite_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    origin, name = PLACES[place]
+    install_from(origin, tmp_path, monkeypatch)
+
+    assert installing("onnx") == f"pip install '{name}'"
 
 
+@pytest.mark.usefixtures("python")
+@pytest.mark.parametrize("name", ["my clone", "birdlite-0.1.0-py3-none-any.whl"])
+def test_an_extra_is_installed_from_the_folder_or_wheel_that_birdlite_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    install_from({"url": (tmp_path / name).as_uri()}, tmp_path, monkeypatch)
+
+    assert installing("onnx") == f"pip install '{tmp_path / name}[onnx]'"
+
+
+@pytest.mark.parametrize("is_found", [True, False])
 def test_an_extra_is_installed_by_the_pip_of_the_python_that_runs(
-    tmp_path: Path, python: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, python: Path, monkeypatch: pytest.MonkeyPatch, is_found: bool
 ) -> None:
     other = tmp_path / "other" / "pip"
     other.parent.mkdir()
-    other.touch(mode=0o755)
-    monkeypatch.setenv("PATH", str(other.parent), prepend=os.pathsep)
+    if is_found:
+        other.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(other.parent))
 
     assert installing("onnx").startswith(f"'{python}' -m pip install -e '/")
+    assert installing_package("numpy") == f"'{python}' -m pip install numpy"
+
+
+def test_without_pip_an_extra_is_installed_with_uv_or_by_pipx(python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installing_module, "find_spec", lambda name: None)
+
+    assert installing("onnx").startswith(f"uv pip install --python '{python}' -e '/")
+    assert installing_package("numpy") == f"uv pip install --python '{python}' numpy"
+
+    (python.parents[1] / "pipx_metadata.json").touch()
+    assert installing_package("numpy") == "pipx runpip 'my env' install numpy"

@@ -55,3 +55,13 @@ def test_a_warning_reaches_a_program_that_configured_nothing() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert run.stderr == "no cache\n"
+
+
+def test_a_warning_that_many_tries_have_in_common_is_said_once_a_run() -> None:
+    lines: list[str] = []
+    for _ in range(2):
+        log.to(lambda level, message, fields: lines.append(message))
+        for place in ("a", "b", "a"):
+            log.warning_once(f"no cache in {place}")
+
+    assert lines == ["no cache in a", "no cache in b"] * 2

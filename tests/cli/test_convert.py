@@ -92,7 +92,7 @@ WRONG: list[tuple[list[str], int, str]] = [
     ([DEMO_MODEL, "-o", "new", "--to", "coreml"], 2, "--to coreml: not one of onnx, tflite"),
     ([DEMO_MODEL, "-o", "new", "--pictures", "absent"], 2, "absent: no such file"),
     ([DEMO_MODEL, "-o", "new", "--pictures", "photos"], 2, "photos: no pictures in this folder"),
-    ([DEMO_MODEL, "-o", "new", "--pictures", "http://127.0.0.1:9/a.jpg"], 2, "http://127.0.0.1:9/a.jpg: "),
+    ([DEMO_MODEL, "-o", "new", "--pictures", "http://127.0.0.1:9/a.jpg"], 4, "http://127.0.0.1:9/a.jpg: "),
     ([DEMO_MODEL, "-o", "new", "--to", "tflite"], 2, "is not a SavedModel: --to tflite needs --quantize int8 for it"),
     ([DEMO_MODEL, "-o", "new", "--signature", "default"], 2, "are for SavedModels only, and birdlite-demo is not one"),
     ([DEMO_MODEL, "-o", "new", "--input-range", "1,0"], 2, "must be two numbers such as 0,1, the smaller one first"),

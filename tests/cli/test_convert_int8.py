@@ -102,6 +102,29 @@ def test_what_cannot_be_made_is_one_line_and_leaves_nothing(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("nosuch", "no model 'nosuch'"),
+        ("no/such.tflite", "no/such.tflite: no such model file or folder"),
+        (str(PICTURES[0]), f"{PICTURES[0]} is no model: neither a .tflite file, nor"),
+        ("photos", "photos: no SavedModel: there is no saved_model.pb"),
+    ],
+)
+def test_what_is_no_source_is_told_before_a_package_that_is_missing(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str, complaint: str
+) -> None:
+    (tmp_path / "photos").mkdir()
+    for package in ("onnx", "tensorflow"):
+        monkeypatch.setitem(sys.modules, package, None)
+
+    assert "the package onnx is needed" in run("convert", DEMO_MODEL, "-o", "new")[2]
+    code, _, err = run("convert", source, "-o", "new")
+
+    assert code == 3
+    assert err.startswith(f"birdlite: error: {complaint}")
+
+
 def test_onnx_is_no_source(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
     pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")

@@ -203,7 +203,8 @@ def test_wrong_usage_is_one_line_and_exit_code_2(run: Run, arguments: list[str],
 
 CANNOT_RUN = [
     (["--model", "nosuch"], "no model 'nosuch': neither a file or folder, nor one of: birds-v1-lite"),
-    (["--model", "birdlite-dmo"], "nor one of: birds-v1-lite, birds-v1-lite-int8; did you mean birdlite-demo?"),
+    (["--model", "birdlite-dmo"], "birds-v1-lite-int8, birdlite-demo; did you mean birdlite-demo?"),
+    (["--model", str(PICTURES[0])], "is no model: neither a .tflite file, nor an .onnx file, nor a model folder"),
     (["--model", "no/such.tflite"], "no/such.tflite: no such model file or folder"),
     (["--model", "."], "not a model bundle"),
     (["--offline", "--model", "birds-v1-lite"], "--offline forbids fetching it; run `birdlite model fetch`"),
@@ -376,6 +377,21 @@ def test_the_demo_names_its_birds_and_says_what_it_is(run: Run, monkeypatch: pyt
     assert "model fetch" in err
 
 
+@pytest.mark.parametrize("is_found", [True, False])
+def test_the_demo_ends_with_commands_that_can_be_typed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_found: bool
+) -> None:
+    script = tmp_path / "my clone" / "birdlite"
+    script.parent.mkdir()
+    script.touch(mode=0o755)
+    monkeypatch.setattr("sys.argv", [str(script), "demo"])
+    monkeypatch.setenv("PATH", str(script.parent) if is_found else "")
+
+    for folder, path in ((tmp_path, "'my clone/birdlite'"), (ROOT, f"'{script}'")):
+        monkeypatch.chdir(folder)
+        assert f"\n  {'birdlite' if is_found else path} classify photo.jpg" in run("demo")[2]
+
+
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
 def test_converting_without_the_extra_names_the_command_that_installs_it(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
@@ -418,6 +434,12 @@ def test_the_demo_model_is_there_without_being_fetched(run: Run, tmp_path: Path)
     usual = ("--cache-dir", tmp_path / "cache", "--offline")
 
     assert run("model", "fetch", DEMO_MODEL, *usual)[:2] == (0, f"{DEMO_MODEL}: in {FOLDER}\n")
+    assert run("model", "path", DEMO_MODEL, *usual[:2])[:2] == (0, f"{FOLDER}\n")
+    assert run("model", "verify", DEMO_MODEL, *usual[:2])[:2] == (
+        0,
+        "model.tflite: ok\nlabels.csv: ok\nnames.txt: ok\n",
+    )
+    assert f"{DEMO_MODEL}  0.1 MB  Apache-2.0  a part of birdlite\n" in run("model", "list", *usual[:2])[1]
     assert run("classify", PICTURES[0], *usual)[0] == 0
     assert not (tmp_path / "cache").exists()
 

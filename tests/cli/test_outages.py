@@ -82,7 +82,7 @@ def test_no_connection_to_the_model_is_exit_code_4(run: Run) -> None:
     code, _, said = run(*with_model_of(nothing_listens()))
 
     assert code == 4
-    assert "no connection to 127.0.0.1" in said
+    assert "no connection to the mirror 127.0.0.1:" in said
 
 
 @pytest.mark.parametrize("answer", [socket.EAI_NONAME, socket.EAI_AGAIN])

@@ -256,3 +256,14 @@ def test_what_is_no_archive_of_a_module_is_named(fetcher: Fetcher, tmp_path: Pat
 def test_a_name_that_means_nothing_is_unknown(fetcher: Fetcher, place: str) -> None:
     with pytest.raises(UnknownModel, match="no such file or folder, and no handle"):
         open_source("nosuch.tar.gz", fetcher, place)
+
+
+@pytest.mark.parametrize(("status", "may_pass"), [(503, True), (404, False)])
+def test_a_module_that_is_away_for_now_may_be_tried_again(
+    origin: Origin, fetcher: Fetcher, place: str, status: int, may_pass: bool
+) -> None:
+    origin.serve("/example.org/birds.tar.gz", b"", status=status)
+
+    with pytest.raises(ModelUnavailable) as caught:
+        open_source("https://example.org/birds.tar.gz", fetcher, place)
+    assert caught.value.temporary is may_pass

@@ -9,7 +9,7 @@ import pytest
 
 from birdlite.convert import pictures as pictures_module
 from birdlite.convert.pictures import calibration, choose
-from birdlite.errors import ModelUnavailable, UsageError
+from birdlite.errors import ModelUnavailable, PictureError, UsageError
 from birdlite.http.fetcher import FetchSettings
 from birdlite.images.picture import decode
 from tests.demo_world import PICTURES
@@ -90,7 +90,7 @@ def test_nothing_can_be_calibrated_on_an_empty_list(tmp_path: Path) -> None:
         ("broken.jpg", "broken.jpg: "),
         ("empty", "empty: no pictures in this folder"),
         ("absent.txt", "absent.txt"),
-        ("http://127.0.0.1:9/a.jpg", "http://127.0.0.1:9/a.jpg: "),
+        ("ftp://example.org/a.jpg", "ftp://example.org/a.jpg: "),
     ],
 )
 def test_what_is_no_picture_is_told_and_not_left_out(
@@ -105,3 +105,12 @@ def test_what_is_no_picture_is_told_and_not_left_out(
             take()
         assert complaint in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_what_is_away_for_now_may_be_tried_again() -> None:
+    away = SETTINGS._replace(mirror="http://127.0.0.1:9")
+
+    for paths, kind in ((["https://example.org/a.jpg"], PictureError), ([], ModelUnavailable)):
+        with pytest.raises(kind, match="no connection to the mirror") as caught:
+            choose(paths, SIDE, away, birds=True)
+        assert caught.value.temporary

@@ -104,7 +104,10 @@ def test_a_refused_connection_is_tried_again(fetcher: Fetcher) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     failure = failure_of(fetcher, f"http://127.0.0.1:{port}/a.jpg")
-    assert (failure.kind, str(failure)) == ("network", "no connection to 127.0.0.1: Connection refused (4 tries)")
+    assert (failure.kind, str(failure)) == (
+        "network",
+        f"no connection to 127.0.0.1:{port}: Connection refused (4 tries)",
+    )
 
 
 def test_a_hosts_next_address_is_tried_when_one_refuses(

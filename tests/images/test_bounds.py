@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from birdlite.errors import PictureError
+from birdlite.errors import PictureError, installing
 from birdlite.images import av1, picture
 from scripts.picture_kinds import KINDS, heic, made
 from tests.pictures import chunk, photograph, png, saved, tiff, without_strip_sizes
@@ -241,11 +241,15 @@ def test_a_heic_of_many_pixels_in_many_bytes_is_too_large() -> None:
     )  # fmt: skip
 
 
-def test_heic_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heic_without_its_extra_says_so_and_the_log_says_once_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, warnings_said: list[str]
+) -> None:
     data = made("HEIC", 64, 48)
     monkeypatch.setitem(sys.modules, "pi_heif", None)
 
-    assert failure(data) == ("unsupported", "HEIC needs an extra: pip install 'birdlite[heif]'")
+    for _ in range(2):
+        assert failure(data) == ("unsupported", "HEIC needs the extra heif, which is not installed")
+    assert warnings_said == [f"to read HEIC: {installing('heif')}"]
 
 
 def test_reading_a_header_decodes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

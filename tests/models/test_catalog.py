@@ -54,9 +54,12 @@ def test_the_demo_entry_describes_the_files_in_the_package() -> None:
     assert {urlsplit(source.url).hostname for sources in entry.sources.values() for source in sources} == {HOST}
 
 
-def test_an_unknown_name_lists_the_known_ones_but_not_the_demo() -> None:
-    with pytest.raises(UnknownModel, match=r"one of: birds-v1-lite, birds-v1-lite-int8$"):
-        find("birds-v2")
+def test_an_unknown_name_lists_the_known_ones_and_the_nearest() -> None:
+    known = "one of: birds-v1-lite, birds-v1-lite-int8, birdlite-demo"
+    with pytest.raises(UnknownModel, match=f"{known}$"):
+        find("robins")
+    with pytest.raises(UnknownModel, match=rf"{known}; did you mean birds-v1-lite\?$"):
+        find("birds-v1-lit")
 
 
 @pytest.mark.birds

@@ -170,6 +170,17 @@ def test_a_form_of_a_url_says_that_there_is_no_such_field(service: Running) -> N
     assert "no field url; known are top" in problem(service.post(body, FORM), 400)["detail"]
 
 
+def test_a_form_with_the_name_of_a_file_says_how_to_send_its_content(service: Running) -> None:
+    hint = "the form holds no file: send the content of one (with curl: -F file=@photo.jpg)"
+    name = b"Content-Disposition: form-data; name=file\r\n\r\nphoto.jpg"
+    top = b"Content-Disposition: form-data; name=top\r\n\r\n1"
+
+    found = problem(service.post(form(name), FORM), 400)["detail"]
+    assert found == f"no field file; known are top, min_score, resize; {hint}"
+    assert problem(service.post(form(top), FORM), 400)["detail"] == hint
+    assert hint not in problem(service.post(form(name, file(b"; filename=a.jpg")), FORM), 400)["detail"]
+
+
 @pytest.mark.parametrize(
     "content_type",
     [

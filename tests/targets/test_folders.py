@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from birdlite.errors import installing
 from birdlite.results import Failure
 from birdlite.targets import BadTarget, Target, folders
 from birdlite.targets.expand import expand
@@ -144,7 +145,7 @@ class TestFolders:
         targets = expand(["birds"])
 
         assert len(list(targets)) == (4 if is_read else 2)
-        assert folders.described(targets.skipped) == ("" if is_read else "2 HEIC files (pip install 'birdlite[heif]')")
+        assert folders.described(targets.skipped) == ("" if is_read else f"2 HEIC files ({installing('heif')})")
 
     def test_a_folder_of_object_storage_leaves_out_and_counts_the_same(self, bucket: Bucket) -> None:
         url = bucket.put("birds/a.jpg", b"jpeg")

@@ -135,6 +135,7 @@ def test_a_connection_that_is_not_answered_times_out(fetcher: Fetcher, monkeypat
     monkeypatch.setattr(socket.socket, "connect", failing(TimeoutError("timed out")))
     failure = failure_of(fetcher, "http://127.0.0.1/a")
     assert (failure.kind, str(failure)) == ("timeout", "no connection to 127.0.0.1 in time (4 tries)")
+    assert str(failure_of(fetcher, "http://[::1]:81/a")) == "no connection to [::1]:81 in time (4 tries)"
 
 
 # Answers that break off

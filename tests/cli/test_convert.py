@@ -209,7 +209,7 @@ def test_another_range_of_the_input_makes_another_network(run: Run, module: Path
         (["google/aiy/vision/classifier/birds_V1/1", "--offline"], 3, "which --offline forbids"),
         (
             ["google/aiy/vision/classifier/birds_V1/1", "--mirror", "http://127.0.0.1:9", "--retries", "0"],
-            3,
+            4,
             "could not be downloaded",
         ),
         (["module", "--to", "tflite", "--quantize", "int8"], 2, "takes its ranges from pictures"),

@@ -545,7 +545,7 @@ def test_log_lines_are_json_for_containers(warm_cache: Path) -> None:
 
 @pytest.mark.parametrize("option", ["--output", "--report"])
 def test_an_input_is_never_overwritten(run: Run, tmp_path: Path, option: str) -> None:
-    photo, names = tmp_path / "robin.jpg", tmp_path / "list.txt"
+    photo, names = tmp_path / "robin.html", tmp_path / "list.html"
     photo.write_bytes(PICTURES[0].read_bytes())
     names.write_text(f"{photo}\n")
 

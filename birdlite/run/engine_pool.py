@@ -50,11 +50,18 @@ class EnginePool:
         with self._lock:
             self._idle.append(engine)
 
+    def discard(self, engine: Engine) -> None:
+        """Close an engine that nobody will use again."""
+        with self._lock:
+            self.loaded -= 1
+        engine.close()
+
     def close(self) -> None:
         """Release the engines that are not in use."""
         with self._lock:
-            while self._idle:
-                self._idle.pop().close()
+            idle, self._idle = self._idle, []
+        for engine in idle:
+            self.discard(engine)
 
 
 class Loading:
@@ -106,6 +113,12 @@ class Loading:
         if self._engine is None:
             raise NoEngine
         return self._engine
+
+    def discard(self) -> None:
+        """Close the engine, if there is one."""
+        self._loaded.wait()
+        if self._engine is not None:
+            self._pool.discard(self._engine)
 
     def _load(self) -> None:
         try:

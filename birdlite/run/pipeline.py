@@ -201,7 +201,7 @@ class Pipeline:
             if not loading.failed:
                 self._engines.give_back(loading.engine)
         except LeftBehind:
-            loading.engine.close()
+            loading.discard()
         except NoEngine:
             return
 

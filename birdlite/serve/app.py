@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from birdlite import log
-from birdlite.errors import one_line
 from birdlite.serve import answers, intake, problems, replies
 from birdlite.serve.bodies import Bodies, Room
 from birdlite.serve.intake import Asked
@@ -104,10 +102,7 @@ class Service:
                 request, Problem(503, "the model cannot be run now; try again", kind="engine", retry_after=5)
             )
         except Exception as error:  # noqa: BLE001 - an error in birdlite itself
-            log.error(
-                f"a fault in birdlite, please report it: {type(error).__name__}: {one_line(error)}",
-                request_id=request.state.id,
-            )
+            problems.log_fault(error, request_id=request.state.id)
             return self._problem(request, Problem(500, "a fault in birdlite; its log says more", kind="fault"))
 
     def _problem(self, request: Request, found: Problem) -> Response:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from birdlite import log
-from birdlite.errors import BirdliteError, EngineError, ModelError, one_line
+from birdlite.errors import BirdliteError, EngineError, ModelError
 from birdlite.namedtuple import NamedTuple
 from birdlite.results import Failure, Result
 from birdlite.run.classifier import Classifier
 from birdlite.run.pipeline import WAKE_S
 from birdlite.serve.admission import Admission, Lane, Place
 from birdlite.serve.first_picture import FIRST, with_usual_bounds
-from birdlite.serve.problems import Overloaded
+from birdlite.serve.problems import Overloaded, log_fault
 from birdlite.settings import Settings
 from birdlite.targets import BadTarget, Target
 from birdlite.timing import Timeline, clock
@@ -60,7 +60,7 @@ class Pictures:
                 self.classifier.look_for_overdue()
                 await self._try_again()
             except Exception as error:  # noqa: BLE001 - an error in birdlite itself; it looks again
-                log.error(f"a fault in birdlite, please report it: {type(error).__name__}: {one_line(error)}")
+                log_fault(error)
 
     async def _try_again(self) -> None:
         """Try an engine that is broken, if it is time to."""

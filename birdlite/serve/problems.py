@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from birdlite import log
 from birdlite.errors import one_line
 from birdlite.printable import printable
 from birdlite.results import Failure, FailureKind
@@ -79,6 +80,11 @@ class Overloaded(Problem):
 def named(text: str) -> str:
     """What a client sent, for a line: without secrets. Of what is long, only how long it is."""
     return one_line(printable(text)) if len(text) <= _LONGEST_NAMED else f"({len(text)} characters)"
+
+
+def log_fault(error: Exception, **fields: object) -> None:
+    """Say in the log that there is an error in birdlite itself."""
+    log.error(f"a fault in birdlite, please report it: {type(error).__name__}: {one_line(error)}", **fields)
 
 
 def of_failure(failure: Failure) -> Problem:

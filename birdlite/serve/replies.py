@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from birdlite.errors import BirdliteError
 from birdlite.results import Failure, Result
-from birdlite.serve import answers
+from birdlite.serve import answers, problems
+from birdlite.serve.pictures import BROKEN
 from birdlite.targets import BadTarget, Target
 
 if TYPE_CHECKING:
@@ -76,13 +76,13 @@ class Lines(Response):
         self._tasks = tasks
         self._over = over
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             async with aclosing(_as_they_finish(self._tasks, receive)) as finished:
                 async for task in finished:
-                    line = answers.line(self._result(task)).encode()
+                    line = answers.line(self._result(task, scope["state"]["id"])).encode()
                     await send({"type": "http.response.body", "body": line, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except ClientDisconnect:
@@ -90,14 +90,17 @@ class Lines(Response):
         finally:
             self._over()
 
-    def _result(self, task: Task) -> Result:
-        """What became of a picture. The answer has begun, so even a broken engine is a record."""
+    def _result(self, task: Task, request_id: str) -> Result:
+        """What became of a picture. The answer has begun, so a broken engine and a fault are records too."""
         try:
             return task.result()
-        except BirdliteError:
-            target = self._names[task]
-            failure = Failure("cancelled", f"{target.name}: the model cannot be run now")
-            return Result(target.index, target.name, failure)
+        except BROKEN:  # the log says already which
+            why = "the model cannot be run now"
+        except Exception as error:  # noqa: BLE001 - an error in birdlite itself
+            problems.log_fault(error, request_id=request_id)
+            why = "a fault in birdlite; its log says more"
+        target = self._names[task]
+        return Result(target.index, target.name, Failure("cancelled", f"{target.name}: {why}"))
 
 
 async def _as_they_finish(

@@ -107,6 +107,7 @@ def test_the_thread_that_was_left_behind_ends_with_its_decoding_and_gives_its_me
     until(lambda: bool(stuck.ended))
     stuck.ended[0].join(PATIENCE)
     assert not stuck.ended[0].is_alive()
+    assert classifier.engines == 1  # that of the thread that took its place
     assert (memory.decoding.used, memory.files.used) == (0, 0)
     assert kinds(list(classifier.classify_many(PICTURES[:2]))) == ["ok", "ok"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 from typing import Any
 
 import pytest
@@ -147,6 +148,31 @@ def test_a_fault_with_one_picture_is_a_500_and_concerns_no_other(serve: Serve, m
     assert "division" not in found["detail"]
     assert (good.status_code, ready.status_code) == (200, 200)
     assert service.faults == ["a fault in birdlite, please report it: ZeroDivisionError: division by zero"]
+    service.lines.clear()
+
+
+def test_a_fault_with_one_picture_is_a_record_in_lines_and_the_others_are_answered(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = picture.plan
+
+    def faulty(data: bytes, **more: Any) -> Any:
+        if data == b"poison":
+            raise ZeroDivisionError("division by zero")
+        return plan(data, **more)
+
+    monkeypatch.setattr(picture, "plan", faulty)
+    service = serve()
+    answer = service.form(
+        PICTURE, b"poison", PICTURE, headers={"Accept": "application/x-ndjson", "X-Request-Id": "mine"}
+    )
+
+    records = sorted(map(json.loads, answer.text.splitlines()), key=lambda record: record["index"])
+    assert [record["status"] for record in records] == ["ok", "error", "ok"]
+    assert records[1]["error"] == {"kind": "cancelled", "message": "1.jpg: a fault in birdlite; its log says more"}
+    said = [(message, fields) for _, message, fields in service.lines if "fault" in message]
+    what = "a fault in birdlite, please report it: ZeroDivisionError: division by zero"
+    assert said == [(what, {"request_id": "mine"})]
     service.lines.clear()
 
 

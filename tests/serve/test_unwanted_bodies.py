@@ -53,8 +53,13 @@ def leaves_nothing(service: Running) -> Iterator[None]:
     service.client.get("/livez")
     before = len(left())
     yield
-    service.until(lambda: len(service.server._uvicorn.server_state.connections) == 1)
+    wait_for_the_end(service)
     service.until(lambda: len(left()) <= before)
+
+
+def wait_for_the_end(service: Running) -> None:
+    """Wait until the only connection is that of `service.client`."""
+    service.until(lambda: len(service.server._uvicorn.server_state.connections) == 1)
 
 
 def left() -> list[Connection]:
@@ -124,17 +129,19 @@ def send_for_ever(client: socket.socket) -> None:
 def test_a_client_that_neither_sends_nor_hangs_up_is_left(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HEAD_S", 0.2)
     service = serve()
-    with service.connect() as client, leaves_nothing(service):
+    with leaves_nothing(service), service.connect() as client:
         client.sendall(REFUSED_HEAD)
         check_refused(read_all(client), 404)
+        wait_for_the_end(service)
 
 
 def test_a_client_that_is_too_slow_is_not_waited_for(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HEAD_S", 10 * PATIENCE)
     service = serve(body_timeout=0.1)
-    with service.connect() as client, leaves_nothing(service):
+    with service.connect() as client:
         client.sendall(head("/v1/classify").replace(b"16777216", b"1000"))
         check_refused(read_all(client), 408)
+        wait_for_the_end(service)
 
 
 def test_connections_that_linger_make_room_for_others(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,8 +17,9 @@ MAX_HEAD = 32 << 10
 TLS = b"\x16\x03"
 """How a connection of https begins."""
 
-FEW_CHUNKS, LEAST_CHUNK = 1000, 128
-"""A body may have so many chunks of any size, and one more for each so many bytes. The event loop reads each one."""
+FEW_CHUNKS, LEAST_CHUNK = 1000, 1 << 10
+"""A body may have so many chunks of any size, and one more for each so many bytes. The event loop reads each one.
+A device that sends 512 bytes at a time may so send a picture of 1 MB."""
 
 
 class StrictConnection(h11.Connection):

@@ -153,7 +153,7 @@ def test_a_body_of_very_many_tiny_chunks_is_refused(service: Running) -> None:
 
 
 def test_a_body_of_many_chunks_of_some_size_is_taken(service: Running) -> None:
-    body = b"".join(b"80\r\n%b\r\n" % bytes(128) for _ in range(8000)) + b"0\r\n\r\n"
+    body = b"".join(b"400\r\n%b\r\n" % bytes(1024) for _ in range(1020)) + b"0\r\n\r\n"
 
     answer = service.raw(POST + CLOSE + b"Transfer-Encoding: chunked\r\n\r\n" + body)
     assert head_of(answer) == b"HTTP/1.1 415 Unsupported Media Type"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import struct
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from birdlite.serve import bodies, connection, intake
+from birdlite.serve.connection import Connection
 from tests.demo_world import PICTURES
 from tests.origin import PATIENCE
 from tests.serving import Running, Serve, head_of, read_all
@@ -20,6 +22,7 @@ PICTURE = PICTURES[0].read_bytes()
 POST = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
 TOTAL = "birdlite_requests_total"
 CLOSE = b"Connection: close\r\n"
+LOW_WATER = 16 << 10  # bytes that asyncio still has to write when it says that there is room again
 
 
 @pytest.fixture
@@ -101,6 +104,31 @@ def test_a_client_that_stops_reading_a_long_answer_is_cut_off(impatient: Running
         else:
             raise AssertionError("the service never hung up")
     assert impatient.client.get("/livez").status_code == 200
+
+
+def test_a_client_that_stops_reading_shortly_before_the_end_is_cut_off(
+    impatient: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left is so little that the service would go on writing."""
+    made: list[Connection] = []
+    begin = Connection.connection_made
+
+    def small(one: Connection, transport: asyncio.Transport) -> None:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        made.append(one)
+        begin(one, transport)
+
+    monkeypatch.setattr(Connection, "connection_made", small)
+    document = impatient.client.get("/openapi.json").content
+    made.clear()
+    ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n"
+    with impatient.connect(receive=4096) as client:
+        client.sendall((ask + b"\r\n") * 20 + ask + CLOSE + b"\r\n")
+        while client.recv(1024):
+            if 0 < made[0].transport.get_write_buffer_size() <= LOW_WATER and made[0].transport.is_closing():
+                break
+        impatient.until(lambda: made[0] not in impatient.server._uvicorn.server_state.connections)
+        assert not read_all(client).endswith(document[-10_000:])
 
 
 def test_a_client_that_reads_slowly_but_reads_gets_everything(impatient: Running) -> None:

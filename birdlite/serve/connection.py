@@ -68,9 +68,9 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
 
     @property
     def waits_for_client(self) -> bool:
-        """Whether nothing is to be done for it: a request is not complete, or there is none."""
+        """Whether nothing is to be done for it: a request is not complete, there is none, or it only lingers."""
         cycle: RequestResponseCycle | None = self.cycle
-        return cycle is None or cycle.response_complete
+        return self.lingers or cycle is None or cycle.response_complete
 
     # What asyncio calls
 

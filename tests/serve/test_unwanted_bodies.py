@@ -8,11 +8,12 @@ import http.client
 import json
 import signal
 import socket
+import struct
 from collections.abc import Iterator
 
 import pytest
 
-from birdlite.serve import connection
+from birdlite.serve import connection, server
 from birdlite.serve.connection import Connection
 from tests.origin import PATIENCE
 from tests.serve.test_classify import check_shape
@@ -39,6 +40,7 @@ def head(path: str, content_type: str = "image/jpeg", *, version: str = "1.1", m
 
 
 REFUSED_HEAD = head("/nope", more="Connection: close\r\n")
+NONSENSE = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n"
 
 
 def check_refused(answer: bytes, status: int) -> None:
@@ -50,19 +52,20 @@ def check_refused(answer: bytes, status: int) -> None:
 @contextlib.contextmanager
 def leaves_nothing(service: Running) -> Iterator[None]:
     """Afterwards, no more connections are there than before, nor a timer that holds one."""
-    service.client.get("/livez")
-    before = len(left())
+    before = len(left(service))
     yield
     wait_for_the_end(service)
-    service.until(lambda: len(left()) <= before)
+    assert any(len(left(service)) <= before for _ in range(100))
 
 
 def wait_for_the_end(service: Running) -> None:
     """Wait until the only connection is that of `service.client`."""
+    service.client.get("/livez")
     service.until(lambda: len(service.server._uvicorn.server_state.connections) == 1)
 
 
-def left() -> list[Connection]:
+def left(service: Running) -> list[Connection]:
+    service.client.get("/livez")  # what happened before is over then
     gc.collect()
     return [one for one in gc.get_objects() if isinstance(one, Connection)]
 
@@ -126,13 +129,39 @@ def send_for_ever(client: socket.socket) -> None:
         client.sendall(BODY)
 
 
-def test_a_client_that_neither_sends_nor_hangs_up_is_left(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "HEAD_S", 0.2)
+@pytest.mark.parametrize(("sent", "status"), [(REFUSED_HEAD, 404), (NONSENSE, 400)], ids=["not wanted", "nonsense"])
+def test_a_client_that_neither_sends_nor_hangs_up_is_left(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, sent: bytes, status: int
+) -> None:
+    for name in ("HEAD_S", "LINGER_S"):
+        monkeypatch.setattr(connection, name, 0.2)
     service = serve()
     with leaves_nothing(service), service.connect() as client:
+        client.sendall(sent)
+        check_refused(read_all(client), status)
+        wait_for_the_end(service)
+
+
+def test_a_client_that_goes_before_its_body_is_sent_leaves_nothing(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "HEAD_S", 10 * PATIENCE)
+    service = serve()
+    with leaves_nothing(service), service.connect() as client:
+        client.sendall(head("/nope"))
+        assert head_of(client.recv(65536)) == b"HTTP/1.1 404 Not Found"
+
+
+def test_a_client_that_resets_a_connection_that_lingers_leaves_nothing(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in ((connection, "HEAD_S"), (connection, "UNREAD_S"), (server, "KEEP_ALIVE_S")):
+        monkeypatch.setattr(module, name, 10 * PATIENCE)  # no timer ends by itself
+    service = serve()
+    with leaves_nothing(service), service.connect() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.sendall(REFUSED_HEAD)
         check_refused(read_all(client), 404)
-        wait_for_the_end(service)
 
 
 def test_a_client_that_is_too_slow_is_not_waited_for(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,13 +173,17 @@ def test_a_client_that_is_too_slow_is_not_waited_for(serve: Serve, monkeypatch: 
         wait_for_the_end(service)
 
 
-def test_connections_that_linger_make_room_for_others(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "HEAD_S", 10 * PATIENCE)
+@pytest.mark.parametrize(("sent", "status"), [(REFUSED_HEAD, 404), (NONSENSE, 400)], ids=["not wanted", "nonsense"])
+def test_connections_that_linger_make_room_for_others(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, sent: bytes, status: int
+) -> None:
+    for name in ("HEAD_S", "LINGER_S"):
+        monkeypatch.setattr(connection, name, 10 * PATIENCE)
     service = serve(connections=3)
     with contextlib.ExitStack() as clients:
         for _ in range(10):
             client = clients.enter_context(service.connect())
-            client.sendall(REFUSED_HEAD)
-            check_refused(read_all(client), 404)
+            client.sendall(sent)
+            check_refused(read_all(client), status)
         assert len(service.server._uvicorn.server_state.connections) <= 3
         assert service.client.get("/readyz").status_code == 200

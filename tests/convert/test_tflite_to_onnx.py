@@ -272,7 +272,7 @@ def test_an_unknown_operator_is_named_with_its_place_and_the_way_round_it() -> N
     network = Network("uint8")
     logistic = network.operator("LOGISTIC", [convolution(network)], network.activation([9, 9, 4], 1 / 256, 0))
 
-    with pytest.raises(InvalidModel, match=r"^operator 1, LOGISTIC: not known here; .*birdlite\[convert\].*tf2onnx"):
+    with pytest.raises(InvalidModel, match=r"^operator 1, LOGISTIC: not known here; .*tf2onnx.*extra convert"):
         tflite_to_onnx(network.row(logistic), quantize="none")
 
 

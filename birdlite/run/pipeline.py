@@ -156,27 +156,41 @@ class Pipeline:
         return self._for_files if target.kind == "file" else self._for_downloads
 
     def look_for_overdue(self) -> None:
-        """Now and then: give their results to pictures that take too long to decode, and other threads to who waits."""
+        """Now and then: give their results to pictures that take too long to decode, and other threads to who waits.
+
+        Raises:
+            RuntimeError: the system has no thread left, not even one to take the place of the only worker.
+        """
         if clock() < self._next_look:
             return
         self._next_look = clock() + self._wake
         for job, thread in self._decoding.overdue():
-            for pool in (self._workers, self._downloaders):
-                pool.leave_behind(thread)
             limit = f"{self._decode_timeout:g} s (--decode-timeout)"
             self._finish(job, Failure("timeout", f"{job.target.name}: decoding it takes more than {limit}"))
+            for pool in (self._workers, self._downloaders):
+                pool.leave_behind(thread)
 
     # 2. A downloader
 
     def _download(self, jobs: Iterator[Job]) -> None:
         try:
             for job in jobs:
-                if self._attempt(job, self._fetch_remote) and not self._workers.put(job):
-                    self._drop(job)
+                if self._attempt(job, self._fetch_remote):
+                    self._hand_over(job)
         except LeftBehind:
             return
         except BaseException as error:  # noqa: BLE001 - the callers' threads raise it
             self._fail_all(error)
+
+    def _hand_over(self, job: Job) -> None:
+        """Give a picture that was fetched to the workers."""
+        taken = False
+        try:
+            taken = self._workers.put(job)
+        except RuntimeError as error:  # the system has no thread left, not even for the first worker
+            job.owner.fail(error)
+        if not taken:
+            self._drop(job)
 
     def _fetch_remote(self, job: Job) -> None:
         """Fetch a picture; while there is no engine yet, and processors are idle, decode it too."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
@@ -70,13 +69,16 @@ class WorkerPool(Generic[Work]):
             thread.join(max(0.0, until - clock()))
 
     def leave_behind(self, thread: threading.Thread) -> None:
-        """Give up a thread that does not come back from its job: another takes its place. Ignores foreign threads."""
+        """Give up a thread that does not come back from its job: another takes its place. Ignores foreign threads.
+
+        Raises:
+            RuntimeError: the system has no thread left, and the pool has none; the next job tries again.
+        """
         with self._lock:
             if thread in self._threads:
                 self._threads.remove(thread)
                 if self._queued > self._free and not self._stopped:
-                    with suppress(RuntimeError):  # the system has no thread left: the next job tries again
-                        self._start()
+                    self._start()
 
     def _start(self) -> None:
         name = f"{self._name}-{self._started}"

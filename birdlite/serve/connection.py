@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -118,6 +119,7 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         self._arrival.end()
         self._reading.end()
         self._crowd.waits_no_more(self)
+        self._unset_keepalive_if_required()  # uvicorn forgets that of a connection that was reset
         super().connection_lost(exc)
 
     # What uvicorn calls
@@ -127,6 +129,8 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         super().on_response_complete()  # which may begin the next request, if it is there already
         if self.waits_for_client:
             self._crowd.waits(self)
+        if self.conn.their_state is h11.SEND_BODY:
+            self._arrival.begin(HEAD_S)
         self._expect_close()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -146,13 +150,14 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         if not self.waits_for_client:
             self.cycle.disconnected = True  # its body is nonsense: whoever reads it stops
             self.cycle.message_event.set()
+        patience = HEAD_S if self.conn.our_state is h11.SEND_RESPONSE else LINGER_S  # a body may be still on its way
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             body = found.document("").encode()
             head = [("Content-Type", problems.TYPE), ("Content-Length", str(len(body))), ("Connection", "close")]
             start = h11.Response(status_code=found.status, headers=head, reason=HTTPStatus(found.status).phrase)
             for event in (start, h11.Data(body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
-        self._linger(LINGER_S)
+        self._linger(patience)
 
     def hang_up(self) -> None:
         """End the connection: now, or when the client has seen its answer. One that is too slow is not waited for."""
@@ -172,7 +177,8 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         self.lingers = True
         self._crowd.waits(self)
         self.flow.resume_reading()
-        self._plain.write_eof()
+        with suppress(OSError):  # the client has gone meanwhile
+            self._plain.write_eof()
         self._arrival.end()
         self._arrival.begin(seconds)
 

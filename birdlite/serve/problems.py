@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from birdlite import log
-from birdlite.errors import one_line
+from birdlite.errors import one_line, without_secrets
 from birdlite.printable import printable
 from birdlite.results import Failure, FailureKind
+from birdlite.secret_names import decoded
 from birdlite.writers.record import to_json
 
 TYPE = "application/problem+json"
@@ -78,8 +79,11 @@ class Overloaded(Problem):
 
 
 def named(text: str) -> str:
-    """What a client sent, for a line: without secrets. Of what is long, only how long it is."""
-    return one_line(printable(text)) if len(text) <= _LONGEST_NAMED else f"({len(text)} characters)"
+    """What a client sent, for a line: without secrets, escaped ones too. Of what is long, only how long it is."""
+    if len(text) > _LONGEST_NAMED:
+        return f"({len(text)} characters)"
+    plain = decoded(text)
+    return one_line(printable(text if without_secrets(plain) == plain else plain))
 
 
 def log_fault(error: Exception, **fields: object) -> None:

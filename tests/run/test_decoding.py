@@ -14,6 +14,9 @@ from birdlite.images import picture as pictures
 from birdlite.models.catalog import DEMO_MODEL
 from birdlite.run import decoding
 from birdlite.run.pipeline import WAKE_S
+from birdlite.targets import Target
+from birdlite.timing import Timeline
+from tests.cli.test_faults import no_thread
 from tests.demo_world import PICTURES
 from tests.fetching import until
 from tests.origin import PATIENCE, Origin
@@ -147,3 +150,30 @@ def test_a_downloader_that_decodes_early_is_left_behind_too(
 
     assert kinds(list(classifier.classify_many(urls))) == ["timeout", "ok"]
     assert stuck.begun[0].startswith("birdlite-fetch")
+
+
+def test_a_picture_that_is_given_up_has_its_result_even_if_no_thread_can_take_the_place_of_its_own(
+    make_classifier: Callable[..., Classifier], stuck: Stuck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(model=DEMO_MODEL, workers=1)
+    classifier = make_classifier(workers=1)
+    classifier.classify(PICTURES[1])
+    slow = PICTURES[0].read_bytes()
+    stuck.slow.add(slow)
+    told: list[Result | BaseException | None] = []
+    refused = 0
+    no_thread(monkeypatch, "birdlite-classify")
+
+    for data in (slow, PICTURES[1].read_bytes()):  # the second one waits for the worker
+        classifier.submit(Target("a.jpg", "file", "", data=data), settings, Timeline(), told.append)
+    end = time.monotonic() + PATIENCE
+    while not told and time.monotonic() < end:
+        try:
+            classifier.look_for_overdue()
+        except RuntimeError:
+            refused += 1
+
+    assert refused == 1
+    assert isinstance(told[0], Result)
+    assert told[0].failure is not None
+    assert told[0].failure.kind == "timeout"

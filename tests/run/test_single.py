@@ -43,6 +43,11 @@ class Caller:
         if not isinstance(outcome, BaseException):
             self._is_over.set()
 
+    def told_until_now(self) -> list[Result | BaseException | None]:
+        """All of it, when the first picture is over."""
+        assert self._is_over.wait(PATIENCE)
+        return self._told
+
     def told(self) -> list[Result | BaseException | None]:
         """All of it: the classifier is closed, so no thread is left that would say more."""
         assert self._is_over.wait(PATIENCE)
@@ -100,6 +105,25 @@ def test_a_picture_that_no_thread_could_be_started_for_takes_nothing_of_the_pipe
     assert isinstance(result, Result)
     assert result.ok
     assert caller.classifier._pipeline.streams == []
+
+
+def test_a_picture_that_no_worker_could_be_started_for_gives_its_slot_back(
+    caller: Caller, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> bool:
+        raise RuntimeError("can't start new thread")
+
+    url = Target("a.jpg", "url", origin.serve("/a.jpg", PICTURE))
+    with monkeypatch.context() as patched:
+        patched.setattr(caller.classifier._pipeline._workers, "put", refuse)
+        caller.submit_target(url)
+        assert [str(outcome) for outcome in caller.told_until_now()] == ["can't start new thread", "None"]
+
+    again = Caller(caller.classifier, caller.settings)
+    again.submit_target(url)  # the downloader goes on
+    (result,) = again.told()
+    assert isinstance(result, Result)
+    assert result.ok
 
 
 def test_of_an_engine_that_breaks_the_caller_is_told_and_then_when_the_picture_is_over(

@@ -64,6 +64,18 @@ def test_a_path_in_another_spelling_is_no_path_of_ours_anywhere(service: Running
     assert "GET /%6detrics" in [message for _, message, _ in service.lines]
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/classify%3Furl%3Dhttps%3A%2F%2Fann%3Ahunter2%40example.org%2Fa.jpg", "/token%3Dhunter2/a",
+     "/a;token%3Dhunter2", "/%74oken=hunter2", "/a%253Ftoken%253Dhunter2"],
+)  # fmt: skip
+def test_secrets_in_a_path_are_hidden_however_they_are_spelled(service: Running, path: str) -> None:
+    answer = service.raw(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+
+    assert head_of(answer).startswith(b"HTTP/1.1 404 ")
+    assert "hunter2" not in answer.decode() + str(service.lines)
+
+
 @pytest.mark.parametrize("host", ["[", "a?b", "a#b", "a/b", "", "x:99999", "user:pw@x", "%00"])
 def test_what_the_host_is_called_changes_nothing(service: Running, host: str) -> None:
     for line, expected in (("GET /livez", b"200"), ("PUT /livez", b"405"), ("GET /no", b"404")):

@@ -127,6 +127,8 @@ def test_a_client_that_stops_reading_shortly_before_the_end_is_cut_off(
         while client.recv(1024):
             if 0 < made[0].transport.get_write_buffer_size() <= LOW_WATER and made[0].transport.is_closing():
                 break
+        else:
+            pytest.fail("all of it came at once")
         impatient.until(lambda: made[0] not in impatient.server._uvicorn.server_state.connections)
         assert not read_all(client).endswith(document[-10_000:])
 

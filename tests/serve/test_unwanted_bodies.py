@@ -91,7 +91,7 @@ def test_a_library_that_always_closes_reads_it_too(service: Running) -> None:
 
 
 def test_a_refusal_is_read_while_the_service_drains(start: Start) -> None:
-    process = start("--drain", "2")
+    process = start("--drain", "4")
     with process.connect() as client:
         process.process.send_signal(signal.SIGTERM)
         process.wait_for("not ready any more")
@@ -113,6 +113,18 @@ def test_a_body_that_still_comes_at_the_end_does_not_take_the_answer_away(start:
         check_refused(read_all(client), 404)
 
     assert process.end()[0] == 0
+
+
+def test_a_client_that_resets_the_connection_when_it_is_refused_is_no_fault(service: Running) -> None:
+    """The service may come to close its side only then."""
+    with leaves_nothing(service):
+        for _ in range(50):
+            with service.connect() as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.sendall(REFUSED_HEAD + BODY[:1000])
+                client.recv(1)
+
+    assert service.faults == []
 
 
 def test_a_client_that_never_stops_sending_is_cut_off(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

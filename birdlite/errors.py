@@ -34,10 +34,10 @@ def one_line(said: object) -> str:
 
 
 def installing(extra: str) -> str:
-    """The command that installs an extra into what runs."""
-    from birdlite.installing import command, with_extra
+    """How to install an extra into what runs: a command, or a clause where no command would work."""
+    from birdlite.installing import with_extra
 
-    return command(with_extra(extra))
+    return with_extra(extra)
 
 
 def installing_package(name: str) -> str:

@@ -1,7 +1,8 @@
 """How to install what is missing into the Python that runs. Two functions of `errors` call it.
 
 A virtual environment of uv has no pip, nor has one that pipx makes with uv. And birdlite itself may have come from a
-folder, a file or a repository: there, and not in an index, is the version that the extra belongs to.
+folder, a file or a repository: there, and not in an index, is the version that the extra belongs to. If that place is
+gone, or its URL has a user name or a secret, which no message shows, no command would work: a sentence stands instead.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
+from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from birdlite.redaction import redacted_text
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _OF_PIPX = "pipx_metadata.json"  # in the environments that pipx makes
@@ -25,11 +29,15 @@ def command(what: list[str]) -> str:
     return shlex.join([*_installer(), *what])
 
 
-def with_extra(extra: str) -> list[str]:
-    """What birdlite with an extra is called: its checkout if it runs from one, else where it came from, or its name."""
+def with_extra(extra: str) -> str:
+    """How to install birdlite with an extra: from its checkout if it runs from one, else from where it came from."""
     if os.path.exists(os.path.join(_ROOT, "pyproject.toml")):
-        return ["-e", f"{_ROOT}[{extra}]"]
-    return [_source(extra) or f"{_NAME}[{extra}]"]
+        return command(["-e", f"{_ROOT}[{extra}]"])
+    origin = _origin()
+    source = _source(origin, extra)
+    if source is None or redacted_text(source) != source:
+        return f"install birdlite again from its {_kind(origin)}, with [{extra}]"
+    return command([source])
 
 
 def _installer() -> list[str]:
@@ -42,12 +50,20 @@ def _installer() -> list[str]:
     return ["pip", "install"] if is_ours or not folder else [sys.executable, "-m", "pip", "install"]
 
 
-def _source(extra: str) -> str | None:
-    """Where birdlite was installed from, with the extra; None if that was an index, or is gone."""
+def _origin() -> dict[str, Any]:
+    """What the installer wrote of where birdlite came from: nothing if that was an index."""
     try:
-        origin = json.loads(distribution(_NAME).read_text("direct_url.json") or "{}")
+        return dict(json.loads(distribution(_NAME).read_text("direct_url.json") or "{}"))
     except (PackageNotFoundError, ValueError, OSError):
-        return None
+        return {}
+
+
+def _kind(origin: dict[str, Any]) -> str:
+    return "repository" if "vcs_info" in origin else "file" if "archive_info" in origin else "folder"
+
+
+def _source(origin: dict[str, Any], extra: str) -> str | None:
+    """What birdlite with the extra is called where it came from; None if that is gone."""
     url = str(origin.get("url", ""))
     parts = urlsplit(url)
     if parts.scheme == "file":
@@ -55,4 +71,4 @@ def _source(extra: str) -> str | None:
         return f"{path}[{extra}]" if os.path.exists(path) else None
     if "vcs_info" in origin:
         url = f"{origin['vcs_info']['vcs']}+{url}@{origin['vcs_info']['commit_id']}"
-    return f"{_NAME}[{extra}] @ {url}" if url else None
+    return f"{_NAME}[{extra}] @ {url}" if url else f"{_NAME}[{extra}]"

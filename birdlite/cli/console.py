@@ -230,7 +230,7 @@ def drive(
         if report.summary.skipped:
             from birdlite.targets.folders import described
 
-            log.info(f"not read, in folders: {described(report.summary.skipped)}")
+            log.info(f"not read, in folders: {described(report.summary.skipped, on_terminal=True)}")
     if interruption.exit_code is not None:
         written = report.summary.targets - report.failures.get("cancelled", 0)
         log.warning(f"interrupted; {log.counted(written, 'result was', 'results were')} written")

@@ -130,7 +130,8 @@ def _not_a_command(word: str, *, more: bool) -> str:
     if word == "-" or any(character in word for character in "./:*?[") or os.path.exists(word):
         line = shlex.join([PROGRAM, "classify", word]) + (" …" if more else "")
         return f"{word} is not a command; to classify it: {line}"
-    return f"no command {word!r}{did_you_mean(word, [*COMMANDS, '--version'])}"
+    known = [*COMMANDS, "--version"] if word.startswith(("v", "V")) else COMMANDS  # `conversion` is near it too
+    return f"no command {word!r}{did_you_mean(word, known)}"
 
 
 def _one_line(error: click.ClickException) -> str:

@@ -13,7 +13,7 @@ from birdlite.cli.options import CACHE_DIR, FILE, MESSAGES, MODEL, NETWORK
 from birdlite.cli.values import choice, classifier_settings
 from birdlite.errors import InvalidModel, ModelUnavailable, OutputError, UsageError
 from birdlite.models import bundle, catalog
-from birdlite.models.cache import default_cache_dir, entry_folder, remove
+from birdlite.models.cache import default_cache_dir, entry_folder, own_folder, remove
 from birdlite.models.trust import doubt_about
 from birdlite.run.classifier import Classifier
 from birdlite.settings import DEFAULT_MODEL
@@ -23,7 +23,7 @@ ACTIONS = {
     "list": "list all models and say which are in the cache",
     "show": "print the card of a model: tensors, files, checksums, origin",
     "verify": "check every byte of a model in the cache or in a folder",
-    "path": "print the folder of a model in the cache",
+    "path": "print the folder of a model, in the cache or in birdlite itself",
     "remove": "delete a model from the cache",
 }
 
@@ -132,11 +132,8 @@ def _compare(values: SimpleNamespace) -> None:
 
 
 def _place(values: SimpleNamespace, entry: catalog.Entry) -> str:
-    """Where the entry is or will be: in the cache, or in birdlite itself, from where it is read if no cache has it."""
-    cached = entry_folder(values.cache_dir, entry.card.name)
-    if entry.folder is None or values.mirror is not None or os.path.isdir(cached):
-        return cached
-    return entry.folder
+    """Where the entry is or will be: in the cache, or in birdlite itself."""
+    return own_folder(values.cache_dir, entry, values.mirror) or entry_folder(values.cache_dir, entry.card.name)
 
 
 def _problems(cache_dir: str, entry: catalog.Entry) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """A small world without a network: a model of invented birds, pictures of them, and a server for both on this machine.
 
-`birdlite demo` and many tests use it. The files in this folder are what the catalogue's `birdlite-demo` describes; the
+`birdlite demo` and many tests use it. This folder is the model folder of the catalogue's `birdlite-demo`; the
 server gives them out as a mirror of https://demo.birdlite.invalid, so that they go through the very code that fetches
 real ones.
 """

@@ -103,7 +103,7 @@ class _Folders:
             target = Target(path, "file", path, index) if failure is None else BadTarget(path, failure, index)
             yield Picture(target, label)
         if skipped:
-            log.info(f"not read, in folders: {described(skipped)}")
+            log.info(f"not read, in folders: {described(skipped, on_terminal=True)}")
 
 
 def _is_empty(folder: str) -> bool:

@@ -57,6 +57,14 @@ def look_up(cache: str, entry: Entry) -> tuple[dict[str, ModelBytes], dict[str, 
     return look_in(entry_folder(cache, entry.card.name), entry.card)
 
 
+def own_folder(cache: str | None, entry: Entry, mirror: str | None) -> str | None:
+    """The folder of birdlite itself that an entry is read from: none with a mirror, or if the cache has it whole."""
+    if entry.folder is None or mirror is not None:
+        return None
+    is_cached = cache is not None and len(look_up(cache, entry)[0]) == len(entry.card.files)
+    return None if is_cached else entry.folder
+
+
 def make_folder(cache: str, folder: str) -> None:
     """Make a folder of the cache, with those above it.
 

@@ -11,7 +11,7 @@ from birdlite.engines.contract import Engine
 from birdlite.errors import EngineError, InvalidModel, ModelUnavailable, UnknownModel, UsageError
 from birdlite.models import bundle, catalog
 from birdlite.models.bundle import Model, model_of, sha256
-from birdlite.models.cache import default_cache_dir, look_up
+from birdlite.models.cache import default_cache_dir, own_folder
 from birdlite.models.card import MODEL_MAX_BYTES, Card, FileFact, ModelFormat, check_ends, read_file
 from birdlite.models.labels import read_label_file
 from birdlite.models.store import Store
@@ -98,8 +98,9 @@ class ModelLoader:
 
     def _from_catalog(self, entry: catalog.Entry) -> Model:
         """Open it, and try again while its sources are away, for as long as the settings say in all."""
-        if entry.folder is not None and self._settings.fetch.mirror is None and not self._is_cached(entry):
-            return self._read(entry.folder, entry.card)
+        folder = own_folder(self._cache_dir, entry, self._settings.fetch.mirror)
+        if folder is not None:
+            return self._read(folder, entry.card)
         seconds, began = self._settings.fetch.startup_timeout, time.monotonic()
         self._remote.model_by = began + seconds + LAST_TRY_S if seconds > 0 else None
         try:
@@ -112,9 +113,6 @@ class ModelLoader:
             retries = Retries(seconds, self._remote.cancelled, since=began)
             retries.wait(error)
         return retries.call(lambda: self._store.open(entry))
-
-    def _is_cached(self, entry: catalog.Entry) -> bool:
-        return self._cache_dir is not None and len(look_up(self._cache_dir, entry)[0]) == len(entry.card.files)
 
     def load(self, threads: int = 1) -> Engine:
         """An engine on the model; `threads` work on one picture.

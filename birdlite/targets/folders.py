@@ -43,12 +43,16 @@ _SKIPPED = {
 _KIND_OF = {suffix: kind for kind, suffixes in _SKIPPED.items() for suffix in suffixes.split()}
 
 
-def described(skipped: Mapping[str, int]) -> str:
-    """What was left out, for people: `12 HEIC files, 1 linked folder and 1 raw file`."""
+def described(skipped: Mapping[str, int], *, on_terminal: bool = False) -> str:
+    """What was left out, for people: `12 HEIC files (needs the extra heif), 1 linked folder and 1 raw file`.
+
+    Only a terminal is told the command that reads HEIC: it names folders of this machine, and pages and results are
+    passed on.
+    """
     parts = []
     for kind, count in sorted(skipped.items()):
         noun = kind if kind.endswith("folder") else f"{kind} file"
-        hint = f" ({installing('heif')})" if kind == _NEEDS_EXTRA else ""
+        hint = f" ({installing('heif') if on_terminal else 'needs the extra heif'})" if kind == _NEEDS_EXTRA else ""
         parts.append(f"{count} {noun}{'s' if count != 1 else ''}{hint}")
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""
 

@@ -73,6 +73,7 @@ def test_help_is_a_command_too(run: Run) -> None:
         (["clasify", "a.jpg"], "no command 'clasify'; did you mean classify? (see birdlite --help)"),
         (["xyz"], "no command 'xyz' (see birdlite --help)"),
         (["version"], "no command 'version'; did you mean --version? (see birdlite --help)"),
+        (["conversion"], "no command 'conversion' (see birdlite --help)"),
         (["-V"], "no option -V; did you mean --version? (see birdlite --help)"),
         (["classify", "-V"], "no option -V (see birdlite classify --help)"),
         (["classify", "--tpo", "5"], "no option --tpo; did you mean --top? (see birdlite classify --help)"),

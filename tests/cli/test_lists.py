@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from birdlite.errors import installing
 from birdlite.models.catalog import DEMO_MODEL
+from birdlite.targets import folders
 from tests.command_line import Run
 from tests.demo_world import PICTURES, slug, species_of
 
@@ -99,6 +101,26 @@ def test_every_run_says_what_its_folders_hold_that_is_not_read(run: Run, tmp_pat
     assert err.splitlines()[-1] == "birdlite: not read, in folders: 1 linked folder, 2 raw files and 1 video file"
     assert "2 raw files" in (tmp_path / "page.html").read_text()
     assert run("classify", "-q", "album")[2] == ""
+
+
+def test_only_the_terminal_names_the_command_that_reads_heic(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "_reads_heic", lambda: False)
+    for folder in ("album", "phone"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "b.heic").touch()
+    (tmp_path / "album" / "a.jpg").write_bytes(PICTURES[0].read_bytes())
+
+    code, out, err = run("classify", "--format", "jsonl", "album", "phone", "--report", "page.html")
+
+    assert code == 1
+    assert err.splitlines()[-1] == f"birdlite: not read, in folders: 2 HEIC files ({installing('heif')})"
+    message = "phone: no pictures in this folder, but 1 HEIC file (needs the extra heif)"
+    assert json.loads(out.splitlines()[1])["error"]["message"] == message
+    page = (tmp_path / "page.html").read_text()
+    assert "Not read, in folders: 2 HEIC files (needs the extra heif)." in page
+    assert "install" not in page
 
 
 @pytest.mark.parametrize(

@@ -444,6 +444,26 @@ def test_the_demo_model_is_there_without_being_fetched(run: Run, tmp_path: Path)
     assert not (tmp_path / "cache").exists()
 
 
+def test_the_folder_of_the_demo_model_is_a_model_folder(run: Run, tmp_path: Path) -> None:
+    folder = run("model", "path", DEMO_MODEL, "--cache-dir", tmp_path)[1].strip()
+
+    assert run("classify", "--model", folder, PICTURES[0])[0] == 0
+    assert run("model", "verify", folder)[0] == 0
+
+
+def test_an_entry_of_the_cache_that_is_not_whole_does_not_hide_the_demo_model_of_birdlite(
+    run: Run, origin: Origin, tmp_path: Path
+) -> None:
+    usual = ("--cache-dir", tmp_path / "cache")
+    assert run("classify", PICTURES[0], *usual, "--mirror", origin.base, "--startup-timeout", 0)[0] == 3
+    assert (tmp_path / "cache" / "models" / DEMO_MODEL).is_dir()  # it is empty
+
+    assert run("model", "path", DEMO_MODEL, *usual)[:2] == (0, f"{FOLDER}\n")
+    assert run("model", "verify", DEMO_MODEL, *usual)[0] == 0
+    assert f"{DEMO_MODEL}  0.1 MB  Apache-2.0  a part of birdlite\n" in run("model", "list", *usual)[1]
+    assert run("classify", PICTURES[0], *usual)[0] == 0
+
+
 def test_the_list_of_models_says_what_is_cached(run: Run) -> None:
     code, out, _ = run("model", "list")
 
@@ -452,7 +472,10 @@ def test_the_list_of_models_says_what_is_cached(run: Run) -> None:
     assert "\nbirds-v1-lite-int8  4.0 MB  Apache-2.0  not in the cache\n" in out
 
 
-def test_a_damaged_model_in_the_cache_is_named_by_verify(run: Run, warm_cache: Path) -> None:
+def test_a_damaged_model_in_the_cache_is_named_by_verify(
+    run: Run, warm_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BIRDLITE_MIRROR", "http://127.0.0.1:9")  # else the one in birdlite itself is used
     (warm_cache / "models" / DEMO_MODEL / "names.txt").write_text("x")
 
     code, out, err = run("model", "verify", DEMO_MODEL)

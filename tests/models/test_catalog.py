@@ -13,7 +13,7 @@ from birdlite.demo import FOLDER, HOST
 from birdlite.engines import describe
 from birdlite.errors import UnknownModel
 from birdlite.models.bounded_tar import member_of
-from birdlite.models.bundle import LABELS_FILE, MODEL_FILES, problem
+from birdlite.models.bundle import CARD_FILE, LABELS_FILE, MODEL_FILES, card_to_json, problem, read_card
 from birdlite.models.catalog import CATALOG, DEMO_MODEL, Entry, find
 from birdlite.settings import DEFAULT_MODEL
 
@@ -52,6 +52,12 @@ def test_the_demo_entry_describes_the_files_in_the_package() -> None:
         assert (fact.bytes, fact.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert describe((Path(FOLDER) / "model.tflite").read_bytes()) == (entry.card.input, entry.card.output)
     assert {urlsplit(source.url).hostname for sources in entry.sources.values() for source in sources} == {HOST}
+
+
+def test_the_demo_in_the_package_is_a_model_folder_with_the_card_of_the_catalogue() -> None:
+    # made by: birdlite model show birdlite-demo > birdlite/demo/model.json
+    assert (Path(FOLDER) / CARD_FILE).read_text(encoding="utf-8") == card_to_json(find(DEMO_MODEL).card)
+    assert read_card(FOLDER) == find(DEMO_MODEL).card
 
 
 def test_an_unknown_name_lists_the_known_ones_and_the_nearest() -> None:

@@ -145,7 +145,9 @@ class TestFolders:
         targets = expand(["birds"])
 
         assert len(list(targets)) == (4 if is_read else 2)
-        assert folders.described(targets.skipped) == ("" if is_read else f"2 HEIC files ({installing('heif')})")
+        assert folders.described(targets.skipped) == ("" if is_read else "2 HEIC files (needs the extra heif)")
+        on_terminal = folders.described(targets.skipped, on_terminal=True)
+        assert on_terminal == ("" if is_read else f"2 HEIC files ({installing('heif')})")
 
     def test_a_folder_of_object_storage_leaves_out_and_counts_the_same(self, bucket: Bucket) -> None:
         url = bucket.put("birds/a.jpg", b"jpeg")

@@ -187,6 +187,24 @@ def read_lines(
     return header, lines if header is not None else chain((first,), lines)
 
 
+def read_header(path: str, storage: Storage | None = None) -> Header | None:
+    """The header of an output; None if it has none. Only files and objects are read, and no more than a header needs.
+
+    Raises:
+        FileNotFoundError: it does not exist.
+        PartsError: it cannot be read.
+    """
+    if not is_storage(path) and os.path.exists(path) and not os.path.isfile(path):
+        return None  # opening a pipe waits for whoever writes to it
+    start = b""
+    for block in blocks(path, storage):
+        start += block
+        if b"\n" in block or len(start) >= HEADER_LIMIT:
+            break
+    line = start.partition(b"\n")[0]
+    return parse_header(line) if len(line) < HEADER_LIMIT else None
+
+
 def parse_record(line: bytes) -> Record | None:
     """Read a line; None if it is not a record, or not a whole one."""
     try:

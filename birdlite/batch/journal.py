@@ -101,6 +101,8 @@ class Journal:
         self.places = Places()
         try:
             make_folder(path)
+            if os.path.exists(path) and not os.path.isfile(path):
+                raise OutputError(f"{path}: not a regular file; move it away")
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except (OSError, ValueError) as error:
             raise refused(self._path, error) from error

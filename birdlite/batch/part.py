@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from birdlite import atomic_file, log
 from birdlite.atomic_file import SUFFIX
 from birdlite.batch.addresses import Addresses
-from birdlite.batch.files import read_lines, redacted_line
+from birdlite.batch.files import read_header, read_lines, redacted_line
 from birdlite.batch.header import AGAIN, Header, Run, Totals, refuse_another_run, refuse_another_shard
 from birdlite.batch.journal import Journal
 from birdlite.batch.suspects import LocalNotes, Notes, ObjectNotes, Suspects
@@ -120,9 +120,9 @@ class Part:
             else:
                 refuse_picture(self.path)
             self._refuse_another_shard(run, self._partial)
-            if not self._resume:
+            if not self._resume or os.path.exists(self._partial):
                 self._refuse_another_shard(run, self.path)
-            elif not os.path.exists(self._partial) and self._is_complete(run):
+            elif self._is_complete(run):
                 return False
             journal = Journal(self._partial)
             try:
@@ -249,17 +249,17 @@ class Part:
         places = self._journal.places
         mine, failed = len(places), places.failed
         totals = self._header.totals._replace(mine=mine, ok=mine - failed, failed=failed)
-        self._refuse_another_shard(self._header.run, self.path)
         try:
+            self._refuse_another_shard(self._header.run, self.path)
             with open_output(self.path, "jsonl", whole=True, storage=self._storage) as output:
                 output.stream.write(Header(self._header.run, totals).line())
                 for offset in places:
                     line = self._journal.line_at(offset)
                     line = _named(line, self._header.run) if self.already else line
                     output.stream.write(line.decode())
-        except OutputError as error:
+        except (OutputError, UsageError) as error:
             words = f"{error}; all records are in {self._partial}, where --resume finds them"
-            raise OutputError(words, temporary=error.temporary) from error
+            raise type(error)(words, temporary=error.temporary) from error
         self._journal.remove()
         if self._suspects is not None:
             self._suspects.remove()
@@ -289,7 +289,7 @@ class Part:
     def _is_complete(self, run: Run) -> bool:
         """Whether there is nothing to do. If failures are to be retried, the part becomes a journal again."""
         try:
-            header, _ = read_lines(self.path, self._storage)
+            header = read_header(self.path, self._storage)
         except FileNotFoundError:
             return False
         except PartsError as error:
@@ -339,7 +339,7 @@ class Part:
         if run.shards == 1:
             return
         with suppress(FileNotFoundError, PartsError):
-            header, _ = read_lines(path, self._storage)
+            header = read_header(path, self._storage)
             if header is not None:
                 refuse_another_shard(header.run, run, path)
 

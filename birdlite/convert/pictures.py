@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 from birdlite import local_file, log
 from birdlite.demo import PICTURES_FOLDER
-from birdlite.errors import ModelUnavailable, PictureError, UsageError
+from birdlite.errors import BirdliteError, ModelUnavailable, PictureError, UsageError
 from birdlite.http.fetcher import Fetcher
 from birdlite.images import picture
+from birdlite.results import Failure, is_away
 from birdlite.settings import FetchSettings, Resize
 from birdlite.storage.store import Storage
 from birdlite.targets import BadTarget, Target
@@ -83,10 +84,17 @@ def _named(paths: Sequence[str], settings: FetchSettings) -> Iterator[tuple[str,
     try:
         for target in expand([path for path in paths if path not in lists], lists, storage=storage):
             if isinstance(target, BadTarget):
-                raise UsageError(target.failure.message)
+                raise _refusal(target.name, target.failure)
             yield target.name, _read(target, fetcher, storage, settings.max_bytes)
     finally:
         fetcher.close()
+
+
+def _refusal(name: str, failure: Failure) -> BirdliteError:
+    """The error for a target that is no picture, or away for now, such as a folder in object storage."""
+    if is_away(name, failure):
+        return PictureError(failure.kind, failure.message, temporary=True)
+    return UsageError(failure.message)
 
 
 def _read(target: Target, fetcher: Fetcher, storage: Storage, max_bytes: int) -> bytes:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RUN = "{run}"
 _DIGITS = 12  # of the digest: among a million lists, the chance that any two have the same is 1 in 500
+_LONGEST_SUFFIX = 5  # characters; a longer ending is a part of the name, such as a digest or what mktemp chooses
 
 SUFFIXES: dict[str, Format] = {"json": "json", "jsonl": "jsonl", "ndjson": "jsonl", "csv": "csv", "txt": "text"}
 SUFFIXES |= {"html": "html", "htm": "html"}
@@ -110,11 +111,12 @@ def guess_format(output: str | None, formats: Sequence[Format], option: str = "-
     format_ = SUFFIXES.get(suffix)
     if format_ is not None and format_ in formats:
         return format_
-    if not suffix[:1].isalpha() or (os.path.exists(path) and not os.path.isfile(path)):
+    is_suffix = suffix[:1].isalpha() and suffix.isalnum() and len(suffix) <= _LONGEST_SUFFIX
+    if not is_suffix or (os.path.exists(path) and not os.path.isfile(path)):
         return formats[0]
     known = [f".{one}" for one, name in SUFFIXES.items() if name in formats]
     use = f"one of {', '.join(known)}, or --format" if len(formats) > 1 else " or ".join(known)
-    raise UsageError(f"{option} {path}: cannot have the suffix .{suffix}; use {use}")
+    raise UsageError(f"{option} {path}: cannot have the suffix {os.path.splitext(path)[1]}; use {use}")
 
 
 def _suffix_of(path: str | None) -> str:

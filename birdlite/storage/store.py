@@ -79,7 +79,7 @@ class Storage:
                 room(None if encoding else found.meta["size"], most)
             data = bucket.ask(lambda _: _body(found), stops)
         except StorageError as error:
-            raise PictureError(error.kind, str(error)) from error
+            raise PictureError(error.kind, str(error), temporary=error.temporary) from error
         return _unpacked(data, encoding, most)
 
     def open(self, url: str, *, first: int | None = None, largest: int | None = None) -> ObjectStream:

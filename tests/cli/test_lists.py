@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -144,7 +145,26 @@ def test_a_suffix_that_means_no_format_is_refused_with_those_that_do(
     assert not (tmp_path / "birds.xlsx").exists()
 
 
-@pytest.mark.parametrize("name", ["page", "page.htm", "PAGE.HTML", "page.2025-06-01", "/dev/null"])
+@pytest.mark.parametrize("suffix", [".XLSX", ".docx", ".pdf"])
+def test_a_suffix_is_refused_as_it_was_typed(run: Run, suffix: str) -> None:
+    words = f"--output birds{suffix}: cannot have the suffix {suffix}; use .html or .htm"
+
+    assert run("report", "birds.jsonl", "-o", f"birds{suffix}") == (2, "", f"birdlite: error: {words}\n")
+
+
+@pytest.mark.parametrize("name", ["bird.png", "alca.png"])
+def test_the_digest_of_a_list_is_no_suffix_whether_it_begins_with_a_letter_or_a_digit(
+    run: Run, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_bytes(PICTURES[0].read_bytes())
+    digest = hashlib.sha256(f"{name}\n".encode()).hexdigest()[:12]
+    assert digest[0].isalpha() is (name == "bird.png")
+
+    assert run("classify", name, "-o", "birds.jsonl", "--report", "page.{run}")[0] == 0
+    assert (tmp_path / f"page.{digest}").exists()
+
+
+@pytest.mark.parametrize("name", ["page", "page.htm", "PAGE.HTML", "page.2025-06-01", "tmp.AbCdEf", "/dev/null"])
 def test_a_page_may_have_no_suffix_and_go_to_a_device(run: Run, name: str) -> None:
     assert run("classify", PICTURES[0], "-o", "birds.jsonl", "--report", name)[0] == 0
     assert run("report", "birds.jsonl", "-o", name)[0] == 0

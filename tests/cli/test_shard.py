@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from birdlite.batch.files import LINE_LIMIT, read_header, read_lines
 from birdlite.batch.part import Part
 from birdlite.cli import main
-from birdlite.errors import UsageError
+from birdlite.errors import PartsError, UsageError
 from birdlite.results import RunSummary
 from birdlite.writers.base import RunFacts
 from tests.batch_runs import RUN, WITH_DEMO_MODEL, header_of, make_album, records_of, write_part
@@ -222,6 +224,46 @@ def test_a_shard_does_not_take_the_place_of_another(
     assert [path.name for path in tmp_path.glob("same*")] == [part.name]
 
 
+def test_a_shard_that_another_has_overtaken_is_refused_before_the_work(
+    classify: Classify, album: Path, tmp_path: Path
+) -> None:
+    path, partial = tmp_path / "same.jsonl", tmp_path / "same.jsonl.partial"
+    assert classify("--shard", "1/2", "-o", path, album)[0] == 0
+    path.rename(partial)
+    partial.write_text("".join(partial.read_text().splitlines(keepends=True)[:1]))
+    before = partial.read_bytes()
+    assert classify("--shard", "0/2", "-o", tmp_path / "other.jsonl", album)[0] == 0
+    (tmp_path / "other.jsonl").rename(path)
+
+    code, _, err = classify("--shard", "1/2", "--resume", "-o", path, album)
+
+    assert (code, f"{path}: has shard 0 of 2, and this run is shard 1 of 2" in err) == (2, True)
+    assert "classified" not in err
+    assert partial.read_bytes() == before
+
+
+@pytest.mark.parametrize("resume", [(), ("--resume",)])
+def test_a_pipe_in_place_of_the_unfinished_file_is_an_error_at_once(
+    classify: Classify, album: Path, tmp_path: Path, resume: tuple[str, ...]
+) -> None:
+    os.mkfifo(tmp_path / "birds.jsonl.partial")
+
+    code, _, err = classify("--shard", "0/2", *resume, "-o", tmp_path / "birds.jsonl", album)
+
+    words = f"{tmp_path}/birds.jsonl.partial: not a regular file; move it away"
+    assert (code, err) == (3, f"birdlite: error: {words}\n")
+
+
+def test_of_a_file_without_lines_no_more_is_read_than_a_header_needs(tmp_path: Path) -> None:
+    path = tmp_path / "huge.jsonl"
+    path.touch()
+    os.truncate(path, LINE_LIMIT + 2)
+    with pytest.raises(PartsError, match="a line longer than"):
+        read_lines(str(path))
+
+    assert read_header(str(path)) is None
+
+
 @pytest.mark.parametrize("again", [("--shard", "0/2"), ("--shard", "0/3"), ()])
 def test_the_same_shard_and_a_run_of_the_whole_list_may_replace_a_part(
     classify: Classify, album: Path, tmp_path: Path, again: tuple[str, ...]
@@ -240,8 +282,9 @@ def test_a_shard_that_another_machine_has_finished_meanwhile_stays(tmp_path: Pat
         part.begin(RUN._replace(shard=1, shards=2))
         part.end(targets=1, left_out=0, list_sha256="c" * 64)
         elsewhere.rename(path)
-        with pytest.raises(UsageError, match=r"same\.jsonl: has shard 0 of 2, and this run is shard 1 of 2;"):
+        with pytest.raises(UsageError, match=r"same\.jsonl: has shard 0 of 2, and this run is shard 1 of 2;") as caught:
             part.finish(RunFacts(RunSummary(0, 0, 0, 0.0, 0.0), None))
+    assert f"; all records are in {path}.partial, where --resume finds them" in str(caught.value)
 
     assert path.read_bytes() == other
     assert (tmp_path / "same.jsonl.partial").exists()

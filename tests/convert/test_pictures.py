@@ -114,3 +114,21 @@ def test_what_is_away_for_now_may_be_tried_again() -> None:
         with pytest.raises(kind, match="no connection to the mirror") as caught:
             choose(paths, SIDE, away, birds=True)
         assert caught.value.temporary
+
+
+@pytest.mark.parametrize("key", ["a.jpg", "album/"])
+def test_a_bucket_that_is_away_for_now_may_be_tried_again(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    url = bucket.url(key)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+
+    with pytest.raises(PictureError, match=f"^{url}: ") as caught:
+        choose([url], SIDE, SETTINGS._replace(startup_timeout=0.0), birds=False)
+    assert caught.value.temporary
+
+
+def test_an_object_that_does_not_exist_is_wrong_usage(bucket: Bucket) -> None:
+    for key in ("absent.jpg", "absent/"):
+        with pytest.raises(UsageError, match=f"^{bucket.url(key)}: no "):
+            choose([bucket.url(key)], SIDE, SETTINGS, birds=False)

@@ -86,7 +86,12 @@ def test_every_option_and_variable_that_a_page_names_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_before_the_first_release_no_page_installs_birdlite_by_its_name(page: Path) -> None:
-    if "Nothing has been released yet" in (ROOT / "CHANGELOG.md").read_text():
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    unreleased = "Nothing has been released yet" in changelog
+    releases = re.findall(r"^## \[\d.*", changelog, re.MULTILINE)
+
+    assert unreleased != bool(releases), "CHANGELOG.md says that nothing has been released yet, or has a release"
+    if unreleased:
         assert re.findall(r"install '?birdlite\b.*", page.read_text()) == []
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 RUN = "{run}"
 _DIGITS = 12  # of the digest: among a million lists, the chance that any two have the same is 1 in 500
-_LONGEST_SUFFIX = 5  # characters; a longer ending is a part of the name, such as a digest or what mktemp chooses
+_LONGEST_SUFFIX = 7  # characters, as of `.parquet`; a longer ending is a part of the name, such as a digest
 
 SUFFIXES: dict[str, Format] = {"json": "json", "jsonl": "jsonl", "ndjson": "jsonl", "csv": "csv", "txt": "text"}
 SUFFIXES |= {"html": "html", "htm": "html"}
@@ -111,12 +111,17 @@ def guess_format(output: str | None, formats: Sequence[Format], option: str = "-
     format_ = SUFFIXES.get(suffix)
     if format_ is not None and format_ in formats:
         return format_
-    is_suffix = suffix[:1].isalpha() and suffix.isalnum() and len(suffix) <= _LONGEST_SUFFIX
-    if not is_suffix or (os.path.exists(path) and not os.path.isfile(path)):
+    if not _is_suffix(os.path.splitext(path)[1][1:]) or (os.path.exists(path) and not os.path.isfile(path)):
         return formats[0]
     known = [f".{one}" for one, name in SUFFIXES.items() if name in formats]
     use = f"one of {', '.join(known)}, or --format" if len(formats) > 1 else " or ".join(known)
     raise UsageError(f"{option} {path}: cannot have the suffix {os.path.splitext(path)[1]}; use {use}")
+
+
+def _is_suffix(ending: str) -> bool:
+    """Whether it says what a file is. In what mktemp chooses, small and capital letters are mixed."""
+    is_short = ending.isalnum() and len(ending) <= _LONGEST_SUFFIX
+    return is_short and ending[0].isalpha() and ending in (ending.lower(), ending.upper())
 
 
 def _suffix_of(path: str | None) -> str:

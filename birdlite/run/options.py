@@ -107,15 +107,16 @@ def guess_format(output: str | None, formats: Sequence[Format], option: str = "-
     Raises:
         UsageError: none of them has this suffix.
     """
-    path, suffix = output or "", _suffix_of(output)
-    format_ = SUFFIXES.get(suffix)
+    path = output or ""
+    format_ = SUFFIXES.get(_suffix_of(path))
     if format_ is not None and format_ in formats:
         return format_
-    if not _is_suffix(os.path.splitext(path)[1][1:]) or (os.path.exists(path) and not os.path.isfile(path)):
+    ending = os.path.splitext(path)[1]
+    if not _is_suffix(ending[1:]) or (os.path.exists(path) and not os.path.isfile(path)):
         return formats[0]
     known = [f".{one}" for one, name in SUFFIXES.items() if name in formats]
     use = f"one of {', '.join(known)}, or --format" if len(formats) > 1 else " or ".join(known)
-    raise UsageError(f"{option} {path}: cannot have the suffix {os.path.splitext(path)[1]}; use {use}")
+    raise UsageError(f"{option} {path}: cannot have the suffix {ending}; use {use}")
 
 
 def _is_suffix(ending: str) -> bool:

@@ -130,17 +130,23 @@ def test_an_error_that_is_not_the_engines_does_not_make_the_service_unready(
     service.lines.clear()
 
 
-def test_a_fault_with_one_picture_is_a_500_and_concerns_no_other(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = picture.plan
+@pytest.fixture
+def poison(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """A picture in which birdlite itself fails."""
+    data, plan = b"poison", picture.plan
 
-    def faulty(data: bytes, **more: Any) -> Any:
-        if data == b"poison":
+    def faulty(found: bytes, **more: Any) -> Any:
+        if found == data:
             raise ZeroDivisionError("division by zero")
-        return plan(data, **more)
+        return plan(found, **more)
 
     monkeypatch.setattr(picture, "plan", faulty)
+    return data
+
+
+def test_a_fault_with_one_picture_is_a_500_and_concerns_no_other(serve: Serve, poison: bytes) -> None:
     service = serve()
-    found = problem(service.post(b"poison"), 500)
+    found = problem(service.post(poison), 500)
     good = service.post(PICTURE)
     ready = service.client.get("/readyz")
 
@@ -151,21 +157,9 @@ def test_a_fault_with_one_picture_is_a_500_and_concerns_no_other(serve: Serve, m
     service.lines.clear()
 
 
-def test_a_fault_with_one_picture_is_a_record_in_lines_and_the_others_are_answered(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plan = picture.plan
-
-    def faulty(data: bytes, **more: Any) -> Any:
-        if data == b"poison":
-            raise ZeroDivisionError("division by zero")
-        return plan(data, **more)
-
-    monkeypatch.setattr(picture, "plan", faulty)
+def test_a_fault_with_one_picture_is_a_record_in_lines_and_the_others_are_answered(serve: Serve, poison: bytes) -> None:
     service = serve()
-    answer = service.form(
-        PICTURE, b"poison", PICTURE, headers={"Accept": "application/x-ndjson", "X-Request-Id": "mine"}
-    )
+    answer = service.form(PICTURE, poison, PICTURE, headers={"Accept": "application/x-ndjson", "X-Request-Id": "mine"})
 
     records = sorted(map(json.loads, answer.text.splitlines()), key=lambda record: record["index"])
     assert [record["status"] for record in records] == ["ok", "error", "ok"]

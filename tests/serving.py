@@ -126,14 +126,13 @@ class Running:
         return Later(ask)
 
     def number(self, name: str, /, **labels: str) -> float:
-        """What /metrics says of one number; 0 if it is not there."""
-        found = self.client.get("/metrics")
-        assert found.status_code == 200
-        for family in text_string_to_metric_families(found.text):
-            for sample in family.samples:
-                if sample.name == name and labels.items() <= sample.labels.items():
-                    return sample.value
-        return 0.0
+        """What /metrics says of one number; 0 if it is not there. The labels must leave only one."""
+        answer = self.client.get("/metrics")
+        assert answer.status_code == 200
+        samples = (one for family in text_string_to_metric_families(answer.text) for one in family.samples)
+        found = [one for one in samples if one.name == name and labels.items() <= one.labels.items()]
+        assert len(found) <= 1, found
+        return found[0].value if found else 0.0
 
     def wait_for(self, number: float, name: str, /, **labels: str) -> None:
         """Ask /metrics until it says so."""

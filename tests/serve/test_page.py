@@ -309,12 +309,13 @@ def test_clear_takes_all_pictures_away_and_those_under_way_are_given_up(
     (tmp_path / "held.jpg").write_bytes(HELD + EMBERLING.read_bytes())
     page.choose(EMBERLING, tmp_path / "held.jpg")
     hold.wait_for(1)
-    gone = service.number("birdlite_requests_total", status="499")
+    uploads = {"route": "/v1/classify", "method": "POST"}
+    gone = service.number("birdlite_requests_total", **uploads, status="499")
     page.browser.one("#clear").click()
 
     assert page.browser.all("#cards > li") == []
     assert page.browser.focused == "files"
-    service.wait_for(gone + 1, "birdlite_requests_total", status="499")
+    service.wait_for(gone + 1, "birdlite_requests_total", **uploads, status="499")
     hold.release()
     page.choose(SIPWING)
     assert page.done(1)[0].birds[0] == "Hovering Sipwing"

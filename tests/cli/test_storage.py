@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,9 @@ from tests.object_store import Asked, Bucket, Gate
 from tests.origin import PATIENCE
 
 Classify = Callable[..., tuple[int, str, str]]
+
+OLD_OBSTORE = version("obstore").startswith("0.11.")
+"""The newest one for Python 3.10. It leaves the pieces of an upload that failed in the store."""
 
 
 @pytest.fixture
@@ -268,6 +272,7 @@ class TestFaults:
         assert "crested" in kept.read_text().lower()
         assert bucket.keys() == []
 
+    @pytest.mark.skipif(OLD_OBSTORE, reason="this obstore leaves them; docs/object-storage.md says so")
     def test_a_put_in_pieces_that_breaks_half_way_leaves_nothing(
         self, bucket: Bucket, gate: Gate, tmp_path: Path
     ) -> None:

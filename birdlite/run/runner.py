@@ -9,6 +9,7 @@ The commands `classify` and `demo` call it, and so can any Python program.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -195,18 +196,23 @@ class Runner:
             self._failures[result.failure.kind] = self._failures.get(result.failure.kind, 0) + 1
 
     def _check_failures(self, *, at_the_end: bool = False) -> None:
-        """End the run if too much is away. A percentage counts at the end only: of a part, failures are tried again."""
+        """End the run if too much is away.
+
+        A percentage, and what earlier starts left in a part, count at the end only: they are tried again before.
+        """
         limit = self.options.max_failures
         if limit is None or self._cancelled:
             return
         part = None if self._selection is None else self._selection.part
         away, done = len(self._away), self._ok + sum(self._failures.values())
-        if part is not None:
+        if part is not None and at_the_end:
             away, done = part.away, part.records
         if not limit.allows(away, done if at_the_end else None):
-            kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self._failures.items()))
+            found = Counter(self._away.values())
+            kinds = [f"{kind} {count}" for kind, count in sorted(found.items())]
+            earlier = [f"in earlier starts {away - len(self._away)}"] if away > len(self._away) else []
             self._too_many = (
-                f"{log.counted(away, 'target')} failed because something was away ({kinds}),"
+                f"{log.counted(away, 'target')} failed because something was away ({', '.join(kinds + earlier)}),"
                 f" more than --max-failures {limit}"
             )
             self.cancel()

@@ -112,6 +112,27 @@ def test_failures_of_earlier_starts_count_until_they_are_tried_again(run: Run, a
     assert "12 targets failed" in said
 
 
+def test_failures_of_earlier_starts_do_not_end_the_one_that_tries_them_again(run: Run, album: Album) -> None:
+    album.break_(12)
+    assert run(*album.command("--max-failures=100%"))[0] == 0
+    album.break_(1)
+
+    code, _, said = run(*album.command("--max-failures=2", "--retry-failed"))
+
+    assert (code, sum(record["status"] == "error" for record in records_of(album.part))) == (0, 1), said
+
+
+def test_the_kinds_that_are_told_are_those_that_count(run: Run, album: Album) -> None:
+    album.break_(12, times=4)
+    album.origin.serve(album.paths[19], b"no picture", content_type="image/jpeg")
+    run(*album.command("--max-failures=50%"))
+
+    code, _, said = run(*album.command("--max-failures=50%"))
+
+    assert code == 4
+    assert "12 targets failed because something was away (http_status 12), more than --max-failures 50%" in said
+
+
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
 def test_what_is_not_there_at_all_does_not_count(run: Run, album: Album, status: int) -> None:
     album.break_(20, status, times=1)

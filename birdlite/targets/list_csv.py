@@ -7,7 +7,8 @@ A quoted cell may hold line ends. So one quote that is not closed would swallow 
 row is a fault of its first line alone, and the lines after it are read again as rows, if the cell does not end, ends in
 the middle of a cell, is longer than `CELL_LINES`, or holds a line that is a row of its own.
 
-birdlite's own `--format csv` has a row for each candidate. The rows of a picture, one below the other, are one entry.
+birdlite's own `--format csv` has a row for each candidate. The rows of a picture, one below the other, are one entry,
+with the exact name of its picture.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 
+from birdlite.csv_cells import exact
 from birdlite.errors import UsageError, one_line
 from birdlite.targets.folders import SUFFIXES
 from birdlite.targets.list_fields import LABEL, Entry, Fields, delimiter, lacking
@@ -84,7 +86,8 @@ class Table:
         while True:
             feed.taken.clear()
             try:
-                cells = [cell.strip() for cell in next(rows)]
+                row = next(rows)
+                cells = [cell.strip() for cell in row]
                 fault = "" if len(feed.taken) == 1 else self._fault(feed, fields)
             except StopIteration:
                 return
@@ -98,6 +101,8 @@ class Table:
                 yield number, "", "", fault
             elif any(cells) and not (self._own and cells[:2] == picture):
                 picture = cells[:2]
+                if self._own:
+                    cells[1:2] = map(exact, row[1:2])
                 yield self._entry(number, cells, fields)
 
     def _begin(self, lines: NumberedLines) -> tuple[int, str | None]:

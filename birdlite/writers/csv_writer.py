@@ -1,25 +1,20 @@
 """CSV for spreadsheets and data frames: one row for each prediction, and one for a picture without predictions.
 
 UTF-8 without byte order mark, lines end in CR LF, quotes where needed: RFC 4180. There is always a header.
-Each row is one line, because `grep`, `wc` and many scripts read CSV line by line: `one_row` escapes line ends in texts.
-
-A spreadsheet runs a cell as a formula if it begins with one of `_FORMULA_STARTS`. So such texts get an apostrophe in
-front, as OWASP advises ("CSV Injection"). Our own numbers are written as they are.
+Texts are in the form of `csv_cells`. Our own numbers are written as they are.
 """
 
 from __future__ import annotations
 
 import csv
 
-from birdlite.printable import one_row
+from birdlite.csv_cells import safe_cell
 from birdlite.results import Prediction, Result
 from birdlite.writers.base import RunFacts, TextSink, WriterOptions
 from birdlite.writers.record import milliseconds, score
 
 COLUMNS = ("index", "target", "status", "rank", "id", "name", "common_name", "score", "error_kind", "error_message")
 TIME_COLUMNS = ("fetch_ms", "decode_ms", "infer_ms", "total_ms")
-
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 class CsvWriter:
@@ -57,9 +52,3 @@ class CsvWriter:
 def _cells(prediction: Prediction) -> list[object]:
     names = safe_cell(prediction.name), safe_cell(prediction.common_name or "")
     return [prediction.rank, prediction.id, *names, score(prediction.score)]
-
-
-def safe_cell(text: str) -> str:
-    """Make a text stay in its row, and put an apostrophe before one that a spreadsheet would run as a formula."""
-    text = one_row(text)
-    return "'" + text if text.startswith(_FORMULA_STARTS) else text

@@ -206,6 +206,18 @@ def test_each_picture_of_our_own_csv_is_taken_once(run: Run, tmp_path: Path, tim
     assert [json.loads(line)["target"] for line in out.splitlines()] == names
 
 
+def test_our_own_csv_has_the_exact_names(run: Run, tmp_path: Path) -> None:
+    names = ["=a.jpg", "'=a.jpg", "'b.jpg", "@c.jpg", " d.jpg ", "two\nlines.jpg", "back\\x0a.jpg"]
+    for name in names:
+        (tmp_path / name).write_bytes(PICTURES[0].read_bytes())
+    run("classify", "-o", "birds.csv", "--", *names)
+
+    code, out, err = run("classify", "--from", "birds.csv", "--format", "jsonl")
+
+    assert code == 0, err
+    assert [json.loads(line)["target"] for line in out.splitlines()] == names
+
+
 @pytest.mark.parametrize("name", ["birds", "birds.2025-06-01", "run.json/birds", ".birds"])
 def test_an_output_without_a_suffix_is_text(run: Run, tmp_path: Path, name: str) -> None:
     assert run("classify", PICTURES[0], "-o", name)[0] == 0

@@ -3,6 +3,7 @@
 A virtual environment of uv has no pip, nor has one that pipx makes with uv. And birdlite itself may have come from a
 folder, a file or a repository: there, and not in an index, is the version that the extra belongs to. If that place is
 gone, or its URL has a user name or a secret, which no message shows, no command would work: a sentence stands instead.
+The same is true of an environment without pip where there is no uv.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ _NAME = "birdlite"
 
 
 def command(what: list[str]) -> str:
-    """The command that installs packages, with what they are called in it."""
-    return shlex.join([*_installer(), *what])
+    """The command that installs packages, with what they are called in it. Without an installer, a sentence."""
+    installer = _installer()
+    if installer is None:
+        return f"install {shlex.join(what)} into this Python, which has no pip"
+    return shlex.join([*installer, *what])
 
 
 def with_extra(extra: str) -> str:
@@ -40,11 +44,11 @@ def with_extra(extra: str) -> str:
     return command([source])
 
 
-def _installer() -> list[str]:
+def _installer() -> list[str] | None:
     if find_spec("pip") is None:
         if os.path.exists(os.path.join(sys.prefix, _OF_PIPX)):
             return ["pipx", "runpip", os.path.basename(sys.prefix), "install"]
-        return ["uv", "pip", "install", "--python", sys.executable]
+        return ["uv", "pip", "install", "--python", sys.executable] if shutil.which("uv") is not None else None
     folder, pip = os.path.dirname(sys.executable), shutil.which("pip")
     is_ours = pip is not None and os.path.dirname(os.path.abspath(pip)) == folder
     return ["pip", "install"] if is_ours or not folder else [sys.executable, "-m", "pip", "install"]

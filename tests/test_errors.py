@@ -106,9 +106,14 @@ def test_an_extra_is_installed_by_the_pip_of_the_python_that_runs(
     assert installing_package("numpy") == f"'{python}' -m pip install numpy"
 
 
-def test_without_pip_an_extra_is_installed_with_uv_or_by_pipx(python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pip_an_extra_is_installed_with_uv_or_by_pipx(
+    tmp_path: Path, python: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(installing_module, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert installing_package("numpy") == "install numpy into this Python, which has no pip"
 
+    (tmp_path / "uv").touch(mode=0o755)
     assert installing("onnx").startswith(f"uv pip install --python '{python}' -e '/")
     assert installing_package("numpy") == f"uv pip install --python '{python}' numpy"
 

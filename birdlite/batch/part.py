@@ -258,7 +258,8 @@ class Part:
                     line = _named(line, self._header.run) if self.already else line
                     output.stream.write(line.decode())
         except (OutputError, UsageError) as error:
-            words = f"{error}; all records are in {self._partial}, where --resume finds them"
+            then = f", once {self.path} is moved away" if isinstance(error, UsageError) else ""
+            words = f"{error}; all records are in {self._partial}, where --resume finds them{then}"
             raise type(error)(words, temporary=error.temporary) from error
         self._journal.remove()
         if self._suspects is not None:

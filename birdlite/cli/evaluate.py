@@ -26,8 +26,8 @@ EPILOG = """\
 Labels are scientific or common names, in upper or lower case, with spaces, underscores or hyphens. A picture that
 cannot be read counts as failed and is excluded from all rates.
 
-Exit codes: 0 all classified, 1 some pictures failed, 2 wrong usage or an unknown label, 3 nothing could run, 130, 143
-or 129 interrupted.
+Exit codes: 0 all classified, 1 some pictures failed, 2 wrong usage or an unknown label, 3 nothing could run, 4 not now:
+try again later, 130, 143 or 129 interrupted.
 """
 
 

@@ -42,13 +42,16 @@ def main(values: SimpleNamespace, started: float) -> int:
     if values.action != "verify" and (values.against is not None or values.pictures):
         raise UsageError("--against and --pictures are options of birdlite model verify")
     values.name = values.name or DEFAULT_MODEL
+    is_own = values.name not in catalog.CATALOG and os.path.exists(values.name)
+    if is_own and values.action in ("fetch", "path", "remove"):
+        raise UsageError(f"{values.name}: birdlite model {values.action} takes the name of a model that birdlite knows")
     actions = {"fetch": _fetch, "show": _show, "verify": _verify, "path": _path, "remove": _remove}
     actions[values.action](values)
     return EXIT_OK
 
 
 def _fetch(values: SimpleNamespace) -> None:
-    entry = catalog.find(values.name)  # a folder or file is nothing to fetch
+    entry = catalog.find(values.name)
     with Classifier(classifier_settings(values)._replace(model=values.name)) as classifier:
         folder = classifier.model.folder
     if folder != entry.folder and _problems(values.cache_dir, entry):

@@ -26,7 +26,7 @@ Parts are taken one after the other, as they are; `birdlite merge` checks that t
 pictures are relative to the current folder. The page appears only when it is complete.
 
 Exit codes: 0 all targets were classified, 1 some failed, 2 wrong usage, 3 a PART cannot be read or the page cannot be
-written.
+written, 4 object storage is away.
 """
 
 

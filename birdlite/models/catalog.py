@@ -142,7 +142,7 @@ def find(name: str) -> Entry:
 
         close = get_close_matches(name, CATALOG, 1)
         known = ", ".join(CATALOG) + (f"; did you mean {close[0]}?" if close else "")
-        raise UnknownModel(f"no model {name!r}: neither a file or folder, nor one of: {known}") from None
+        raise UnknownModel(f"no model {name!r}: neither a file, nor a folder, nor one of: {known}") from None
 
 
 def is_known(sha256: str) -> bool:

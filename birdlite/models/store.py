@@ -152,7 +152,7 @@ class Store:
         state = "; ".join(f"{name} {what}" for name, what in problems.items()) or "not there"
         return (
             f"{entry.card.name} is not in the cache {self._folder} ({state}), and --offline forbids fetching it; "
-            "run `birdlite model fetch` where there is a network"
+            f"run `birdlite model fetch {entry.card.name}` where there is a network"
         )
 
     def _lock(self, entry: Entry) -> EntryLock | None:

@@ -98,10 +98,11 @@ class ModelLoader:
 
     def _from_catalog(self, entry: catalog.Entry) -> Model:
         """Open it, and try again while its sources are away, for as long as the settings say in all."""
-        folder = own_folder(self._cache_dir, entry, self._settings.fetch.mirror)
+        fetch = self._settings.fetch
+        folder = own_folder(self._cache_dir, entry, None if fetch.offline else fetch.mirror)
         if folder is not None:
             return self._read(folder, entry.card)
-        seconds, began = self._settings.fetch.startup_timeout, time.monotonic()
+        seconds, began = fetch.startup_timeout, time.monotonic()
         self._remote.model_by = began + seconds + LAST_TRY_S if seconds > 0 else None
         try:
             return self._store.open(entry)

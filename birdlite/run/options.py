@@ -122,7 +122,7 @@ def guess_format(output: str | None, formats: Sequence[Format], option: str = "-
 def _is_suffix(ending: str) -> bool:
     """Whether it says what a file is. In what mktemp chooses, small and capital letters are mixed."""
     is_short = ending.isalnum() and len(ending) <= _LONGEST_SUFFIX
-    return is_short and ending[0].isalpha() and ending in (ending.lower(), ending.upper())
+    return is_short and ending[0].isalpha() and ending in (ending.lower(), ending.upper(), ending.capitalize())
 
 
 def _suffix_of(path: str | None) -> str:

@@ -145,7 +145,7 @@ def test_a_suffix_that_means_no_format_is_refused_with_those_that_do(
     assert not (tmp_path / "birds.xlsx").exists()
 
 
-@pytest.mark.parametrize("suffix", [".XLSX", ".docx", ".pdf", ".parquet"])
+@pytest.mark.parametrize("suffix", [".XLSX", ".docx", ".pdf", ".parquet", ".Pdf", ".Txt"])
 def test_a_suffix_is_refused_as_it_was_typed(run: Run, suffix: str) -> None:
     words = f"--output birds{suffix}: cannot have the suffix {suffix}; use .html or .htm"
 

@@ -202,12 +202,15 @@ def test_wrong_usage_is_one_line_and_exit_code_2(run: Run, arguments: list[str],
 
 
 CANNOT_RUN = [
-    (["--model", "nosuch"], "no model 'nosuch': neither a file or folder, nor one of: birds-v1-lite"),
+    (["--model", "nosuch"], "no model 'nosuch': neither a file, nor a folder, nor one of: birds-v1-lite"),
     (["--model", "birdlite-dmo"], "birds-v1-lite-int8, birdlite-demo; did you mean birdlite-demo?"),
     (["--model", str(PICTURES[0])], "is no model: neither a .tflite file, nor an .onnx file, nor a model folder"),
     (["--model", "no/such.tflite"], "no/such.tflite: no such model file or folder"),
     (["--model", "."], "not a model bundle"),
-    (["--offline", "--model", "birds-v1-lite"], "--offline forbids fetching it; run `birdlite model fetch`"),
+    (
+        ["--offline", "--model", "birds-v1-lite"],
+        "--offline forbids fetching it; run `birdlite model fetch birds-v1-lite`",
+    ),
     (["-o", "/dev/null/out.json"], "a part of the path is not a folder"),
 ]
 
@@ -407,6 +410,13 @@ def test_converting_without_the_extra_names_the_command_that_installs_it(
 
 
 # The model command
+
+
+@pytest.mark.parametrize("action", ["fetch", "path", "remove"])
+def test_a_folder_is_no_name_of_a_model_that_birdlite_knows(run: Run, tmp_path: Path, action: str) -> None:
+    words = f"{tmp_path}: birdlite model {action} takes the name of a model that birdlite knows"
+
+    assert run("model", action, tmp_path) == (2, "", f"birdlite: error: {words}\n")
 
 
 def test_a_model_is_fetched_listed_verified_found_and_removed(

@@ -284,7 +284,9 @@ def test_a_shard_that_another_machine_has_finished_meanwhile_stays(tmp_path: Pat
         elsewhere.rename(path)
         with pytest.raises(UsageError, match=r"same\.jsonl: has shard 0 of 2, and this run is shard 1 of 2;") as caught:
             part.finish(RunFacts(RunSummary(0, 0, 0, 0.0, 0.0), None))
-    assert f"; all records are in {path}.partial, where --resume finds them" in str(caught.value)
+    assert f"; all records are in {path}.partial, where --resume finds them, once {path} is moved away" in str(
+        caught.value
+    )
 
     assert path.read_bytes() == other
     assert (tmp_path / "same.jsonl.partial").exists()

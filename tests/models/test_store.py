@@ -197,7 +197,7 @@ def test_a_file_that_never_ends_is_cut_off_at_its_size(
 def test_offline_without_a_cache_says_what_to_do_and_asks_nobody(
     make_store: MakeStore, cache: Path, entry: Entry, origin: Origin
 ) -> None:
-    with pytest.raises(ModelUnavailable, match=r"--offline forbids fetching it; run `birdlite model fetch`"):
+    with pytest.raises(ModelUnavailable, match=r"--offline forbids fetching it; run `birdlite model fetch magpie`"):
         make_store(cache, offline=True).open(entry)
 
     assert origin.requests == []

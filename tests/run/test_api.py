@@ -82,8 +82,11 @@ def test_classify_takes_one_file_and_no_folder(warm_cache: Path) -> None:
     assert result.failure.kind == "unsupported"
 
 
-def test_the_demo_model_is_a_part_of_birdlite_and_needs_no_network_and_no_cache(tmp_path: Path) -> None:
-    settings = Settings(model=DEMO_MODEL, cache_dir=str(tmp_path), fetch=FetchSettings(offline=True))
+@pytest.mark.parametrize("mirror", [None, "http://127.0.0.1:9"])
+def test_the_demo_model_is_a_part_of_birdlite_and_needs_no_network_and_no_cache(
+    tmp_path: Path, mirror: str | None
+) -> None:
+    settings = Settings(model=DEMO_MODEL, cache_dir=str(tmp_path), fetch=FetchSettings(offline=True, mirror=mirror))
     with Classifier(settings) as birds:
         result = birds.classify(PICTURES[0])
 

@@ -67,7 +67,7 @@ def convert_module(
     log.info(f"converting {module.subject.name} to {to} ({spell(quantize)})")
     data, smooth = (_tflite if to == "tflite" else _onnx)(module, quantize, calibration)
     made = bundle(module.subject, data, to, quantize, _MADE_WITH[to])
-    log.info(f"comparing on {len(pictures)} pictures")
+    log.info(f"comparing on {log.counted(len(pictures), 'picture')}")
     distance = _apart(TensorFlowEngine(module.published), data, made[0], pictures)
     narrow = FLOATS if quantize != "int8" else AS_PUBLISHED
     like, card = data, made[0]
@@ -109,7 +109,7 @@ def _onnx(module: Module, quantize: Quantize, calibration: Calibration | None) -
 def _views(calibration: Calibration | None) -> list[bytes]:
     if calibration is None:
         raise UsageError("int8 takes ranges from pictures, since its source has none: name some with --calibrate")
-    log.info(f"calibrating on {calibration.pictures} pictures, {len(calibration.views)} views of them")
+    log.info(f"calibrating on {log.counted(calibration.pictures, 'picture')} in {len(calibration.views)} views")
     return calibration.views
 
 
@@ -128,7 +128,7 @@ def convert_tflite(model: Model, quantize: Quantize, pictures: Sequence[bytes]) 
     if quantize == "float16":
         data = halved(data)
     made = bundle(_subject(model), data, "onnx", quantize, ("onnx", "onnxruntime", "numpy"))
-    log.info(f"comparing on {len(pictures)} pictures")
+    log.info(f"comparing on {log.counted(len(pictures), 'picture')}")
     distance = _apart(engines.load(model.data, model.card), data, made[0], pictures)
     if quantize == "int8":
         return concluded(made, (distance, SAME_GRIDS), None)
@@ -153,7 +153,7 @@ def requantise(model: Model, pictures: Sequence[bytes]) -> Conversion:
         "with a scale of its own"
     )
     card, files = bundle(_subject(model), made.model, "tflite", "int8", ())
-    log.info(f"comparing on {len(pictures)} pictures")
+    log.info(f"comparing on {log.counted(len(pictures), 'picture')}")
     distance = _apart(engines.load(model.data, model.card), made.model, card, pictures)
     conversion = concluded((card, files), (distance, REQUANTISED), None)
     exact = {"exact_channels": round(made.exact / max(made.channels, 1), 6)}

@@ -73,6 +73,13 @@ def test_beyond_the_bounds_nothing_is_written(run: Run, tmp_path: Path, monkeypa
     monkeypatch.setattr(proven, "REQUANTISED", Bounds(-1.0, 1.0, 1.0))
 
     code, out, err = run(*CONVERT, "-o", "made")
+def test_one_picture_is_not_called_pictures(run: Run) -> None:
+    _, _, err = run(*CONVERT, "--pictures", PICTURES[0], "-o", "made")
+
+    assert "comparing on 1 picture\n" in err
+    assert "to its source, on 1 picture: " in err
+
+
 
     assert (code, out) == (3, "")
     assert "not written: a score differs by" in err

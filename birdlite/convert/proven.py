@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 
@@ -30,7 +31,7 @@ from birdlite.convert.to_onnx import to_onnx, with_trained_ranges
 from birdlite.convert.to_tflite import to_tflite
 from birdlite.engines.contract import Engine
 from birdlite.errors import InvalidModel, UsageError
-from birdlite.models.bundle import Model
+from birdlite.models.bundle import Model, read_card
 from birdlite.models.card import Card, ModelBytes, ModelFormat
 from birdlite.tflite.requantize import tflite_to_int8
 
@@ -113,6 +114,20 @@ def _views(calibration: Calibration | None) -> list[bytes]:
     return calibration.views
 
 
+def check_tflite(source: str) -> None:
+    """Check that a model file, a folder with a card, or a name is not an ONNX model. That needs no package.
+
+    Raises:
+        InvalidModel: it is, or the card cannot be read.
+    """
+    if os.path.isdir(source):
+        is_onnx = read_card(source).format == "onnx"
+    else:
+        is_onnx = source.endswith(".onnx") and os.path.exists(source)
+    if is_onnx:
+        raise InvalidModel(f"{source} is an ONNX model; only a SavedModel or a .tflite can be converted")
+
+
 def convert_tflite(model: Model, quantize: Quantize, pictures: Sequence[bytes]) -> Conversion:
     """Convert a TensorFlow Lite model to ONNX and compare the two on `pictures` (uint8 RGB, [side, side, 3]).
 
@@ -120,8 +135,6 @@ def convert_tflite(model: Model, quantize: Quantize, pictures: Sequence[bytes]) 
         InvalidModel: the model cannot be converted.
         EngineMissing: a package for converting or running ONNX is not installed.
     """
-    if model.card.format != "tflite":
-        raise InvalidModel(f"{model.card.name} is {model.card.format} already")
     log.info(f"converting {model.card.name} to ONNX ({spell(quantize)})")
     source = bytes(model.data)
     data = optimised(tflite_to_onnx.tflite_to_onnx(source, quantize="int8" if quantize == "int8" else "none"))
@@ -144,8 +157,6 @@ def requantise(model: Model, pictures: Sequence[bytes]) -> Conversion:
         InvalidModel: the model cannot be converted.
         EngineError: LiteRT refuses the result.
     """
-    if model.card.format != "tflite":
-        raise InvalidModel(f"{model.card.name} is {model.card.format}; only a .tflite can be made an int8 .tflite")
     log.info(f"making {model.card.name} int8")
     made = tflite_to_int8(bytes(model.data))
     log.info(

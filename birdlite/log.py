@@ -74,8 +74,8 @@ def has_sink() -> bool:
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """A number and its noun, for a message: `1 part`, `2 parts`. `many` is the plural, if it is not `one` and an s."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
+    """A number and its noun, for a message: `1 part`, `2,000 parts`. `many` is the plural, if not `one` and an s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _say(level: int, message: str, fields: dict[str, object]) -> None:

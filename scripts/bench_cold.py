@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tarfile
@@ -41,6 +40,7 @@ from scripts.cold.certificate import make_certificate
 from scripts.cold.measure import Cost, Way, in_turn, output, table
 from scripts.cold.slow_server import running
 from scripts.cold.ways import CURL, SCENARIOS, TITLES, Bench, Scenario, World, runnable
+from scripts.subjects import machine_in_words
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BIRDS = os.path.join(ROOT, "..", "shared", "birds")
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if "original" in pythons and world.archive:
             world = world._replace(saved_model=_unpacked(os.path.join(world.folder, world.archive), scratch))
         print(f"{world.name}; {values.rounds} rounds; {values.round_trip:g} ms, {values.bandwidth:g} Mbit/s.")
-        print(f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}.")
+        print(machine_in_words())
         print("\n".join([] if values.against else missing))
         for scenario in SCENARIOS:
             if values.only not in scenario.title or (scenario.secure and certificate is None):

@@ -11,21 +11,16 @@ Without --model, the demo's own model runs. BIRDLITE_MIRROR and BIRDLITE_CACHE_D
 from __future__ import annotations
 
 import argparse
-import re
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
 
 import httpx
 
+from scripts.service.process import Process
 from scripts.subjects import photographs, pod_variables, workplace
 
-HERE = {"BIRDLITE_HOST": "127.0.0.1", "BIRDLITE_DRAIN": "0.1", "BIRDLITE_LOG_FORMAT": "text"}  # not as in a pod
+HERE = {"BIRDLITE_HOST": "127.0.0.1", "BIRDLITE_LOG_FORMAT": "text"}  # not as in a pod
 CASES = ((0.3, 1), (1, 16), (12, 1), (12, 16), (12, 64), (24, 16), (48, 1), (48, 16))  # Mpx, at once
 
 
@@ -50,33 +45,14 @@ def main() -> None:
 
 def _run(bodies: list[bytes], clients: int, count: int, environment: dict[str, str]) -> tuple[list[int], float]:
     """Upload so many pictures to a new service; gives the statuses, and the peak in MiB."""
-    with _serving(environment) as (url, process), ThreadPoolExecutor(clients) as pool:
-        with httpx.Client(
-            base_url=url, timeout=120, trust_env=False, limits=httpx.Limits(max_connections=None)
-        ) as client:
+    with Process(environment) as service, ThreadPoolExecutor(clients) as pool:
+        url, limits = f"http://127.0.0.1:{service.port}", httpx.Limits(max_connections=None)
+        with httpx.Client(base_url=url, timeout=120, trust_env=False, limits=limits) as client:
             pictures = islice(cycle(bodies), count)
             statuses = list(pool.map(lambda body: client.post("/v1/classify", content=body).status_code, pictures))
-        status = Path(f"/proc/{process.pid}/status").read_text()
+        status = Path(f"/proc/{service.process.pid}/status").read_text()
         (peak,) = (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
         return statuses, peak / 1024
-
-
-@contextmanager
-def _serving(environment: dict[str, str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A service in a process of its own."""
-    command = [sys.executable, "-m", "birdlite", "serve", "--port", "0"]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        said = ""
-        try:
-            while not (ready := re.search(r"ready at (http://\S+)", said)):
-                line = process.stderr.readline()
-                assert line, f"birdlite serve ended: {said}"
-                said += line
-            yield ready[1], process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.communicate()
 
 
 if __name__ == "__main__":

@@ -20,8 +20,6 @@ machines used, and how busy the real processors were.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -32,6 +30,7 @@ from scripts.scaleout.cost import Cost, fitted
 from scripts.scaleout.long_list import LINES, PARTS, RECORDS, measure_long
 from scripts.scaleout.network import Line
 from scripts.scaleout.world import MEGAPIXELS, World, largest_share, new_world
+from scripts.subjects import machine_in_words
 
 HALF, QUARTER = 0.5, 0.25  # of a processor; two real ones carry the machines and leave some for server and cables
 FEW = 4  # indexes on one machine, for the model's two constants
@@ -99,7 +98,7 @@ def _head(world: World, values: argparse.Namespace) -> None:
     where = "is in the cache of every index" if values.baked else "is fetched by every index"
     print(f"The model {where}. {world.pictures} pictures of {MEGAPIXELS:g} Mpx, {world.bytes / 1e6:.0f} MB.")
     print(f"Round trip {values.round_trip:g} ms. Medians of {values.rounds} rounds, everything in turn.")
-    print(f"{os.cpu_count()} processors, {platform.machine()}, Python {platform.python_version()}.", flush=True)
+    print(machine_in_words(), flush=True)
 
 
 def _plan(kind: Kind, count: int, indexes: int, baked: bool) -> Plan:

@@ -19,8 +19,6 @@ cannot run here.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -42,7 +40,7 @@ from scripts.balanced.tables import (
     windows,
 )
 from scripts.scaleout.world import ALBUM, MEGAPIXELS, World, new_world
-from scripts.subjects import VARIETY
+from scripts.subjects import VARIETY, machine_in_words
 
 PARTS = ("saturation", "latency", "failure", "restart")
 WAYS = ("birdlite", "plain")
@@ -114,7 +112,7 @@ def _head(bench: Bench, values: argparse.Namespace) -> None:
     each = world.bytes / world.pictures / 1e3
     print(f"Model: {world.model_in_words}. Pictures of {MEGAPIXELS:g} Mpx, {each:.0f} KB each.")
     print(f"Each machine has {bench.cpus:g} of a processor, in periods of {PERIOD_US / 1e3:g} ms. Load: {values.load}.")
-    print(f"{os.cpu_count()} processors, {platform.machine()}, Python {platform.python_version()}.", flush=True)
+    print(machine_in_words(), flush=True)
 
 
 def _curves(bench: Bench, ways: list[Way], values: argparse.Namespace) -> float:

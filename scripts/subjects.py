@@ -1,4 +1,4 @@
-"""What benchmarks run birdlite on: photographs of any size, a model with its cache, and the settings of k8s/.
+"""What benchmarks run birdlite on: photographs of any size, a model with its cache, the settings of k8s/, a machine.
 
 The photographs are noise at all scales, as in nature, saved as JPEG at quality 90.
 """
@@ -6,6 +6,7 @@ The photographs are noise at all scales, as in nature, saved as JPEG at quality 
 from __future__ import annotations
 
 import os
+import platform
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,11 @@ VARIETY = 4  # different photographs of a kind
 QUALITY = 90
 K8S = Path(__file__).parents[1] / "k8s"
 LIMITS = {"BIRDLITE_THREADS": "1", "BIRDLITE_MEMORY": "1G"}  # cpu: 1 and memory: 1Gi, as birdlite reads them there
+
+
+def machine_in_words() -> str:
+    """Where a benchmark runs, for the head of its tables."""
+    return f"{os.cpu_count()} processors, {platform.machine()}, Python {platform.python_version()}."
 
 
 @contextmanager

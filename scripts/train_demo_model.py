@@ -1,10 +1,12 @@
 """Train birdlite's demo model on drawings of invented birds, and write everything that `birdlite demo` serves.
 
     python -m scripts.train_demo_model [FOLDER]      (from the root of the project; needs the extra `convert`)
+    python -m scripts.train_demo_model --card        writes only `model.json`, after a change of the catalogue
 
-Writes `model.tflite`, `labels.csv`, `names.txt` and `pictures/` into FOLDER (birdlite/demo), and prints the accuracy of
-the trained and of the quantised network on drawings that neither has seen. The tensors are those of the real model:
-uint8 pixels in (real value = (pixel - 128) / 128), uint8 probabilities in steps of 1/256 out, `background` the last.
+Writes `model.tflite`, `labels.csv`, `names.txt`, `model.json` and `pictures/` into FOLDER (birdlite/demo), and prints
+the accuracy of the trained and of the quantised network on drawings that neither has seen. If the catalogue has other
+checksums than the new files, it says so. The tensors are those of the real model: uint8 pixels in (real value =
+(pixel - 128) / 128), uint8 probabilities in steps of 1/256 out, `background` the last.
 
 About ten minutes on two cores. Seeds are fixed, so the same machine makes the same file; another processor may round
 a sum in another way, and then makes a model as good but not equal byte for byte.
@@ -12,19 +14,23 @@ a sum in another way, and then makes a model as good but not equal byte for byte
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import hashlib
 import io
 import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from birdlite.images.picture import decode
+from birdlite.models.bundle import CARD_FILE, card_to_json
+from birdlite.models.card import FileFact
+from birdlite.models.catalog import DEMO_MODEL, find
 from birdlite.settings import Resize
 from scripts.demo_birds import BACKGROUND, SPECIES
 from scripts.demo_pictures import HELD_OUT, PORTRAITS_SHIPPED, TRAINING, VALIDATION, photograph
@@ -176,7 +182,28 @@ def write_names(folder: str) -> None:
     write(folder, "names.txt", "\n".join([*names, "background", ""]).encode())
 
 
-def main(folder: str) -> None:
+def write_card(folder: str) -> None:
+    """Write the card of the catalogue, with the sizes and checksums of the files that are there now."""
+    card = find(DEMO_MODEL).card
+    data = {name: Path(folder, name).read_bytes() for name in card.files}
+    files = {name: FileFact(len(content), hashlib.sha256(content).hexdigest()) for name, content in data.items()}
+    write(folder, CARD_FILE, card_to_json(card._replace(files=files)).encode())
+    if files != card.files:
+        print(f"birdlite/models/catalog.py has other files of {DEMO_MODEL}; put these there: {files}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line, and do what it says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", default=os.path.join("birdlite", "demo"), metavar="FOLDER")
+    parser.add_argument("--card", action="store_true", help="write only model.json, for the files that are there")
+    values = parser.parse_args(arguments)
+    if not values.card:
+        make(values.folder)
+    write_card(values.folder)
+
+
+def make(folder: str) -> None:
     """Draw, train, convert, measure, write."""
     import tensorflow as tf
 
@@ -205,4 +232,4 @@ def main(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else os.path.join("birdlite", "demo"))
+    main()

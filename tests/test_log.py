@@ -41,6 +41,11 @@ def test_a_sink_gets_lines_from_its_threshold_on_and_logging_none(caplog: pytest
     assert caplog.records == []
 
 
+def test_a_number_agrees_with_its_noun_and_a_large_one_can_be_read() -> None:
+    assert [log.counted(n, "part") for n in (0, 1, 2, 12_000)] == ["0 parts", "1 part", "2 parts", "12,000 parts"]
+    assert log.counted(3, "target was", "targets were") == "3 targets were"
+
+
 def test_logging_is_not_imported_for_lines_that_nobody_asked_for() -> None:
     code = "import sys; from birdlite import log; log.debug('a'); log.info('b'); print('logging' in sys.modules)"
 

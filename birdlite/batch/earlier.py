@@ -198,8 +198,8 @@ def _read(part: Listed, model_sha256: str, earlier: Earlier, storage: Storage | 
         return None
     if (count, ok) != (header.totals.mine, header.totals.ok):
         raise PartsError(
-            f"{part.name}: {count} records and {ok} answers instead of {header.totals.mine} and {header.totals.ok}:"
-            " damaged"
+            f"{part.name}: {log.counted(count, 'record')} and {log.counted(ok, 'answer')} instead of"
+            f" {header.totals.mine:,} and {header.totals.ok:,}: damaged"
         )
     return Covered(part.size, part.version, ok, _of(header))
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from birdlite import log
 from birdlite.batch.files import Record, read_records
 from birdlite.batch.header import Header, Run, Totals, difference
 from birdlite.errors import PartsError
@@ -95,7 +96,7 @@ def merged(parts: Parts, storage: Storage | None = None) -> Iterator[Record]:
         yield record
     if count + expected.left_out != expected.targets:
         missing = expected.targets - expected.left_out - count
-        raise PartsError(f"{missing} of {expected.targets} targets are in no part")
+        raise PartsError(f"no part has {missing:,} of {log.counted(expected.targets, 'target')}")
 
 
 def in_order(files: Sequence[File], storage: Storage | None = None) -> Iterator[Record]:
@@ -127,7 +128,8 @@ def _checked(file: File, records: Iterator[Record]) -> Iterator[tuple[int, Recor
     totals = file.totals
     if (count, failed) != (totals.mine, totals.failed):
         raise PartsError(
-            f"{file.path}: {count} records and {failed} failures instead of {totals.mine} and {totals.failed}: damaged"
+            f"{file.path}: {log.counted(count, 'record')} and {log.counted(failed, 'failure')}"
+            f" instead of {totals.mine:,} and {totals.failed:,}: damaged"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from birdlite import log
 from birdlite.bench import Figures
 from birdlite.printable import BOLD
 from birdlite.writers.record import to_json
@@ -24,9 +25,9 @@ def as_text(figures: Figures, terminal: Terminal) -> str:
     rows = [
         ("load", f"{figures.load_ms:.1f} ms"),
         ("first inference", f"{figures.first_inference_ms:.2f} ms"),
-        *((f"inference, {_count(one.threads, 'thread')}", f"{one.ms:.2f} ms") for one in figures.inference),
+        *((f"inference, {log.counted(one.threads, 'thread')}", f"{one.ms:.2f} ms") for one in figures.inference),
         ("decode", f"{figures.decode_ms:.2f} ms a picture"),
-        ("whole run", f"{figures.images_per_second:.0f} pictures a second, {_count(figures.workers, 'worker')}"),
+        ("whole run", f"{figures.images_per_second:.0f} pictures a second, {log.counted(figures.workers, 'worker')}"),
         ("peak memory", f"{figures.peak_memory_bytes / _MIB:.0f} MiB"),
     ]
     width = max(len(name) for name, _ in rows)
@@ -37,8 +38,8 @@ def as_text(figures: Figures, terminal: Terminal) -> str:
             f"birdlite {machine.birdlite}"
         ),
         (
-            f"{figures.pictures} pictures of {figures.bytes / figures.pictures / 2**10:.0f} KiB on average, "
-            f"--resize {figures.resize}; medians of {figures.rounds} rounds"
+            f"{log.counted(figures.pictures, 'picture')} of {figures.bytes / figures.pictures / 2**10:.0f} KiB"
+            f" on average, --resize {figures.resize}; medians of {log.counted(figures.rounds, 'round')}"
         ),
         "",
         *(f"  {name:{width}}  {value}" for name, value in rows),
@@ -48,7 +49,3 @@ def as_text(figures: Figures, terminal: Terminal) -> str:
 
 def _rounded(record: dict[str, object]) -> dict[str, object]:
     return {key: round(value, 3) if isinstance(value, float) else value for key, value in record.items()}
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from types import SimpleNamespace
 
 from birdlite import log
@@ -13,13 +12,12 @@ from birdlite.cli.options import CACHE, FILE, FOLDER, MESSAGES, MODEL, NETWORK
 from birdlite.cli.values import classifier_settings, pair
 from birdlite.convert.conversion import Conversion, check_place, write_bundle
 from birdlite.convert.hub import DEFAULT_HANDLE
-from birdlite.convert.module import WHOLE_RANGE, Reading, is_module, open_module
+from birdlite.convert.module import WHOLE_RANGE, Reading, check_source, is_module, open_module
 from birdlite.convert.onnx_graph import require_onnx
 from birdlite.convert.pictures import COMPARED, calibration, choose
 from birdlite.convert.proof import spell
-from birdlite.convert.proven import check_module, convert_module, convert_tflite, requantise
-from birdlite.convert.saved_model import check_folder
-from birdlite.errors import UsageError
+from birdlite.convert.proven import check_module, check_tflite, convert_module, convert_tflite, requantise
+from birdlite.errors import EngineMissing, UsageError
 from birdlite.models.bundle import MODEL_FILES
 from birdlite.models.catalog import CATALOG, is_birds
 from birdlite.run.classifier import Classifier
@@ -56,9 +54,11 @@ def main(values: SimpleNamespace, started: float) -> int:
 
 
 def _from_module(values: SimpleNamespace) -> Conversion:
-    if os.path.isdir(values.source):
-        check_folder(values.source)
-    check_module(values.to, values.quantize, calibrated=bool(values.calibrate))
+    try:
+        check_module(values.to, values.quantize, calibrated=bool(values.calibrate))
+    except EngineMissing:
+        check_source(values.source)  # what is wrong with it is told before a package that is missing
+        raise
     settings = classifier_settings(values)
     reading = Reading(values.tags, values.signature, values.input_range or WHOLE_RANGE, values.labels)
     module = open_module(values.source, reading, settings)
@@ -75,6 +75,7 @@ def _from_tflite(values: SimpleNamespace) -> Conversion:
         raise UsageError(
             f"--tags, --signature and --input-range are for SavedModels only, and {values.source} is not one"
         )
+    check_tflite(values.source)
     settings = classifier_settings(values)._replace(model=values.source)
     with Classifier(settings) as classifier:
         if values.source not in CATALOG:

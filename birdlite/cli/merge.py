@@ -74,10 +74,10 @@ def main(values: SimpleNamespace, started: float) -> int:
             for record in records:
                 output.stream.write(to_json(record) + "\n")
     totals = source.totals
-    left_out = f", {totals.left_out} left out because earlier runs have them" if totals.left_out else ""
+    left_out = f", {totals.left_out:,} left out because earlier runs have them" if totals.left_out else ""
     log.info(
-        f"{what}: {totals.ok} of {totals.targets} targets classified, {totals.failed} failed{left_out}"
-        f"{written_to(values.output)}"
+        f"{what}: {totals.ok:,} of {log.counted(totals.targets, 'target')} classified, {totals.failed:,} failed"
+        f"{left_out}{written_to(values.output)}"
     )
     return EXIT_FAILURES if totals.failed and not values.allow_failures else EXIT_OK
 

@@ -54,7 +54,7 @@ def _fetch(values: SimpleNamespace) -> None:
     entry = catalog.find(values.name)
     with Classifier(classifier_settings(values)._replace(model=values.name)) as classifier:
         folder = classifier.model.folder
-    if folder != entry.folder and _problems(values.cache_dir, entry):
+    if folder != entry.folder and bundle.faults_in(entry_folder(values.cache_dir, values.name), entry.card):
         raise OutputError(f"{values.name}: could not be kept in {folder}; --cache-dir names another place")
     say(f"{values.name}: in {folder}")
 
@@ -137,11 +137,6 @@ def _compare(values: SimpleNamespace) -> None:
 def _place(values: SimpleNamespace, entry: catalog.Entry) -> str:
     """Where the entry is or will be: in the cache, or in birdlite itself."""
     return own_folder(values.cache_dir, entry, values.mirror) or entry_folder(values.cache_dir, entry.card.name)
-
-
-def _problems(cache_dir: str, entry: catalog.Entry) -> dict[str, str]:
-    """What is wrong with each file of the entry that is not in the cache as it must be."""
-    return bundle.faults_in(entry_folder(cache_dir, entry.card.name), entry.card)
 
 
 def _not_there(values: SimpleNamespace) -> str:

@@ -54,8 +54,8 @@ def main(values: SimpleNamespace, started: float) -> int:
                 writer.write(result)
         writer.finish(RunFacts(RunSummary(ok + failed, ok, failed, 0.0, 0.0), model, report=facts))
     log.info(
-        f"{log.counted(len(paths), 'output')}: {ok} of {ok + failed} targets classified, {failed} failed"
-        f"{written_to(values.output)}"
+        f"{log.counted(len(paths), 'output')}: {ok:,} of {log.counted(ok + failed, 'target')} classified,"
+        f" {failed:,} failed{written_to(values.output)}"
     )
     return EXIT_FAILURES if failed else EXIT_OK
 

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from birdlite import atomic_file, engines
+from birdlite import atomic_file, engines, log
 from birdlite._version import __version__
 from birdlite.convert.proof import Bounds, Distance, Quantize, beyond
 from birdlite.errors import InvalidModel, OutputError, UsageError
@@ -56,7 +56,7 @@ def bundle(
     input_, output = engines.describe(data, format_)
     classes = output.shape[-1]
     if classes != len(subject.labels.names):
-        raise InvalidModel(f"{len(subject.labels.names)} labels for a model with {classes} outputs")
+        raise InvalidModel(f"{log.counted(len(subject.labels.names), 'label')} for a model with {classes} outputs")
     files: dict[str, ModelBytes] = {MODEL_FILES[format_]: data, LABELS_FILE: _label_map(subject.labels)}
     if any(subject.labels.common):
         files[NAMES_FILE] = _name_list(subject.labels)

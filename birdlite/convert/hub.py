@@ -106,16 +106,25 @@ def open_source(source: str, fetcher: Fetcher, folder: str) -> str:
         ModelUnavailable: it could not be downloaded.
         InvalidModel: it is no archive of a SavedModel.
     """
-    if os.path.isdir(source):
-        return source
-    addresses = addresses_of(source)
     if os.path.exists(source):
-        archive = _read(source)
-    elif addresses is not None:
-        source = redacted(source)
-        archive = _fetch(source, addresses, fetcher)
-    else:
+        return open_local(source, folder)
+    addresses = addresses_of(source)
+    if addresses is None:
         raise UnknownModel(f"{source}: no such file or folder, and no handle of a model on TensorFlow Hub")
+    source = redacted(source)
+    return _unpacked(source, _fetch(source, addresses, fetcher), folder)
+
+
+def open_local(path: str, folder: str) -> str:
+    """The same for a folder or an archive on this machine.
+
+    Raises:
+        InvalidModel: the archive is none of a SavedModel.
+    """
+    return path if os.path.isdir(path) else _unpacked(path, _read(path), folder)
+
+
+def _unpacked(source: str, archive: bytes, folder: str) -> str:
     try:
         unpack(archive, folder)
         return module_folder(folder)

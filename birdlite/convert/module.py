@@ -14,7 +14,7 @@ from birdlite import log
 from birdlite.convert import hub
 from birdlite.convert.conversion import Subject
 from birdlite.convert.graph import Graph, WithoutRounding, published, scores_of, without_rounding
-from birdlite.convert.saved_model import frozen, read
+from birdlite.convert.saved_model import check_folder, frozen, read
 from birdlite.convert.tensorflow_package import require
 from birdlite.errors import UsageError
 from birdlite.http.fetcher import Fetcher
@@ -61,6 +61,17 @@ def is_module(source: str) -> bool:
     if os.path.exists(source):
         return hub.is_archive(source)
     return source not in CATALOG and hub.addresses_of(source) is not None
+
+
+def check_source(source: str) -> None:
+    """See that a folder or an archive on this machine holds a SavedModel. That needs no TensorFlow.
+
+    Raises:
+        InvalidModel: it does not.
+    """
+    if os.path.exists(source):
+        with tempfile.TemporaryDirectory(prefix="birdlite-convert-") as temporary:
+            check_folder(hub.open_local(source, temporary))
 
 
 def open_module(source: str, reading: Reading, settings: Settings) -> Module:

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from math import isfinite
 from typing import Literal, NamedTuple
 
+from birdlite import log
 from birdlite.engines.contract import Engine
 from birdlite.errors import InvalidModel
 from birdlite.models.card import Card
@@ -113,8 +114,8 @@ def compare(reference: Engine, result: Engine, pictures: Iterable[bytes]) -> Dis
 def spell(distance: Distance) -> str:
     """The distance in one line for a person."""
     return (
-        f"on {distance.pictures} pictures: largest difference of a score {distance.max_difference:.2g}, on half of "
-        f"them {distance.median_difference:.2g}, same best class {distance.top1:.0%}, "
+        f"on {log.counted(distance.pictures, 'picture')}: largest difference of a score {distance.max_difference:.2g},"
+        f" on half of them {distance.median_difference:.2g}, same best class {distance.top1:.0%}, "
         f"three best in common {distance.top3:.0%}"
     )
 

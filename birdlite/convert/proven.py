@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 
@@ -30,7 +31,7 @@ from birdlite.convert.to_onnx import to_onnx, with_trained_ranges
 from birdlite.convert.to_tflite import to_tflite
 from birdlite.engines.contract import Engine
 from birdlite.errors import InvalidModel, UsageError
-from birdlite.models.bundle import Model
+from birdlite.models.bundle import Model, read_card
 from birdlite.models.card import Card, ModelBytes, ModelFormat
 from birdlite.tflite.requantize import tflite_to_int8
 
@@ -67,7 +68,7 @@ def convert_module(
     log.info(f"converting {module.subject.name} to {to} ({spell(quantize)})")
     data, smooth = (_tflite if to == "tflite" else _onnx)(module, quantize, calibration)
     made = bundle(module.subject, data, to, quantize, _MADE_WITH[to])
-    log.info(f"comparing on {len(pictures)} pictures")
+    log.info(f"comparing on {log.counted(len(pictures), 'picture')}")
     distance = _apart(TensorFlowEngine(module.published), data, made[0], pictures)
     narrow = FLOATS if quantize != "int8" else AS_PUBLISHED
     like, card = data, made[0]
@@ -109,8 +110,22 @@ def _onnx(module: Module, quantize: Quantize, calibration: Calibration | None) -
 def _views(calibration: Calibration | None) -> list[bytes]:
     if calibration is None:
         raise UsageError("int8 takes ranges from pictures, since its source has none: name some with --calibrate")
-    log.info(f"calibrating on {calibration.pictures} pictures, {len(calibration.views)} views of them")
+    log.info(f"calibrating on {log.counted(calibration.pictures, 'picture')} in {len(calibration.views)} views")
     return calibration.views
+
+
+def check_tflite(source: str) -> None:
+    """Check that a model file, a folder with a card, or a name is not an ONNX model. That needs no package.
+
+    Raises:
+        InvalidModel: it is, or the card cannot be read.
+    """
+    if os.path.isdir(source):
+        is_onnx = read_card(source).format == "onnx"
+    else:
+        is_onnx = source.endswith(".onnx") and os.path.exists(source)
+    if is_onnx:
+        raise InvalidModel(f"{source} is an ONNX model; only a SavedModel or a .tflite can be converted")
 
 
 def convert_tflite(model: Model, quantize: Quantize, pictures: Sequence[bytes]) -> Conversion:
@@ -120,15 +135,13 @@ def convert_tflite(model: Model, quantize: Quantize, pictures: Sequence[bytes]) 
         InvalidModel: the model cannot be converted.
         EngineMissing: a package for converting or running ONNX is not installed.
     """
-    if model.card.format != "tflite":
-        raise InvalidModel(f"{model.card.name} is {model.card.format} already")
     log.info(f"converting {model.card.name} to ONNX ({spell(quantize)})")
     source = bytes(model.data)
     data = optimised(tflite_to_onnx.tflite_to_onnx(source, quantize="int8" if quantize == "int8" else "none"))
     if quantize == "float16":
         data = halved(data)
     made = bundle(_subject(model), data, "onnx", quantize, ("onnx", "onnxruntime", "numpy"))
-    log.info(f"comparing on {len(pictures)} pictures")
+    log.info(f"comparing on {log.counted(len(pictures), 'picture')}")
     distance = _apart(engines.load(model.data, model.card), data, made[0], pictures)
     if quantize == "int8":
         return concluded(made, (distance, SAME_GRIDS), None)
@@ -144,8 +157,6 @@ def requantise(model: Model, pictures: Sequence[bytes]) -> Conversion:
         InvalidModel: the model cannot be converted.
         EngineError: LiteRT refuses the result.
     """
-    if model.card.format != "tflite":
-        raise InvalidModel(f"{model.card.name} is {model.card.format}; only a .tflite can be made an int8 .tflite")
     log.info(f"making {model.card.name} int8")
     made = tflite_to_int8(bytes(model.data))
     log.info(
@@ -153,7 +164,7 @@ def requantise(model: Model, pictures: Sequence[bytes]) -> Conversion:
         "with a scale of its own"
     )
     card, files = bundle(_subject(model), made.model, "tflite", "int8", ())
-    log.info(f"comparing on {len(pictures)} pictures")
+    log.info(f"comparing on {log.counted(len(pictures), 'picture')}")
     distance = _apart(engines.load(model.data, model.card), made.model, card, pictures)
     conversion = concluded((card, files), (distance, REQUANTISED), None)
     exact = {"exact_channels": round(made.exact / max(made.channels, 1), 6)}

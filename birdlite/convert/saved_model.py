@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from birdlite import local_file
+from birdlite import local_file, log
 from birdlite.convert.tensorflow_package import imported, quiet, reason
 from birdlite.errors import InvalidModel, PictureError
 
@@ -110,7 +110,8 @@ def frozen(folder: str, saved: SavedModel) -> Frozen:
         raise InvalidModel(f"TensorFlow cannot read the SavedModel: {reason(error)}") from None
     ends = [tensor.name for tensor in function.inputs], [tensor.name for tensor in function.outputs]
     if tuple(map(len, ends)) != (1, 1):
-        raise InvalidModel(f"the signature {saved.signature} has {len(ends[0])} inputs and {len(ends[1])} outputs")
+        inputs, outputs = log.counted(len(ends[0]), "input"), log.counted(len(ends[1]), "output")
+        raise InvalidModel(f"the signature {saved.signature} has {inputs} and {outputs}")
     return Frozen(definition, ends[0][0], ends[1][0])
 
 

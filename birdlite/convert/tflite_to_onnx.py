@@ -166,8 +166,7 @@ class _Conversion(Walk[str]):
             # Neither format counts the padding into an average.
             kind = "AveragePool" if average else "MaxPool"
             real = self._onnx.node(kind, value, self._place, kernel_shape=kernel, pads=pads, strides=window.strides)
-        fused = options["FusedActivationFunction"]
-        return self._done(real, operator.outputs[0], fused or None)
+        return self._done(real, operator.outputs[0], options["FusedActivationFunction"] or None)
 
     def _mean(self, operator: Operator) -> str:
         source, output = self._input(operator), operator.outputs[0]

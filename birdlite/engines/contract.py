@@ -9,6 +9,7 @@ import math
 import os
 from typing import Literal, Protocol, TypeAlias
 
+from birdlite import log
 from birdlite.errors import EngineError, InvalidModel
 from birdlite.models.card import STORED, Card, ModelBytes, Tensor, check_ends, spell
 
@@ -113,7 +114,8 @@ def check_one_of_each(inputs: int, outputs: int, signatures: int) -> None:
     if signatures > 1:
         raise InvalidModel(f"the model has {signatures} signatures; a classifier has one")
     if (inputs, outputs) != (1, 1):
-        raise InvalidModel(f"the model has {inputs} inputs and {outputs} outputs; a classifier has one of each")
+        has = f"{log.counted(inputs, 'input')} and {log.counted(outputs, 'output')}"
+        raise InvalidModel(f"the model has {has}; a classifier has one of each")
 
 
 def pictures(pixels: Pixels, n: int, side: int) -> list[memoryview]:

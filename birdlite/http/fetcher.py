@@ -184,7 +184,7 @@ class Fetcher:
                 return answer
             redirects += 1
             if redirects > self._settings.max_redirects:
-                raise PictureError("http_status", f"more than {self._settings.max_redirects} redirects")
+                raise PictureError("http_status", f"more than {log.counted(self._settings.max_redirects, 'redirect')}")
             target = self._follow(target, answer, clock)
 
     def _make_guard(self, named: Iterable[str]) -> Guard:

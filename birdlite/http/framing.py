@@ -1,4 +1,4 @@
-"""Where an answer's head and body end, in a form that a strict parser can read. `client` passes answers through here.
+"""Where an answer's head and body end, in a form that a strict parser can read. `connection` passes them through here.
 
 httpx reads answers with h11, which refuses lines that browsers and curl skip, and which would take bytes behind a body
 for the beginning of the next answer. So `mend_head` writes each head anew, and a `BodyEnd` says which bytes belong to

@@ -1,8 +1,8 @@
-"""Opens connections to hosts: resolved, permitted, connected, encrypted. For httpx, through `client`, and before it.
+"""Opens connections to hosts: resolved, permitted, connected, encrypted. For httpx (`connection`), and before it.
 
 The first requests of a run go out before httpx is imported, with sockets and ssl alone (`Network.send_early`): the
-import takes as long as a server takes to answer, and so it happens while the answers are on their way. `client` then
-reads each answer from the connection on which its request was sent.
+import takes as long as a server takes to answer, and so it happens while the answers are on their way. `connection`
+then reads each answer from the connection on which its request was sent.
 
 One wait cannot be interrupted and has a timeout of its own: making a connection.
 """

@@ -1,4 +1,4 @@
-"""Connections to hosts, encrypted or not, within deadlines. `network` opens them, `client` speaks HTTP on them.
+"""Connections to hosts, encrypted or not, within deadlines. `network` opens them, `connection` speaks HTTP on them.
 
 A wait asks the `Deadline` of its fetch and lasts at most a tenth of a second at a time. So a server that sends one byte
 every nine seconds delays no fetch beyond its deadline, and an interrupted run drops all its connections at once.

@@ -12,6 +12,7 @@ import hashlib
 import math
 import os
 
+from birdlite import log
 from birdlite.errors import InvalidModel, one_line
 from birdlite.local_file import read_bounded, reason
 from birdlite.models.card import MODEL_MAX_BYTES, Card, FileFact, ModelBytes, ModelFormat, Tensor, check_ends, read_file
@@ -137,7 +138,7 @@ def sha256(data: ModelBytes) -> str:
 def problem(data: ModelBytes, fact: FileFact) -> str | None:
     """What is wrong with `data`, as the rest of a sentence about the file; None if nothing is."""
     if len(data) != fact.bytes:
-        return f"has {len(data):,} bytes instead of {fact.bytes:,}"
+        return f"has {log.counted(len(data), 'byte')} instead of {fact.bytes:,}"
     found = sha256(data)
     return None if found == fact.sha256 else f"has sha256 {found[:12]}… instead of {fact.sha256[:12]}…"
 
@@ -177,7 +178,7 @@ def _card_from(fields: dict[str, object]) -> Card:
         raise ValueError(f"format {format_!r} is not one of {', '.join(MODEL_FILES)}")
     facts = _mapping(fields["files"])
     if len(facts) > FILES_MAX:
-        raise ValueError(f"`files` lists {len(facts)} files")
+        raise ValueError(f"`files` lists {log.counted(len(facts), 'file')}")
     for name in facts:
         if name != os.path.basename(name) or name in ("", ".", ".."):
             raise ValueError(f"`files` lists {_shown(name)}, which is not in the bundle's own folder")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from heapq import nlargest
 
+from birdlite import log
 from birdlite.errors import InvalidModel, one_line
 from birdlite.models.card import read_file
 from birdlite.namedtuple import NamedTuple
@@ -73,7 +74,8 @@ def _read_label_map(data: bytes, classes: int) -> tuple[str, ...]:
     if len(names) != classes:
         missing = next(key for key in range(classes) if key not in names)
         raise InvalidModel(
-            f"label map: {len(names)} labels for a model with {classes} outputs; the first missing id is {missing}"
+            f"label map: {log.counted(len(names), 'label')} for a model with {classes} outputs; the first missing"
+            f" id is {missing}"
         )
     return tuple(names[key] for key in range(classes))
 
@@ -102,7 +104,9 @@ def _read_common_names(data: bytes, names: tuple[str, ...]) -> tuple[str | None,
     """Read lines of `Scientific (Common)`, in id order. The birds list spells `×` in hybrids as an escape."""
     lines = _text(data, "list of common names").replace("\\xd7", "×").splitlines()
     if len(lines) != len(names):
-        raise InvalidModel(f"list of common names: {len(lines)} lines for {len(names)} labels")
+        raise InvalidModel(
+            f"list of common names: {log.counted(len(lines), 'line')} for {log.counted(len(names), 'label')}"
+        )
     common: list[str | None] = []
     for key, (line, name) in enumerate(zip(lines, names, strict=True)):
         scientific, bracket, rest = line.strip().partition(" (")

@@ -19,6 +19,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from birdlite import log
 from birdlite.errors import PictureError, UsageError
 from birdlite.settings import Settings
 
@@ -149,7 +150,7 @@ class MemoryBudget:
         self._found: tuple[int, str] | None = None
         if settings.memory and settings.memory < (least := self._own() + LEAST):
             given = f"{settings.memory} bytes" if settings.memory % _M else _text(settings.memory)
-            workers = f"with {settings.threads} workers (--threads)"
+            workers = f"with {log.counted(settings.threads, 'worker')} (--threads)"
             raise UsageError(f"--memory {given}: too little; the smallest is {_text(least)} {workers}")
         self.downloads = Share("the file", LEAST_FILES, self._files)
         self.files = Share("the file", LEAST_FILES, self._files)

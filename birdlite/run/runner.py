@@ -70,7 +70,7 @@ class Runner:
         self._on_progress: Callable[[Progress], None] | None = None
         given = options or RunOptions()
         self.options = options = settled(given)
-        self._selection = _select(options, given.output, storage)
+        self._selection = _select(options, given, storage)
         if self._selection is not None and self._selection.part is not None:
             settings = settings._replace(ordered=False)  # a part is put in order at its end
         self._settings = settings
@@ -254,9 +254,9 @@ class Runner:
         return facts._replace(report=ReportFacts(facts=tuple(more), notes=tuple(notes), trace=trace, names=names))
 
 
-def _select(options: RunOptions, output: str | None, storage: Storage | None) -> Selection | None:
+def _select(options: RunOptions, given: RunOptions, storage: Storage | None) -> Selection | None:
     if options.shard is None and not (options.resume or options.since_output or options.keep_index):
         return None  # a plain run does without these modules
     from birdlite.run.selection import select
 
-    return select(options, output, storage)
+    return select(options, given, storage)

@@ -18,7 +18,7 @@ from birdlite.batch.earlier import Earlier, all_are_there, is_in, read_earlier, 
 from birdlite.batch.files import is_folder
 from birdlite.batch.header import Run
 from birdlite.batch.part import Part
-from birdlite.batch.shard import WHOLE, Shard, key_of, octets_of
+from birdlite.batch.shard import PLACEHOLDER, WHOLE, Shard, key_of, octets_of
 from birdlite.errors import OutputError, PartsError, StorageError, UsageError
 from birdlite.models.bundle import Model
 from birdlite.redaction import MARK, redacted
@@ -131,8 +131,8 @@ def _is_known(target: Target | BadTarget, name: str, earlier: Earlier) -> bool:
     return earlier.has(name) or (MARK in name and isinstance(target, Target) and earlier.has(target.location))
 
 
-def select(options: RunOptions, output: str | None, storage: Storage | None) -> Selection:
-    """The selection for settled options. `output` is as it was given, for all shards.
+def select(options: RunOptions, given: RunOptions, storage: Storage | None) -> Selection:
+    """The selection for settled options. The names of outputs in `given` are those for all shards.
 
     Raises:
         UsageError: `--resume` or `--keep-index` is given, and the output cannot be resumed or is elsewhere; or what
@@ -152,9 +152,18 @@ def select(options: RunOptions, output: str | None, storage: Storage | None) -> 
         raise UsageError("--resume needs a file to go on with, of JSON lines: --output FILE.jsonl")
     _check_since(options)
     shard = options.shard or WHOLE
-    outputs = [] if part is None or output is None else shard.all_named(with_run(output, options.list_sha256))
+    if shard.count > 1:
+        _warn_of_names(("output", given.output if part is None else None), ("report", given.report))
+    outputs = [] if part is None else shard.all_named(with_run(given.output or "", options.list_sha256))
     index_in = _folder_of_index(options, outputs) if options.keep_index else None
     return Selection(shard, options.since_output, part, storage, outputs=outputs, index_in=index_in)
+
+
+def _warn_of_names(*outputs: tuple[str, str | None]) -> None:
+    """Say of outputs that are no parts, and so do not tell their shard, that shards can replace each other there."""
+    for option, path in outputs:
+        if path is not None and PLACEHOLDER not in path and _is_file(path):
+            log.warning(f"--{option} {path}: shards that write there replace each other; put {{shard}} into its name")
 
 
 def _check_since(options: RunOptions) -> None:

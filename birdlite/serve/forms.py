@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from birdlite import log
 from birdlite.errors import one_line
 from birdlite.serve.problems import Problem
 
@@ -99,7 +100,7 @@ class Form:
             self.files.append(self._file)
         files, fields = self._most
         if len(self.files) > files:
-            raise Problem(413, f"more than {files} files in a request", kind="too_large")
+            raise Problem(413, f"more than {log.counted(files, 'file')} in a request", kind="too_large")
         if self._file is None and len(self.fields) == fields:
             raise Problem(413, f"more than {fields} fields in a form", kind="too_large")
 

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
+from birdlite import log
 from birdlite.errors import installing
 from birdlite.results import Failure
 from birdlite.targets import Found, path_failure
@@ -53,7 +54,7 @@ def described(skipped: Mapping[str, int], *, on_terminal: bool = False) -> str:
     for kind, count in sorted(skipped.items()):
         noun = kind if kind.endswith("folder") else f"{kind} file"
         hint = f" ({installing('heif') if on_terminal else 'needs the extra heif'})" if kind == _NEEDS_EXTRA else ""
-        parts.append(f"{count} {noun}{'s' if count != 1 else ''}{hint}")
+        parts.append(log.counted(count, noun) + hint)
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""
 
 

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from birdlite import log
 from birdlite.errors import InvalidModel, one_line
 from birdlite.tflite import schema
 from birdlite.tflite.flatbuffer import Table, root
@@ -189,7 +190,8 @@ class _Reader:
         self._check_sharing(sum(len(data or b"") for data in used))
         ends = (graph.length("inputs"), graph.length("outputs"))
         if ends != (1, 1):
-            raise ValueError(f"{ends[0]} inputs and {ends[1]} outputs; a classifier has one of each")
+            has = f"{log.counted(ends[0], 'input')} and {log.counted(ends[1], 'output')}"
+            raise ValueError(f"{has}; a classifier has one of each")
         (input_,), (output,) = (_indices(graph.get(end), count) for end in ("inputs", "outputs"))
         return Graph(tensors, operators, input_, output)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from birdlite import log
 from birdlite._version import __version__
 from birdlite.results import Result, RunSummary
 from birdlite.timing import STAGES, Breakdown
@@ -117,7 +118,7 @@ def _facts(run: RunFacts, report: ReportFacts) -> Iterator[tuple[str, str]]:
         yield "model", model.name
         yield "sha256", model.sha256
         if model.engine:
-            yield "engine", f"{model.engine}, {model.threads} thread{'' if model.threads == 1 else 's'}"
+            yield "engine", f"{model.engine}, {log.counted(model.threads, 'thread')}"
     yield "birdlite", report.version or __version__
     yield from report.facts
 

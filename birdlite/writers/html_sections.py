@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from heapq import heappush, heappushpop
 
+from birdlite import log
 from birdlite.results import Failure, Prediction, Result
 from birdlite.writers.base import WriterOptions, nothing, short_message
 from birdlite.writers.page import address, bar, last_part, section, table, text
@@ -83,7 +84,7 @@ class SpeciesCount:
         rows = [self._row(one, self._counts[ranked[0]]) for one in ranked[:SPECIES_SHOWN]]
         rest = [f"And {len(ranked) - len(rows):,} more species."] if len(ranked) > len(rows) else []
         if self._beyond:
-            rest.append(f"And {self._beyond:,} pictures of species beyond the first {SPECIES:,}.")
+            rest.append(f"And {log.counted(self._beyond, 'picture')} of species beyond the first {SPECIES:,}.")
         if self._unnamed:
             rest.append(f"{self._unnamed:,} with {nothing(options)}.")
         body = '<p class="soft">By the best candidate of each picture.</p>\n'

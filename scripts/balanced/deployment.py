@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from scripts.balanced.balancer import Balancer, balancer
 from scripts.balanced.load import Plan, Report, report_of
-from scripts.scaleout.helper_processes import ROOT, Helper, busy_of
+from scripts.scaleout.helper_processes import ROOT, Helper, busy_of, piped
 from scripts.scaleout.machines import PORT, Machine, Running, fleet
 from scripts.scaleout.world import BIRDLITE, World
 
@@ -111,13 +111,8 @@ class Deployment(NamedTuple):
     def loading(self, plan: Plan) -> Iterator[UnderWay]:
         """Run a load while the body does something else."""
         command = ("ip", "netns", "exec", self.home, sys.executable, "-m", "scripts.balanced.load", URL)
-        with subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-        ) as process:
-            try:
-                yield UnderWay(self, plan, process)
-            finally:
-                process.kill()
+        with piped(command) as process:
+            yield UnderWay(self, plan, process)
 
 
 class UnderWay:

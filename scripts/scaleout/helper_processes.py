@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -37,14 +37,21 @@ def running(module: str, *words: object, netns: str | None = None) -> Iterator[H
     """
     inside = () if netns is None else ("ip", "netns", "exec", netns)
     command = (*inside, sys.executable, "-m", f"scripts.scaleout.{module}", *map(str, words))
+    with piped(command) as process:
+        assert process.stdout is not None
+        if process.stdout.readline() != "ready\n":
+            raise SystemExit(f"did not start: {' '.join(command)}")
+        yield Helper(process.pid)
+
+
+@contextmanager
+def piped(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    """Run a command as long as the body does, with pipes to it and from it."""
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         try:
-            assert process.stdout is not None
-            if process.stdout.readline() != "ready\n":
-                raise SystemExit(f"did not start: {' '.join(command)}")
-            yield Helper(process.pid)
+            yield process
         finally:
             process.kill()
 

@@ -159,7 +159,7 @@ def test_a_damaged_part_gets_into_no_index(runs: Path) -> None:
     lines = (runs / "2.jsonl").read_bytes().splitlines(keepends=True)
     (runs / "2.jsonl").write_bytes(b"".join(lines[:-1]))
 
-    with pytest.raises(PartsError, match=r"2\.jsonl: 1 records and 1 answers instead of 2 and 1: damaged"):
+    with pytest.raises(PartsError, match=r"2\.jsonl: 1 record and 1 answer instead of 2 and 1: damaged"):
         index(runs)
     assert read_index(index_path(str(runs), MODEL_SHA256), MODEL_SHA256) is None
 

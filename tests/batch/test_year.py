@@ -131,7 +131,7 @@ def test_a_year_whose_parts_are_put_into_one_every_month_loses_nothing(
     assert len(read_beside(own, opened)) == 1
     assert len(list(year.folder.glob("*.jsonl"))) == 1 + (NIGHTS % 30) * SHARDS + SHARDS
     code, _, err = run("merge", "--newest", "--keep-header", year.folder, "-o", tmp_path / "all.jsonl")
-    assert (code, f": {len(year.names) + len(PICTURES)} of {len(year.names) + len(PICTURES)} targets" in err) == (
+    assert (code, f": {len(year.names) + len(PICTURES):,} of {len(year.names) + len(PICTURES):,} targets" in err) == (
         0,
         True,
     )

@@ -163,7 +163,7 @@ def test_the_calibration_pictures_are_counted(run: Run, module: Path) -> None:
 
     code, _, err = run(*arguments, "--calibrate", PICTURES[0].parent, "-o", module.parent / "out")
     assert code == 0, err
-    assert f"calibrating on {len(PICTURES)} pictures, {4 * len(PICTURES)} views of them" in err
+    assert f"calibrating on {len(PICTURES)} pictures in {4 * len(PICTURES)} views" in err
     assert f"on {len(PICTURES)} pictures: largest difference" in err
 
 
@@ -176,7 +176,7 @@ def test_a_list_of_pictures_can_be_calibrated_on(run: Run, module: Path) -> None
     code, _, err = run(*arguments, "--calibrate", module.parent / "list.txt", "-o", module.parent / "out", "--force")
 
     assert code == 0, err
-    assert "calibrating on 2 pictures, 8 views of them" in err
+    assert "calibrating on 2 pictures in 8 views" in err
 
 
 @TENSORFLOW

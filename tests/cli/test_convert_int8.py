@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from birdlite.convert import proven
 from birdlite.convert.proof import Bounds
-from birdlite.models.catalog import DEMO_MODEL
+from birdlite.models.bundle import card_to_json
+from birdlite.models.card import FileFact
+from birdlite.models.catalog import DEMO_MODEL, find
 from tests import tiny_models
 from tests.command_line import Run
 from tests.demo_world import PICTURES
@@ -69,6 +73,13 @@ def test_the_users_pictures_are_compared_on(run: Run) -> None:
     assert f"on {len(PICTURES)} pictures" in err
 
 
+def test_one_picture_is_not_called_pictures(run: Run) -> None:
+    _, _, err = run(*CONVERT, "--pictures", PICTURES[0], "-o", "made")
+
+    assert "comparing on 1 picture\n" in err
+    assert "to its source, on 1 picture: " in err
+
+
 def test_beyond_the_bounds_nothing_is_written(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proven, "REQUANTISED", Bounds(-1.0, 1.0, 1.0))
 
@@ -109,13 +120,26 @@ def test_what_cannot_be_made_is_one_line_and_leaves_nothing(
         ("no/such.tflite", "no/such.tflite: no such model file or folder"),
         (str(PICTURES[0]), f"{PICTURES[0]} is no model: neither a .tflite file, nor"),
         ("photos", "photos: no SavedModel: there is no saved_model.pb"),
+        ("cut.tar.gz", "cut.tar.gz: not a readable .tar.gz: "),
+        ("other.tar.gz", "other.tar.gz: the archive holds no SavedModel"),
+        ("made.onnx", "made.onnx is an ONNX model; only a SavedModel or a .tflite can be converted"),
+        ("made", "made is an ONNX model; only a SavedModel or a .tflite can be converted"),
     ],
 )
 def test_what_is_no_source_is_told_before_a_package_that_is_missing(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str, complaint: str
 ) -> None:
     (tmp_path / "photos").mkdir()
-    for package in ("onnx", "tensorflow"):
+    (tmp_path / "cut.tar.gz").write_bytes(gzip.compress(bytes(4000))[:-10])
+    with tarfile.open(tmp_path / "other.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "tiny.csv", "tiny.csv")
+    (tmp_path / "made.onnx").touch()
+    (tmp_path / "made").mkdir()
+    card = find(DEMO_MODEL).card._replace(
+        format="onnx", files=dict.fromkeys(("model.onnx", "labels.csv"), FileFact(1, "0" * 64))
+    )
+    (tmp_path / "made" / "model.json").write_text(card_to_json(card))
+    for package in ("onnx", "onnxruntime", "tensorflow"):
         monkeypatch.setitem(sys.modules, package, None)
 
     assert "the package onnx is needed" in run("convert", DEMO_MODEL, "-o", "new")[2]
@@ -123,14 +147,3 @@ def test_what_is_no_source_is_told_before_a_package_that_is_missing(
 
     assert code == 3
     assert err.startswith(f"birdlite: error: {complaint}")
-
-
-def test_onnx_is_no_source(run: Run, tmp_path: Path) -> None:
-    pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
-    pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
-    assert run("convert", DEMO_MODEL, "-o", "made")[0] == 0
-
-    code, _, err = run("convert", "made", "--to", "tflite", "--quantize", "int8", "-o", "new")
-
-    assert code == 3
-    assert "birdlite-demo-onnx is onnx; only a .tflite can be made an int8 .tflite" in err

@@ -491,7 +491,7 @@ def test_a_damaged_model_in_the_cache_is_named_by_verify(
     code, out, err = run("model", "verify", DEMO_MODEL)
 
     assert code == 3
-    assert "names.txt: has 1 bytes instead of" in out
+    assert "names.txt: has 1 byte instead of" in out
     assert "run `birdlite model fetch birdlite-demo` to repair it" in err
 
 

@@ -180,7 +180,7 @@ FAULTS = [
     (lose_a_record, "{parts}/1.jsonl: "),
     (swap_records, "{parts}/1.jsonl: target"),
     (steal_a_record, "is in two parts"),
-    (shrink, "1 of 27 targets are in no part"),
+    (shrink, "no part has 1 of 27 targets"),
 ]
 
 

@@ -23,6 +23,7 @@ from tests.demo_world import PICTURES
 
 ROOT = Path(__file__).parents[2]
 Classify = Callable[..., tuple[int, str, str]]
+REPLACE = "shards that write there replace each other; put {shard} into its name"
 
 
 @pytest.fixture
@@ -262,6 +263,33 @@ def test_of_a_file_without_lines_no_more_is_read_than_a_header_needs(tmp_path: P
         read_lines(str(path))
 
     assert read_header(str(path)) is None
+
+
+@pytest.mark.parametrize("name", ["birds.csv", "birds.json", "birds.txt"])
+def test_a_shard_that_can_replace_the_results_of_another_warns_before_it_begins(
+    classify: Classify, album: Path, tmp_path: Path, name: str
+) -> None:
+    for index in range(2):
+        code, _, err = classify("--shard", f"{index}/2", "-o", tmp_path / name, album)
+
+        assert code == 0
+        assert err.startswith(f"birdlite: warning: --output {tmp_path / name}: {REPLACE}\n")
+
+    assert "warning" not in classify("--shard", "0/2", "-o", tmp_path / f"{{shard}}-{name}", album)[2]
+    assert "warning" not in classify("--shard", "0/1", "-o", tmp_path / name, album)[2]
+
+
+def test_a_shard_warns_of_a_page_too_and_not_of_what_is_no_file(
+    classify: Classify, album: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+
+    assert "warning" not in classify("--shard", "0/2", "--format", "csv", "-o", os.devnull, album)[2]
+    assert "warning" not in classify("--shard", "0/2", "--format", "csv", album)[2]
+    _, _, err = classify("--shard", "0/2", "-o", tmp_path / "part.jsonl", "--report", page, album)
+
+    assert err.startswith(f"birdlite: warning: --report {page}: {REPLACE}\n")
+    assert err.count("warning") == 1
 
 
 @pytest.mark.parametrize("again", [("--shard", "0/2"), ("--shard", "0/3"), ()])

@@ -121,7 +121,7 @@ def test_what_is_not_there_is_said(module: Path, tags: tuple[str, ...], signatur
 def test_a_signature_with_two_outputs_is_refused(folder: Path, module: Path) -> None:
     both = models.module(folder / "both", gives="both")
 
-    with pytest.raises(InvalidModel, match="1 inputs and 2 outputs"):
+    with pytest.raises(InvalidModel, match="1 input and 2 outputs"):
         frozen(str(both), read(str(module)))
 
 

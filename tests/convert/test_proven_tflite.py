@@ -16,7 +16,6 @@ from birdlite.convert import tflite_to_onnx as converter  # noqa: E402
 from birdlite.convert.pictures import drawn_pictures  # noqa: E402
 from birdlite.convert.proven import convert_tflite as convert  # noqa: E402
 from birdlite.convert.tflite_to_onnx import Quantize  # noqa: E402
-from birdlite.errors import InvalidModel  # noqa: E402
 from birdlite.images.picture import decode  # noqa: E402
 from birdlite.models.bundle import Model  # noqa: E402
 from birdlite.models.catalog import DEMO_MODEL  # noqa: E402
@@ -109,10 +108,3 @@ def test_a_fault_in_the_demos_model_is_found(
     inject(monkeypatch, fault, quantize)
 
     assert convert(demo[0], quantize, demo[1]).problem is not None
-
-
-def test_a_model_that_is_onnx_already_is_refused(demo: Subject) -> None:
-    model = demo[0]._replace(card=demo[0].card._replace(format="onnx"))
-
-    with pytest.raises(InvalidModel, match="is onnx already"):
-        convert(model, "none", demo[1])

@@ -207,8 +207,8 @@ def _spelt(tensor: Tensor) -> str:
         ({"width": 4}, r"takes uint8 \[-?1, 8, 4, 3\]"),
         ({"batch": 2}, "2 pictures at once"),
         ({"flat": False}, r"gives (uint8|float32) \[-?1, 1, 1, 5\]"),
-        ({"inputs": 2}, "2 inputs and 1 outputs"),
-        ({"outputs": 2}, "1 inputs and 2 outputs"),
+        ({"inputs": 2}, "2 inputs and 1 output"),
+        ({"outputs": 2}, "1 input and 2 outputs"),
     ],
     ids=str,
 )

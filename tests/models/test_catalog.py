@@ -55,7 +55,7 @@ def test_the_demo_entry_describes_the_files_in_the_package() -> None:
 
 
 def test_the_demo_in_the_package_is_a_model_folder_with_the_card_of_the_catalogue() -> None:
-    # made by: birdlite model show birdlite-demo > birdlite/demo/model.json
+    # made by: python -m scripts.train_demo_model --card
     assert (Path(FOLDER) / CARD_FILE).read_text(encoding="utf-8") == card_to_json(find(DEMO_MODEL).card)
     assert read_card(FOLDER) == find(DEMO_MODEL).card
 

@@ -107,7 +107,7 @@ def test_a_byte_order_mark_and_blank_lines_do_no_harm() -> None:
 @pytest.mark.parametrize(
     ("names", "complaint"),
     [
-        (b"a (A)\n", "1 lines for 2 labels"),
+        (b"a (A)\n", "1 line for 2 labels"),
         (b"b (B)\na (A)\n", "line 1: .* is not about 'a'"),
         (b"a (A\nb (B)\n", "line 1"),
     ],

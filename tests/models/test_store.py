@@ -208,7 +208,7 @@ def test_offline_with_a_damaged_cache_names_the_damage(make_store: MakeStore, ca
     fill(make_store, cache, entry)
     (cache / "models" / "magpie" / "model.tflite").write_bytes(b"x")
 
-    with pytest.raises(ModelUnavailable, match=r"model\.tflite has 1 bytes instead of 300,000"):
+    with pytest.raises(ModelUnavailable, match=r"model\.tflite has 1 byte instead of 300,000"):
         make_store(cache, offline=True).open(entry)
 
 
@@ -474,7 +474,7 @@ def test_a_damaged_one_is_made_again_from_the_cache(
 
         assert (cache / "models" / "eipgam" / "labels.csv").read_bytes() == LABELS
         assert len(turned) == (damaged == "model.tflite")
-    assert "cached model.tflite has 1 bytes instead of 300,000; making it again" in warnings_said[0]
+    assert "cached model.tflite has 1 byte instead of 300,000; making it again" in warnings_said[0]
     assert len(origin.requests) == len(CONTENTS)
 
 

@@ -126,16 +126,19 @@ def test_a_file_does_not_wait_for_the_slow_servers_of_another_caller(
         assert [result.ok for result in other.result(PATIENCE)] == [True] * 9
 
 
-def test_cancelling_ends_the_runs_of_all_callers(make_classifier: Callable[..., Classifier], origin: Origin) -> None:
+@pytest.mark.parametrize("downloads", [4, 1])  # 1: three callers wait for their turn
+def test_cancelling_ends_the_runs_of_all_callers(
+    make_classifier: Callable[..., Classifier], origin: Origin, downloads: int
+) -> None:
     origin.hold("/never")
-    classifier = make_classifier(fetch=FetchSettings(downloads=4))
-    with ThreadPoolExecutor(3) as callers:
-        calls = [callers.submit(classifier.classify, origin.url("/never")) for _ in range(3)]
-        origin.wait_for(3, "/never")
+    classifier = make_classifier(fetch=FetchSettings(downloads=downloads))
+    with ThreadPoolExecutor(4) as callers:
+        calls = [callers.submit(classifier.classify, origin.url("/never")) for _ in range(4)]
+        origin.wait_for(downloads, "/never")
         classifier.cancel()
         results = [call.result(PATIENCE) for call in calls]
 
-    assert [result.failure.kind for result in results if result.failure] == ["cancelled"] * 3
+    assert [result.failure.kind for result in results if result.failure] == ["cancelled"] * 4
 
 
 def test_closing_ends_a_call_that_is_under_way_in_another_thread(
@@ -229,20 +232,6 @@ def test_in_a_fork_the_classifier_says_that_it_belongs_to_another_process(
 
     with pytest.raises(UsageError, match="make another here"):
         classifier.classify(PICTURES[0])
-
-
-def test_cancelling_ends_calls_that_wait_for_their_turn_too(
-    make_classifier: Callable[..., Classifier], origin: Origin
-) -> None:
-    origin.hold("/never")
-    classifier = make_classifier(fetch=FetchSettings(downloads=1))
-    with ThreadPoolExecutor(4) as callers:
-        calls = [callers.submit(classifier.classify, origin.url("/never")) for _ in range(4)]
-        origin.wait_for(1, "/never")
-        classifier.cancel()
-        results = [call.result(PATIENCE) for call in calls]
-
-    assert [result.failure.kind for result in results if result.failure] == ["cancelled"] * 4
 
 
 @pytest.mark.parametrize("used", [False, True])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from PIL import Image
 from birdlite import engines
 from birdlite.engines.contract import Engine
 from birdlite.images.picture import decode
+from birdlite.models.bundle import faults_in, read_card
 from birdlite.models.card import Card, Tensor
 from birdlite.settings import Resize
+from scripts import train_demo_model
 from scripts.demo_birds import BACKGROUND, SPECIES, draw
 from scripts.demo_pictures import (
     EXIF_ORIENTATION,
@@ -104,6 +107,20 @@ def test_the_shipped_pictures_show_what_birdlite_must_cope_with() -> None:
 def test_the_demo_is_a_small_part_of_the_package() -> None:
     assert (DEMO / "model.tflite").stat().st_size < 100_000
     assert sum((DEMO / "pictures" / name).stat().st_size for name in PICTURES) < 200_000
+
+
+def test_the_command_that_makes_the_model_writes_its_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("model.tflite", "labels.csv", "names.txt"):
+        shutil.copy(DEMO / name, tmp_path)
+
+    train_demo_model.main(["--card", str(tmp_path)])
+    assert (tmp_path / "model.json").read_bytes() == (DEMO / "model.json").read_bytes()
+    assert "catalog.py" not in capsys.readouterr().out
+
+    (tmp_path / "model.tflite").write_bytes(b"trained anew")
+    train_demo_model.main(["--card", str(tmp_path)])
+    assert faults_in(str(tmp_path), read_card(str(tmp_path))) == {}
+    assert "catalog.py has other files of birdlite-demo; put these there" in capsys.readouterr().out
 
 
 def test_no_drawing_is_for_two_purposes() -> None:

@@ -131,7 +131,7 @@ DAMAGE: dict[str, tuple[Callable[[Any], None], str]] = {
     "a missing code": (lambda m: setattr(graph_of(m).operators[0], "opcodeIndex", 9), "9 code"),
     "many inputs": (lambda m: setattr(graph_of(m).operators[0], "inputs", [0] * 17), "17 inputs"),
     "no options": (lambda m: setattr(graph_of(m).operators[0], "builtinOptionsType", 0), "CONV_2D without Conv2D"),
-    "two inputs": (lambda m: setattr(graph_of(m), "inputs", [0, 0]), "2 inputs and 1 outputs"),
+    "two inputs": (lambda m: setattr(graph_of(m), "inputs", [0, 0]), "2 inputs and 1 output"),
     "a scale of 0": (lambda m: scales_of_weights(m, [0.0], [0]), "scale that is not above 0"),
     "a scale that is no number": (lambda m: scales_of_weights(m, [float("nan")], [0]), "scale that is not above 0"),
     "an endless scale": (lambda m: scales_of_weights(m, [float("inf")], [0]), "scale that is not above 0"),

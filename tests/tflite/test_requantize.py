@@ -383,7 +383,7 @@ def test_weights_of_no_size_are_refused() -> None:
         (demo_world.MODEL.read_bytes(), "int8 already"),
         (tiny_models.model(takes="float32"), "float32 .* is no uint8 with one scale"),
         (tiny_models.model(takes="int8"), "int8 already"),
-        (tiny_models.model(inputs=2), "2 inputs and 1 outputs"),
+        (tiny_models.model(inputs=2), "2 inputs and 1 output"),
         (tiny_models.model(custom_op="Detect"), "operator 2, CUSTOM 'Detect': not known here"),
         (tiny_models.model()[:500], "the TFLite model is damaged"),
         (b"PK\3\4" + bytes(100), "not a TFLite model"),

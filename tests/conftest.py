@@ -80,6 +80,15 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture
+def free_port() -> Iterator[int]:
+    """A port where nothing listens. No other program gets it meanwhile, and the test may let a service listen there."""
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        yield kept.getsockname()[1]
+
+
+@pytest.fixture
 def origin() -> Iterator[Origin]:
     """A real HTTP server on this machine that does what the test tells it."""
     with Origin() as server:

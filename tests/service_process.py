@@ -98,13 +98,6 @@ def post(url: str, data: bytes) -> httpx.Response:
     return httpx.post(f"{url}/v1/classify", content=data, timeout=PATIENCE, trust_env=False)
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
 def connects(host: str, port: int) -> bool:
     try:
         with socket.create_connection((host, port), PATIENCE):

@@ -54,7 +54,8 @@ class LogWriter:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while not self._ending or self._lines:
+        over = False
+        while not over:
             self._there.wait()
             if not self._ending:
                 time.sleep(GATHER_S)
@@ -67,6 +68,7 @@ class LogWriter:
                 with self._lock:
                     self._lost += lost + len(lines)
                     log.count_lost(len(lines))
+            over = self._ending and not self._lines
 
     def _take(self) -> tuple[list[str], int]:
         """The lines that wait, and how many were lost before."""

@@ -28,6 +28,10 @@ from tests.origin import PATIENCE, Origin
 ROOT = Path(__file__).parents[2]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DIE = "import os, sys; from birdlite import cli; cli.main = lambda: os.kill(os.getpid(), int(sys.argv.pop())) or 7;"
+HOLDS = (  # a command whose pictures are never decoded, so it does not end by itself
+    "import threading; from birdlite.images import picture; picture.plan = lambda *_, **__: threading.Event().wait();"
+    "from birdlite.cli import program; program()"
+)
 STARTS = {
     "birdlite": DIE + "cli.program()",
     "python -m birdlite": DIE + "import runpy; runpy.run_module('birdlite', run_name='__main__')",
@@ -109,8 +113,9 @@ def test_without_a_thread_left_the_handler_stops_the_run_itself(monkeypatch: pyt
     assert asked == ["stop"]
 
 
-def test_a_signal_that_comes_twice_at_once_is_one_request() -> None:
+def test_a_signal_that_comes_twice_at_once_is_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
     """`timeout` sends it to the process and to its group; a closing terminal and its shell both send SIGHUP."""
+    monkeypatch.setattr("birdlite.cli.interruption.clock", lambda: 1.0)  # at once, however busy the machine is
     with Interruption() as interruption:
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGHUP, signal.SIGHUP):
             send_to_this_process(number)
@@ -290,7 +295,7 @@ def test_a_terminal_that_closes_ends_a_part_in_order(warm_cache: Path, origin: O
 
 
 def test_an_interrupted_demo_leaves_no_folder(tmp_path: Path, number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "birdlite", "demo"]
+    command = [sys.executable, "-c", HOLDS, "demo"]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

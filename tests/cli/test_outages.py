@@ -43,12 +43,6 @@ def with_model_of(mirror: str, *arguments: object) -> tuple[object, ...]:
     return ("classify", PICTURE, "--no-cache", "--retries=0", f"--model={DEMO_MODEL}", f"--mirror={mirror}", *arguments)
 
 
-def nothing_listens() -> str:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{unused.getsockname()[1]}"
-
-
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_a_model_host_that_cannot_answer_now_is_exit_code_4(run: Run, mirror: Origin, status: int) -> None:
     mirror.fail(MODEL_FILE, [status])
@@ -78,8 +72,8 @@ def test_a_wrong_model_is_exit_code_3(run: Run, mirror: Origin) -> None:
     assert "the file" in said
 
 
-def test_no_connection_to_the_model_is_exit_code_4(run: Run) -> None:
-    code, _, said = run(*with_model_of(nothing_listens()))
+def test_no_connection_to_the_model_is_exit_code_4(run: Run, free_port: int) -> None:
+    code, _, said = run(*with_model_of(f"http://127.0.0.1:{free_port}"))
 
     assert code == 4
     assert "no connection to the mirror 127.0.0.1:" in said

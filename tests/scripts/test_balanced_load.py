@@ -108,15 +108,10 @@ def test_a_request_that_is_never_answered_is_given_up() -> None:
     assert outcomes(report.answers) == {"no answer in 0.05 s": 3}
 
 
-def test_no_service_at_all_is_an_outcome() -> None:
-    async def run() -> Report:
-        server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        server.close()
-        await server.wait_closed()
-        return await fire(f"http://127.0.0.1:{port}", Plan([Phase(0.01, 300.0, 300.0)], [], ["u"], regular=True))
+def test_no_service_at_all_is_an_outcome(free_port: int) -> None:
+    plan = Plan([Phase(0.01, 300.0, 300.0)], [], ["u"], regular=True)
 
-    ((outcome, count),) = outcomes(asyncio.run(run()).answers).items()
+    ((outcome, count),) = outcomes(asyncio.run(fire(f"http://127.0.0.1:{free_port}", plan)).answers).items()
     assert outcome.startswith("no connection: ")
     assert count == 3
 

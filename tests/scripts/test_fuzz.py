@@ -14,10 +14,11 @@ from scripts.fuzz.child import GROWTH, outcome
 from scripts.fuzz.damage import damaged
 from scripts.fuzz.part import Part, case
 from scripts.fuzz.parts import PARTS
+from tests.origin import PATIENCE
 
 
-def part_of(attempt: object) -> Part:
-    return Part("mine", lambda: {"a": b"whole"}, lambda _: attempt, (damaged,), wall=0.2)  # type: ignore[arg-type, return-value]
+def part_of(attempt: object, wall: float = PATIENCE) -> Part:
+    return Part("mine", lambda: {"a": b"whole"}, lambda _: attempt, (damaged,), wall=wall)  # type: ignore[arg-type, return-value]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
@@ -76,18 +77,22 @@ def test_too_much_memory_is_said() -> None:
         ('print(5); print(\'{"number": 5, "what": "odd"}\'); print(6)', {5: "odd"}),
         ("import os; print(5, flush=True); os.kill(os.getpid(), 11)", {5: "the process ended with -11: "}),
         ("import sys; print(5); print('libfoo: odd', file=sys.stderr)", {5: "output on stderr: libfoo: odd"}),
-        (
-            "import threading; print(5, flush=True); threading.Event().wait()",
-            {5: "it waits, and does not end within 0.2 s"},
-        ),
     ],
 )
-def test_a_process_that_dies_hangs_or_speaks_is_a_find(
+def test_a_process_that_dies_or_speaks_is_a_find(
     monkeypatch: pytest.MonkeyPatch, program: str, found: dict[int, str]
 ) -> None:
     monkeypatch.setattr(parent, "child_command", lambda *_: [sys.executable, "-c", program])
 
     assert parent.run_slice(part_of(None), "mine", 1, 5, 1.0).found == found
+
+
+def test_a_process_that_hangs_is_a_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = "import threading; print(5, flush=True); threading.Event().wait()"
+    monkeypatch.setattr(parent, "child_command", lambda *_: [sys.executable, "-c", program])
+
+    found = parent.run_slice(part_of(None, wall=0.2), "mine", 1, 5, 1.0).found
+    assert found == {5: "it waits, and does not end within 0.2 s"}
 
 
 def test_a_find_is_kept_and_can_be_tried_again(

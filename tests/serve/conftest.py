@@ -11,6 +11,7 @@ import pytest
 
 from birdlite import Classifier, FetchSettings, Settings
 from birdlite.models.catalog import DEMO_MODEL
+from birdlite.serve.admission import Place
 from tests.service_process import Process, Start
 from tests.serving import Running, Serve
 
@@ -51,6 +52,12 @@ def service(usual_service: Running) -> Running:
     """A service with the usual options. The tests of a module share it."""
     usual_service.take_log()
     return usual_service
+
+
+@pytest.fixture
+def ageless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures that are held count as if they had just begun, so a slow machine changes no guess of a wait."""
+    monkeypatch.setattr(Place, "age", lambda *_: 0.0)
 
 
 @pytest.fixture

@@ -460,7 +460,7 @@ def fill(service: Running, hold: Hold, queue: int) -> list[Later]:
 def test_when_the_queue_is_full_the_answer_is_503_at_once_and_everything_else_answers(
     serve: Serve, hold: Hold, origin: Origin
 ) -> None:
-    service = serve(queue=3)
+    service = serve(queue=3, max_wait=PATIENCE)
     asked = fill(service, hold, 3)
 
     refused = service.post(PICTURE)
@@ -501,8 +501,9 @@ def test_a_batch_that_is_larger_than_what_may_wait_is_refused_whole(serve: Serve
     assert service.number("birdlite_pictures_total", outcome="ok") == 5
 
 
+@pytest.mark.usefixtures("ageless")
 def test_what_is_not_finished_in_time_is_a_timeout(serve: Serve, hold: Hold) -> None:
-    service = serve(request_timeout=0.2)
+    service = serve(request_timeout=1.0)
     running = service.later(lambda: service.post(HELD + PICTURE))
     hold.wait_for(1)
     waiting = [service.later(lambda: service.post(PICTURE)) for _ in range(3)]
@@ -515,7 +516,7 @@ def test_what_is_not_finished_in_time_is_a_timeout(serve: Serve, hold: Hold) -> 
 
 
 def test_a_picture_among_several_that_is_not_finished_in_time_is_a_value(serve: Serve, origin: Origin) -> None:
-    service = serve(request_timeout=0.5)
+    service = serve(request_timeout=2.0)
     answer = service.urls(origin.serve("/a.jpg", PICTURE), origin.drip("/slow.jpg", HEAD, b"x"))
 
     assert [record.get("error", {}).get("kind") for record in answer.json()["results"]] == [None, "timeout"]
@@ -523,7 +524,7 @@ def test_a_picture_among_several_that_is_not_finished_in_time_is_a_value(serve: 
 
 
 def test_a_client_that_goes_away_takes_its_pictures_with_it(serve: Serve, hold: Hold) -> None:
-    service = serve(queue=10)
+    service = serve(queue=10, max_wait=PATIENCE)
     fill(service, hold, 0)
     ask = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(PICTURE)
     clients = [service.connect() for _ in range(3)]
@@ -560,7 +561,7 @@ def test_a_client_that_goes_away_ends_its_downloads(serve: Serve, origin: Origin
 
 
 def test_bodies_beyond_the_memory_for_them_are_refused_at_once(serve: Serve, hold: Hold) -> None:
-    service = serve(queue=100)
+    service = serve(queue=100, max_wait=PATIENCE)
     service.service.bodies.limit = 3 * (len(PICTURE) + len(HELD))
     asked = fill(service, hold, 1)
 

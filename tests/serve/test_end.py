@@ -16,7 +16,7 @@ import pytest
 from birdlite.models.catalog import DEMO_MODEL
 from tests.demo_world import PICTURES
 from tests.origin import PATIENCE, Origin
-from tests.service_process import Start, connects, free_port
+from tests.service_process import Start, connects
 from tests.serving import read_all
 
 F_SETPIPE_SZ = 1031  # of Linux; in `fcntl` since Python 3.10, and not on every system
@@ -25,7 +25,7 @@ HEAD = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % 
 
 
 def test_at_a_signal_it_is_not_ready_at_once_and_still_answers_then_ends_with_0(start: Start) -> None:
-    process = start("--drain", "2")
+    process = start("--drain", "5")
     url = process.ready()
     with httpx.Client(base_url=url, timeout=PATIENCE, trust_env=False) as client:
         assert client.get("/readyz").status_code == 200
@@ -39,7 +39,7 @@ def test_at_a_signal_it_is_not_ready_at_once_and_still_answers_then_ends_with_0(
         assert (answer.status_code, answer.headers["connection"]) == (200, "close")
     assert process.end()[0] == 0
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{url}/livez", trust_env=False)
+        httpx.get(f"{url}/livez", timeout=PATIENCE, trust_env=False)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
@@ -116,14 +116,13 @@ def test_a_second_signal_ends_at_once(start: Start) -> None:
 
 
 def test_a_signal_while_the_model_is_fetched_ends_it_without_a_drain(
-    start: Start, origin: Origin, tmp_path: Path
+    start: Start, origin: Origin, free_port: int, tmp_path: Path
 ) -> None:
     origin.hold("/demo.birdlite.invalid/model.tflite")
-    port = free_port()
     cache = ("--cache-dir", str(tmp_path / "empty"))
-    process = start("--mirror", origin.base, *cache, "--drain", "1000", "--port", str(port))
+    process = start("--mirror", origin.base, *cache, "--drain", "1000", "--port", str(free_port))
     origin.wait_for(1)
-    assert httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=PATIENCE, trust_env=False).status_code == 503
+    assert httpx.get(f"http://127.0.0.1:{free_port}/readyz", timeout=PATIENCE, trust_env=False).status_code == 503
     process.process.send_signal(signal.SIGTERM)
     code, _, err = process.end()
 
@@ -233,7 +232,7 @@ def test_a_log_that_is_read_late_is_whole(start: Start) -> None:
 
 def test_under_load_every_request_is_answered(start: Start) -> None:
     """Clients go on until they are asked to connect anew, as balancers do."""
-    process = start("--drain", "2")
+    process = start("--drain", "5", "--max-wait", "20")
     url = process.ready()
     statuses: list[int] = []
     under_way = threading.Semaphore(0)
@@ -266,8 +265,8 @@ def test_lines_that_are_under_way_are_finished(start: Start, origin: Origin) -> 
     release = origin.hold("/held.jpg", PICTURE)
     process = start()
     urls = [origin.serve("/a.jpg", PICTURE), origin.url("/held.jpg")]
-    lines = {"Accept": "application/x-ndjson"}
-    with httpx.stream("POST", f"{process.ready()}/v1/classify", json={"urls": urls}, headers=lines) as answer:
+    ask = {"json": {"urls": urls}, "headers": {"Accept": "application/x-ndjson"}, "timeout": PATIENCE}
+    with httpx.stream("POST", f"{process.ready()}/v1/classify", trust_env=False, **ask) as answer:
         found = answer.iter_lines()
         assert '"index": 0' in next(found)
         process.process.send_signal(signal.SIGTERM)

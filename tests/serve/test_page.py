@@ -315,7 +315,7 @@ def test_clear_takes_all_pictures_away_and_those_under_way_are_given_up(
 
     assert page.browser.all("#cards > li") == []
     assert page.browser.focused == "files"
-    service.wait_for(gone + 1, "birdlite_requests_total", **uploads, status="499")
+    service.until(lambda: service.number("birdlite_requests_total", **uploads, status="499") > gone)
     hold.release()
     page.choose(SIPWING)
     assert page.done(1)[0].birds[0] == "Hovering Sipwing"
@@ -374,6 +374,7 @@ def test_the_operators_advice_is_in_the_api_and_visitors_read_words_for_them(
         check(browser)
 
 
+@pytest.mark.usefixtures("ageless")
 def test_a_busy_service_is_a_sentence_and_the_picture_can_be_sent_again(
     browser: Browser, serve: Serve, hold: Hold
 ) -> None:

@@ -21,7 +21,7 @@ from birdlite.run.single import NICE
 from tests.demo_world import PICTURES
 from tests.origin import PATIENCE, Origin
 from tests.serve.test_classify import problem
-from tests.service_process import Process, Start, free_port, post
+from tests.service_process import Process, Start, post
 from tests.serving import Running
 
 PICTURE = PICTURES[0].read_bytes()
@@ -50,9 +50,10 @@ def test_its_log_can_be_json_throughout(start: Start) -> None:
     with socket.create_connection((host, int(port)), PATIENCE) as client:
         client.sendall(b"rubbish\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 400")
-    httpx.get(f"{url}/livez", headers={"Connection": "Upgrade", "Upgrade": "websocket"}, trust_env=False)
-    post(url, b"no picture")
-    httpx.post(f"{url}/v1/classify", content=b"x", headers={"Content-Type": FORM}, timeout=PATIENCE, trust_env=False)
+    with httpx.Client(base_url=url, timeout=PATIENCE, trust_env=False) as client:
+        client.get("/livez", headers={"Connection": "Upgrade", "Upgrade": "websocket"})
+        client.post("/v1/classify", content=b"no picture")
+        client.post("/v1/classify", content=b"x", headers={"Content-Type": FORM})
     process.process.send_signal(signal.SIGTERM)
     _, _, err = process.end()
 
@@ -67,22 +68,23 @@ def test_its_log_can_be_json_throughout(start: Start) -> None:
     assert lines[2]["status"] == 415
 
 
-def test_before_the_model_is_there_it_lives_and_is_not_ready(start: Start, origin: Origin, tmp_path: Path) -> None:
+def test_before_the_model_is_there_it_lives_and_is_not_ready(
+    start: Start, origin: Origin, free_port: int, tmp_path: Path
+) -> None:
     origin.serve_folder("/demo.birdlite.invalid", Path(FOLDER))
     release = origin.hold("/demo.birdlite.invalid/model.tflite", (Path(FOLDER) / "model.tflite").read_bytes())
-    port = free_port()
-    process = start("--mirror", origin.base, "--cache-dir", str(tmp_path / "empty"), "--port", str(port))
+    process = start("--mirror", origin.base, "--cache-dir", str(tmp_path / "empty"), "--port", str(free_port))
     origin.wait_for(1)
-    url = f"http://127.0.0.1:{port}"
 
-    assert httpx.get(f"{url}/livez", timeout=PATIENCE, trust_env=False).status_code == 200
-    assert httpx.get(f"{url}/readyz", trust_env=False).status_code == 503
-    assert problem(httpx.get(f"{url}/v1/model", trust_env=False), 503)["kind"] == "not_ready"
-    refused = post(url, PICTURE)
-    assert (problem(refused, 503)["kind"], refused.headers["retry-after"]) == ("not_ready", "1")
-    release.set()
-    process.ready()
-    assert post(url, PICTURE).status_code == 200
+    with httpx.Client(base_url=f"http://127.0.0.1:{free_port}", timeout=PATIENCE, trust_env=False) as client:
+        assert client.get("/livez").status_code == 200
+        assert client.get("/readyz").status_code == 503
+        assert problem(client.get("/v1/model"), 503)["kind"] == "not_ready"
+        refused = client.post("/v1/classify", content=PICTURE)
+        assert (problem(refused, 503)["kind"], refused.headers["retry-after"]) == ("not_ready", "1")
+        release.set()
+        process.ready()
+        assert client.post("/v1/classify", content=PICTURE).status_code == 200
 
 
 def test_a_port_in_use_is_one_line_and_exit_code_3(start: Start) -> None:
@@ -160,23 +162,22 @@ def test_a_model_that_cannot_be_loaded_is_one_line_and_exit_code_3(start: Start,
     assert "broken.tflite" in err
 
 
-def test_a_model_whose_source_is_away_is_exit_code_4(start: Start, tmp_path: Path) -> None:
-    away = f"http://127.0.0.1:{free_port()}"
+def test_a_model_whose_source_is_away_is_exit_code_4(start: Start, free_port: int, tmp_path: Path) -> None:
+    away = f"http://127.0.0.1:{free_port}"
     code, _, err = start("--mirror", away, "--cache-dir", str(tmp_path / "empty")).end()
 
     assert (code, err.count("\n")) == (4, 1), err
 
 
 def test_its_port_can_be_in_its_own_variable_and_not_in_the_one_that_kubernetes_sets(
-    warm_cache: Path, monkeypatch: pytest.MonkeyPatch
+    warm_cache: Path, free_port: int
 ) -> None:
-    port = free_port()
     usual = ("--model", DEMO_MODEL, "--cache-dir", str(warm_cache), "--drain", "0.1")
     command = [sys.executable, "-m", "birdlite", "serve", *usual]
-    variables = {"BIRDLITE_PORT": "tcp://10.0.0.1:80", "BIRDLITE_LISTEN_PORT": str(port)}
+    variables = {"BIRDLITE_PORT": "tcp://10.0.0.1:80", "BIRDLITE_LISTEN_PORT": str(free_port)}
     with subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, **variables}, text=True) as process:
         assert process.stderr is not None
-        assert process.stderr.readline() == f"birdlite: ready at http://127.0.0.1:{port} (threads={_threads()})\n"
+        assert process.stderr.readline() == f"birdlite: ready at http://127.0.0.1:{free_port} (threads={_threads()})\n"
         process.terminate()
 
 
@@ -208,8 +209,7 @@ def test_addresses_that_are_not_public_are_refused_unless_allowed(warm_cache: Pa
 def test_who_answers_goes_before_the_threads_that_classify(service: Running) -> None:
     assert service.post(PICTURE).status_code == 200
 
-    priorities = {
-        thread.name: os.getpriority(os.PRIO_PROCESS, thread.native_id or 0) for thread in threading.enumerate()
-    }
-    assert max(value for name, value in priorities.items() if name.startswith("birdlite-classify")) == NICE
-    assert priorities["service"] == 0
+    threads = {thread.name: thread.native_id or 0 for thread in threading.enumerate()}
+    working = [number for name, number in threads.items() if name.startswith("birdlite-classify")]
+    assert max(os.getpriority(os.PRIO_PROCESS, number) for number in working) == NICE
+    assert os.getpriority(os.PRIO_PROCESS, threads["service"]) == 0

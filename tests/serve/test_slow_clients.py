@@ -7,6 +7,7 @@ import contextlib
 import socket
 import struct
 import threading
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -16,20 +17,37 @@ from birdlite.serve import bodies, connection, intake
 from birdlite.serve.connection import Connection
 from tests.demo_world import PICTURES
 from tests.origin import PATIENCE
-from tests.serving import Running, Serve, head_of, read_all
+from tests.serving import Running, Serve, ask_livez, head_of, read_all
 
 PICTURE = PICTURES[0].read_bytes()
 POST = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
 TOTAL = "birdlite_requests_total"
 CLOSE = b"Connection: close\r\n"
-LOW_WATER = 16 << 10  # bytes that asyncio still has to write when it says that there is room again
+OPENAPI = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n"
 
 
 @pytest.fixture
-def impatient(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Running:
-    monkeypatch.setattr(connection, "HEAD_S", 0.2)
-    monkeypatch.setattr(connection, "UNREAD_S", 0.2)
-    return serve(body_timeout=0.2)
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
+    """The connections of the service, for which its system keeps little of an answer."""
+    made: list[Connection] = []
+    begin = Connection.connection_made
+
+    def small(one: Connection, transport: asyncio.Transport) -> None:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        made.append(one)
+        begin(one, transport)
+
+    monkeypatch.setattr(Connection, "connection_made", small)
+    return made
+
+
+@pytest.fixture
+def short_of_time(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """A client with one answer, whose next head must come within 0.2 s of its first byte."""
+    with serve().connect() as client:
+        ask_livez(client)
+        monkeypatch.setattr(connection, "HEAD_S", 0.2)
+        yield client
 
 
 def drip(client: socket.socket, byte: bytes = b"y") -> bytes:
@@ -43,103 +61,124 @@ def drip(client: socket.socket, byte: bytes = b"y") -> bytes:
         except TimeoutError:
             continue
         except OSError:
-            return found
+            break
         if not part:
             return found
         found += part
-    raise AssertionError("the service never hung up")
+    else:
+        raise AssertionError("the service never hung up")
+    client.settimeout(PATIENCE)
+    return found + read_all(client)  # an answer may have come just before the byte that could not be sent
 
 
-def test_a_connection_that_says_nothing_is_ended(impatient: Running) -> None:
-    assert impatient.raw() == b""
+def test_a_connection_that_says_nothing_is_ended(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEAD_S", 0.2)
+    assert serve().raw() == b""
 
 
-def test_a_head_that_drips_is_ended(impatient: Running) -> None:
-    with impatient.connect() as client:
+def test_a_head_that_drips_is_ended(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEAD_S", 0.2)
+    with serve().connect() as client:
         client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nX: ")
         assert drip(client) == b""
 
 
-def test_a_head_that_drips_after_another_request_is_ended(impatient: Running) -> None:
-    with impatient.connect() as client:
-        client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\nX: ")
-        assert drip(client).endswith(b"alive\n")
+def test_a_head_that_drips_after_another_request_is_ended(short_of_time: socket.socket) -> None:
+    short_of_time.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\nX: ")
+    assert drip(short_of_time).endswith(b"alive\n")
 
 
-def test_a_body_that_drips_is_given_up(impatient: Running) -> None:
-    with impatient.connect() as client:
+def test_a_body_that_drips_is_given_up(serve: Serve) -> None:
+    service = serve(body_timeout=0.2)
+    with service.connect() as client:
         client.sendall(POST + b"Content-Length: 1000000\r\n\r\n")
         answer = drip(client)
 
     assert head_of(answer).startswith(b"HTTP/1.1 408 ")
     assert b"within 0.2 s" in answer
-    assert impatient.service.bodies.held == 0
+    assert service.service.bodies.held == 0
 
 
-def test_a_form_that_drips_is_given_up(impatient: Running) -> None:
+def test_a_form_that_drips_is_given_up(serve: Serve) -> None:
     head = POST.replace(b"image/jpeg", b"multipart/form-data; boundary=x")
-    with impatient.connect() as client:
+    with serve(body_timeout=0.2).connect() as client:
         client.sendall(head + b'Content-Length: 1000000\r\n\r\n--x\r\nContent-Disposition: form-data; name="')
         assert head_of(drip(client)).startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_body_that_nobody_wants_and_that_drips_is_ended(impatient: Running) -> None:
-    with impatient.connect() as client:
-        client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
-        assert drip(client).endswith(b"alive\n")
+def test_a_body_that_nobody_wants_and_that_drips_is_ended(short_of_time: socket.socket) -> None:
+    short_of_time.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+    assert drip(short_of_time).endswith(b"alive\n")
 
 
-def test_a_client_that_stops_reading_a_long_answer_is_cut_off(impatient: Running) -> None:
+def test_a_client_that_stops_reading_a_long_answer_is_cut_off(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers that fill what the systems of both sides keep, and then some."""
-    with impatient.connect(receive=4096) as client:
+    monkeypatch.setattr(connection, "UNREAD_S", 0.2)
+    service = serve()
+    with service.connect(receive=4096) as client:
         client.settimeout(0.05)
-        ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
         for _ in range(100_000):
             try:
-                client.sendall(ask)
+                client.sendall(OPENAPI + b"\r\n")
             except TimeoutError:
                 continue
             except OSError:
                 break
         else:
             raise AssertionError("the service never hung up")
-    assert impatient.client.get("/livez").status_code == 200
+    assert service.client.get("/livez").status_code == 200
 
 
 def test_a_client_that_stops_reading_shortly_before_the_end_is_cut_off(
-    impatient: Running, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, made: list[Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is left is so little that the service would go on writing."""
-    made: list[Connection] = []
-    begin = Connection.connection_made
+    service = serve()
+    document = service.client.get("/openapi.json").content
+    nearly_over = threading.Event()
+    resume = Connection.resume_writing
 
-    def small(one: Connection, transport: asyncio.Transport) -> None:
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        made.append(one)
-        begin(one, transport)
+    def resuming(one: Connection) -> None:
+        if one.transport.is_closing():
+            monkeypatch.setattr(connection, "UNREAD_S", 0.2)
+            assert one.transport.get_write_buffer_size() > 0
+            nearly_over.set()
+        resume(one)
 
-    monkeypatch.setattr(Connection, "connection_made", small)
-    document = impatient.client.get("/openapi.json").content
-    made.clear()
-    ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n"
-    with impatient.connect(receive=4096) as client:
-        client.sendall((ask + b"\r\n") * 20 + ask + CLOSE + b"\r\n")
-        while client.recv(1024):
-            if 0 < made[0].transport.get_write_buffer_size() <= LOW_WATER and made[0].transport.is_closing():
-                break
-        else:
-            pytest.fail("all of it came at once")
-        impatient.until(lambda: made[0] not in impatient.server._uvicorn.server_state.connections)
-        assert not read_all(client).endswith(document[-10_000:])
+    monkeypatch.setattr(Connection, "resume_writing", resuming)
+    with service.connect(receive=4096) as client:
+        client.sendall((OPENAPI + b"\r\n") * 20 + OPENAPI + CLOSE + b"\r\n")
+        while not nearly_over.is_set():
+            assert client.recv(1024)
+        service.until(lambda: made[-1] not in service.server._uvicorn.server_state.connections)
+        assert not read_all(client).endswith(document[-4096:])
 
 
-def test_a_client_that_reads_slowly_but_reads_gets_everything(impatient: Running) -> None:
-    count = 60
-    ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * (count - 1)
-    ask += b"GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    with impatient.connect(receive=4096) as client:
-        client.sendall(ask)
-        assert read_all(client).count(b"HTTP/1.1 200 OK") == count
+def test_a_client_that_reads_slowly_but_reads_gets_everything(
+    serve: Serve, made: list[Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Time passes when it has taken some answers: more than what service and systems keep for it."""
+    monkeypatch.setattr(connection, "UNREAD_S", 10 * PATIENCE)
+    service = serve()
+    began: list[asyncio.TimerHandle | None] = [None]  # the timer that ran when time passed last
+
+    async def pass_time() -> None:
+        reading = made[0]._reading
+        if reading._handle is not None and reading._handle is began[-1]:
+            reading.end()
+            made[0]._look_for_progress()
+        began.append(reading._handle)
+
+    count, answer = 40, b""
+    with service.connect(receive=4096) as client:
+        client.sendall((OPENAPI + b"\r\n") * (count - 1) + OPENAPI + CLOSE + b"\r\n")
+        while part := client.recv(65536):
+            answer += part
+            if len(answer) > len(began) * 200_000:
+                asyncio.run_coroutine_threadsafe(pass_time(), service.loop).result(PATIENCE)
+
+    assert len(began) > 3
+    assert answer.count(b"HTTP/1.1 200 OK") == count
 
 
 def test_a_body_that_is_here_and_takes_long_to_understand_did_not_come_too_slowly(
@@ -197,11 +236,7 @@ def test_the_connection_that_waits_longest_makes_room_for_another(serve: Serve) 
     service = serve(connections=3)
     idle = [service.connect() for _ in range(3)]
     try:
-        idle[1].sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-        answer = b""
-        while not answer.endswith(b"alive\n"):
-            answer += idle[1].recv(65536)
-
+        ask_livez(idle[1])
         answers = [service.raw(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") for _ in range(5)]
 
         assert all(answer.endswith(b"ready\n") for answer in answers)

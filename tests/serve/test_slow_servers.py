@@ -93,6 +93,7 @@ def test_a_request_whose_first_picture_had_its_turn_is_not_refused_any_more(
     assert several.answer.text.count('"status": "ok"') == 2
 
 
+@pytest.mark.usefixtures("ageless")
 def test_an_answer_in_lines_whose_time_is_up_before_its_turn_says_so_of_each_picture(serve: Serve) -> None:
     service = serve(max_wait=PATIENCE, request_timeout=1.0)
 
@@ -129,6 +130,7 @@ def test_whether_a_picture_is_fetched_is_known(serve: Serve, origin: Origin, hol
     hang(service, origin, 1)
     decoded = ask(service, origin.serve("/held.jpg", HELD + PICTURE))
     hold.wait_for(1)
+    service.client.get("/livez")  # the event loop knows of it by now
 
     running: set[Place] = service.service.pictures.admission._lanes["url"].running
     assert sorted(place.is_fetched for place in running) == [False, True]

@@ -163,7 +163,7 @@ def test_a_source_that_says_nothing_is_waited_for_as_long_as_the_start_may_take(
     patient = ("--read-timeout", "1000", "--retries", "20")
     arguments = ("--mirror", origin.base, "--cache-dir", str(tmp_path / "empty"), *patient)
 
-    code, _, err = start(*arguments, "--startup-timeout", "0.5").end()
+    code, _, err = start(*arguments, "--startup-timeout", "2").end()
 
     assert (code, err.count("\n")) == (4, 1), err
-    assert "no answer in time: waiting for 127.0.0.1; given up after 0.5 s (--startup-timeout)" in err
+    assert "no answer in time: waiting for 127.0.0.1; given up after 2 s (--startup-timeout)" in err

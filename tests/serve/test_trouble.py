@@ -19,6 +19,7 @@ from birdlite.settings import Settings
 from birdlite.targets import Target
 from tests.demo_world import PICTURES
 from tests.hold import HELD, Hold
+from tests.origin import PATIENCE
 from tests.serve.conftest import DOWNLOADS, WORKERS
 from tests.serve.test_classify import problem
 from tests.serving import Running, Serve
@@ -50,6 +51,7 @@ def test_an_engine_that_breaks_makes_the_service_not_ready_until_it_runs_again(
     assert service.number("birdlite_ready") == 0
     assert problem(service.form(PICTURE, PICTURE), 503)["kind"] == "engine"
 
+    monkeypatch.setattr(pictures, "TRY_AGAIN_S", PATIENCE)  # the next try may take as long as it does
     switch["broken"] = False
     service.wait_for(1, "birdlite_ready")
     assert service.post(PICTURE).status_code == 200
@@ -68,6 +70,7 @@ def test_a_fault_in_trying_again_does_not_keep_it_from_becoming_ready(
     def faulty(*request: Any) -> Any:
         tried.append(request)
         if len(tried) == 1:
+            monkeypatch.setattr(pictures, "TRY_AGAIN_S", PATIENCE)  # the next try may take as long as it does
             raise ZeroDivisionError("division by zero")
         return begin(*request)
 
@@ -80,9 +83,8 @@ def test_a_fault_in_trying_again_does_not_keep_it_from_becoming_ready(
 
 
 def test_a_bound_on_pictures_does_not_keep_it_from_becoming_ready_again(
-    classifier: Classifier, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    classifier: Classifier, settings: Settings
 ) -> None:
-    monkeypatch.setattr(pictures, "TRY_AGAIN_S", 0.05)
     with Running(classifier, settings._replace(max_pixels=1)) as service:
         service.service.pictures.broken = EngineError("the engine is broken")
 
@@ -203,7 +205,7 @@ def _left() -> list[Job | Single | Target]:
 
 
 def test_clients_that_go_away_leave_nothing_behind(serve: Serve, hold: Hold) -> None:
-    service = serve()
+    service = serve(max_wait=PATIENCE)
     body = HELD + PICTURE
     head = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
     for _ in range(10):

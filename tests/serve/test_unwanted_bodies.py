@@ -18,7 +18,7 @@ from birdlite.serve.connection import Connection
 from tests.origin import PATIENCE
 from tests.serve.test_classify import check_shape
 from tests.service_process import Start, connects
-from tests.serving import Running, Serve, head_of, read_all
+from tests.serving import Running, Serve, ask_livez, head_of, read_all
 
 BODY = bytes(16 << 20)  # more than the systems of both sides keep
 REFUSED = {
@@ -128,9 +128,10 @@ def test_a_client_that_resets_the_connection_when_it_is_refused_is_no_fault(serv
 
 
 def test_a_client_that_never_stops_sending_is_cut_off(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "HEAD_S", 0.2)
     service = serve()
     with leaves_nothing(service), service.connect() as client:
+        ask_livez(client)
+        monkeypatch.setattr(connection, "HEAD_S", 0.2)
         client.sendall(head("/nope", more="Connection: close\r\n").replace(b"16777216", b"1" + b"0" * 15))
         with pytest.raises(ConnectionError):
             send_for_ever(client)
@@ -145,10 +146,11 @@ def send_for_ever(client: socket.socket) -> None:
 def test_a_client_that_neither_sends_nor_hangs_up_is_left(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, sent: bytes, status: int
 ) -> None:
-    for name in ("HEAD_S", "LINGER_S"):
-        monkeypatch.setattr(connection, name, 0.2)
     service = serve()
     with leaves_nothing(service), service.connect() as client:
+        ask_livez(client)
+        for name in ("HEAD_S", "LINGER_S"):
+            monkeypatch.setattr(connection, name, 0.2)
         client.sendall(sent)
         check_refused(read_all(client), status)
         wait_for_the_end(service)

@@ -43,6 +43,7 @@ SETTLES = 20  # looks whether what clients left behind is done
 WIDTH = 160  # px of pictures that are sent: they are to be many, not large
 OPTIONS = ["--allow-private", "--timeout", "5", "--retries", "1", "--max-bytes", "1M", "--downloads", "32"]
 OPTIONS += ["--per-host", "32", "--request-timeout", "60", "--drain", "0.1"]
+OPTIONS += ["--max-wait", "60"]  # a machine that is busy otherwise refuses none of so few clients
 
 
 class Soak:

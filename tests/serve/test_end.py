@@ -265,8 +265,11 @@ def test_lines_that_are_under_way_are_finished(start: Start, origin: Origin) -> 
     release = origin.hold("/held.jpg", PICTURE)
     process = start()
     urls = [origin.serve("/a.jpg", PICTURE), origin.url("/held.jpg")]
-    ask = {"json": {"urls": urls}, "headers": {"Accept": "application/x-ndjson"}, "timeout": PATIENCE}
-    with httpx.stream("POST", f"{process.ready()}/v1/classify", trust_env=False, **ask) as answer:
+    lines = {"Accept": "application/x-ndjson"}
+    with (
+        httpx.Client(base_url=process.ready(), timeout=PATIENCE, trust_env=False) as client,
+        client.stream("POST", "/v1/classify", json={"urls": urls}, headers=lines) as answer,
+    ):
         found = answer.iter_lines()
         assert '"index": 0' in next(found)
         process.process.send_signal(signal.SIGTERM)

@@ -49,7 +49,7 @@ def test_a_model_host_that_cannot_answer_now_is_exit_code_4(run: Run, mirror: Or
 
     code, _, said = run(*with_model_of(mirror.base))
 
-    assert (code, said.count("\n")) == (4, 1)
+    assert (code, said.count("\n")) == (4, 1), said
     assert str(status) in said
 
 
@@ -59,7 +59,7 @@ def test_a_model_host_that_will_not_answer_is_exit_code_3(run: Run, mirror: Orig
 
     code, _, said = run(*with_model_of(mirror.base, "--startup-timeout=600"))
 
-    assert (code, said.count("\n")) == (3, 1)
+    assert (code, said.count("\n")) == (3, 1), said
     assert str(status) in said
 
 

@@ -51,9 +51,10 @@ def test_a_body_that_stops_is_a_timeout(origin: Origin) -> None:
     ids=["head", "body", "error page"],
 )
 def test_a_server_that_drips_cannot_hold_a_fetch_beyond_its_deadline(
-    origin: Origin, fetcher: Fetcher, start: bytes, monkeypatch: pytest.MonkeyPatch
+    origin: Origin, start: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Time(monkeypatch)
+    fetcher = Fetcher(SETTINGS._replace(retries=0))
 
     def drip(exchange: Exchange) -> None:
         exchange.send(start)
@@ -66,6 +67,7 @@ def test_a_server_that_drips_cannot_hold_a_fetch_beyond_its_deadline(
     assert failure.kind == "timeout"
     assert str(failure).startswith("timed out after 100 s: ")
     assert origin.hits("/a") == 1
+    fetcher.close()
 
 
 def test_silence_ends_with_the_deadline_though_a_read_may_last_longer(

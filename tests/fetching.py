@@ -1,8 +1,9 @@
-"""What the tests of `fetch` share: a body, settings that do not pause, fetches that fail, and patience."""
+"""What the tests of `fetch` share: a body, settings that do not pause, fetches that fail, time, and patience."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,19 @@ from tests.origin import PATIENCE
 
 BODY = bytes(range(256)) * 100  # 25,600 bytes
 SETTINGS = FetchSettings(backoff=0.0)
+PATIENT = FetchSettings(timeout=3600.0, read_timeout=3600.0)  # s: nothing that a test holds is given up meanwhile
+
+
+class Time:
+    """The monotonic clock of this process, on which a test lets time pass."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._clock, self._passed = time.monotonic, 0.0
+        monkeypatch.setattr(time, "monotonic", lambda: self._clock() + self._passed)
+
+    def let_pass(self, seconds: float) -> None:
+        """From now on it is so much later."""
+        self._passed += seconds
 
 
 @contextmanager

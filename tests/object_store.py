@@ -18,6 +18,8 @@ from typing import NamedTuple
 from urllib.parse import quote
 from xml.etree import ElementTree
 
+from tests.origin import PATIENCE
+
 NOTHING: Mapping[str, str] = MappingProxyType({})
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
 SIGNED = {  # the server looks at who signs, not at the signature
@@ -95,7 +97,7 @@ class Bucket:
     def _ask(
         self, method: str, key: str, body: bytes | None = None, *, query: str = "", more: Mapping[str, str] = NOTHING
     ) -> bytes:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
         try:
             connection.request(method, f"/{self.name}/{quote(key)}{query}", body, {**SIGNED, **more})
             answer = connection.getresponse()
@@ -156,7 +158,7 @@ class _Keeper(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         fate = gate.rule(asked)
         if fate == "hold":
-            gate.closing.wait(20)
+            gate.closing.wait(PATIENCE)
             return
         if fate == "reset":
             self.connection.close()
@@ -165,7 +167,7 @@ class _Keeper(BaseHTTPRequestHandler):
             self._answer(fate, [], b"<Error><Code>Broken</Code></Error>")
             return
         gate.before(asked)
-        store = http.client.HTTPConnection("127.0.0.1", gate.store_port, timeout=20)
+        store = http.client.HTTPConnection("127.0.0.1", gate.store_port, timeout=PATIENCE)
         try:
             store.request(self.command, self.path, body, dict(self.headers.items()))
             answer = store.getresponse()

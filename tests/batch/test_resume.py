@@ -20,6 +20,7 @@ from tests.fetching import until
 from tests.origin import Origin
 
 ROOT = Path(__file__).parents[2]
+PATIENTLY = ("--timeout", "3600", "--read-timeout", "3600")  # s: what a test holds is not given up meanwhile
 Classify = Callable[..., tuple[int, str]]
 
 
@@ -66,7 +67,7 @@ def cut(part: Path, partial: Path, *, lines: int, torn: bytes = b"") -> None:
 
 
 def start(part: Path, *arguments: object) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "birdlite", "classify", *WITH_DEMO_MODEL, "--resume", "-q", "-o", part]
+    command = [sys.executable, "-m", "birdlite", "classify", *WITH_DEMO_MODEL, *PATIENTLY, "--resume", "-q", "-o", part]
     return subprocess.Popen([*map(str, command), *map(str, arguments)], cwd=ROOT)
 
 
@@ -216,7 +217,8 @@ def test_an_interruption_counts_what_was_written(
     for number in range(5):
         origin.hold(f"/held-{number}.jpg")
     held = [origin.url(f"/held-{number}.jpg") for number in range(5)]
-    command = [sys.executable, "-m", "birdlite", "classify", *WITH_DEMO_MODEL, "--resume", "-o", str(part)]
+    options = (*WITH_DEMO_MODEL, *PATIENTLY, "--resume", "-o", str(part))
+    command = [sys.executable, "-m", "birdlite", "classify", *options]
     with subprocess.Popen([*command, *held, str(album)], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         until(lambda: lines_in(partial) == 31)
         origin.wait_for(5)

@@ -16,7 +16,7 @@ from birdlite.http.address import address
 from birdlite.http.client import Client
 from birdlite.http.network import Early, Network
 from birdlite.http.sockets import Timeouts
-from tests.fetching import BODY
+from tests.fetching import BODY, until
 from tests.origin import Origin
 
 AGENT = "birds/1"
@@ -73,7 +73,7 @@ def test_the_first_request_arrives_before_httpx_is_imported(origin: Origin) -> N
     with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "about to import httpx\n"
-        assert origin.hits("/a") == 1
+        until(lambda: origin.hits("/a") == 1)
 
         said, _ = process.communicate("\n")
 
@@ -116,7 +116,8 @@ def test_a_request_that_httpx_would_not_send_is_dropped(origin: Origin, network:
 
     assert body_of(client, url, sent(network, url, "somebody/2")) == BODY
 
-    # Two connections: the server may see the second request first.
+    # Two connections: the server may see the second request first, and the other one after its answer.
+    until(lambda: len(origin.requests) == 2)
     assert sorted(seen.headers["User-Agent"] for seen in origin.requests) == sorted(["somebody/2", AGENT])
     origin.wait_for_hang_up(1)
 

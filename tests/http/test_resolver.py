@@ -14,7 +14,7 @@ from birdlite.deadline import Deadline
 from birdlite.errors import PictureError
 from birdlite.http.fetcher import Fetcher
 from birdlite.http.resolver import MOST_LOOKUPS, Resolver
-from tests.fetching import SETTINGS, failure_of, until
+from tests.fetching import SETTINGS, Time, failure_of, until
 from tests.origin import PATIENCE
 
 
@@ -24,9 +24,11 @@ class NameServer:
     def __init__(self) -> None:
         self.answer = threading.Event()
         self.asked: list[object] = []
+        self.takes: Callable[[], object] = lambda: None
 
     def getaddrinfo(self, host: object, port: int, *others: object, **more: object) -> list[tuple[object, ...]]:
         self.asked.append(host)
+        self.takes()
         self.answer.wait(PATIENCE)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port))] * 2
 
@@ -44,12 +46,28 @@ def plenty(*stops: threading.Event) -> Deadline:
     return Deadline(PATIENCE, stops or (threading.Event(),))
 
 
-def test_a_silent_name_server_takes_no_longer_than_the_deadline(silent: NameServer) -> None:
+class Watched(Deadline):
+    """Has plenty of time, and tells when somebody who waits asks how much."""
+
+    def __init__(self) -> None:
+        super().__init__(PATIENCE, (threading.Event(),))
+        self.asked = threading.Event()
+
+    def left(self) -> float:
+        self.asked.set()
+        return super().left()
+
+
+def test_a_silent_name_server_takes_no_longer_than_the_deadline(
+    silent: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Time(monkeypatch)
+    silent.takes = lambda: clock.let_pass(200.0)
     fetcher = Fetcher(SETTINGS)
-    failure = failure_of(fetcher, "http://a.example/b.jpg", timeout=0.05)
+    failure = failure_of(fetcher, "http://a.example/b.jpg", timeout=100.0)
     assert not silent.answer.is_set()
     assert failure.kind == "timeout"
-    assert str(failure) == "timed out after 0.05 s: waiting for the address of a.example"
+    assert str(failure) == "timed out after 100 s: waiting for the address of a.example"
     fetcher.close()
 
 
@@ -70,7 +88,9 @@ def test_who_asks_for_the_same_host_shares_one_lookup(silent: NameServer) -> Non
         with pytest.raises(PictureError, match="timed out"):
             resolver.places("a.example", 80, Deadline(0.01, (threading.Event(),)))
     with ThreadPoolExecutor(1) as pool:
-        fetch = pool.submit(resolver.places, "a.example", 80, plenty())
+        deadline = Watched()
+        fetch = pool.submit(resolver.places, "a.example", 80, deadline)
+        assert deadline.asked.wait(PATIENCE)
         silent.answer.set()
         assert fetch.result(PATIENCE) == [(socket.AF_INET, socket.SOCK_STREAM, 6, ("192.0.2.1", 80))]
     assert silent.asked == [b"a.example"]

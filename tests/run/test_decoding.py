@@ -45,7 +45,8 @@ class Stuck:
             decode = made.decode
 
             def slowly() -> pictures.Picture:
-                self._passed += 2 * LIMIT
+                if not self.go.is_set():
+                    self._passed += 2 * LIMIT
                 self.begun.append(threading.current_thread().name)
                 self.go.wait(PATIENCE)
                 self.ended.append(threading.current_thread())

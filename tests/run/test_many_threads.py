@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from birdlite import Classifier, FetchSettings, Settings, UsageError
+from birdlite import Classifier, Settings, UsageError
 from birdlite.errors import InvalidModel
 from birdlite.models.catalog import DEMO_MODEL
 from birdlite.targets.expand import expand
 from tests.demo_world import PICTURES, slug, species_of
+from tests.fetching import PATIENT, until
 from tests.origin import PATIENCE, Origin
 
 CALLERS = 12
@@ -90,8 +91,7 @@ def test_a_caller_that_leaves_early_takes_its_downloads_with_it(
 ) -> None:
     origin.hold("/never")
     bird = origin.serve("/bird.jpg", PICTURES[1].read_bytes())
-    forever = FetchSettings(downloads=1, timeout=3600, read_timeout=3600)
-    classifier = make_classifier(workers=2, ordered=False, fetch=forever)
+    classifier = make_classifier(workers=2, ordered=False, fetch=PATIENT._replace(downloads=1))
     left = classifier.stream(expand([str(PICTURES[0]), origin.url("/never")]))
     next(left)
     origin.wait_for(1, "/never")
@@ -108,7 +108,7 @@ def test_a_file_does_not_wait_for_the_slow_servers_of_another_caller(
     release = origin.hold("/slow-0.jpg", PICTURES[0].read_bytes())
     for number in range(1, 9):
         origin.serve(f"/slow-{number}.jpg", PICTURES[0].read_bytes())
-    classifier = make_classifier(workers=1, fetch=FetchSettings(downloads=1))
+    classifier = make_classifier(workers=1, fetch=PATIENT._replace(downloads=1))
     slots_are_taken = threading.Event()
 
     def urls() -> Iterator[str]:
@@ -131,10 +131,11 @@ def test_cancelling_ends_the_runs_of_all_callers(
     make_classifier: Callable[..., Classifier], origin: Origin, downloads: int
 ) -> None:
     origin.hold("/never")
-    classifier = make_classifier(fetch=FetchSettings(downloads=downloads))
+    classifier = make_classifier(fetch=PATIENT._replace(downloads=downloads))
     with ThreadPoolExecutor(4) as callers:
         calls = [callers.submit(classifier.classify, origin.url("/never")) for _ in range(4)]
         origin.wait_for(downloads, "/never")
+        until(lambda: len(classifier._pipeline.streams) == 4)
         classifier.cancel()
         results = [call.result(PATIENCE) for call in calls]
 

@@ -27,6 +27,7 @@ from birdlite.targets import BadTarget, Target
 from birdlite.targets.expand import expand
 from birdlite.timing import Timeline
 from tests.demo_world import MODEL, PICTURES, slug, species_of
+from tests.fetching import PATIENT, until
 from tests.origin import PATIENCE, Origin
 
 MakeClassifier = Callable[..., Classifier]
@@ -87,7 +88,7 @@ def test_a_slow_download_at_the_head_holds_up_the_order_but_not_the_work(
 ) -> None:
     urls = serve_pictures(origin)
     release = origin.hold("/slow", PICTURES[0].read_bytes())
-    classifier = make_classifier()
+    classifier = make_classifier(fetch=PATIENT)
 
     results = classifier.classify_many([origin.url("/slow"), *urls])
     consumer: list[Result] = []
@@ -103,16 +104,13 @@ def test_a_slow_download_at_the_head_holds_up_the_order_but_not_the_work(
 
 
 def wait_until_answered(origin: Origin, path: str) -> None:
-    for _ in range(int(PATIENCE * 100)):
-        if origin.hits(path) and not origin.under_way(path):
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError(f"{path} was never asked for")
+    until(lambda: origin.hits(path) > 0 and not origin.under_way(path))
 
 
 def test_unordered_results_do_not_wait_for_a_slow_one(make_classifier: MakeClassifier, origin: Origin) -> None:
     release = origin.hold("/slow", PICTURES[0].read_bytes())
-    results = make_classifier(ordered=False).classify_many([origin.url("/slow"), *map(str, PICTURES)])
+    classifier = make_classifier(ordered=False, fetch=PATIENT)
+    results = classifier.classify_many([origin.url("/slow"), *map(str, PICTURES)])
 
     first = list(itertools.islice(results, len(PICTURES)))
     release.set()
@@ -156,7 +154,7 @@ def test_downloads_of_pictures_do_not_wait_for_the_model(origin: Origin, tmp_pat
     origin.serve_folder("/demo.birdlite.invalid", Path(FOLDER))
     release = origin.hold("/demo.birdlite.invalid/model.tflite", MODEL.read_bytes())
     origin.serve("/a/bird.jpg", PICTURES[0].read_bytes())
-    settings = Settings(model=DEMO_MODEL, cache_dir=str(tmp_path), fetch=FetchSettings(mirror=origin.base))
+    settings = Settings(model=DEMO_MODEL, cache_dir=str(tmp_path), fetch=PATIENT._replace(mirror=origin.base))
 
     with Classifier(settings) as classifier:
         results: list[Result] = []
@@ -216,7 +214,7 @@ def test_cancelling_hands_out_what_is_finished_and_names_what_was_under_way(
     make_classifier: MakeClassifier, origin: Origin
 ) -> None:
     origin.hold("/never")
-    classifier = make_classifier(ordered=False)
+    classifier = make_classifier(ordered=False, fetch=PATIENT)
     results = classifier.classify_many([origin.url("/never"), *map(str, PICTURES)])
     finished = [next(results) for _ in PICTURES]
     origin.wait_for(1, "/never")
@@ -233,7 +231,7 @@ def test_what_only_waited_when_the_run_was_cancelled_has_no_result(
     make_classifier: MakeClassifier, origin: Origin
 ) -> None:
     origin.hold("/first")
-    classifier = make_classifier(fetch=FetchSettings(downloads=1))
+    classifier = make_classifier(fetch=PATIENT._replace(downloads=1))
     others_wait = threading.Event()
 
     def pictures() -> Iterator[str]:
@@ -256,7 +254,7 @@ def test_what_only_waited_when_the_run_was_cancelled_has_no_result(
 
 def test_a_classifier_can_be_used_again_after_it_was_cancelled(make_classifier: MakeClassifier, origin: Origin) -> None:
     origin.hold("/never")
-    classifier = make_classifier()
+    classifier = make_classifier(fetch=PATIENT)
     results = classifier.classify_many([origin.url("/never")])
 
     def cancel_once_asked() -> None:
@@ -358,11 +356,8 @@ def test_pictures_that_arrive_before_the_model_are_decoded_meanwhile(
     open_model = classifier._loader.open
 
     def open_when_all_are_decoded() -> Model:
-        for _ in range(int(PATIENCE * 100)):
-            if len(decoded) == len(urls):
-                return open_model()
-            threading.Event().wait(0.01)
-        raise AssertionError(f"{len(decoded)} of {len(urls)} pictures were decoded before the model was open")
+        until(lambda: len(decoded) == len(urls))
+        return open_model()
 
     monkeypatch.setattr(classifier._loader, "open", open_when_all_are_decoded)
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from queue import SimpleQueue
 
 from birdlite.run.worker_pool import WorkerPool
-
-PATIENCE = 20.0  # s before a test that waits for a thread has failed
+from tests.fetching import until
+from tests.origin import PATIENCE
 
 
 class NotingPool:
@@ -86,13 +86,10 @@ def test_a_free_thread_is_used_again_before_another_starts() -> None:
         noting.pool.put(job)
         noting.taken.get(timeout=PATIENCE)
         noting.go.release()
-        while len(noting.done) <= job:
-            pass
-        with noting.pool._lock:  # it is free once it has said so under the lock
-            pass
+        until(lambda: noting.pool._free == 1)
 
     noting.pool.stop(timeout=PATIENCE)
-    assert noting.started.qsize() <= 2
+    assert noting.started.qsize() == 1
 
 
 def test_after_stop_no_thread_starts_and_jobs_are_dropped() -> None:

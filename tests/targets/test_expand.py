@@ -254,6 +254,7 @@ class TestLists:
                 self.left -= 1000
                 return b"".join(b"https://example.org/%d.jpg\n" % at for at in range(1000)) if self.left >= 0 else b""
 
+        list(expand(["-"], stdin=io.BytesIO(b"https://example.org/a.jpg\n")))  # imports
         tracemalloc.start()
         try:
             count = sum(1 for _ in expand(["-"], stdin=cast("BinaryIO", Lines())))

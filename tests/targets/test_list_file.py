@@ -345,6 +345,7 @@ class TestPacked:
 
     def test_a_bomb_is_refused_in_bounded_memory(self) -> None:
         bomb = gzip.compress(b"x" * 40_000_000)
+        list(read(io.BytesIO(gzip.compress(b"a.jpg\n")), "my.gz"))  # imports
         tracemalloc.start()
         try:
             with pytest.raises(UsageError, match=self.BOMB):
@@ -460,6 +461,7 @@ class TestJsonDocuments:
     def test_a_document_of_any_length_costs_no_memory(self, indent: int | None) -> None:
         images = [{"file": f"{at}.jpg", "detections": [{"conf": 0.5}] * 5} for at in range(20_000)]
         data = io.BytesIO(json.dumps({"images": images}, indent=indent).encode())
+        list(read(io.BytesIO(json.dumps({"images": images[:1]}, indent=indent).encode()), "my.json"))  # imports
         tracemalloc.start()
         try:
             count = sum(failure is None for _, failure in read(data, "my.json"))
@@ -548,6 +550,7 @@ class Lines(io.RawIOBase):
     ],
 )
 def test_a_list_of_many_lines_costs_no_memory(name: str, template: str, targets: int) -> None:
+    list(read(cast("BinaryIO", Lines(template, 2)), name))  # imports
     lines = Lines(template, 100_000)  # 3 MB of text, over 8 MB as a list of strings
     tracemalloc.start()
     try:

@@ -22,11 +22,6 @@ from scripts.picture_kinds import KINDS, made
 MB = 1 << 20
 
 
-def peak() -> int:
-    """Bytes; the most that this process has held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 def child(path: Path, resize: str) -> None:
     """Decode one file, and print what was promised and what it took."""
     from birdlite.errors import PictureError

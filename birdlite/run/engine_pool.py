@@ -68,7 +68,7 @@ class Loading:
     """A model and an engine of the pool that a thread is loading; each property waits for its part."""
 
     def __init__(self, pool: EnginePool, failed: Callable[[BaseException], None]) -> None:
-        """Begin to load. `failed` gets the error if that fails."""
+        """Begin to load, in a thread of its own if the system has one left. `failed` gets the error if that fails."""
         self._pool = pool
         self._tell = failed
         self._opened = threading.Event()
@@ -78,8 +78,8 @@ class Loading:
         self.failed = False  # it will give no engine
         try:
             threading.Thread(target=self._load, name="birdlite-load", daemon=True).start()
-        except RuntimeError as error:  # the system has no thread left
-            self._end(error)
+        except RuntimeError:  # it has none
+            self._load()
 
     @property
     def side(self) -> int:
@@ -126,15 +126,11 @@ class Loading:
             self._opened.set()
             self._engine = self._pool.take()
         except BaseException as error:  # noqa: BLE001 - `_tell` passes it to a thread that raises it
-            self._end(error)
-        else:
+            self.failed = True
+            self._tell(error)
+        finally:
+            self._opened.set()
             self._loaded.set()
-
-    def _end(self, error: BaseException) -> None:
-        self.failed = True
-        self._tell(error)
-        self._opened.set()
-        self._loaded.set()
 
 
 class NoEngine(Exception):

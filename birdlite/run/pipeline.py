@@ -25,7 +25,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from birdlite import local_file, log
-from birdlite.errors import PictureError, UsageError
+from birdlite.errors import ModelError, PictureError, UsageError
 from birdlite.images import picture
 from birdlite.models.labels import top_k
 from birdlite.namedtuple import NamedTuple
@@ -85,6 +85,7 @@ class Pipeline:
         self._wake = min(WAKE_S, settings.decode_timeout)
         self._next_look = clock() + self._wake
         self._closed = False
+        self._not_loaded: BaseException | None = None  # why one worker less runs, until it is told
         self._streams: dict[Owner, None] = {}  # in the order in which they began; without a lock, for signal handlers
 
     @property
@@ -177,13 +178,14 @@ class Pipeline:
             for job in jobs:
                 if self._attempt(job, self._fetch_remote):
                     self._hand_over(job)
+                del job  # its picture is not kept while the next one is waited for
         except LeftBehind:
             return
         except BaseException as error:  # noqa: BLE001 - the callers' threads raise it
             self._fail_all(error)
 
     def _hand_over(self, job: Job) -> None:
-        """Give a picture that was fetched to the workers."""
+        """Give a picture that was fetched, or that one of them has no engine for, to the workers."""
         taken = False
         try:
             taken = self._workers.put(job)
@@ -206,12 +208,18 @@ class Pipeline:
     # 3. A worker
 
     def _classify(self, jobs: Iterator[Job]) -> None:
-        loading = Loading(self._engines, self._fail_all)
+        worker = threading.current_thread()
+
+        def failed(error: BaseException) -> None:
+            self._has_no_engine(worker, error)
+
+        loading = Loading(self._engines, failed)
         try:
             for job in jobs:
                 if loading.failed and not job.owner.over:  # for an earlier stream
-                    loading = Loading(self._engines, self._fail_all)
+                    loading = Loading(self._engines, failed)
                 self._attempt(job, lambda job, loading=loading: self._answer(job, loading))  # type: ignore[misc]
+                del job
             if not loading.failed:
                 self._engines.give_back(loading.engine)
         except LeftBehind:
@@ -225,13 +233,30 @@ class Pipeline:
             self._fetch(job)
         if job.pixels is None:
             self._decoding.decode(job, loading.side)
-        pixels, job.pixels = job.pixels or b"", None
         engine, labels, settings = loading.engine, loading.model.labels, job.owner.settings
+        self._tell_of_fewer_workers()
+        pixels, job.pixels = job.pixels or b"", None
         with job.owner.timeline.span("inference", job.target.index) as span:
             scores = engine.run(pixels)[0]
             predictions = top_k(scores, labels, settings.top, settings.min_score)
         job.infer_ms = span.ms
         self._finish(job, predictions)
+
+    def _has_no_engine(self, worker: threading.Thread, error: BaseException) -> None:
+        """Let a worker go that cannot load its engine. If no other one may have one, no stream can go on.
+
+        A model that cannot be opened is that of all of them. If none has an engine, the last one's error ends the
+        streams; so it is told only when one works that the others do not.
+        """
+        if (isinstance(error, ModelError) and not self._engines.loaded) or not self._workers.let_go(worker):
+            self._fail_all(error)
+        else:
+            self._not_loaded = error
+
+    def _tell_of_fewer_workers(self) -> None:
+        error, self._not_loaded = self._not_loaded, None
+        if error is not None:
+            log.warning_once(f"an engine cannot be loaded, so fewer pictures are classified at once: {error}")
 
     def _fail_all(self, error: BaseException) -> None:
         """No engine can be loaded, or no worker started, so no stream can go on."""
@@ -252,7 +277,10 @@ class Pipeline:
             job.held.let_go()
             self._finish(job, _failure(job, error))
         except NoEngine:
-            self._drop(job)  # its stream knows already
+            if self._workers.has(threading.current_thread()):
+                self._drop(job)  # its stream knows already
+            else:
+                self._hand_over(job)
         except LeftBehind:
             raise
         except BaseException as error:  # noqa: BLE001 - the caller's thread raises it

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from queue import SimpleQueue
 from typing import Generic, TypeVar
 
+from birdlite import log
 from birdlite.timing import clock
 
 Work = TypeVar("Work")
+
+GROW_AGAIN_S = 10.0
+"""s after a thread was let go in which no other one takes its place. A try to load an engine may take a second. What it
+lacked, such as memory, may be there later."""
 
 
 class WorkerPool(Generic[Work]):
@@ -23,12 +28,12 @@ class WorkerPool(Generic[Work]):
         self._name = name
         self._limit = limit
         self._body = body
-        self._queue: SimpleQueue[Work | None] = SimpleQueue()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._queue: deque[Work] = deque()
         self._threads: list[threading.Thread] = []
-        self._free = 0
-        self._queued = 0
+        self._busy: set[threading.Thread] = set()  # those of them that have a job
         self._started = 0
+        self._grow_after = 0.0  # s on `clock`
         self._stopped = False
 
     def put(self, job: Work) -> bool:
@@ -37,13 +42,13 @@ class WorkerPool(Generic[Work]):
         Raises:
             RuntimeError: the system has no thread left, not even for the first one.
         """
-        with self._lock:
+        with self._changed:
             if self._stopped:
                 return False
-            if self._queued >= self._free and len(self._threads) < self._limit:
+            if len(self._queue) >= self._free and self._may_grow():
                 self._start()  # first: without a thread, the job stays with the caller
-            self._queued += 1
-            self._queue.put(job)
+            self._queue.append(job)
+            self._changed.notify()
             return True
 
     @property
@@ -53,18 +58,17 @@ class WorkerPool(Generic[Work]):
 
     def start_first(self) -> None:
         """Start the first thread, if there is none, before there is work, so that it can prepare."""
-        with self._lock:
+        with self._changed:
             if not self._threads and not self._stopped:
                 self._start()
 
     def stop(self, *, timeout: float) -> None:
         """End the threads when the queue is empty, and wait for them up to `timeout` s in all."""
         until = clock() + timeout
-        with self._lock:
+        with self._changed:
             self._stopped = True
+            self._changed.notify_all()
             threads = list(self._threads)
-        for _ in threads:
-            self._queue.put(None)
         for thread in threads:
             thread.join(max(0.0, until - clock()))
 
@@ -74,31 +78,64 @@ class WorkerPool(Generic[Work]):
         Raises:
             RuntimeError: the system has no thread left, and the pool has none; the next job tries again.
         """
-        with self._lock:
+        with self._changed:
             if thread in self._threads:
-                self._threads.remove(thread)
-                if self._queued > self._free and not self._stopped:
+                self._remove(thread)
+                if len(self._queue) > self._free and not self._stopped:
                     self._start()
+
+    def let_go(self, thread: threading.Thread) -> bool:
+        """End a thread that cannot do its work: the others do it. False if it is the only one, which stays."""
+        with self._changed:
+            if self._threads == [thread]:
+                return False
+            if thread in self._threads:
+                self._remove(thread)
+                self._grow_after = clock() + GROW_AGAIN_S
+                self._changed.notify_all()
+            return True
+
+    def has(self, thread: threading.Thread) -> bool:
+        """Whether it is one of its threads: neither let go nor left behind."""
+        return thread in self._threads
+
+    @property
+    def _free(self) -> int:
+        return len(self._threads) - len(self._busy)
+
+    def _may_grow(self) -> bool:
+        return not self._threads or (len(self._threads) < self._limit and clock() >= self._grow_after)
+
+    def _remove(self, thread: threading.Thread) -> None:
+        self._threads.remove(thread)
+        self._busy.discard(thread)
 
     def _start(self) -> None:
         name = f"{self._name}-{self._started}"
         thread = threading.Thread(target=self._body, args=(self._jobs(),), name=name, daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # the system has no thread left
+        except RuntimeError:  # the system has no thread left; the next job tries again
             if not self._threads:
                 raise
-            self._limit = len(self._threads)
+            log.warning_once(
+                f"the system has no thread left (ulimit -u, or a container's limit of processes): "
+                f"{len(self._threads)} of {self._limit} {self._name} threads run until it has"
+            )
             return
-        self._free += 1
         self._started += 1
         self._threads.append(thread)
 
     def _jobs(self) -> Iterator[Work]:
-        while (job := self._queue.get()) is not None:
-            with self._lock:
-                self._free -= 1
-                self._queued -= 1
+        thread = threading.current_thread()
+        while True:
+            with self._changed:
+                self._busy.discard(thread)
+                while self.has(thread) and not self._queue and not self._stopped:
+                    self._changed.wait()
+                if not self.has(thread) or not self._queue:
+                    return
+                job = self._queue.popleft()
+                self._busy.add(thread)
             yield job
-            with self._lock:
-                self._free += 1
+            del job  # else the thread would keep it while it waits for the next one

@@ -143,7 +143,7 @@ def no_thread(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(threading.Thread, "start", refusing)
 
 
-@pytest.mark.parametrize("name", ["birdlite-load", "birdlite-classify", "birdlite-feed", "birdlite-fetch"])
+@pytest.mark.parametrize("name", ["birdlite-classify", "birdlite-feed", "birdlite-fetch"])
 def test_a_system_without_threads_is_told_and_nothing_hangs(
     run: Run, monkeypatch: pytest.MonkeyPatch, mirrored: Sequence[str], name: str
 ) -> None:
@@ -153,6 +153,16 @@ def test_a_system_without_threads_is_told_and_nothing_hangs(
 
     assert (code, out) == (3, "")
     assert err == "birdlite: error: the system allows no more threads: too little memory, or a limit on processes\n"
+
+
+def test_an_engine_is_loaded_without_a_thread_of_its_own_if_there_is_none(
+    run: Run, monkeypatch: pytest.MonkeyPatch, mirrored: Sequence[str]
+) -> None:
+    no_thread(monkeypatch, "birdlite-load")
+
+    code, _, err = run("classify", *WITH_DEMO_MODEL, *mirrored, *PICTURES)
+
+    assert code == 0, err
 
 
 def test_a_job_that_no_thread_could_be_started_for_stays_with_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 from birdlite import Classifier, FetchSettings, Result, Settings
 from birdlite.demo import FOLDER
 from birdlite.engines.contract import Pixels
-from birdlite.errors import InvalidModel, UsageError
+from birdlite.errors import EngineError, InvalidModel, UsageError
 from birdlite.images import picture as pictures
 from birdlite.models.bundle import Model
 from birdlite.models.catalog import DEMO_MODEL, find
@@ -382,6 +382,47 @@ def test_an_engine_that_cannot_be_loaded_ends_the_run_with_its_own_error(targets
 
     with pytest.raises(InvalidModel, match="no such engine"):
         list(scripted(lambda: None, load=load).run(expanded()))
+
+
+@pytest.mark.parametrize("first", ["is loaded later", "was loaded before"])
+def test_an_engine_that_cannot_be_loaded_beside_one_that_works_costs_no_picture(
+    monkeypatch: pytest.MonkeyPatch, warnings_said: list[str], first: str
+) -> None:
+    """The first one to load succeeds, and any other fails."""
+    turns, another_failed = itertools.count(), threading.Event()
+    has_no_engine = Pipeline._has_no_engine
+
+    def noting(pipeline: Pipeline, worker: threading.Thread, error: BaseException) -> None:
+        has_no_engine(pipeline, worker, error)
+        another_failed.set()
+
+    monkeypatch.setattr(Pipeline, "_has_no_engine", noting)
+
+    def wait() -> None:
+        assert another_failed.wait(PATIENCE), "there never was another one"
+
+    def load() -> None:
+        if next(turns) == 0:
+            if first == "is loaded later":
+                wait()
+        else:
+            raise EngineError("no memory for another engine")
+
+    results = list(scripted(wait, load=load, workers=4).run(expand([str(PICTURES[0])] * 30)))
+
+    assert kinds(results) == ["ok"] * 30
+    (said,) = warnings_said
+    assert said == "an engine cannot be loaded, so fewer pictures are classified at once: no memory for another engine"
+
+
+def test_if_no_worker_can_load_its_engine_only_the_error_is_told(warnings_said: list[str]) -> None:
+    def load() -> None:
+        raise EngineError("no memory for an engine")
+
+    with pytest.raises(EngineError, match="no memory for an engine"):
+        list(scripted(lambda: None, load=load, workers=4).run(expand([str(PICTURES[0])] * 30)))
+
+    assert warnings_said == []
 
 
 def test_two_workers_classify_at_the_same_time() -> None:

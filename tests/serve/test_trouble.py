@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import json
+import threading
 from typing import Any
 
 import pytest
 
+from birdlite import log
 from birdlite.errors import EngineError, UsageError
 from birdlite.images import picture
 from birdlite.run import pipeline
@@ -58,6 +60,30 @@ def test_an_engine_that_breaks_makes_the_service_not_ready_until_it_runs_again(
     said = [message for _, message, _ in service.lines if "ready" in message]
     assert said[0] == "not ready: the engine is broken"
     assert said[-1] == "ready again"
+
+
+def test_a_second_engine_that_cannot_be_loaded_costs_no_picture(
+    settings: Settings, hold: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings._replace(workers=2)
+    with Classifier(settings) as classifier, Running(classifier, settings) as service:
+        both_work = threading.Event()
+
+        def load(threads: int = 1) -> Any:
+            assert both_work.wait(PATIENCE)
+            raise EngineError("no memory for another engine")
+
+        monkeypatch.setattr(classifier._loader, "load", load)
+        asked = [service.later(lambda: service.post(HELD + PICTURE)) for _ in range(2)]
+        hold.wait_for(2)
+        both_work.set()
+        hold.release()
+
+        assert [one.answer.status_code for one in asked] == [200, 200]
+        assert (service.number("birdlite_engines"), service.number("birdlite_ready")) == (1, 1)
+        said = [message for level, message, _ in service.lines if level >= log.WARNING]
+        why = "no memory for another engine"
+        assert said == [f"an engine cannot be loaded, so fewer pictures are classified at once: {why}"]
 
 
 def test_a_fault_in_trying_again_does_not_keep_it_from_becoming_ready(

@@ -2,8 +2,9 @@
 
 - A head, and what is left of a body that was not wanted, must arrive within `HEAD_S`. (`intake` has its own limit for
   a body that it reads.)
-- If the connection is to end before such a body is here, it lingers: only our side is closed, and the rest is read and
-  dropped. If it were closed, the system would reset it, and a client that is still sending would not see its answer.
+- If the connection is to end before such a body is here, or the client sends on behind its last request, it lingers:
+  only our side is closed, and the rest is read and dropped. If it were closed, the system would reset it, and a client
+  that is still sending would not see its answer.
 - An answer must be read: a client that leaves it lying is cut off.
 - When there are too many connections, the one that has waited longest for its client makes room.
 """
@@ -24,6 +25,7 @@ from uvicorn.server import ServerState
 
 from birdlite.serve import problems
 from birdlite.serve.problems import Problem
+from birdlite.serve.requests import REFUSED
 from birdlite.serve.strict_h11 import MAX_HEAD, StrictConnection
 
 HEAD_S = 10.0
@@ -46,6 +48,7 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
     """A connection that does not wait for ever for its client."""
 
     conn: StrictConnection
+    _sends_more = False  # than its last request
     lingers = False  # our side is closed; what the client still sends is read and dropped
 
     def __init__(
@@ -56,15 +59,14 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         crowd: Crowd,
-        refused: Callable[[Problem], object],
+        refused: Callable[[Problem, bool], object],
     ) -> None:
-        """`crowd` is all connections. `refused` is told of what is no request."""
+        """`crowd` is all connections. `refused` is told of what is no request, or no body of the one under way."""
         super().__init__(config, server_state, app_state, _loop)
         self.conn = StrictConnection(h11.SERVER, MAX_HEAD)
         self._crowd = crowd
         self._refused = refused
-        self._arrival = _Patience(self.loop, self._cut_off)
-        self._reading = _Patience(self.loop, self._look_for_progress)
+        self._arrival, self._reading = _Patience(self.loop), _Patience(self.loop)
         self._buffered = 0  # bytes of the answer that the client had not taken, when last looked at
 
     @property
@@ -81,7 +83,7 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         super().connection_made(cast("asyncio.Transport", _Transport(transport)))
         self._crowd.waits(self)
         self._crowd.make_room(len(self.connections))
-        self._arrival.begin(HEAD_S)
+        self._arrival.begin(HEAD_S, self._cut_off)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - it is as large as asyncio ever reads
         """Where to read to."""
@@ -92,12 +94,14 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         self.data_received(cast("bytes", _INBOX[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
-        """Take what the client sends."""
-        if self.lingers:
+        """Take what the client sends. What comes behind its last request is dropped: some send CRLF there."""
+        if self.conn.their_state is h11.MUST_CLOSE:
+            self._sends_more = True
+        if self.lingers or self._sends_more:
             return
         super().data_received(data)
         if self.waits_for_client:
-            self._arrival.begin(HEAD_S)
+            self._arrival.begin(HEAD_S, self._cut_off)
         else:
             self._arrival.end()
             self._crowd.waits_no_more(self)
@@ -106,7 +110,7 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         """The client reads more slowly than the answer comes."""
         super().pause_writing()
         self._buffered = self.transport.get_write_buffer_size()
-        self._reading.begin(UNREAD_S)
+        self._reading.begin(UNREAD_S, self._look_for_progress)
 
     def resume_writing(self) -> None:
         """The client has read most of it."""
@@ -126,11 +130,12 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
 
     def on_response_complete(self) -> None:
         """The answer is on its way."""
+        self.cycle.body = bytearray()  # nobody wants what came of it
         super().on_response_complete()  # which may begin the next request, if it is there already
         if self.waits_for_client:
             self._crowd.waits(self)
         if self.conn.their_state is h11.SEND_BODY:
-            self._arrival.begin(HEAD_S)
+            self._arrival.begin(HEAD_S, self._cut_off)
         self._expect_close()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -146,12 +151,15 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - `problem` says more
         """Answer what is no request, and end the connection."""
         found = self.conn.problem or Problem(400, "this is not HTTP/1.1")
-        self._refused(found)
-        if not self.waits_for_client:
+        under_way = not self.waits_for_client
+        self._refused(found, under_way)
+        if under_way:
             self.cycle.disconnected = True  # its body is nonsense: whoever reads it stops
             self.cycle.message_event.set()
         patience = HEAD_S if self.conn.our_state is h11.SEND_RESPONSE else LINGER_S  # a body may be still on its way
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            if under_way:
+                cast("dict[str, object]", self.cycle.scope)[REFUSED] = found.status
             body = found.document("").encode()
             head = [("Content-Type", problems.TYPE), ("Content-Length", str(len(body))), ("Connection", "close")]
             start = h11.Response(status_code=found.status, headers=head, reason=HTTPStatus(found.status).phrase)
@@ -165,7 +173,11 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
             return
         cycle: RequestResponseCycle | None = self.cycle
         early = cycle is not None and cycle.response_complete and self.conn.their_state is h11.SEND_BODY
-        if early and self.conn.status != HTTPStatus.REQUEST_TIMEOUT and not self._plain.is_closing():
+        if (
+            (early or self._sends_more)
+            and self.conn.status != HTTPStatus.REQUEST_TIMEOUT
+            and not self._plain.is_closing()
+        ):
             self._linger(HEAD_S)
         else:
             self._plain.close()
@@ -180,12 +192,12 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         with suppress(OSError):  # the client has gone meanwhile
             self._plain.write_eof()
         self._arrival.end()
-        self._arrival.begin(seconds)
+        self._arrival.begin(seconds, self._cut_off)
 
     def _expect_close(self) -> None:
         """A transport that is closing waits until the client has read everything."""
         if self._plain.is_closing():
-            self._reading.begin(UNREAD_S)
+            self._reading.begin(UNREAD_S, self._look_for_progress)
 
     def _cut_off(self) -> None:
         if self.lingers:
@@ -200,7 +212,7 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
             self._plain.abort()
         else:
             self._buffered = left
-            self._reading.begin(UNREAD_S)
+            self._reading.begin(UNREAD_S, self._look_for_progress)
 
 
 class _Transport:
@@ -246,17 +258,16 @@ class Crowd:
 
 
 class _Patience:
-    """Calls a function after some time, unless it ends before."""
+    """Calls a function after some time, unless it ends before. It knows the function only for so long: no circle."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, over: Callable[[], object]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._over = over
         self._handle: asyncio.TimerHandle | None = None
 
-    def begin(self, seconds: float) -> None:
+    def begin(self, seconds: float, over: Callable[[], object]) -> None:
         """Begin, unless it has begun."""
         if self._handle is None:
-            self._handle = self._loop.call_later(seconds, self._is_over)
+            self._handle = self._loop.call_later(seconds, self._is_over, over)
 
     def end(self) -> None:
         """Nothing is waited for any more."""
@@ -264,6 +275,6 @@ class _Patience:
             self._handle.cancel()
             self._handle = None
 
-    def _is_over(self) -> None:
+    def _is_over(self, over: Callable[[], object]) -> None:
         self._handle = None
-        self._over()
+        over()

@@ -21,6 +21,9 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})  # asked for every few seconds
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
+REFUSED = "birdlite.refused"
+"""In the scope of a request, by its connection, which has answered because the body is nonsense: with this status."""
+
 _ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 
 
@@ -66,7 +69,9 @@ class Requests:
         try:
             await self._inner(scope, receive, sending)
         finally:
-            self._count(scope, status, clock() - began, headers.get(b"traceparent", b"").decode("latin-1"))
+            self._count(
+                scope, scope.get(REFUSED, status), clock() - began, headers.get(b"traceparent", b"").decode("latin-1")
+            )
 
     def _count(self, scope: Scope, status: int, took: float, trace: str) -> None:
         path, method = scope["path"], scope["method"]

@@ -63,6 +63,8 @@ class StrictConnection(h11.Connection):
                 _check_framing(event)
                 in_chunks = any(name == b"transfer-encoding" for name, _ in event.headers)
                 self._chunks = _Chunks(self.trailing_data[0]) if in_chunks else None
+            elif event is h11.NEED_DATA and self._chunks is not None:
+                self._chunks.came = b""
             elif isinstance(event, h11.Data) and self._chunks is not None:
                 self._chunks.check(event)
             elif isinstance(event, h11.EndOfMessage) and self._chunks is not None:
@@ -70,7 +72,7 @@ class StrictConnection(h11.Connection):
                 chunks.check_end(event, len(self.trailing_data[0]))
         except h11.RemoteProtocolError as error:
             self.problem = Problem(error.error_status_hint, _without_bytes(error))
-            raise
+            raise error.with_traceback(None)  # noqa: B904 - h11 raises some in a frame that they would then keep
         return event
 
 
@@ -82,8 +84,8 @@ class _Chunks:
         self._spare = FEW_CHUNKS * LEAST_CHUNK  # bytes more than the chunks until now must have
 
     def check(self, part: h11.Data) -> None:
-        """Look at a chunk, or a part of it."""
-        self._spare += len(part.data) - (LEAST_CHUNK if part.chunk_start else 0)
+        """Look at a chunk, or a part of it. h11 does not mark its beginning if its size came before, by itself."""
+        self._spare += len(part.data) - (LEAST_CHUNK if part.chunk_end else 0)
         if self._spare < 0:
             raise h11.RemoteProtocolError(f"too many chunks: of less than {LEAST_CHUNK} bytes, on average")
 

@@ -7,17 +7,21 @@ import json
 import re
 import socket
 
+import h11
 import pytest
 
 from birdlite.serve.connection import Connection
+from birdlite.serve.strict_h11 import StrictConnection
 from tests.demo_world import PICTURES
+from tests.hold import HELD, Hold
 from tests.serve.test_classify import check_shape
-from tests.serving import Running, head_of
+from tests.serving import Running, Serve, head_of, read_all
 
 PICTURE = PICTURES[0].read_bytes()
 POST = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
 HIDDEN = b"GET /v1/model HTTP/1.1\r\nHost: x\r\n\r\n"
 CLOSE = b"Connection: close\r\n"
+TOTAL = "birdlite_requests_total"
 
 
 def test_requests_on_one_connection_are_answered_in_turn(service: Running) -> None:
@@ -152,6 +156,39 @@ def test_a_body_of_very_many_tiny_chunks_is_refused(service: Running) -> None:
     assert service.service.bodies.held == 0
 
 
+def test_chunks_whose_sizes_come_by_themselves_are_counted_too() -> None:
+    reader = StrictConnection(h11.SERVER)
+    reader.receive_data(POST + b"Transfer-Encoding: chunked\r\n\r\n")
+    read_events(reader)
+
+    def read_chunks(count: int) -> None:
+        for part in (b"1\r\n", b"a\r\n") * count:
+            reader.receive_data(part)
+            read_events(reader)
+
+    read_chunks(1000)
+    with pytest.raises(h11.RemoteProtocolError, match="too many chunks"):
+        read_chunks(100)
+
+
+def test_a_chunk_that_comes_in_pieces_counts_once() -> None:
+    reader = StrictConnection(h11.SERVER)
+    reader.receive_data(POST + b"Transfer-Encoding: chunked\r\n\r\n")
+    read_events(reader)
+    for _ in range(1000):
+        for part in (b"3\r\n", b"a", b"b", b"c", b"\r", b"\n"):
+            reader.receive_data(part)
+            read_events(reader)
+    reader.receive_data(b"0\r\n\r\n")
+
+    assert isinstance(reader.next_event(), h11.EndOfMessage)
+
+
+def read_events(reader: StrictConnection) -> None:
+    while reader.next_event() is not h11.NEED_DATA:
+        pass
+
+
 def test_a_body_of_many_chunks_of_some_size_is_taken(service: Running) -> None:
     body = b"".join(b"400\r\n%b\r\n" % bytes(1024) for _ in range(1020)) + b"0\r\n\r\n"
 
@@ -205,6 +242,41 @@ def test_what_is_no_request_is_logged_and_counted(service: Running) -> None:
 
     assert service.number("birdlite_requests_total", route="other", method="other", status="400") == before + 1
     assert ("no request", 400) in [(message, fields.get("status")) for _, message, fields in service.lines]
+
+
+def test_a_body_that_is_nonsense_is_counted_once_as_what_was_answered(service: Running) -> None:
+    def counts() -> list[float]:
+        asked = {"route": "/v1/classify", "method": "POST"}
+        ours = [service.number(TOTAL, **asked, status=status) for status in ("400", "499")]
+        return [*ours, service.number(TOTAL, route="other", method="other", status="400")]
+
+    before = counts()
+    answer = service.raw(POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n")
+    service.wait_for(before[0] + 1, TOTAL, route="/v1/classify", method="POST", status="400")
+
+    assert head_of(answer) == b"HTTP/1.1 400 Bad Request"
+    assert counts() == [before[0] + 1, *before[1:]]
+    assert ("no request", 400) in [(message, fields.get("status")) for _, message, fields in service.lines]
+
+
+@pytest.mark.parametrize("last", [CLOSE, b""], ids=["the client says so", "HTTP/1.0"])
+@pytest.mark.parametrize("behind", [b"\r\n", HIDDEN, bytes(100_000)], ids=["CRLF", "a request", "100 KB"])
+def test_what_comes_behind_the_last_request_takes_no_answer_away(
+    serve: Serve, hold: Hold, last: bytes, behind: bytes
+) -> None:
+    service, body = serve(), HELD + PICTURE
+    head = POST if last else POST.replace(b"HTTP/1.1", b"HTTP/1.0")
+    with service.connect() as client:
+        client.sendall(head + last + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        hold.wait_for(1)
+        client.sendall(behind)
+        for _ in range(3):
+            service.client.get("/livez")  # so it was read
+        hold.release()
+        answer = read_all(client)
+
+    assert head_of(answer) == b"HTTP/1.1 200 OK"
+    assert answer.count(b"HTTP/1.1 ") == 1
 
 
 def test_a_websocket_is_refused_as_any_other_request(service: Running) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import http.client
@@ -9,17 +10,20 @@ import json
 import signal
 import socket
 import struct
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
 from birdlite.serve import connection, server
 from birdlite.serve.connection import Connection
+from tests.demo_world import PICTURES
 from tests.origin import PATIENCE
 from tests.serve.test_classify import check_shape
 from tests.service_process import Start, connects
 from tests.serving import Running, Serve, ask_livez, head_of, read_all
 
+PICTURE = PICTURES[0].read_bytes()
 BODY = bytes(16 << 20)  # more than the systems of both sides keep
 REFUSED = {
     404: ("/nope", "image/jpeg"),
@@ -201,3 +205,57 @@ def test_connections_that_linger_make_room_for_others(
             check_refused(read_all(client), status)
         assert len(service.server._uvicorn.server_state.connections) <= 3
         assert service.client.get("/readyz").status_code == 200
+
+
+# What connections keep
+
+POST = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\n"
+CONNECTIONS = {
+    "answered": POST + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(PICTURE) + PICTURE,
+    "refused": REFUSED_HEAD + BODY,
+    "nonsense": NONSENSE,
+    "gone in the body": POST + b"Content-Length: 1000\r\n\r\nabc",
+    "gone in the head": POST,
+}
+
+
+@pytest.mark.parametrize("name", CONNECTIONS)
+def test_a_connection_that_is_over_does_not_wait_for_the_garbage_collector(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """It would keep what was read of a body."""
+    service, made, begin = serve(), [], Connection.connection_made
+    service.client.get("/livez")  # its connection is kept
+
+    def noting(one: Connection, transport: asyncio.Transport) -> None:
+        made.append(weakref.ref(one))
+        begin(one, transport)
+
+    monkeypatch.setattr(Connection, "connection_made", noting)
+    gc.disable()
+    try:
+        with service.connect() as client:
+            client.sendall(CONNECTIONS[name])
+            if not name.startswith("gone"):
+                read_all(client)
+        service.until(lambda: len(made) == 1 and made[0]() is None)
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["a length", "chunks"])
+def test_an_idle_connection_keeps_nothing_of_a_body_that_was_refused(serve: Serve, *, chunked: bool) -> None:
+    service, body = serve(), bytes(250_000)
+    how = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: 1000000"
+    with service.connect() as client:
+        head = b"POST /nope HTTP/1.1\r\nHost: x\r\n" + how + b"\r\n\r\n"
+        client.sendall(head + b"f4240\r\n" * chunked + body)
+        assert head_of(client.recv(65536)) == b"HTTP/1.1 404 Not Found"
+        ours = client.getsockname()
+        open_ = (one for one in service.server._uvicorn.server_state.connections if isinstance(one, Connection))
+        (one,) = (one for one in open_ if one.client == ours)
+        service.until(lambda: not one.cycle.body and not one.conn.trailing_data[0] and not came_in_chunks(one))
+
+
+def came_in_chunks(one: Connection) -> bytes:
+    return b"" if one.conn._chunks is None else one.conn._chunks.came

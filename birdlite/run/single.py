@@ -38,6 +38,7 @@ class Single(Owner):
         self.over = False
         self.cancelled = threading.Event()
         self.under_way = {}
+        self._was_fetched = False  # when it was let go
         self._pipeline = pipeline
         self._done = done
 
@@ -58,9 +59,9 @@ class Single(Owner):
 
     @property
     def is_fetched(self) -> bool:
-        """Whether its bytes are here."""
+        """Whether its bytes are here, or were."""
         job = self.under_way.get(0)
-        return job is not None and job.fetch_ms is not None
+        return self._was_fetched or (job is not None and job.fetch_ms is not None)
 
     def finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
         """Hand out the result, if somebody still waits for it."""
@@ -94,6 +95,7 @@ class Single(Owner):
         return True
 
     def _let_go(self, result: Result | None) -> None:
+        self._was_fetched = self.is_fetched
         self.under_way.clear()  # they know each other: the picture's bytes would wait for the garbage collector
         self._done(result)
 

@@ -79,7 +79,7 @@ class Admission:
         wait = chosen.time_for(len(chosen.waiting) + more) if more else 0.0
         if self._is_too_much(chosen, more):
             chosen.count(refused=True)
-            chosen.came += pictures
+            chosen.came += max(pictures, chosen.usual)  # its body is not read, so there are as many as usual in it
             raise Overloaded(TOO_MANY, wait)
         if wait > until - clock():
             raise Overloaded("the pictures that wait take longer than this request has time", wait)
@@ -116,8 +116,7 @@ class Admission:
         """
         if pictures:
             self.check(lane, pictures, until)
-            self._lanes[lane].count(refused=False)
-            self._lanes[lane].came += pictures
+            self._lanes[lane].take_on(pictures)
         places: list[Place] = []
         for _ in range(pictures):
             places.append(self._lanes[lane].enter(self._max_wait, places[0] if places else None))
@@ -171,8 +170,8 @@ class Place:
 
     @property
     def is_fetched(self) -> bool:
-        """Whether the picture's bytes are here."""
-        return self.single is not None and self.single.is_fetched
+        """Whether the picture's bytes are here, or were."""
+        return self.fetched is not None or (self.single is not None and self.single.is_fetched)
 
     def leave(self) -> None:
         """Let the next picture have it. Only the first call counts."""
@@ -190,7 +189,8 @@ class _Lane:
         self._takes = _FIRST_GUESS_S  # s for a picture, from its turn to its result: a moving average
         self._fetching = 0.0  # s of them until its bytes are here
         self._shed = 0.0  # of the requests, in [0, 1]: a moving average
-        self.came = 0  # pictures since the overload was looked at, refused or not
+        self.usual = 1.0  # pictures in a request that is taken on: a moving average
+        self.came = 0.0  # pictures since the overload was looked at, refused or not
         self.running: set[Place] = set()
         self.waiting: OrderedDict[Place, None] = OrderedDict()
 
@@ -228,13 +228,19 @@ class _Lane:
 
     def begin_anew(self, *, all_fit: bool) -> None:
         """Count what comes from now on; and forget what had to be refused, if all of it could have been answered."""
-        self.came = 0
+        self.came = 0.0
         if all_fit:
             self._shed = 0.0
 
     def count(self, *, refused: bool) -> None:
         """Take note of a request."""
         self._shed += _NEWEST * (refused - self._shed)
+
+    def take_on(self, pictures: int) -> None:
+        """Take note of a request that is taken on, with its pictures."""
+        self.count(refused=False)
+        self.usual += _WEIGHT * (pictures - self.usual)
+        self.came += pictures
 
     def enter(self, max_wait: float, first: Place | None) -> Place:
         place = Place(self, max_wait, first)

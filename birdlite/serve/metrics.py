@@ -87,8 +87,8 @@ class Metrics:
         is_ready = Gauge("birdlite_ready", "1 when the service takes on work, as /readyz says.", registry=registry)
         is_ready.set_function(lambda: float(ready()))
 
-    def count(self, result: Result, queued: float, fetched: bool) -> None:
-        """Count one picture, which waited so many s; `fetched`: it was asked for at its URL."""
+    def count(self, result: Result, queued: float, missing: bool) -> None:
+        """Count one picture, which waited so many s; `missing`: it was asked for at its URL, and did not come."""
         failure, times = result.failure, result.times
         self._results.labels("ok" if failure is None else failure.kind).inc()
         self._stages.labels("queue").observe(queued)
@@ -96,7 +96,7 @@ class Metrics:
             for stage, ms in (("fetch", times.fetch), ("decode", times.decode), ("infer", times.infer)):
                 if ms is not None:
                     self._stages.labels(stage).observe(ms / 1e3)
-        if fetched and failure is not None and failure.kind in _AWAY and (times is None or times.fetch is None):
+        if missing and failure is not None and failure.kind in _AWAY:
             self._fetch_failures.labels(failure.kind).inc()
 
     def tally(self) -> dict[str, int]:

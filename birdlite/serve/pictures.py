@@ -121,8 +121,9 @@ class Pictures:
             result = await self._run(target, place, settings, timeline, until)
         except asyncio.TimeoutError:
             result = Result(target.index, target.name, Failure("timeout", f"{target.name}: the request's time is up"))
-        queued = max(0.0, (place.began or clock()) - came)
-        self.count(result, queued, target.kind == "url" and place.began is not None)
+        if target is not FIRST:  # that is the service's own
+            queued = max(0.0, (place.began or clock()) - came)
+            self.count(result, queued, target.kind == "url" and place.began is not None and not place.is_fetched)
         return result
 
     async def _run(self, target: Target, place: Place, settings: Settings, timeline: Timeline, until: float) -> Result:

@@ -339,6 +339,27 @@ async def test_bursts_that_cannot_be_answered_stay_an_overload(time: Time) -> No
 
 
 @in_loop
+async def test_requests_of_many_pictures_that_are_refused_before_they_are_read_stay_an_overload(time: Time) -> None:
+    """Until then, how many pictures are in them is not known. Two workers take 0.05 s for one: 40 a second."""
+    admission, places = overloaded()
+    for place in places[2:]:
+        place.leave()  # none waits any more
+    for _ in range(100):
+        admission._lanes["upload"].take_on(8)
+        admission._lanes["upload"].count(refused=True)
+
+    refused = 0
+    for _ in range(600):
+        try:
+            admission.check("upload", 1, LONG)
+        except Overloaded:
+            refused += 1
+        time.now += 0.05  # 20 a second, of 8 pictures each
+
+    assert refused == 600
+
+
+@in_loop
 async def test_an_overload_of_one_kind_is_none_of_the_other() -> None:
     admission, _ = overloaded("url")
     admission._lanes["url"].learn(100.0, 100.0)  # they are being fetched

@@ -56,6 +56,7 @@ def test_an_engine_that_breaks_makes_the_service_not_ready_until_it_runs_again(
     switch["broken"] = False
     service.wait_for(1, "birdlite_ready")
     assert service.post(PICTURE).status_code == 200
+    assert service.number("birdlite_pictures_total", outcome="ok") == 1  # not the service's own, which it tried
     said = [message for _, message, _ in service.lines if "ready" in message]
     assert said[0] == "not ready: the engine is broken"
     assert said[-1] == "ready again"

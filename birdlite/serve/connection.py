@@ -39,6 +39,9 @@ LEAST_READ = 64 << 10
 LINGER_S = 2.0
 """s in which a client may read why what it sent is no request."""
 
+SILENT_S = 3.0
+"""s without a byte after which a connection that lingers does not keep the service from ending."""
+
 _INBOX = memoryview(bytearray(256 << 10))
 """Where all connections read to, one after the other: on POSIX, asyncio hands over what it has read at once, and h11
 copies it. Otherwise each read would make a new buffer."""
@@ -66,7 +69,8 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         self.conn = StrictConnection(h11.SERVER, MAX_HEAD)
         self._crowd = crowd
         self._refused = refused
-        self._arrival, self._reading = _Patience(self.loop), _Patience(self.loop)
+        self._arrival, self._reading, self._silence = (_Patience(self.loop) for _ in range(3))
+        self._is_last = False  # the service ends, and waits for it
         self._buffered = 0  # bytes of the answer that the client had not taken, when last looked at
 
     @property
@@ -98,6 +102,7 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         if self.conn.their_state is h11.MUST_CLOSE:
             self._sends_more = True
         if self.lingers or self._sends_more:
+            self._expect_silence()
             return
         super().data_received(data)
         if self.waits_for_client:
@@ -120,8 +125,8 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is over."""
-        self._arrival.end()
-        self._reading.end()
+        for patience in (self._arrival, self._reading, self._silence):
+            patience.end()
         self._crowd.waits_no_more(self)
         self._unset_keepalive_if_required()  # uvicorn forgets that of a connection that was reset
         super().connection_lost(exc)
@@ -145,8 +150,10 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
 
     def shutdown(self) -> None:
         """The service ends."""
+        self._is_last = True
         super().shutdown()
         self._expect_close()
+        self._expect_silence()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - `problem` says more
         """Answer what is no request, and end the connection."""
@@ -193,6 +200,13 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
             self._plain.write_eof()
         self._arrival.end()
         self._arrival.begin(seconds, self._cut_off)
+        self._expect_silence()
+
+    def _expect_silence(self) -> None:
+        """When the service ends, a client that is silent is not waited for: it has had its answer."""
+        if self.lingers and self._is_last:
+            self._silence.end()
+            self._silence.begin(SILENT_S, self._cut_off)
 
     def _expect_close(self) -> None:
         """A transport that is closing waits until the client has read everything."""

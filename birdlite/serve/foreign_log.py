@@ -33,6 +33,8 @@ class _Handler(logging.Handler):
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, asyncio.CancelledError):  # what is under way at the end of the grace
             return
+        if record.args == (0,) and record.msg.startswith("Cancel %s running task"):  # nothing is, but a client lingers
+            return
         cause = f": {type(error).__name__}: {one_line(error)}" if error is not None else ""
         say = log.error if record.levelno >= logging.ERROR else log.warning
         say(f"{record.name.partition('.')[0]}: {one_line(record.getMessage())}{cause}")

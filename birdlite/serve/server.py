@@ -82,7 +82,7 @@ class Server:
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=max(1, round(options.grace)),
+            timeout_graceful_shutdown=cast("int", options.grace),  # which asyncio waits for: a fraction will do
         )
 
     async def run(self) -> None:

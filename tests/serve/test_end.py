@@ -17,7 +17,7 @@ from birdlite.models.catalog import DEMO_MODEL
 from tests.demo_world import PICTURES
 from tests.origin import PATIENCE, Origin
 from tests.service_process import Start, connects
-from tests.serving import read_all
+from tests.serving import Serve, read_all
 
 F_SETPIPE_SZ = 1031  # of Linux; in `fcntl` since Python 3.10, and not on every system
 PICTURE = PICTURES[0].read_bytes()
@@ -93,6 +93,10 @@ def test_what_is_under_way_has_the_grace_and_no_more(start: Start, origin: Origi
     assert code == 0
     assert "Traceback" not in err
     assert all(line.startswith("birdlite: ") for line in err.splitlines())
+
+
+def test_a_grace_of_a_part_of_a_second_is_taken_as_it_is(serve: Serve) -> None:
+    assert serve(grace=0.25).server._uvicorn.config.timeout_graceful_shutdown == 0.25
 
 
 def test_an_idle_client_does_not_keep_it(start: Start) -> None:

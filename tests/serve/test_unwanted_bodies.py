@@ -207,6 +207,42 @@ def test_connections_that_linger_make_room_for_others(
         assert service.client.get("/readyz").status_code == 200
 
 
+UNFINISHED = {
+    "not wanted": (head("/nope"), 404),
+    "not wanted, and closed": (REFUSED_HEAD, 404),
+    "nonsense": (NONSENSE, 400),
+}
+
+
+@pytest.mark.parametrize("name", UNFINISHED)
+def test_a_client_that_never_finishes_an_unwanted_body_does_not_keep_the_service_from_ending(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for constant in ("HEAD_S", "LINGER_S", "UNREAD_S"):
+        monkeypatch.setattr(connection, constant, 10 * PATIENCE)
+    monkeypatch.setattr(connection, "SILENT_S", 0.1)
+    sent, status = UNFINISHED[name]
+    service = serve(grace=10 * PATIENCE)
+    with service.connect() as client:
+        client.sendall(sent)
+        assert head_of(client.recv(65536)).startswith(b"HTTP/1.1 %d " % status)
+        service.stop()
+        service.wait()
+
+
+def test_when_only_a_client_that_lingers_is_left_at_the_end_of_the_grace_nothing_is_cut_off(start: Start) -> None:
+    process = start("--grace", "0.1")
+    with process.connect() as client:
+        client.sendall(head("/nope"))
+        assert head_of(client.recv(65536)) == b"HTTP/1.1 404 Not Found"
+        process.process.send_signal(signal.SIGTERM)
+        code, _, err = process.end()
+
+    assert code == 0
+    assert "Cancel" not in err
+    assert "cut_off" not in err
+
+
 # What connections keep
 
 POST = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\n"

@@ -67,9 +67,13 @@ class EnginePool:
 class Loading:
     """A model and an engine of the pool that a thread is loading; each property waits for its part."""
 
-    def __init__(self, pool: EnginePool, failed: Callable[[BaseException], None]) -> None:
-        """Begin to load, in a thread of its own if the system has one left. `failed` gets the error if that fails."""
+    def __init__(self, pool: EnginePool, failed: Callable[[threading.Thread, BaseException], None]) -> None:
+        """Begin to load, in a thread of its own if the system has one left.
+
+        If that fails, `failed` gets the thread that wants the engine, which calls this, and the error.
+        """
         self._pool = pool
+        self._for = threading.current_thread()
         self._tell = failed
         self._opened = threading.Event()
         self._loaded = threading.Event()
@@ -127,7 +131,7 @@ class Loading:
             self._engine = self._pool.take()
         except BaseException as error:  # noqa: BLE001 - `_tell` passes it to a thread that raises it
             self.failed = True
-            self._tell(error)
+            self._tell(self._for, error)
         finally:
             self._opened.set()
             self._loaded.set()

@@ -60,6 +60,7 @@ class Job:
         "data",
         "decode_ms",
         "fetch_ms",
+        "has_slot",
         "held",
         "image",
         "infer_ms",
@@ -73,6 +74,7 @@ class Job:
         self.turn = turn  # among the targets of its stream, from 0; in a shard, it differs from the list position
         self.target = target
         self.held = held  # memory for the file
+        self.has_slot = True  # of the pipeline
         self.owner = owner
         self.began = clock()  # s; when it was sent
         self.data = target.data  # the file, between fetching and decoding

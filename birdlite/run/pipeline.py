@@ -208,16 +208,11 @@ class Pipeline:
     # 3. A worker
 
     def _classify(self, jobs: Iterator[Job]) -> None:
-        worker = threading.current_thread()
-
-        def failed(error: BaseException) -> None:
-            self._has_no_engine(worker, error)
-
-        loading = Loading(self._engines, failed)
+        loading = Loading(self._engines, self._has_no_engine)
         try:
             for job in jobs:
                 if loading.failed and not job.owner.over:  # for an earlier stream
-                    loading = Loading(self._engines, failed)
+                    loading = Loading(self._engines, self._has_no_engine)
                 self._attempt(job, lambda job, loading=loading: self._answer(job, loading))  # type: ignore[misc]
                 del job
             if not loading.failed:
@@ -245,8 +240,7 @@ class Pipeline:
     def _has_no_engine(self, worker: threading.Thread, error: BaseException) -> None:
         """Let a worker go that cannot load its engine. If no other one may have one, no stream can go on.
 
-        A model that cannot be opened is that of all of them. If none has an engine, the last one's error ends the
-        streams; so it is told only when one works that the others do not.
+        A model that cannot be opened is that of all of them. Of an engine, it is told when another one works.
         """
         if (isinstance(error, ModelError) and not self._engines.loaded) or not self._workers.let_go(worker):
             self._fail_all(error)
@@ -266,16 +260,13 @@ class Pipeline:
     # Steps of downloaders and workers
 
     def _attempt(self, job: Job, step: Callable[[Job], None]) -> bool:
-        """Do one step with a picture. A failure of the picture becomes its result; any other error ends its stream."""
+        """Do one step with a picture; False if it goes no further. An error that is not its own ends its stream."""
         if job.owner.over:
             self._drop(job)
             return False
         job.owner.under_way[job.turn] = job
         try:
-            step(job)
-        except PictureError as error:
-            job.held.let_go()
-            self._finish(job, _failure(job, error))
+            return self._succeeds(job, step)
         except NoEngine:
             if self._workers.has(threading.current_thread()):
                 self._drop(job)  # its stream knows already
@@ -286,9 +277,17 @@ class Pipeline:
         except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
             job.owner.fail(error)
             self._drop(job)
-        else:
-            return True
         return False
+
+    def _succeeds(self, job: Job, step: Callable[[Job], None]) -> bool:
+        """Do the step. A failure of the picture becomes its result."""
+        try:
+            step(job)
+        except PictureError as error:
+            job.held.let_go()
+            self._finish(job, _failure(job, error))
+            return False
+        return True
 
     def _fetch(self, job: Job) -> None:
         with job.owner.timeline.span("image fetch", job.target.index) as span:
@@ -302,15 +301,21 @@ class Pipeline:
         job.fetch_ms = span.ms
 
     def _finish(self, job: Job, outcome: tuple[Prediction, ...] | Failure) -> None:
-        """Give a picture its result. Each job is finished or dropped, once."""
-        self._entrance(job.target).slots.release()
+        """Give a picture its result. Each job is finished or dropped."""
+        self._release(job)
         job.owner.finish(job, outcome)
 
     def _drop(self, job: Job) -> None:
         """Forget a picture: nobody waits for it."""
         job.held.let_go()
-        self._entrance(job.target).slots.release()
+        self._release(job)
         job.owner.drop(job)
+
+    def _release(self, job: Job) -> None:
+        """Give its slot back, once: an error in finishing it drops it."""
+        if job.has_slot:
+            job.has_slot = False
+            self._entrance(job.target).slots.release()
 
 
 def _failure(job: Job, error: PictureError) -> Failure:

@@ -214,11 +214,9 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
             self._reading.begin(UNREAD_S, self._look_for_progress)
 
     def _cut_off(self) -> None:
-        if self.lingers:
-            self._plain.close()
+        if self.waits_for_client:
+            self._plain.close()  # behind what is left of an answer
             self._expect_close()
-        elif self.waits_for_client:
-            self._plain.abort()
 
     def _look_for_progress(self) -> None:
         left = self.transport.get_write_buffer_size()

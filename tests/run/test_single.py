@@ -138,3 +138,38 @@ def test_of_an_engine_that_breaks_the_caller_is_told_and_then_when_the_picture_i
     caller.submit(PICTURE)
 
     assert caller.told() == [broken, None]
+
+
+def test_a_fault_in_telling_of_a_failure_is_told_and_costs_no_thread(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = ZeroDivisionError("division by zero")
+
+    def failure(*_: object) -> object:
+        raise fault
+
+    monkeypatch.setattr(pipeline, "_failure", failure)
+    caller.submit(b"no picture")
+    assert caller.told_until_now() == [fault, None]
+
+    again = Caller(caller.classifier, caller.settings)
+    again.submit(PICTURE)
+    (result,) = again.told()
+    assert isinstance(result, Result)
+    assert result.ok
+
+
+def test_a_fault_in_handing_out_a_result_gives_the_slot_back_once(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots = caller.classifier._pipeline._for_files.slots
+    before, fault = slots._value, ZeroDivisionError("division by zero")
+
+    def finish(*_: object) -> object:
+        raise fault
+
+    monkeypatch.setattr(Single, "finish", finish)
+    caller.submit(PICTURE)
+
+    assert caller.told() == [fault, None]
+    assert slots._value == before

@@ -153,6 +153,27 @@ def test_a_client_that_stops_reading_shortly_before_the_end_is_cut_off(
         assert not read_all(client).endswith(document[-4096:])
 
 
+def test_a_client_that_is_late_with_its_next_head_gets_the_answer_that_it_still_reads(
+    serve: Serve, made: list[Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "HEAD_S", 0.1)
+    monkeypatch.setattr(connection, "UNREAD_S", 10 * PATIENCE)
+    service = serve()
+    document = service.client.get("/openapi.json").content
+    with service.connect(receive=4096) as client:
+        client.sendall(OPENAPI + b"\r\n")
+        service.until(lambda: any(is_ours(one, client) and one.cycle.response_complete for one in made))
+        (ours,) = (one for one in made if is_ours(one, client))
+        client.sendall(b"GET /li")
+        service.until(ours.transport.is_closing)
+
+        assert read_all(client).endswith(document)
+
+
+def is_ours(one: Connection, client: socket.socket) -> bool:
+    return one.client == client.getsockname() and getattr(one, "cycle", None) is not None
+
+
 def test_a_client_that_reads_slowly_but_reads_gets_everything(
     serve: Serve, made: list[Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:

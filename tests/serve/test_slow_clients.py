@@ -16,6 +16,7 @@ import pytest
 from birdlite.serve import bodies, connection, intake
 from birdlite.serve.connection import Connection
 from tests.demo_world import PICTURES
+from tests.fetching import until
 from tests.origin import PATIENCE
 from tests.serving import Running, Serve, ask_livez, head_of, read_all
 
@@ -156,7 +157,6 @@ def test_a_client_that_stops_reading_shortly_before_the_end_is_cut_off(
 def test_a_client_that_is_late_with_its_next_head_gets_the_answer_that_it_still_reads(
     serve: Serve, made: list[Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "HEAD_S", 0.1)
     monkeypatch.setattr(connection, "UNREAD_S", 10 * PATIENCE)
     service = serve()
     document = service.client.get("/openapi.json").content
@@ -164,8 +164,9 @@ def test_a_client_that_is_late_with_its_next_head_gets_the_answer_that_it_still_
         client.sendall(OPENAPI + b"\r\n")
         service.until(lambda: any(is_ours(one, client) and one.cycle.response_complete for one in made))
         (ours,) = (one for one in made if is_ours(one, client))
+        monkeypatch.setattr(connection, "HEAD_S", 0.1)
         client.sendall(b"GET /li")
-        service.until(ours.transport.is_closing)
+        until(ours.transport.is_closing)
 
         assert read_all(client).endswith(document)
 

@@ -248,8 +248,9 @@ class Pipeline:
             self._not_loaded = error
 
     def _tell_of_fewer_workers(self) -> None:
-        error, self._not_loaded = self._not_loaded, None
-        if error is not None:
+        error = self._not_loaded
+        if error is not None:  # looked at first: another worker may write it meanwhile
+            self._not_loaded = None
             log.warning_once(f"an engine cannot be loaded, so fewer pictures are classified at once: {error}")
 
     def _fail_all(self, error: BaseException) -> None:

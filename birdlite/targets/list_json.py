@@ -1,11 +1,11 @@
-"""Lists in one JSON document, read an entry at a time, however long the document is. `list_file` calls it.
+"""Lists in JSON documents, read an entry at a time, however long a document is. `list_file` calls it.
 
     [ … ]                   strings, or objects with a field as in JSON lines
     {"instances": [ … ]}    what SpeciesNet reads; `predictions` is what it writes
     {"images": [ … ]}       MegaDetector, COCO
     {"results": [ … ]}      birdlite's own `--format json`
 
-Everything else in the document is skipped.
+Everything else in the document is skipped. Several documents, one behind the other, are one list, as of joined files.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from birdlite.targets.list_text import ListText
 LISTS = ("instances", "predictions", "images", "results")
 ENTRY_LIMIT = 1 << 20  # characters of one entry, or of one value that is skipped
 
-_SPACE = re.compile(r"[ \t\r\n]*")
+_SPACE = re.compile(r"[ \t\r\n\ufeff]*")  # joined files have a byte order mark between them
 DECODER = json.JSONDecoder(parse_int=float)  # no target is a number, and int() refuses those of 4,300 digits
 
 
 class Document:
-    """The entries of a list in a JSON document."""
+    """The entries of the lists in one or more JSON documents."""
 
     def __init__(self, text: ListText, name: str, *, labelled: bool) -> None:
         """Take over the text of the list `name`."""
@@ -43,6 +43,11 @@ class Document:
         Raises:
             UsageError: while iterating: it is not JSON, is cut off, or has no list of pictures.
         """
+        yield from self._document()
+        while self._peek():
+            yield from self._document()
+
+    def _document(self) -> Iterator[Entry]:
         if self._next() == "[":
             yield from self._list()
             return
@@ -60,8 +65,10 @@ class Document:
                 self._skip_list()
             if self._next() != "}":
                 self._take(",")
+        self._take("}")
         if not found:
-            raise UsageError(f"{self._name}: JSON without a list of pictures: {', '.join(LISTS)}, or [ … ]")
+            what = f"JSON without a list of pictures{self._after()}"
+            raise UsageError(f"{self._name}: {what}: {', '.join(LISTS)}, or [ … ]")
 
     def _list(self) -> Iterator[Entry]:
         for value in self._values():
@@ -93,14 +100,21 @@ class Document:
         self._take("]")
 
     def _next(self) -> str:
-        """The next character that is not a space."""
+        """The next character that is not a space; there must be one."""
+        character = self._peek()
+        if not character:
+            raise self._wrong()
+        return character
+
+    def _peek(self) -> str:
+        """The next character that is not a space; empty at the end."""
         while True:
             space = _SPACE.match(self._text, self._at)
             self._at = space.end() if space else self._at
             if self._at < len(self._text):
                 return self._text[self._at]
             if not self._more():
-                raise self._wrong()
+                return ""
 
     def _take(self, character: str) -> None:
         if self._next() != character:
@@ -135,5 +149,7 @@ class Document:
         return True
 
     def _wrong(self) -> UsageError:
-        after = f" after entry {self._count}" if self._count else ""
-        return UsageError(f"{self._name}: the list is damaged or cut off{after}: not JSON")
+        return UsageError(f"{self._name}: the list is damaged or cut off{self._after()}: not JSON")
+
+    def _after(self) -> str:
+        return f" after entry {self._count}" if self._count else ""

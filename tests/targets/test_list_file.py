@@ -457,6 +457,23 @@ class TestJsonDocuments:
     def test_documents_of_other_programs_are_read(self, document: object, indent: int | None, name: str) -> None:
         assert listed(json.dumps(document, indent=indent).encode(), name) == ["a.jpg", "b.jpg"]
 
+    @pytest.mark.parametrize("name", ["my.json", "my.jsonl", "my.txt", "stdin"])
+    @pytest.mark.parametrize("between", ["", "\n", " \r\n\n", "\n\ufeff"])
+    @pytest.mark.parametrize("indent", [None, 1])
+    def test_joined_documents_are_one_list(self, indent: int | None, between: str, name: str) -> None:
+        documents: list[object] = [
+            ["a.jpg"],
+            {"results": [{"target": "b.jpg"}], "summary": {}},
+            [],
+            {"images": ["c.jpg"]},
+        ]
+        text = between.join(json.dumps(document, indent=indent) for document in documents)
+        assert listed(text.encode() + b"\n", name) == ["a.jpg", "b.jpg", "c.jpg"]
+
+    def test_entries_of_joined_documents_are_counted_through(self) -> None:
+        found = list(read(io.BytesIO(b'["a.jpg"]\n["b.jpg", {"id": 5}, "c.jpg"]'), "my.json"))
+        assert [name for name, _ in found] == ["a.jpg", "b.jpg", "my.json:3", "c.jpg"]
+
     @pytest.mark.parametrize("indent", [None, 1])
     def test_a_document_of_any_length_costs_no_memory(self, indent: int | None) -> None:
         images = [{"file": f"{at}.jpg", "detections": [{"conf": 0.5}] * 5} for at in range(20_000)]
@@ -484,6 +501,12 @@ class TestJsonDocuments:
             (b'{\n"photos": []}', "my.json: JSON without a list of pictures: instances, predictions, images, results"),
             (b'[{"id": 1}]', "my.json: no url, path, filepath or file in its first entry; found: id"),
             (b"[\n5]", "my.json: no url, path, filepath or file in its first entry"),
+            (b'["a.jpg"]\nb.jpg\n', "my.json: the list is damaged or cut off after entry 1: not JSON"),
+            (b'["a.jpg"],\n["b.jpg"]\n', "my.json: the list is damaged or cut off after entry 1: not JSON"),
+            (b'["a.jpg"]]', "my.json: the list is damaged or cut off after entry 1: not JSON"),
+            (b'{"images": ["a.jpg"]}}', "my.json: the list is damaged or cut off after entry 1: not JSON"),
+            (b'["a.jpg"]\n["b.jpg"', "my.json: the list is damaged or cut off after entry 1: not JSON"),
+            (b'["a.jpg"]\n{"id": 1}', "my.json: JSON without a list of pictures after entry 1: instances"),
         ],
     )
     def test_a_document_that_is_no_list_is_one_error(self, data: bytes, message: str) -> None:

@@ -97,6 +97,12 @@ def is_picture(name: str, skipped: Counter[str]) -> bool:
     return suffix in SUFFIXES
 
 
+def has_suffix_of_picture(name: str) -> bool:
+    """Whether the suffix of `name` is one of pictures, raw files or videos, whether or not birdlite reads them."""
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix in SUFFIXES or suffix in _KIND_OF
+
+
 def is_stored_picture(rest: str, skipped: Counter[str]) -> bool:
     """As `is_picture`, for an object whose key below the folder is `rest`."""
     folders = rest.lower().split("/")[:-1]

@@ -14,14 +14,12 @@ with the exact name of its picture.
 from __future__ import annotations
 
 import csv
-import os
 from collections import deque
 from collections.abc import Iterator
 
 from birdlite.csv_cells import exact
 from birdlite.errors import UsageError, one_line
-from birdlite.targets.folders import SUFFIXES
-from birdlite.targets.list_fields import LABEL, Entry, Fields, delimiter, lacking
+from birdlite.targets.list_fields import LABEL, Entry, Fields, delimiter, is_named, lacking
 from birdlite.targets.list_text import TOO_LONG, ListText, NumberedLines
 
 CELL_LINES = 100  # of one row
@@ -156,6 +154,4 @@ class Table:
     def _is_row(self, line: str, fields: Fields) -> bool:
         """Whether a line would be a row of its own: as wide as the header, with a picture or URL as its target."""
         cells = next(csv.reader([line], delimiter=self._delimiter))
-        target = fields.target(cells)
-        is_target = "://" in target or os.path.splitext(target)[1].lower() in SUFFIXES
-        return is_target and len(cells) == self._width
+        return is_named(fields.target(cells)) and len(cells) == self._width

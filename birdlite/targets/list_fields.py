@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from birdlite.targets.folders import has_suffix_of_picture
+
 COLUMNS = ("url", "path", "target")
 OTHERS = (
     *("filepath", "fullname", "fullpath", "sourcefile", "imagepath", "imgpath", "photopath"),
@@ -35,6 +37,11 @@ def lacking(what: str) -> str:
 def divided(line: str) -> list[str]:
     """The cells of a header, without quotes."""
     return [cell.strip(' "') for cell in line.split(delimiter(line))]
+
+
+def is_named(cell: str) -> bool:
+    """Whether a cell is surely a picture, and so no name of a column: a URL, or with a picture's suffix."""
+    return "://" in cell or has_suffix_of_picture(cell)
 
 
 def delimiter(header: str) -> str:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from birdlite.errors import StorageError, UsageError, one_line
 from birdlite.results import Failure
 from birdlite.storage import is_storage
-from birdlite.targets.list_fields import FAULT, LABEL, Entry, Fields, divided, field_of, lacking
+from birdlite.targets.list_fields import FAULT, LABEL, Entry, Fields, divided, field_of, is_named, lacking
 from birdlite.targets.list_text import LINE_LIMIT, TOO_LONG, Ahead, ListText, NumberedLines, unreadable
 
 if TYPE_CHECKING:
@@ -140,7 +140,8 @@ def _kind(text: ListText, name: str) -> ListKind:
     if first.startswith('"') and suffix != ".txt" and _is_json_string(first):
         return "jsonl"
     cells = divided(first)
-    if Fields(cells) and (len(cells) > 1 or (suffix != ".txt" and Fields(cells).ours)):
+    is_header = bool(Fields(cells)) and not any(map(is_named, cells))  # `Image, 1.jpg` is a name
+    if is_header and (len(cells) > 1 or (suffix != ".txt" and Fields(cells).ours)):
         return "csv"
     return "jsonl" if _SUFFIXES.get(suffix) == "jsonl" and first[0] in '{["' else "text"
 

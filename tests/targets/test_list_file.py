@@ -284,6 +284,32 @@ class TestSpreadsheets:
         for name in ("my.csv", "stdin", "my.txt"):
             assert listed(f"{header}\n{row}\n".encode(), name) == [target]
 
+    @pytest.mark.parametrize("name", ["my.txt", "stdin", "my"])
+    @pytest.mark.parametrize(
+        "first",
+        [
+            "Image, 1.jpg",
+            "photo, 1.JPG",
+            "File;1.jpeg",
+            "URL|x.png",
+            "path,url.jpg",
+            "File, Folder/image.jpg",
+            "image\t2.tif",
+            "Image, 1.CR2",
+            "target, 1.heic",
+            "link,https://example.org/a?b",
+        ],
+    )
+    def test_a_name_that_begins_with_the_word_of_a_column_is_no_header(self, first: str, name: str) -> None:
+        assert listed(f"{first}\nmotmot.jpg\n".encode(), name) == [first, "motmot.jpg"]
+
+    @pytest.mark.parametrize(
+        "header", ["Image, 1", "path,url", "File;jpg", "URL|x.y", "file,image.id", "link,photo.date"]
+    )
+    def test_a_header_may_have_any_other_column(self, header: str) -> None:
+        delimiter = next(sign for sign in ",;|" if sign in header)
+        assert listed(f"{header}\nmotmot.jpg{delimiter}\n".encode(), "my.txt") == ["motmot.jpg"]
+
     def test_a_word_in_a_text_list_is_no_header_because_a_program_uses_it(self) -> None:
         assert listed(b"photo\nimage\n", "stdin") == ["photo", "image"]
 

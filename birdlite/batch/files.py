@@ -18,7 +18,7 @@ from birdlite.local_file import reason
 from birdlite.redaction import redacted, redacted_text
 from birdlite.results import Failure, FailureKind, ImageInfo, Prediction, Result, Times
 from birdlite.storage import Listed, is_storage
-from birdlite.targets.folders import is_pattern
+from birdlite.targets.patterns import is_pattern, matching
 from birdlite.writers.record import to_json
 
 if TYPE_CHECKING:
@@ -50,9 +50,7 @@ def outputs_at(place: str, storage: Storage | None = None) -> list[str]:
     if os.path.exists(place):
         return [place]
     if is_pattern(place):
-        from glob import glob
-
-        return sorted(path for path in glob(place, recursive=True) if os.path.isfile(path))
+        return [path for path in matching(place) if os.path.isfile(path)]
     raise UsageError(f"{place}: no such file or folder")
 
 

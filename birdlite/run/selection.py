@@ -27,7 +27,7 @@ from birdlite.run.options import RunOptions, with_run
 from birdlite.settings import Settings
 from birdlite.storage import is_storage
 from birdlite.targets import BadTarget, Target
-from birdlite.targets.folders import is_pattern
+from birdlite.targets.patterns import is_pattern
 from birdlite.writers.output import make_folder, refused
 
 if TYPE_CHECKING:

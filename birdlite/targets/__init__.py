@@ -2,7 +2,7 @@
 
 expand       makes the targets, with the help of all others
 from_python  what a Python program gives: names, bytes, files, images, arrays
-folders      pictures in folders and of patterns
+folders      pictures in folders and of patterns, which `patterns` finds
 second_look  paths as other machines and programs write them
 list_rules   what lists may name, if they come from strangers
 standard_input  a list or a picture on standard input

@@ -160,7 +160,8 @@ class Targets(Iterator["Target | BadTarget"]):
         self, name: str, path: str, index: int, error: OSError | ValueError
     ) -> Iterable[Target | BadTarget]:
         """The targets of a path that has nothing: a pattern, or a path as other programs write it."""
-        from birdlite.targets.folders import is_pattern, pictures_matching
+        from birdlite.targets.folders import pictures_matching
+        from birdlite.targets.patterns import is_pattern
         from birdlite.targets.second_look import advice, existing, is_address
 
         if isinstance(error, (FileNotFoundError, NotADirectoryError)):

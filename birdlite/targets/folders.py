@@ -6,8 +6,8 @@ skipped, the folders in which other programs keep thumbnails and deleted files (
 folders, so that nothing is visited twice. Links to pictures are followed. The folder that the user named may have any
 name, or be a link.
 
-A pattern is one of the standard library's `glob`, with `**` for any number of folders. Its matches are taken as if the
-user had typed them, in code-point order: a file with any suffix is a target, and a folder is searched.
+The matches of a pattern (`patterns`) are taken as if the user had typed them, in code-point order: a file with any
+suffix is a target, and a folder is searched.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from birdlite import log
 from birdlite.errors import installing
 from birdlite.results import Failure
 from birdlite.targets import Found, path_failure
+from birdlite.targets.patterns import leads_to_folder, matching
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -117,20 +118,14 @@ def _reads_heic() -> bool:
     return find_spec("pi_heif") is not None
 
 
-def is_pattern(name: str) -> bool:
-    """Whether `name` has a character of patterns."""
-    return "*" in name or "?" in name or "[" in name
-
-
 def pictures_matching(pattern: str, skipped: Counter[str] | None = None) -> Iterator[Found]:
     """Every file that `pattern` matches, and every picture in the folders that it matches; no file twice."""
-    from glob import glob
-
-    try:
-        matches = sorted(path for path in glob(pattern, recursive=True) if not _is_of_system(path, pattern))
-    except ValueError:
-        matches = []  # the pattern has a NUL, which no name has
-    seen: set[str] = set()  # real paths: `**` follows links, so a circle of links leads to one file many times
+    linked: set[str] = set()
+    matches = [path for path in matching(pattern, linked) if not _is_of_system(path, pattern)]
+    left_out = sum(not _is_of_system(link, pattern) for link in linked)
+    if skipped is not None and left_out:
+        skipped["linked folder"] += left_out
+    seen: set[str] = set()  # real paths: a link and its file, or a file and a folder that it is in, may both match
     for path in matches:
         for name, failure in pictures_in(path, skipped) if os.path.isdir(path) else ((path, None),):
             real = os.path.realpath(name)
@@ -159,15 +154,8 @@ def _list(folder: str, skipped: Counter[str], scan: Scan) -> tuple[list[str], li
                 if name.lower() not in SYSTEM_FOLDERS:
                     folders.append(name)
                 continue
-            if entry.is_symlink() and _leads_to_folder(entry):
+            if entry.is_symlink() and leads_to_folder(entry):
                 skipped["linked folder"] += 1
             elif is_picture(name, skipped):
                 names.append(name)  # a broken link too: the user should know of it
     return sorted(names), sorted(folders)
-
-
-def _leads_to_folder(link: os.DirEntry[str]) -> bool:
-    try:
-        return link.is_dir()
-    except OSError:  # back to itself, or to where we may not look
-        return False

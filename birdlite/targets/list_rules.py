@@ -27,7 +27,8 @@ from birdlite.namedtuple import NamedTuple
 from birdlite.results import Failure
 from birdlite.storage import SCHEMES, Place, is_storage, parse
 from birdlite.targets import BadTarget, Target, path_failure
-from birdlite.targets.folders import is_pattern, pictures_in
+from birdlite.targets.folders import pictures_in
+from birdlite.targets.patterns import is_pattern
 from birdlite.targets.second_look import meant
 
 _LONGEST = 4096  # characters; Linux opens no longer path, and `realpath` would take a second for one of 65,536

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from glob import glob
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from birdlite.results import Failure
 from birdlite.targets import BadTarget, Target, folders
 from birdlite.targets.expand import expand
 from birdlite.targets.folders import pictures_in
+from birdlite.targets.patterns import matching
 from tests.object_store import Bucket
 from tests.targeting import failure_of, only, without_rights
 
@@ -251,10 +253,58 @@ class TestPatterns:
         (here / "a[12].jpg").touch()
         assert only("a[12].jpg") == Target("a[12].jpg", "file", "a[12].jpg")
 
-    def test_a_circle_of_links_is_left_after_one_round(self, here: Path) -> None:
+    def test_a_link_that_the_pattern_names_or_matches_is_followed(self, here: Path) -> None:
         (here / "x" / "up").symlink_to(here)
-        assert [target.name for target in expand(["x/**/b1.jpg"])] == ["x/up/b1.jpg"]
-        assert [target.name for target in expand(["x/*/b1.jpg"])] == ["x/up/b1.jpg"]
+        for pattern in ("x/*/b1.jpg", "x/up/b1.jpg", "**/up/b1.jpg"):
+            assert [target.name for target in expand([pattern])] == ["x/up/b1.jpg"]
+        assert [target.name for target in expand(["x/up/**/b1.jpg"])] == ["x/up/b1.jpg"]
+
+    def test_any_folders_are_walked_as_a_folder_is_without_links_and_the_user_is_told(self, here: Path) -> None:
+        (here / "x" / "up").symlink_to(here)
+        targets = expand(["x/**/*1.jpg"])
+        assert [target.name for target in targets] == ["x/a1.jpg", "x/y/a1.jpg"]
+        assert targets.skipped == {"linked folder": 1}
+        for pattern, count in {"x/**": 1, "**/x": 1, "**/up/b1.jpg": 0}.items():
+            assert [*(targets := expand([pattern]))]
+            assert targets.skipped["linked folder"] == count, pattern
+        assert isinstance(only("x/**/b1.jpg"), BadTarget)
+
+    def test_circles_of_links_end(self, here: Path) -> None:
+        for name in "pqr":
+            (here / "x" / name).symlink_to(".")
+            (here / "x" / "y" / name).symlink_to(here)
+        for pattern in ("x/**/*.jpg", "x/**", "**/x/**/*.jpg", "x/**/**/y/../*/*.jpg", "x/**/"):
+            names = [target.name for target in expand([pattern])]
+            assert len(names) == len({os.path.realpath(name) for name in names})
+        assert [target.name for target in expand(["x/**/a1.jpg"])] == ["x/a1.jpg", "x/y/a1.jpg"]
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            *(
+                "**/*",
+                "./**/a1.jpg",
+                "x/**/",
+                "**",
+                "x/**",
+                "**/y/**/*",
+                "*/**/[an]*",
+                "**/.*",
+                ".git/**",
+                "**/**/a3.*",
+            ),
+            *("[[]b]/**/*.jpg", "**/[[]b]/*", "**/y*/", "a**", "x//**//*.jpg", "**/x/../z/*"),
+        ],
+    )
+    def test_without_links_to_folders_any_folders_are_those_of_the_standard_library(
+        self, here: Path, pattern: str
+    ) -> None:
+        (here / "[b]" / "x").mkdir(parents=True)
+        (here / "[b]" / "x" / "b.jpg").touch()
+        (here / "broken.jpg").symlink_to("nothing")
+        for one in (pattern, os.path.join(here, pattern)):
+            assert matching(one) == sorted({*glob(one, recursive=True)})
+            assert matching(one)
 
 
 def test_a_link_that_leads_back_to_itself_does_not_hide_its_folder(tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ _PICTURES = (
     (0, b"%!PS", "PostScript"),
 )
 
+_AS_TEXT = (b"%!PS-", b"FUJIFILMCCD-RAW", b"/* XPM */")  # how pictures begin that may be text in their first kilobyte
+
 _OTHERS = (
     (0, b"%PDF-", "a PDF document"),
     (0, b"PK\3\4", "a ZIP archive"),
@@ -101,11 +103,12 @@ def _brands(data: Data) -> set[bytes]:
 def is_picture(head: bytes) -> bool:
     """Whether a file that begins so is a picture, perhaps of a kind that is not supported. `targets` and `writers` ask.
 
-    A text may begin like a picture.
+    A text may begin like a picture, and some pictures are text.
     """
     if not is_binary(head):
         text = head.lstrip().lower()
-        return text.startswith(b"<svg") or (text.startswith(b"<?xml") and b"<svg" in text)
+        is_svg = text.startswith(b"<svg") or (text.startswith(b"<?xml") and b"<svg" in text)
+        return is_svg or head.startswith(_AS_TEXT) or _is_pnm(head)
     try:
         kind(head)
     except PictureError as error:
@@ -120,6 +123,16 @@ def is_binary(head: bytes) -> bool:
     if len(head) - len(head.translate(None, _CONTROLS)) <= (len(head) - head.count(0)) // 100:
         return False
     return b"\0" in head or _is_broken(head)
+
+
+def _is_pnm(head: bytes) -> bool:
+    """Whether a text is a PNM picture: `P3 640 480 …`, and not the name `P3 garden.jpg`."""
+    magic, *sizes = head.split(maxsplit=3)[:3] or [b""]
+    if len(magic) != 2 or magic[:1] != b"P" or magic[1:] not in b"1234567":
+        return False
+    return head[2:].lstrip(b"\r").startswith((b"\n#", b"\nWIDTH")) or (
+        len(sizes) == 2 and all(map(bytes.isdigit, sizes))
+    )
 
 
 def _is_broken(head: bytes) -> bool:

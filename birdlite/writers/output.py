@@ -41,7 +41,7 @@ _POLL_S = 0.05
 
 _LONGEST_LINE = 1 << 24  # bytes; far more than a thousand candidates with the longest names
 
-_HEAD = 1024  # bytes that tell whether a file is a picture
+_HEAD = 1024  # bytes that tell whether a file is a picture or not text
 
 
 class GuardedText:
@@ -168,8 +168,8 @@ def open_output(
 
     Raises:
         UsageError: `path` is a URL, and none of object storage.
-        OutputError: `path` is a folder or a picture, may not be written, or its disk is full; no such bucket, no
-            connection to it.
+        OutputError: `path` is a folder, a picture or not text, may not be written, or its disk is full; no such
+            bucket, no connection to it.
         StorageMissing: there is no client for object storage.
     """
     if path is None or path == "-":
@@ -221,10 +221,12 @@ def make_folder(path: str) -> None:
 
 
 def refuse_picture(path: str) -> None:
-    """Check that results do not replace a picture, which may be among the targets of a list that is not read yet.
+    """Check that results replace no picture, which may be among the targets of a list that is not read yet.
+
+    Results are text. So anything else is kept, such as raw files and videos of any kind, known or not.
 
     Raises:
-        OutputError: there is a picture at `path`.
+        OutputError: there is a picture at `path`, or a file that is not text.
     """
     try:
         if not os.path.isfile(path):
@@ -233,10 +235,12 @@ def refuse_picture(path: str) -> None:
             head = file.read(_HEAD)
     except (OSError, ValueError):
         return  # opening it for writing will say what is wrong
-    from birdlite.images.formats import is_picture
+    from birdlite.images.formats import is_binary, is_picture
 
     if is_picture(head):
         raise OutputError(f"{path}: a picture is there, and the results would replace it")
+    if is_binary(head) or head.startswith(b"%PDF-"):
+        raise OutputError(f"{path}: this file is not text, and the results would replace it; remove it first")
 
 
 def check_output(url: str, storage: Storage | None) -> None:

@@ -238,7 +238,48 @@ class TestRefusals:
             open_output(str(path), chosen)
         assert path.read_bytes() == picture
 
-    @pytest.mark.parametrize("before", [b"", b"RIFF notes", b"BMW.jpg\n" * 9, b"<html><svg>"])
+    @pytest.mark.parametrize("chosen", [*WHOLE, "jsonl"])
+    @pytest.mark.parametrize(
+        ("data", "what"),
+        [
+            (b"FUJIFILMCCD-RAW 0201FF383501X-T1", "a picture is there"),
+            (b"FUJIFILMCCD-RAW 0201FF383501X-T1\0\0\0\0" + bytes(range(256)), "a picture is there"),
+            (b"P3\n2 2\n255\n" + b"9 9 9 " * 4, "a picture is there"),
+            (b"P6 40 9 255\n" + b"sky " * 270, "a picture is there"),
+            (b"P6\n# by GIMP\n40 9 255\n" + b"sky " * 270, "a picture is there"),
+            (b"P7\nWIDTH 4\nHEIGHT 1\n", "a picture is there"),
+            (b"%!PS-Adobe-3.0 EPSF-3.0\n", "a picture is there"),
+            (b"/* XPM */\nstatic char *bird[] = {", "a picture is there"),
+            (b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41", "this file is not text"),
+            (b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\1\x42\xf7\x81\1", "this file is not text"),
+            (b"\n" + PICTURES[0].read_bytes(), "this file is not text"),
+            (b"\x1f\x8b\x08\0\xc3\x28\xa0\x6b\2\xff", "this file is not text"),
+            (b"%PDF-1.7\n1 0 obj\n", "this file is not text"),
+            (bytes(1 << 12), "this file is not text"),
+        ],
+    )
+    def test_neither_is_anything_that_is_not_text(self, tmp_path: Path, data: bytes, what: str, chosen: Format) -> None:
+        path = tmp_path / "bird"
+        path.write_bytes(data)
+        with pytest.raises(OutputError, match=rf"bird: {what}, and the results would replace it(; remove it first)?$"):
+            open_output(str(path), chosen)
+        assert path.read_bytes() == data
+
+    @pytest.mark.parametrize(
+        "before",
+        [
+            *(
+                b"",
+                b"RIFF notes",
+                b"BMW.jpg\n" * 9,
+                b"<html><svg>",
+                b"\n",
+                b"Z\xfcrich;B\xe4r\n",
+                b"\x1b[1mbirds\x1b[0m\n",
+            ),
+            *(b"P1 2025 garden.jpg\n", b"P3\n", b"P6 #3.jpg\n", b"P3 12 34.jpg\n", "Zürich\n".encode() * 200),
+        ],
+    )
     def test_a_text_is_replaced_even_if_it_begins_like_a_picture(self, tmp_path: Path, before: bytes) -> None:
         (tmp_path / "out").write_bytes(before)
         with open_output(str(tmp_path / "out"), "json") as output:

@@ -191,13 +191,22 @@ def part_paths(values: SimpleNamespace, storage: Storage) -> Iterator[str]:
 
     Raises:
         UsageError: one does not exist, or is the output.
+        PartsError: while iterating: they name nothing but the output.
         StorageError: object storage refuses or cannot be reached.
     """
     from birdlite.batch.files import outputs_at, same
-    from birdlite.errors import UsageError
+    from birdlite.errors import PartsError, UsageError
 
     output: str | None = values.output
+    others = itself = False
     for place in values.parts:
         if output is not None and same(place, output) and not os.path.isdir(place):
             raise UsageError(f"{place} is both a PART and the --output")
-        yield from (path for path in outputs_at(place, storage) if output is None or not same(path, output))
+        for path in outputs_at(place, storage):
+            if output is not None and same(path, output):
+                itself = True
+            else:
+                others = True
+                yield path
+    if itself and not others:
+        raise PartsError(f"{output}: the --output is the only part there: write elsewhere")

@@ -236,6 +236,19 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("place", ["alone", "alone/*.jsonl"])
+def test_an_output_that_is_the_only_part_is_named(run: Run, parts: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / "alone").mkdir()
+    output = tmp_path / "alone" / "birds.jsonl"
+    run("merge", parts, "--keep-header", "-o", output)
+    before = output.read_bytes()
+
+    code, _, err = run("merge", tmp_path / place, "-o", output)
+
+    assert (code, err) == (3, f"birdlite: error: {output}: the --output is the only part there: write elsewhere\n")
+    assert output.read_bytes() == before
+
+
 def test_an_empty_folder_has_no_parts(run: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from birdlite.targets.list_text import Ahead
 
 
+_NOTHING = "nothing came on standard input (a list that may be empty is --from -)"
+
+
 class StandardInput:
     """Standard input, which can be read once."""
 
@@ -34,6 +37,9 @@ class StandardInput:
             return
         try:
             ahead = Ahead(reader(stream))
+            if not ahead.head:  # most likely the command before it has failed, as curl -f does
+                yield "-", Failure("not_an_image", f"-: {_NOTHING}")
+                return
             data = _read_whole(ahead, self._max_bytes) if is_picture(ahead.head) else b""
         except (OSError, ValueError) as error:
             raise unreadable("stdin", error) from error

@@ -49,6 +49,21 @@ def test_a_picture_on_standard_input_is_held_to_max_bytes(run: Run, monkeypatch:
     assert (code, json.loads(out)["error"]) == (1, {"kind": "too_large", "message": "-: more than 1000 bytes"})
 
 
+@pytest.mark.parametrize("more", [(), ("--only-urls",)])
+def test_nothing_at_all_on_standard_input_is_a_picture_that_did_not_come(
+    run: Run, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    give(monkeypatch, b"")
+    code, out, err = run("classify", "-", "--format", "jsonl", "--quiet", *more)
+    message = "-: nothing came on standard input (a list that may be empty is --from -)"
+    assert (code, err, json.loads(out)["target"]) == (1, "", "-")
+    assert json.loads(out)["error"] == {"kind": "not_an_image", "message": message}
+
+    give(monkeypatch, b"")
+    code, _, err = run("classify", "--from", "-", *more)
+    assert (code, err.splitlines()[-1]) == (0, "birdlite: warning: stdin: the list names no picture")
+
+
 @pytest.mark.parametrize("arguments", [["-"], ["--from", "-"]])
 def test_other_data_on_standard_input_is_refused_in_one_line(
     run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]

@@ -22,6 +22,7 @@ LISTS = ("instances", "predictions", "images", "results")
 ENTRY_LIMIT = 1 << 20  # characters of one entry, or of one value that is skipped
 
 _SPACE = re.compile(r"[ \t\r\n\ufeff]*")  # joined files have a byte order mark between them
+_NO_DOCUMENT = "not JSON; this and all behind it is not read"
 DECODER = json.JSONDecoder(parse_int=float)  # no target is a number, and int() refuses those of 4,300 digits
 
 
@@ -44,7 +45,10 @@ class Document:
             UsageError: while iterating: it is not JSON, is cut off, or has no list of pictures.
         """
         yield from self._document()
-        while self._peek():
+        while following := self._peek():
+            if following not in "[{":
+                yield self._count + 1, "", "", _NO_DOCUMENT
+                return
             yield from self._document()
 
     def _document(self) -> Iterator[Entry]:

@@ -500,6 +500,15 @@ class TestJsonDocuments:
         found = list(read(io.BytesIO(b'["a.jpg"]\n["b.jpg", {"id": 5}, "c.jpg"]'), "my.json"))
         assert [name for name, _ in found] == ["a.jpg", "b.jpg", "my.json:3", "c.jpg"]
 
+    @pytest.mark.parametrize("document", ['["a.jpg"]', '{"images": ["a.jpg"]}'])
+    @pytest.mark.parametrize("behind", ["\nb.jpg\ngarbage {{{\n", ',\n["b.jpg"]', "]", "}", ";", "\x1a", '\n"b.jpg"'])
+    def test_what_is_no_document_behind_one_is_a_fault(self, document: str, behind: str) -> None:
+        message = "my.json:2: not JSON; this and all behind it is not read"
+        assert list(read(io.BytesIO((document + behind).encode()), "my.json")) == [
+            ("a.jpg", None),
+            ("my.json:2", Failure("unsupported", message)),
+        ]
+
     @pytest.mark.parametrize("indent", [None, 1])
     def test_a_document_of_any_length_costs_no_memory(self, indent: int | None) -> None:
         images = [{"file": f"{at}.jpg", "detections": [{"conf": 0.5}] * 5} for at in range(20_000)]
@@ -527,10 +536,6 @@ class TestJsonDocuments:
             (b'{\n"photos": []}', "my.json: JSON without a list of pictures: instances, predictions, images, results"),
             (b'[{"id": 1}]', "my.json: no url, path, filepath or file in its first entry; found: id"),
             (b"[\n5]", "my.json: no url, path, filepath or file in its first entry"),
-            (b'["a.jpg"]\nb.jpg\n', "my.json: the list is damaged or cut off after entry 1: not JSON"),
-            (b'["a.jpg"],\n["b.jpg"]\n', "my.json: the list is damaged or cut off after entry 1: not JSON"),
-            (b'["a.jpg"]]', "my.json: the list is damaged or cut off after entry 1: not JSON"),
-            (b'{"images": ["a.jpg"]}}', "my.json: the list is damaged or cut off after entry 1: not JSON"),
             (b'["a.jpg"]\n["b.jpg"', "my.json: the list is damaged or cut off after entry 1: not JSON"),
             (b'["a.jpg"]\n{"id": 1}', "my.json: JSON without a list of pictures after entry 1: instances"),
         ],

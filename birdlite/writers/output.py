@@ -240,7 +240,7 @@ def refuse_picture(path: str) -> None:
     if is_picture(head):
         raise OutputError(f"{path}: a picture is there, and the results would replace it")
     if is_binary(head) or head.startswith(b"%PDF-"):
-        raise OutputError(f"{path}: this file is not text, and the results would replace it; remove it first")
+        raise OutputError(f"{path}: this file is not text, and the results would replace it; move it away")
 
 
 def check_output(url: str, storage: Storage | None) -> None:

@@ -261,7 +261,7 @@ class TestRefusals:
     def test_neither_is_anything_that_is_not_text(self, tmp_path: Path, data: bytes, what: str, chosen: Format) -> None:
         path = tmp_path / "bird"
         path.write_bytes(data)
-        with pytest.raises(OutputError, match=rf"bird: {what}, and the results would replace it(; remove it first)?$"):
+        with pytest.raises(OutputError, match=rf"bird: {what}, and the results would replace it(; move it away)?$"):
             open_output(str(path), chosen)
         assert path.read_bytes() == data
 

@@ -84,10 +84,13 @@ def _content_type(request: Request) -> str:
 
 def _from_query(request: Request, settings: Settings, options: ServeOptions) -> Asked:
     urls = request.query_params.getlist("url")
-    if len(urls) != 1:
-        raise Problem(400, "give one picture as ?url=…, percent-encoded; several go into a POST")
     others = [(name, value) for name, value in request.query_params.multi_items() if name != "url"]
-    return Asked(_urls(urls, options), fields.changed(settings, others, also=("url",)), several=False)
+    changed = fields.changed(settings, others, also=("url",))
+    if len(urls) > 1:
+        raise Problem(400, "url is given twice; several pictures go into a POST")
+    if not urls:
+        raise Problem(400, "give a picture as ?url=…, percent-encoded; several go into a POST")
+    return Asked(_urls(urls, options), changed, several=False)
 
 
 async def _from_body(request: Request, settings: Settings, options: ServeOptions, room: Room) -> Asked:

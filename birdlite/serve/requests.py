@@ -14,7 +14,7 @@ from birdlite.serve.problems import named
 from birdlite.timing import clock
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,7 +32,7 @@ REFUSED = "birdlite.refused"
 _ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 
 
-def id_of(scope: MutableMapping[str, Any]) -> str:
+def id_of(scope: Mapping[str, Any]) -> str:
     """The id of a request: its own if it has one that is harmless, else one that is made."""
     state: dict[str, Any] = scope["state"]
     if "id" not in state:

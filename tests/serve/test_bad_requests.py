@@ -75,6 +75,10 @@ def test_another_content_type_is_refused_and_those_that_are_taken_are_named(
     assert content_type.partition(";")[0] in found["detail"]
 
 
+def test_an_empty_content_type_is_called_so(service: Running) -> None:
+    assert problem(service.post(PICTURE, ""), 415)["detail"].startswith("content type (blank): send image/*, ")
+
+
 BAD_JSON = {
     "nothing": (b"", "not JSON"),
     "half": (b'{"urls": ["http://', "not JSON"),
@@ -113,6 +117,7 @@ BAD_JSON = {
     "NUL behind it": (b'{"urls": ["http://a.example/"]}\0', "not JSON"),
     "a line in a text": (b'{"urls": ["http://a.example/\n"]}', "not JSON"),
     "a comment": (b'{"urls": ["http://a.example/"]} // mine', "not JSON"),
+    "a field without a name": (b'{"urls": ["http://a.example/"], "": 1}', "no field (blank); known are urls"),
     "a field of unseen characters": (
         rb'{"urls": ["http://a.example/"], "\u202e\ud800\n": 1}',
         r"no field \u202e\ud800\x0a;",
@@ -143,6 +148,7 @@ def test_the_detail_is_one_line_whatever_the_url_holds(service: Running) -> None
         ("", "?url="),
         ("url=http://a.example/&url=http://b.example/", "url is given twice; several pictures go into a POST"),
         ("url=http://a.example/&size=large", "no field size"),
+        ("url=http://a.example/&=1", "no field (blank); known are url"),
         ("url=http://a.example/&top=x", "top must be a whole number"),
         ("url=http://a.example/&top=1&top=2", "top is given twice"),
         ("url=http://a.example/&resize=", "resize must be one of"),

@@ -81,6 +81,8 @@ TWO_READINGS = {
     "HTTP/1.2": b"GET /livez HTTP/1.2\r\nHost: x\r\n\r\n" + HIDDEN,
     "http in small letters": b"GET /livez http/1.1\r\nHost: x\r\n\r\n" + HIDDEN,
     "two hosts": b"GET /livez HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n" + HIDDEN,
+    "two content types": POST + b"Content-Type: application/json\r\nContent-Length: 0\r\n\r\n" + HIDDEN,
+    "two content encodings": POST + b"Content-Encoding: identity\r\nContent-Encoding: gzip\r\n\r\n" + HIDDEN,
     "no host": b"GET /livez HTTP/1.1\r\n\r\n" + HIDDEN,
     "a space in the target": b"GET /livez /x HTTP/1.1\r\nHost: x\r\n\r\n" + HIDDEN,
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + HIDDEN,

@@ -133,11 +133,15 @@ def _uploaded(file: File, index: int, most: int) -> Target | BadTarget:
 
 def _from_json(data: bytes, query: Fields, settings: Settings, options: ServeOptions) -> Asked:
     try:
-        document = json.loads(data.decode("utf-8"), object_pairs_hook=_object)
+        document = _DECODER.decode(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise Problem(400, "the body is not UTF-8") from None
-    except (ValueError, RecursionError) as error:
+    except json.JSONDecodeError as error:
         raise Problem(400, f"the body is not JSON: {one_line(error)}") from None
+    except RecursionError:
+        raise Problem(400, "the body is nested too deeply") from None
+    except ValueError:  # int() refuses more than 4,300
+        raise Problem(400, "the body has a number of too many digits") from None
     if not isinstance(document, dict):
         raise Problem(400, 'the body must be an object, such as {"urls": ["https://…"]}')
     urls = document.pop("urls", None)
@@ -154,9 +158,12 @@ def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise ValueError(f"{named(name)} stands there twice")
+            raise Problem(400, f"{named(name)} is given twice")
         found[name] = value
     return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def _urls(urls: list[str], options: ServeOptions) -> list[Target | BadTarget]:

@@ -27,10 +27,13 @@ def without_secrets(text: str) -> str:
 
 
 def one_line(said: object) -> str:
-    """What another library said, as one short line of printable characters; of an empty exception, its type's name."""
+    """What another library said, or a text from outside, as one short line of printable characters.
+
+    An exception without a text is its type's name.
+    """
     text = "".join(c if c.isprintable() else " " for c in str(said)[:_LOOKED_AT])
     text = without_secrets(text)  # before it is cut: half of a secret cannot be told from other words
-    return " ".join(text.split())[:ONE_LINE] or type(said).__name__
+    return " ".join(text.split())[:ONE_LINE] or ("(blank)" if isinstance(said, str) else type(said).__name__)
 
 
 def installing(extra: str) -> str:

@@ -92,6 +92,36 @@ def host_key(host: str) -> str:
     return host.lower().rstrip(".")
 
 
+def whole_number(text: str) -> int:
+    """Read a whole number that the command line, a variable or a request has as text: ASCII digits, or - and digits.
+
+    One of more than 16 digits is read as its first 16, which are beyond all bounds.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    digits = text.strip().removeprefix("-")
+    if not digits.isascii() or not digits.isdigit():
+        raise ValueError("not a whole number")
+    number = int(digits.lstrip("0")[:16] or "0")  # int() refuses those of 4,300 digits
+    return -number if text.strip().startswith("-") else number
+
+
+def decimal_number(text: str) -> float:
+    """Read any number that is text, in ASCII and without the _ that Python allows. It may be infinite.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    try:
+        number = float(text if text.isascii() and "_" not in text else "nan")
+    except ValueError:
+        raise ValueError("not a number") from None
+    if number != number:
+        raise ValueError("not a number")
+    return number
+
+
 _LEAST: Mapping[str, float] = {
     "top": 1,
     "min_score": 0,

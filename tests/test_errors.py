@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from birdlite import installing as installing_module
-from birdlite.errors import EngineMissing, installing, installing_package
+from birdlite.errors import EngineMissing, installing, installing_package, one_line
 
 PLACES: dict[str, tuple[dict[str, object] | None, str]] = {
     "an index": (None, "pip install 'birdlite[onnx]'"),
@@ -63,6 +63,14 @@ def install_from(origin: dict[str, object] | None, tmp_path: Path, monkeypatch: 
         (notes / "direct_url.json").write_text(json.dumps(origin))
     monkeypatch.syspath_prepend(site)
     monkeypatch.setattr(installing_module, "_ROOT", str(site))
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [(ValueError(), "ValueError"), (ValueError("a\nb"), "a b"), ("a\0b", "a b"), ("", "(blank)"), (" \n", "(blank)")],
+)
+def test_what_was_said_is_one_line_and_never_empty(said: object, line: str) -> None:
+    assert one_line(said) == line
 
 
 @pytest.mark.usefixtures("python")

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from birdlite.settings import DEFAULTS, FetchSettings, Settings
+from birdlite.settings import DEFAULTS, FetchSettings, Settings, decimal_number, whole_number
 
 if TYPE_CHECKING:
     from types import SimpleNamespace
@@ -66,17 +66,15 @@ def digest(text: str) -> str:
 
 def whole(text: str, minimum: int, maximum: int) -> int:
     """A whole number within bounds, both included."""
-    digits = text.strip().removeprefix("-")
-    if not digits.isascii() or not digits.isdigit():
-        raise ValueError("not a whole number")
-    if len(digits) > 15 or not minimum <= (number := int(text)) <= maximum:
+    number = whole_number(text)
+    if not minimum <= number <= maximum:
         raise ValueError(f"must be between {minimum} and {maximum}")
     return number
 
 
 def seconds(text: str) -> float:
     """A time in s, above 0 and at most a day."""
-    number = _number(text)
+    number = decimal_number(text)
     if not 0 < number <= LONGEST_SECONDS:
         raise ValueError(f"must be above 0 and at most {LONGEST_SECONDS} seconds")
     return number
@@ -84,7 +82,7 @@ def seconds(text: str) -> float:
 
 def patience(text: str) -> float:
     """A time in s, at most a day; 0 for none."""
-    number = _number(text)
+    number = decimal_number(text)
     if not 0 <= number <= LONGEST_SECONDS:
         raise ValueError(f"must be between 0 and {LONGEST_SECONDS} seconds")
     return number
@@ -92,7 +90,7 @@ def patience(text: str) -> float:
 
 def fraction(text: str) -> float:
     """A number in [0, 1]."""
-    number = _number(text)
+    number = decimal_number(text)
     if not 0 <= number <= 1:
         raise ValueError("must be between 0 and 1")
     return number
@@ -105,7 +103,7 @@ def most(text: str) -> MaxFailures:
     digits = text.strip().removesuffix("%")
     if not text.strip().endswith("%"):
         return MaxFailures(whole(text, 0, 10**9))
-    number = _number(digits)
+    number = decimal_number(digits)
     if not 0 <= number <= 100:
         raise ValueError("must be between 0% and 100%")
     return MaxFailures(number, percent=True)
@@ -114,7 +112,7 @@ def most(text: str) -> MaxFailures:
 def pair(text: str) -> tuple[float, float]:
     """Two numbers with a comma between them, the smaller one first."""
     low, _, high = text.partition(",")
-    numbers = _number(low), _number(high)
+    numbers = decimal_number(low), decimal_number(high)
     if not -1e6 <= numbers[0] < numbers[1] <= 1e6:
         raise ValueError("must be two numbers such as 0,1, the smaller one first")
     return numbers
@@ -135,16 +133,6 @@ def shard(text: str) -> Shard:
     from birdlite.batch.shard import parse
 
     return parse(text)
-
-
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise ValueError("not a number") from None
-    if number != number:
-        raise ValueError("not a number")
-    return number
 
 
 def variable(option: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from birdlite.results import Result, RunSummary
+from birdlite.settings import decimal_number
 from birdlite.timing import Breakdown, Stage
 from birdlite.writers.base import ModelFacts
 from birdlite.writers.record import milliseconds, record, timing, to_json
@@ -14,8 +16,34 @@ JSON, LINES = "application/json", "application/x-ndjson"
 MANY = 1000
 """Candidates in an answer that are better written by a thread: they take the event loop several ms."""
 
+_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"?')
+
 STAGES: Mapping[Stage, str] = {"queue": "queue", "image fetch": "fetch", "decode": "decode", "inference": "infer"}
 """The stages of a request, and their names in Server-Timing."""
+
+
+def wants_lines(accept: str) -> bool:
+    """Whether a client asks for lines by name, and not for JSON rather. `accept` is the value of its Accept."""
+    if LINES not in accept.lower():
+        return False
+    weights: dict[str, float] = {}
+    for one in _QUOTED.sub("", accept.lower()).split(","):
+        name, *parameters = (part.strip() for part in one.split(";"))
+        weights[name] = _weight(parameters)
+    json = next((weights[name] for name in (JSON, "application/*", "*/*") if name in weights), 0.0)
+    lines = weights.get(LINES, 0.0)
+    return lines > 0 and lines >= json
+
+
+def _weight(parameters: Sequence[str]) -> float:
+    """How much a type is wanted. A weight that cannot be read is 0."""
+    for name, _, value in (parameter.partition("=") for parameter in parameters):
+        if name.rstrip() == "q":
+            try:
+                return decimal_number(value)
+            except ValueError:
+                return 0.0
+    return 1.0
 
 
 def document(results: Sequence[Result], model: ModelFacts, breakdown: Breakdown) -> str:

@@ -164,7 +164,7 @@ async def _classify(service: Service, request: Request) -> Response:
 
 
 def _wants_lines(request: Request) -> bool:
-    return answers.LINES in request.headers.get("accept", "").lower()
+    return answers.wants_lines(", ".join(request.headers.getlist("accept")))
 
 
 async def _whole(

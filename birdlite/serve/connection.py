@@ -25,7 +25,7 @@ from uvicorn.server import ServerState
 
 from birdlite.serve import problems
 from birdlite.serve.problems import Problem
-from birdlite.serve.requests import REFUSED
+from birdlite.serve.requests import REFUSED, headers_of, id_of, new_id
 from birdlite.serve.strict_h11 import MAX_HEAD, StrictConnection
 
 HEAD_S = 10.0
@@ -62,9 +62,12 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         crowd: Crowd,
-        refused: Callable[[Problem, bool], object],
+        refused: Callable[[Problem, str, bool], object],
     ) -> None:
-        """`crowd` is all connections. `refused` is told of what is no request, or no body of the one under way."""
+        """`crowd` is all connections.
+
+        `refused` is told of what is no request, its id, and whether it is the body of the request under way.
+        """
         super().__init__(config, server_state, app_state, _loop)
         self.conn = StrictConnection(h11.SERVER, MAX_HEAD)
         self._crowd = crowd
@@ -159,7 +162,8 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         """Answer what is no request, and end the connection."""
         found = self.conn.problem or Problem(400, "this is not HTTP/1.1")
         under_way = not self.waits_for_client
-        self._refused(found, under_way)
+        request_id = id_of(self.cycle.scope) if under_way else new_id()
+        self._refused(found, request_id, under_way)
         if under_way:
             self.cycle.disconnected = True  # its body is nonsense: whoever reads it stops
             self.cycle.message_event.set()
@@ -167,8 +171,9 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             if under_way:
                 cast("dict[str, object]", self.cycle.scope)[REFUSED] = found.status
-            body = found.document("").encode()
-            head = [("Content-Type", problems.TYPE), ("Content-Length", str(len(body))), ("Connection", "close")]
+            body = found.document(request_id).encode()
+            facts = {"Content-Type": problems.TYPE, "Content-Length": str(len(body)), "Connection": "close"}
+            head = [*((name.encode(), value.encode()) for name, value in facts.items()), *headers_of(request_id)]
             start = h11.Response(status_code=found.status, headers=head, reason=HTTPStatus(found.status).phrase)
             for event in (start, h11.Data(body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")

@@ -7,14 +7,15 @@ from importlib.util import find_spec
 from typing import Any, get_args
 
 from birdlite.serve.problems import Problem, named
-from birdlite.settings import Resize, Settings
+from birdlite.settings import Resize, Settings, decimal_number, whole_number
 
 MAX_TOP = 1000  # as for --top
 
 
 def _number(value: object, kind: type[int | float], least: int, most: int) -> int | float:
+    read = whole_number if kind is int else decimal_number
     try:
-        number = kind(value) if isinstance(value, str) else value
+        number = read(value) if isinstance(value, str) else value
     except ValueError:
         number = None
     if isinstance(number, bool) or not isinstance(number, (int, kind)) or not least <= number <= most:

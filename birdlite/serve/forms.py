@@ -22,6 +22,9 @@ MAX_FIELD = 4096
 MAX_PARAMETERS = 100
 """Semicolons in the header of the form or of a part."""
 
+_QUOTED = re.compile(rb'"(?:\\.|[^"\\])*"?')
+_PARAMETER = re.compile(rb";\s*([^\s;=]+)\s*=")
+
 _EXTENDED_NAME = re.compile(rb";\s*filename\*\s*=\s*utf-8'[^']*'([^;\s]*)", re.IGNORECASE)
 """A name of a file as RFC 5987 has it: not for forms, but older clients send names so that are not ASCII."""
 
@@ -44,7 +47,7 @@ class Form:
         self._most = max_files, max_fields
         self._ended = False
         self._header = bytearray(), bytearray()  # name and value, of the part that comes
-        self._disposition = b""
+        self._disposition: bytes | None = None
         self._field = ""  # its name, if the part is a field
         self._file: File | None = None  # if it is a file
         self._pieces: list[bytes] = []
@@ -80,21 +83,24 @@ class Form:
             raise Problem(400, "the form cannot be read: it breaks off")
 
     def _begin_part(self) -> None:
-        self._disposition, self._pieces = b"", []
+        self._disposition, self._pieces = None, []
 
     def _end_header(self) -> None:
         name, value = map(bytes, self._header)
         if name.lower() == b"content-disposition":
+            if self._disposition is not None:
+                raise Problem(400, "the form cannot be read: a part has Content-Disposition twice")
             self._disposition = value
         for part in self._header:
             part.clear()
 
     def _end_headers(self) -> None:
-        options = _parameters(self._disposition)
+        disposition = self._disposition or b""
+        options = _parameters(disposition)
         if b"name" not in options:
             raise Problem(400, "the form cannot be read: a part has no name")
         self._field, self._file = _text(options[b"name"]), None
-        filename = options.get(b"filename", _extended_name(self._disposition))
+        filename = options.get(b"filename", _extended_name(disposition))
         if filename is not None:
             self._file = File(_text(filename))
             self.files.append(self._file)
@@ -124,11 +130,14 @@ def _parameters(header: bytes) -> dict[bytes, bytes]:
     """What stands behind the semicolons of a header. Very many of them would take the parser long."""
     if header.count(b";") > MAX_PARAMETERS:
         raise Problem(400, f"the form cannot be read: a header with over {MAX_PARAMETERS} semicolons")
+    names = [name.lower() for name in _PARAMETER.findall(_QUOTED.sub(b"", header))]
+    if twice := [name for name in (b"boundary", b"name", b"filename") if names.count(name) > 1]:
+        raise Problem(400, f"the form cannot be read: a header has {twice[0].decode()} twice")
     return parse_options_header(header)[1]
 
 
 def _extended_name(disposition: bytes) -> bytes | None:
-    found = _EXTENDED_NAME.search(re.sub(rb'"[^"]*"', b'""', disposition))
+    found = _EXTENDED_NAME.search(_QUOTED.sub(b"", disposition))
     return unquote_to_bytes(found[1]) if found else None
 
 

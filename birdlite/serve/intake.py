@@ -84,10 +84,13 @@ def _content_type(request: Request) -> str:
 
 def _from_query(request: Request, settings: Settings, options: ServeOptions) -> Asked:
     urls = request.query_params.getlist("url")
-    if len(urls) != 1:
-        raise Problem(400, "give one picture as ?url=…, percent-encoded; several go into a POST")
     others = [(name, value) for name, value in request.query_params.multi_items() if name != "url"]
-    return Asked(_urls(urls, options), fields.changed(settings, others, also=("url",)), several=False)
+    changed = fields.changed(settings, others, also=("url",))
+    if len(urls) > 1:
+        raise Problem(400, "url is given twice; several pictures go into a POST")
+    if not urls:
+        raise Problem(400, "give a picture as ?url=…, percent-encoded; several go into a POST")
+    return Asked(_urls(urls, options), changed, several=False)
 
 
 async def _from_body(request: Request, settings: Settings, options: ServeOptions, room: Room) -> Asked:
@@ -130,11 +133,15 @@ def _uploaded(file: File, index: int, most: int) -> Target | BadTarget:
 
 def _from_json(data: bytes, query: Fields, settings: Settings, options: ServeOptions) -> Asked:
     try:
-        document = json.loads(data.decode("utf-8"), object_pairs_hook=_object)
+        document = _DECODER.decode(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise Problem(400, "the body is not UTF-8") from None
-    except (ValueError, RecursionError) as error:
+    except json.JSONDecodeError as error:
         raise Problem(400, f"the body is not JSON: {one_line(error)}") from None
+    except RecursionError:
+        raise Problem(400, "the body is nested too deeply") from None
+    except ValueError:  # int() refuses more than 4,300
+        raise Problem(400, "the body has a number of too many digits") from None
     if not isinstance(document, dict):
         raise Problem(400, 'the body must be an object, such as {"urls": ["https://…"]}')
     urls = document.pop("urls", None)
@@ -151,9 +158,12 @@ def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise ValueError(f"{named(name)} stands there twice")
+            raise Problem(400, f"{named(name)} is given twice")
         found[name] = value
     return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def _urls(urls: list[str], options: ServeOptions) -> list[Target | BadTarget]:

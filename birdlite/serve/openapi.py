@@ -274,5 +274,5 @@ _PROBLEM: Schema = {
     "status": {"type": "integer", "minimum": 400, "maximum": 599},
     "detail": {"type": "string", "description": "One line for people."},
     "kind": {"enum": [*problems.KINDS, *sorted(problems.STATUSES)]},
-    "request_id": {"type": "string", "description": "Empty if what came was no request."},
+    "request_id": {"type": "string", "minLength": 1, "description": "Also X-Request-Id, and in the log."},
 }

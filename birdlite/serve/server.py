@@ -149,8 +149,8 @@ class Server:
         service.refusing = True
         self._uvicorn.should_exit = True
 
-    def _refused(self, problem: Problem, under_way: bool) -> None:
+    def _refused(self, problem: Problem, request_id: str, under_way: bool) -> None:
         """Count what is no request. A request under way whose body makes no sense is counted as any other."""
         if not under_way:
             self._service.metrics.requests.labels("other", "other", str(problem.status)).inc()
-        log.warning("no request", status=problem.status, detail=problem.detail)
+        log.warning("no request", status=problem.status, detail=problem.detail, request_id=request_id)

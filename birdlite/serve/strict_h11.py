@@ -17,6 +17,9 @@ MAX_HEAD = 32 << 10
 TLS = b"\x16\x03"
 """How a connection of https begins."""
 
+ONCE = (b"content-type", b"content-encoding")
+"""Headers that say how a body is read. Of two, some readers take the first, others the last. (h11 looks at lengths.)"""
+
 FEW_CHUNKS, LEAST_CHUNK = 1000, 1 << 10
 """A body may have so many chunks of any size, and one more for each so many bytes. The event loop reads each one.
 A device that sends 512 bytes at a time may so send a picture of 1 MB."""
@@ -123,3 +126,6 @@ def _check_framing(request: h11.Request) -> None:
     names = [name for name, _ in request.headers]
     if b"transfer-encoding" in names and (b"content-length" in names or request.http_version < b"1.1"):
         raise h11.RemoteProtocolError("Transfer-Encoding with Content-Length, or in HTTP/1.0")
+    for name in ONCE:
+        if names.count(name) > 1:
+            raise h11.RemoteProtocolError(f"{name.decode().title()} is given twice")

@@ -81,7 +81,7 @@ class Document:
             label = value.get(LABEL) if isinstance(value, dict) else None
             if target is None:
                 if self._count == 1:  # none of the others will have one either
-                    found = f"; found: {one_line(', '.join(value))}" if isinstance(value, dict) else ""
+                    found = f"; found: {one_line(', '.join(value))}" if value and isinstance(value, dict) else ""
                     raise UsageError(f"{self._name}: no url, path, filepath or file in its first entry{found}")
                 yield self._count, "", "", FAULT
             elif self._labelled and not (isinstance(label, str) and label):

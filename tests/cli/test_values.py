@@ -26,7 +26,7 @@ def test_whole_numbers_keep_to_their_bounds() -> None:
     for text in ("0", "11", "-1", "9" * 5000):
         with pytest.raises(ValueError, match="must be between 1 and 10"):
             whole(text, 1, 10)
-    for text in ("", "-", "--1", "1.0", "ten", "²"):
+    for text in ("", "-", "--1", "1.0", "ten", "²", "1_0", "\N{FULLWIDTH DIGIT ONE}"):
         with pytest.raises(ValueError, match="not a whole number"):
             whole(text, 1, 10)
 
@@ -38,14 +38,14 @@ def test_a_folder_is_no_url(text: str) -> None:
     assert folder("birds: all/2024") == "birds: all/2024"
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "86401", "inf", "nan", "soon"])
+@pytest.mark.parametrize("text", ["0", "-1", "86401", "inf", "nan", "soon", "1_0", "\N{FULLWIDTH DIGIT ONE}"])
 def test_seconds_are_above_zero_and_at_most_a_day(text: str) -> None:
     with pytest.raises(ValueError, match=r"must be above 0|not a number"):
         seconds(text)
     assert seconds("0.5") == 0.5
 
 
-@pytest.mark.parametrize("text", ["-0.1", "1.1", "nan", "half"])
+@pytest.mark.parametrize("text", ["-0.1", "1.1", "nan", "half", "0.8_0"])
 def test_a_fraction_lies_between_0_and_1(text: str) -> None:
     with pytest.raises(ValueError, match=r"must be between|not a number"):
         fraction(text)

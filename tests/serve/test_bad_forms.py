@@ -50,6 +50,20 @@ def test_a_form_without_a_boundary_is_refused(service: Running) -> None:
     assert "boundary" in problem(service.post(form(FILE + b"\r\nx"), "multipart/form-data"), 400)["detail"]
 
 
+@pytest.mark.parametrize(
+    ("body", "content_type", "words"),
+    [
+        (form(FILE + FILE + b"\r\nx"), FORM, "a part has Content-Disposition twice"),
+        (form(b"Content-Disposition:\r\n" + FILE + b"\r\nx"), FORM, "a part has Content-Disposition twice"),
+        (form(FILE[:-2] + b"; Name=top\r\n\r\nx"), FORM, "a header has name twice"),
+        (form(FILE[:-2] + b'; filename="g.jpg"\r\n\r\nx'), FORM, "a header has filename twice"),
+        (form(FILE + b"\r\nx"), "multipart/form-data; boundary=y; BOUNDARY=x", "a header has boundary twice"),
+    ],
+)
+def test_a_form_with_two_readings_is_refused(service: Running, body: bytes, content_type: str, words: str) -> None:
+    assert words in problem(service.post(body, content_type), 400)["detail"]
+
+
 def test_a_form_that_breaks_off_is_refused(service: Running) -> None:
     whole = form(FILE + b"\r\n" + PICTURE)
 
@@ -85,6 +99,7 @@ def file(disposition: bytes, data: bytes = PICTURE, more: bytes = b"") -> bytes:
 
 
 NAMES = {
+    "another name in it": (rb'; filename="a\"; name=\"b; filename=c.jpg"', 'a"; name="b; filename=c.jpg'),
     "no name at all": (b"; filename=", "file 0"),
     "an empty name": (b'; filename=""', "file 0"),
     "UTF-8": ('; filename="Zürich 🐦.jpg"'.encode(), "Zürich 🐦.jpg"),

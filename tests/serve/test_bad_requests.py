@@ -75,6 +75,10 @@ def test_another_content_type_is_refused_and_those_that_are_taken_are_named(
     assert content_type.partition(";")[0] in found["detail"]
 
 
+def test_an_empty_content_type_is_called_so(service: Running) -> None:
+    assert problem(service.post(PICTURE, ""), 415)["detail"].startswith("content type (blank): send image/*, ")
+
+
 BAD_JSON = {
     "nothing": (b"", "not JSON"),
     "half": (b'{"urls": ["http://', "not JSON"),
@@ -84,8 +88,12 @@ BAD_JSON = {
     "one url": (b'{"urls": "http://a.example/"}', "urls must be a list"),
     "a number among them": (b'{"urls": ["http://a.example/", 7]}', "urls must be a list"),
     "an unknown field": (b'{"urls": ["http://a.example/"], "topp": 3}', "no field topp; known are urls, top"),
-    "a field twice": (b'{"urls": ["http://a.example/"], "top": 3, "top": 4}', "top stands there twice"),
+    "a field twice": (b'{"urls": ["http://a.example/"], "top": 3, "top": 4}', "top is given twice"),
     "top as text": (b'{"urls": ["http://a.example/"], "top": "many"}', "top must be a whole number from 1 to 1000"),
+    "top as text with another digit": (
+        rb'{"urls": ["http://a.example/"], "top": "\u0661"}',
+        "top must be a whole number",
+    ),
     "top too large": (b'{"urls": ["http://a.example/"], "top": 1001}', "top must be a whole number"),
     "top of half": (b'{"urls": ["http://a.example/"], "top": 1.5}', "top must be a whole number"),
     "top is true": (b'{"urls": ["http://a.example/"], "top": true}', "top must be a whole number"),
@@ -94,25 +102,29 @@ BAD_JSON = {
     "a resize that is a list": (b'{"urls": ["http://a.example/"], "resize": []}', "resize must be one of crop"),
     "not UTF-8": (b'{"urls": ["http://a.example/\xe9"]}', "not UTF-8"),
     "UTF-16": ('{"urls": []}'.encode("utf-16"), "not UTF-8"),
-    "too deep": (b"[" * 100_000, "not JSON"),
-    "too deep in a list": (b'{"urls": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "not JSON"),
-    "too deep in objects": (b'{"urls":' * 100_000 + b"1" + b"}" * 100_000, "not JSON"),
-    "a huge number": (b'{"urls": ["http://a.example/"], "top": ' + b"9" * 10_000 + b"}", "not JSON"),
+    "too deep": (b"[" * 100_000, "the body is nested too deeply"),
+    "too deep in a list": (b'{"urls": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "the body is nested too deeply"),
+    "too deep in objects": (b'{"urls":' * 100_000 + b"1" + b"}" * 100_000, "the body is nested too deeply"),
+    "a huge number": (
+        b'{"urls": ["http://a.example/"], "top": ' + b"9" * 10_000 + b"}",
+        "the body has a number of too many digits",
+    ),
     "a large number": (b'{"urls": ["http://a.example/"], "top": ' + b"9" * 4000 + b"}", "top must be a whole number"),
     "infinity": (b'{"urls": ["http://a.example/"], "min_score": 1e999}', "min_score must be a number from 0 to 1"),
     "less than nothing": (b'{"urls": ["http://a.example/"], "min_score": -1e-9}', "min_score must be a number"),
     "null": (b'{"urls": ["http://a.example/"], "top": null}', "top must be a whole number"),
     "a whole number with a point": (b'{"urls": ["http://a.example/"], "top": 3.0}', "top must be a whole number"),
-    "urls twice": (b'{"urls": ["http://a.example/"], "urls": ["http://b.example/"]}', "urls stands there twice"),
+    "urls twice": (b'{"urls": ["http://a.example/"], "urls": ["http://b.example/"]}', "urls is given twice"),
     "an object among the urls": (b'{"urls": [{"url": "http://a.example/"}]}', "urls must be a list"),
     "null among the urls": (b'{"urls": [null]}', "urls must be a list"),
     "300,000 numbers": (b'{"urls": [' + b"1," * 300_000 + b"1]}", "urls must be a list"),
     "50,000 fields": (b"{%b}" % b",".join(b'"%d":1' % n for n in range(50_000)), "no field 0; known are urls"),
-    "a byte order mark": (b'\xef\xbb\xbf{"urls": ["http://a.example/"]}', "not JSON"),
+    "two byte order marks": (b"\xef\xbb\xbf" * 2 + b"{}", "the body is not JSON: Expecting value: line 1 column 1"),
     "two documents": (b'{"urls": ["http://a.example/"]}{}', "not JSON"),
     "NUL behind it": (b'{"urls": ["http://a.example/"]}\0', "not JSON"),
     "a line in a text": (b'{"urls": ["http://a.example/\n"]}', "not JSON"),
     "a comment": (b'{"urls": ["http://a.example/"]} // mine', "not JSON"),
+    "a field without a name": (b'{"urls": ["http://a.example/"], "": 1}', "no field (blank); known are urls"),
     "a field of unseen characters": (
         rb'{"urls": ["http://a.example/"], "\u202e\ud800\n": 1}',
         r"no field \u202e\ud800\x0a;",
@@ -131,6 +143,12 @@ def test_json_that_makes_no_sense_is_refused_and_says_what_is_wrong(service: Run
     assert words in problem(service.post(body, "application/json; charset=utf-8"), 400)["detail"]
 
 
+def test_json_may_begin_with_a_byte_order_mark(service: Running, origin: Origin) -> None:
+    body = json.dumps({"urls": [origin.serve("/a.jpg", PICTURE)]}).encode("utf-8-sig")
+
+    assert service.post(body, "application/json").json()["summary"]["ok"] == 1
+
+
 def test_the_detail_is_one_line_whatever_the_url_holds(service: Running) -> None:
     answer = service.client.get("/v1/classify", params={"url": "http://a\n.example\u202e/"})
 
@@ -141,8 +159,9 @@ def test_the_detail_is_one_line_whatever_the_url_holds(service: Running) -> None
     ("query", "words"),
     [
         ("", "?url="),
-        ("url=http://a.example/&url=http://b.example/", "several go into a POST"),
+        ("url=http://a.example/&url=http://b.example/", "url is given twice; several pictures go into a POST"),
         ("url=http://a.example/&size=large", "no field size"),
+        ("url=http://a.example/&=1", "no field (blank); known are url"),
         ("url=http://a.example/&top=x", "top must be a whole number"),
         ("url=http://a.example/&top=1&top=2", "top is given twice"),
         ("url=http://a.example/&resize=", "resize must be one of"),
@@ -150,11 +169,16 @@ def test_the_detail_is_one_line_whatever_the_url_holds(service: Running) -> None
         ("url=http://a.example/&top=1e3", "top must be a whole number"),
         ("url=http://a.example/&top=", "top must be a whole number"),
         ("url=http://a.example/&top=" + "9" * 5000, "top must be a whole number"),
+        ("url=http://a.example/&top=1_0", "top must be a whole number"),
+        ("url=http://a.example/&top=\N{FULLWIDTH DIGIT ONE}", "top must be a whole number"),
+        ("url=http://a.example/&top=%2B1", "top must be a whole number"),
+        ("url=http://a.example/&min_score=0.8_0", "min_score must be a number from 0 to 1"),
+        ("url=http://a.example/&min_score=\N{FULLWIDTH DIGIT ONE}", "min_score must be a number from 0 to 1"),
         ("url=http://a.example/&min_score=nan", "min_score must be a number from 0 to 1"),
         ("url=http://a.example/&min_score=-inf", "min_score must be a number"),
         ("url=http://a.example/&min_score=1.01", "min_score must be a number"),
-        ("URL=http://a.example/", "?url="),
-        ("url=http://a.example/&%75rl=http://b.example/", "several go into a POST"),
+        ("URL=http://a.example/", "no field URL; known are url, top"),
+        ("url=http://a.example/&%75rl=http://b.example/", "url is given twice"),
         ("url=http://a.example/;top=1&&&top=x", "top must be a whole number"),
         ("url=http://a.example/" + "&a=b" * 5000, "no field a;"),
     ],

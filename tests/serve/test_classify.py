@@ -148,9 +148,33 @@ def test_the_head_of_lines_comes_before_the_first_picture_is_finished(service: R
     assert json.loads(line)["status"] == "ok"
 
 
-@pytest.mark.parametrize("accept", ["Application/X-NDJSON", "text/html, application/x-ndjson;q=0.5"])
+@pytest.mark.parametrize(
+    "accept",
+    ["Application/X-NDJSON", "text/html, application/x-ndjson;q=0.5", "application/json, application/x-ndjson",
+     "application/x-ndjson, */*;q=0.1", "application/json;q=0.4,application/x-ndjson ; Q=0.5",
+     'application/x-ndjson;a="x, application/json;q=0";q=0.9, application/json;q=0.8'],
+)  # fmt: skip
 def test_lines_may_be_asked_for_among_others_and_in_any_letters(service: Running, accept: str) -> None:
     assert service.form(PICTURE, headers={"Accept": accept}).headers["content-type"] == "application/x-ndjson"
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["", "*/*", "application/*", "text/html", "application/json, application/x-ndjson;q=0",
+     "application/x-ndjson;q=0.0", "application/x-ndjson;q=0.5, application/json", "application/x-ndjson;q=0.5, */*",
+     "application/x-ndjson;q=one", "*/*, application/x-ndjson; charset=utf-8; Q = 0.9", "application/x-ndjsonp",
+     "application/x-ndjson+x", 'text/html;a=",application/x-ndjson,"'],
+)  # fmt: skip
+def test_lines_that_are_not_asked_for_or_less_than_json_are_not_sent(service: Running, accept: str) -> None:
+    assert service.form(PICTURE, headers={"Accept": accept}).headers["content-type"] == "application/json"
+
+
+def test_what_is_accepted_may_stand_in_several_headers(service: Running) -> None:
+    headers = [("Accept", "application/json;q=0.5"), ("Accept", "application/x-ndjson")]
+    files = {"file": PICTURE}
+
+    answer = service.client.post("/v1/classify", files=files, headers=headers)
+    assert answer.headers["content-type"] == "application/x-ndjson"
 
 
 def test_an_animation_and_a_file_of_many_pages_are_read_as_their_first_picture(service: Running) -> None:

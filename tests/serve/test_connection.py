@@ -81,6 +81,8 @@ TWO_READINGS = {
     "HTTP/1.2": b"GET /livez HTTP/1.2\r\nHost: x\r\n\r\n" + HIDDEN,
     "http in small letters": b"GET /livez http/1.1\r\nHost: x\r\n\r\n" + HIDDEN,
     "two hosts": b"GET /livez HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n" + HIDDEN,
+    "two content types": POST + b"Content-Type: application/json\r\nContent-Length: 0\r\n\r\n" + HIDDEN,
+    "two content encodings": POST + b"Content-Encoding: identity\r\nContent-Encoding: gzip\r\n\r\n" + HIDDEN,
     "no host": b"GET /livez HTTP/1.1\r\n\r\n" + HIDDEN,
     "a space in the target": b"GET /livez /x HTTP/1.1\r\nHost: x\r\n\r\n" + HIDDEN,
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + HIDDEN,
@@ -234,6 +236,30 @@ def test_a_huge_head_is_refused(service: Running, name: str) -> None:
 
     assert head_of(answer).startswith(b"HTTP/1.1 431 ")
     assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def id_of(answer: bytes) -> str:
+    """The id of a refusal, which is in its header and in its document."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    (found,) = re.findall(rb"\r\nx-request-id: (\S+)", head.lower())
+    assert json.loads(body)["request_id"] == found.decode()
+    return str(found.decode())
+
+
+@pytest.mark.parametrize("name", ["two lengths", "another coding", "HTTP/1.2", "a chunk that is longer", "a header"])
+def test_what_is_no_request_has_an_id_of_its_own(service: Running, name: str) -> None:
+    asked = {**TWO_READINGS, **HUGE_HEADS}[name]
+    ids = [id_of(service.raw(asked)) for _ in range(2)]
+
+    assert ids[0] != ids[1]
+    assert ids == [fields["request_id"] for _, message, fields in service.lines if message == "no request"]
+
+
+def test_a_body_that_is_nonsense_is_refused_by_the_id_of_its_request(service: Running) -> None:
+    answer = service.raw(TWO_READINGS["a trailer"].replace(b"Host: x", b"Host: x\r\nX-Request-Id: mine", 1))
+
+    assert id_of(answer) == "mine"
+    assert ("no request", "mine") in [(message, fields.get("request_id")) for _, message, fields in service.lines]
 
 
 def test_what_is_no_request_is_logged_and_counted(service: Running) -> None:

@@ -545,6 +545,10 @@ class TestJsonDocuments:
             list(read(io.BytesIO(data), "my.json"))
         assert str(caught.value).startswith(message)
 
+    def test_an_empty_first_entry_is_an_error_that_shows_no_fields(self) -> None:
+        with pytest.raises(UsageError, match=r"no url, path, filepath or file in its first entry$"):
+            list(read(io.BytesIO(b"[{}]"), "my.json"))
+
     def test_an_entry_without_a_target_fails_alone(self) -> None:
         found = list(read(io.BytesIO(b'["a.jpg", {"id": 5}, "b.jpg"]'), "my.json"))
         assert [text for text, _ in found] == ["a.jpg", "my.json:2", "b.jpg"]

@@ -1,4 +1,4 @@
-"""The bytes of a local file; and an error of the operating system in words, for every message about a path."""
+"""The bytes of a local file; its lock; and an error of the operating system in words, for messages about a path."""
 
 from __future__ import annotations
 
@@ -86,6 +86,23 @@ def check_regular(descriptor: int, path: str) -> int:
         code = errno.EISDIR if stat.S_ISDIR(facts.st_mode) else errno.ENXIO
         raise OSError(code, os.strerror(code), path)
     return facts.st_size
+
+
+def lock(descriptor: int) -> bool:
+    """Lock an open file for this process until it is closed; the kernel releases it however the process ends.
+
+    Returns:
+        False if another process has it. True also on a system or a file system without locks.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return True
+    return True
 
 
 def reason(error: OSError | ValueError) -> str:

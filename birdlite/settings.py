@@ -1,7 +1,8 @@
 """All settings of a run, in plain values. The command line fills them from its options, Python users by keyword.
 
 `Settings` is for a `Classifier`; its `fetch` is for everything that goes over the network. All defaults are here, each
-with its reason. Both are checked when they are made, and by `Classifier` again, because `_replace` does not check.
+with its reason. Both are checked when they are made. `Classifier` checks again, because `_replace` does not: types and
+bounds only, as what uses a value finds the rest. The command line goes that way, for messages that name its options.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Literal, TypeVar, get_args
 
 from birdlite import cpus
 from birdlite._version import __version__
-from birdlite.errors import UsageError
+from birdlite.errors import UsageError, one_line
 from birdlite.namedtuple import NamedTuple
 
 EngineChoice = Literal["auto", "litert", "tflite", "onnx"]
@@ -72,6 +73,19 @@ MAX_REDIRECTS = 5
 DOWNLOADS = 16
 """Downloads at once. Downloads mostly wait, and two or three hosts at 6 each fill an ordinary line."""
 
+
+LONGEST_S = 86_400
+"""s; a day, for every time."""
+
+OWN_MEMORY = 96 << 20
+"""Bytes for everything but pictures. Measured: 33 MiB with LiteRT, 93 with ONNX Runtime; httpx adds 20."""
+
+WORKER_MEMORY = 16 << 20
+"""Bytes for each worker. Measured: an engine on the official model takes 9.5 MiB with its thread."""
+
+LEAST_FILES = 16 << 20  # bytes of each of two shares of files, however small the limit is
+LEAST_DECODING = 32 << 20
+LEAST_PICTURES = 2 * LEAST_FILES + LEAST_DECODING
 
 Fields = TypeVar("Fields", bound="Settings | FetchSettings")
 
@@ -142,41 +156,85 @@ _LEAST: Mapping[str, float] = {
 """The numbers among the fields, and the least that each may be. Whole numbers have a default that is one."""
 
 _ABOVE = frozenset({"decode_timeout", "timeout", "connect_timeout", "read_timeout"})  # may not be 0 itself
-_MOST: Mapping[str, float] = {"min_score": 1}
+_TIMES = ("decode_timeout", "timeout", "connect_timeout", "read_timeout", "startup_timeout", "backoff")
+_MOST: Mapping[str, float] = {"min_score": 1, **dict.fromkeys(_TIMES, LONGEST_S)}
+_MOST_OF_ALL = 1 << 62  # a size in bytes that the system can still add to
 _CHOICES: Mapping[str, tuple[str, ...]] = {"engine": get_args(EngineChoice), "resize": get_args(Resize)}
 _TEXTS = frozenset({"model", "user_agent"})
 _OPTIONAL_TEXTS = frozenset({"labels", "cache_dir", "mirror", "model_sha256"})
+_WITH_A_FORM = frozenset({"mirror", "model_sha256", "allow_hosts", "allow_ports", "per_host"})
 
 
-def check(settings: Settings | FetchSettings) -> None:
+def check(settings: Settings | FetchSettings, *, forms: bool = False) -> None:
     """Check each value by itself. What contradicts another, or is not there, is found when it is used.
 
     Raises:
         UsageError: it names the field.
     """
     for field, value in zip(settings._fields, settings, strict=True):
-        wanted = _wanted(field, value, settings._field_defaults[field])
+        default = settings._field_defaults[field]
+        wanted = _wanted(field, value, default)
+        if forms and wanted is None and field in _WITH_A_FORM and value != default:
+            from birdlite.setting_forms import wanted as form_wanted
+
+            wanted = form_wanted(field, value)
         if wanted is not None:
-            raise UsageError(f"{type(settings).__name__}: {field} is {value!r}, not {wanted}")
+            raise UsageError(f"{type(settings).__name__}: {field} is {shown(value)}, not {wanted}")
         if isinstance(value, FetchSettings):
             check(value)
+
+
+def _check_made(settings: Settings | FetchSettings) -> None:
+    """Check values of a Python program, whose user knows them as fields.
+
+    Raises:
+        UsageError: it names the field.
+    """
+    check(settings, forms=True)
+    if isinstance(settings, FetchSettings):
+        if not is_header_text(settings.user_agent):
+            raise UsageError(f"FetchSettings: user_agent is {shown(settings.user_agent)}, not printable ASCII")
+    elif settings.memory and settings.memory < (least := least_memory(settings.threads)):
+        raise UsageError(
+            f"Settings: memory is {settings.memory}, and the least with workers={settings.threads} is {least}"
+        )
+
+
+def shown(value: object) -> str:
+    """A wrong value, for a message."""
+    try:
+        return one_line(repr(value))
+    except ValueError:  # Python shows no number of thousands of digits
+        return "too large"
+
+
+def is_header_text(text: str) -> bool:
+    """Whether it can be the value of a header: printable ASCII, not empty, without spaces around it."""
+    return text != "" and text.isascii() and text.isprintable() and text == text.strip()
+
+
+def least_memory(workers: int) -> int:
+    """The bytes without which nothing works."""
+    return OWN_MEMORY + WORKER_MEMORY * workers + LEAST_PICTURES
 
 
 def _wanted(field: str, value: object, default: object) -> str | None:
     """What a field must be, if it is not."""
     if field in _LEAST:
-        least, most = _LEAST[field], _MOST.get(field, float("inf"))
+        least, most = _LEAST[field], _MOST.get(field, _MOST_OF_ALL)
         whole = isinstance(default, int)
         number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
         if number and (least < value if field in _ABOVE else least <= value) and value <= most:  # type: ignore[operator]
             return None
         bounds = f"above {least}" if field in _ABOVE else f"from {least}"
-        return f"a {'whole ' if whole else ''}number {bounds}{f' to {most:g}' if field in _MOST else ''}"
+        if field in _MOST or (number and value > most):  # type: ignore[operator]
+            bounds += f"{' and at most' if field in _ABOVE else ' to'} {most}"
+        return f"a {'whole ' if whole else ''}number {bounds}"
     if field in _CHOICES:
         return None if value in _CHOICES[field] else f"one of {', '.join(_CHOICES[field])}"
     if field in _TEXTS or field in _OPTIONAL_TEXTS:
         optional = field in _OPTIONAL_TEXTS
-        fits = (isinstance(value, str) and value != "") or (optional and value is None)
+        fits = (isinstance(value, str) and value != "" and "\0" not in value) or (optional and value is None)
         return None if fits else f"text{' or None' if optional else ''}"
     kind = type(default)
     return None if isinstance(value, kind) else f"a {kind.__name__}"
@@ -184,7 +242,7 @@ def _wanted(field: str, value: object, default: object) -> str | None:
 
 def _checked(fields: type[Fields]) -> type[Fields]:
     """The same class, whose values are checked when they are made from the fields."""
-    fields.__init__ = lambda self, *_, **__: check(self)  # type: ignore[method-assign]
+    fields.__init__ = lambda self, *_, **__: _check_made(self)  # type: ignore[method-assign]
     return fields
 
 

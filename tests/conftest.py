@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
     from tests.browser import Browser
 
 BIRDS = Path(__file__).parents[1].parent / "shared" / "birds"
+
+
+def pytest_configure() -> None:
+    """Heed signals also where the tests run under `nohup` or in the background of a script: birdlite would not."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

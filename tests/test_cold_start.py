@@ -87,6 +87,13 @@ def test_the_guard_is_imported_for_urls_only(warm: tuple[str, ...]) -> None:
     assert {name for name in loaded if name.startswith("birdlite.http")} | loaded & (NETWORK | {"ipaddress"}) == set()
 
 
+def test_the_forms_of_settings_are_imported_for_python_programs_only(warm: tuple[str, ...]) -> None:
+    loaded = modules_after(*warm, "--mirror", "https://mirror.example", str(PICTURES[0]))
+
+    assert "birdlite.settings" in loaded
+    assert "birdlite.setting_forms" not in loaded
+
+
 def test_what_makes_a_report_is_imported_for_a_report_only(warm: tuple[str, ...], tmp_path: Path) -> None:
     assert modules_after(*warm, str(PICTURES[0])) & REPORT == set()
 

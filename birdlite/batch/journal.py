@@ -22,7 +22,7 @@ from birdlite.batch.header import HEADER_LIMIT, KEY, Header, parse_header
 from birdlite.errors import OutputError
 from birdlite.namedtuple import NamedTuple
 from birdlite.results import Failure, is_away
-from birdlite.writers.output import make_folder, refused
+from birdlite.writers.output import lock_output, make_folder, refused
 
 _BLOCK = 1 << 12  # bytes to read at once for one record; most have fewer
 
@@ -106,7 +106,7 @@ class Journal:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except (OSError, ValueError) as error:
             raise refused(self._path, error) from error
-        self._lock_or_refuse()
+        lock_output(self._descriptor, path)
 
     @property
     def size(self) -> int:
@@ -181,8 +181,10 @@ class Journal:
         return data[: data.index(b"\n") + 1]
 
     def close(self) -> None:
-        """Close and unlock the file; it stays."""
-        os.close(self._descriptor)
+        """Close and unlock the file; it stays. The second time, nothing happens: the number may be another file's."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor != -1:
+            os.close(descriptor)
 
     def remove(self) -> None:
         """Delete the file, after its records are in the part."""
@@ -201,17 +203,6 @@ class Journal:
         except OSError as error:
             raise refused(self._path, error) from error
         self._size = at
-
-    def _lock_or_refuse(self) -> None:
-        try:
-            import fcntl
-
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.close()
-            raise OutputError(f"{self._path}: another run is writing this output", temporary=True) from None
-        except (ImportError, OSError):
-            return  # a system or a file system without locks
 
 
 def _place_of(record: Record, offset: int) -> Place:

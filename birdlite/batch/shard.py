@@ -20,7 +20,7 @@ PLACEHOLDER = "{shard}"
 
 
 class Shard(NamedTuple):
-    """One of `count` parts of a list."""
+    """One of `count` parts of a list. Making one that cannot be is a UsageError."""
 
     index: int  # type: ignore[assignment]  # from 0; hides tuple.index, as Result.index does
     count: int  # type: ignore[assignment]
@@ -39,6 +39,24 @@ class Shard(NamedTuple):
         return [self.named(path), *(shard.named(path) for shard in others if PLACEHOLDER in path)]
 
 
+def _why_not(index: object, count: object) -> str | None:
+    """What is wrong with the numbers of a shard."""
+    if type(index) is not int or type(count) is not int:
+        return "the index and the number of shards must be whole numbers"
+    if not 1 <= count <= MOST_SHARDS:
+        return f"the number of shards must be from 1 to {MOST_SHARDS}"
+    if not 0 <= index < count:
+        return f"the index of one of {count} shards must be from 0 to {count - 1}"
+    return None
+
+
+def _check(shard: Shard, *_: object, **__: object) -> None:
+    wrong = _why_not(shard.index, shard.count)
+    if wrong is not None:
+        raise UsageError(f"Shard({shard.index!r}, {shard.count!r}): {wrong}")
+
+
+Shard.__init__ = _check  # type: ignore[method-assign,assignment]
 WHOLE = Shard(0, 1)
 
 
@@ -64,12 +82,11 @@ def parse(text: str) -> Shard:
     numbers = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
     if numbers is None:
         raise ValueError("not a shard such as 0/4: its index, from 0, and the number of shards")
-    shard = Shard(int(numbers[1]), int(numbers[2]))
-    if not 1 <= shard.count <= MOST_SHARDS:
-        raise ValueError(f"the number of shards must be from 1 to {MOST_SHARDS}")
-    if shard.index >= shard.count:
-        raise ValueError(f"the index of one of {shard.count} shards must be from 0 to {shard.count - 1}")
-    return shard
+    index, count = int(numbers[1]), int(numbers[2])
+    wrong = _why_not(index, count)
+    if wrong is not None:
+        raise ValueError(wrong)
+    return Shard(index, count)
 
 
 def from_environment(variables: Mapping[str, str]) -> Shard | None:

@@ -81,17 +81,19 @@ def end_at_signals() -> None:
 
     This is what the system does by default; Python's handler of Ctrl-C would raise KeyboardInterrupt anywhere. But the
     kernel drops signals that the first process of a container (PID 1) has no handler for, so that one gets handlers.
-    So does `serve`, which a signal ends with 0. A SIGHUP that is ignored, as under `nohup`, stays so.
+    So does `serve`, which a signal ends with 0. A signal that is ignored stays so: SIGHUP under `nohup`, Ctrl-C in the
+    background of a script.
     """
     import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # first, as it is the one that Python handles
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the first is the one that Python handles
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in heeded:
+        signal.signal(number, signal.SIG_DFL)
     serves = sys.argv[1:2] == ["serve"]
     if serves or os.getpid() == 1:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, lambda received, _: os._exit(EXIT_OK if serves else 128 + received))
+        for number in heeded:
+            signal.signal(number, lambda received, _: os._exit(EXIT_OK if serves else 128 + received))
 
 
 def fill_descriptors() -> None:

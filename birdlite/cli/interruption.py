@@ -41,7 +41,7 @@ class Interrupted(KeyboardInterrupt):
 class Interruption:
     """Within `with`, the first signal calls `stop` in a thread of its own, where it may take any lock.
 
-    A second Ctrl-C or SIGTERM ends the process at once. A SIGHUP that is ignored, as under `nohup`, stays so.
+    A second Ctrl-C or SIGTERM ends the process at once. A signal that is ignored stays so (`cli.end_at_signals`).
     """
 
     def __init__(self, stop: Callable[[], object] | None = None) -> None:
@@ -79,10 +79,9 @@ class Interruption:
     def __enter__(self) -> Interruption:
         for number in SIGNALS:
             before = signal.getsignal(number)
-            if number == signal.SIGHUP and before is signal.SIG_IGN:
-                continue
-            self._before[number] = before
-            signal.signal(number, self._handle)
+            if before is not signal.SIG_IGN:
+                self._before[number] = before
+                signal.signal(number, self._handle)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from birdlite.settings import DEFAULTS, FetchSettings, Settings, decimal_number, whole_number
+from birdlite.settings import DEFAULTS, LONGEST_S, FetchSettings, Settings, check, decimal_number, whole_number
 
 if TYPE_CHECKING:
     from types import SimpleNamespace
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 SIZE_UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 TRUE_WORDS = ("1", "true", "t", "yes", "y", "on")
 FALSE_WORDS = ("0", "false", "f", "no", "n", "off")
-LONGEST_SECONDS = 86400
 PREFIX = "BIRDLITE_"
 
 
@@ -75,16 +74,16 @@ def whole(text: str, minimum: int, maximum: int) -> int:
 def seconds(text: str) -> float:
     """A time in s, above 0 and at most a day."""
     number = decimal_number(text)
-    if not 0 < number <= LONGEST_SECONDS:
-        raise ValueError(f"must be above 0 and at most {LONGEST_SECONDS} seconds")
+    if not 0 < number <= LONGEST_S:
+        raise ValueError(f"must be above 0 and at most {LONGEST_S} seconds")
     return number
 
 
 def patience(text: str) -> float:
     """A time in s, at most a day; 0 for none."""
     number = decimal_number(text)
-    if not 0 <= number <= LONGEST_SECONDS:
-        raise ValueError(f"must be between 0 and {LONGEST_SECONDS} seconds")
+    if not 0 <= number <= LONGEST_S:
+        raise ValueError(f"must be between 0 and {LONGEST_S} seconds")
     return number
 
 
@@ -146,7 +145,10 @@ def classifier_settings(values: SimpleNamespace) -> Settings:
     Raises:
         UsageError: --per-host makes no sense.
     """
-    return Settings(**fields_of(values, Settings._fields), fetch=fetch_settings(values))
+    given = {**Settings._field_defaults, **fields_of(values, Settings._fields), "fetch": fetch_settings(values)}
+    settings = Settings._make(given.values())
+    check(settings)
+    return settings
 
 
 def fetch_settings(values: SimpleNamespace) -> FetchSettings:
@@ -166,7 +168,9 @@ def fetch_settings(values: SimpleNamespace) -> FetchSettings:
         given["per_host"] = parse_per_host(given["per_host"])
     else:
         given["per_host"] = DEFAULTS.per_host
-    return FetchSettings(**given)
+    settings = DEFAULTS._replace(**given)
+    check(settings)
+    return settings
 
 
 def fields_of(values: SimpleNamespace, fields: Sequence[str]) -> dict[str, Any]:

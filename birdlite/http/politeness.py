@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 
 from birdlite.deadline import POLL_S
 from birdlite.errors import UsageError
-from birdlite.settings import PER_HOST, PER_NAMED_HOST, PerHost, host_key
+from birdlite.settings import PER_HOST, PER_NAMED_HOST, PerHost, host_key, is_header_text
 
 BACKOFF_CAP_S = 5.0
 """Ceiling of every later wait. Longer waits leave no time for another try within the deadline of a picture (30 s)."""
@@ -36,7 +36,7 @@ def check_user_agent(text: str) -> None:
     Raises:
         UsageError: it is empty, or holds control characters or characters beyond ASCII.
     """
-    if not re.fullmatch(r"[!-~]([ -~]*[!-~])?", text):
+    if not is_header_text(text):
         raise UsageError(f"--user-agent {text!a}: a User-Agent is printable ASCII, and not empty")
 
 

@@ -11,7 +11,7 @@ import time
 from birdlite import log
 from birdlite.atomic_file import quietly
 from birdlite.errors import ModelUnavailable, OutputError
-from birdlite.local_file import check_regular, reason
+from birdlite.local_file import check_regular, lock, reason
 from birdlite.models.bundle import look_in
 from birdlite.models.card import ModelBytes
 from birdlite.models.catalog import Entry
@@ -122,11 +122,11 @@ def remove(cache: str, name: str) -> bool:
     if is_strange_link(folder):
         raise OutputError(f"{folder} is a symbolic link of another user; delete it yourself")
     try:
-        lock = EntryLock(folder)
+        entry = EntryLock(folder)
         try:
             shutil.rmtree(folder)
         finally:
-            lock.release()
+            entry.release()
     except OSError as error:
         raise OutputError(f"{folder} cannot be removed: {reason(error)}") from None
     return True
@@ -165,21 +165,9 @@ class EntryLock:
         os.close(self._descriptor)
 
     def _wait(self, path: str, seconds: float) -> None:
-        try:
-            import fcntl
-        except ImportError as error:
-            log.debug(f"no file locks here: {error}", path=path)
-            return
         began, told = clock(), False
-        while True:
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                waited = clock() - began
-            except OSError as error:
-                log.debug(f"no file locks here: {error}", path=path)
-                return
+        while not lock(self._descriptor):
+            waited = clock() - began
             if waited >= seconds:
                 raise ModelUnavailable(
                     f"{path} has been locked for {seconds:g} s by {self._holder()}; end that process, or use "

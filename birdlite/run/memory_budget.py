@@ -21,17 +21,8 @@ from collections.abc import Callable
 
 from birdlite import log
 from birdlite.errors import PictureError, UsageError
-from birdlite.settings import Settings
+from birdlite.settings import LEAST_DECODING, LEAST_FILES, LEAST_PICTURES, Settings, least_memory
 
-OWN = 96 << 20
-"""Bytes for everything but pictures. Measured: 33 MiB with LiteRT, 93 with ONNX Runtime; httpx adds 20."""
-
-WORKER = 16 << 20
-"""Bytes for each worker. Measured: an engine on the official model takes 9.5 MiB with its thread."""
-
-LEAST_FILES = 16 << 20  # bytes of each share of files, however small the limit is
-LEAST_DECODING = 32 << 20
-LEAST = 2 * LEAST_FILES + LEAST_DECODING
 POLL_S = 0.1  # a thread that waits notices the end of the run at least this often
 _M = 1 << 20
 
@@ -148,7 +139,7 @@ class MemoryBudget:
         """
         self._settings = settings
         self._found: tuple[int, str] | None = None
-        if settings.memory and settings.memory < (least := self._own() + LEAST):
+        if settings.memory and settings.memory < (least := least_memory(settings.threads)):
             given = f"{settings.memory} bytes" if settings.memory % _M else _text(settings.memory)
             workers = f"with {log.counted(settings.threads, 'worker')} (--threads)"
             raise UsageError(f"--memory {given}: too little; the smallest is {_text(least)} {workers}")
@@ -158,7 +149,7 @@ class MemoryBudget:
 
     def _own(self) -> int:
         """The bytes for everything but pictures."""
-        return OWN + WORKER * self._settings.threads
+        return least_memory(self._settings.threads) - LEAST_PICTURES
 
     def _files(self) -> tuple[int, str]:
         """An eighth for each of the two, or a quarter if less would not hold a file of --max-bytes."""
@@ -183,9 +174,9 @@ class MemoryBudget:
             else:
                 total, where = memory_limit.automatic()
                 source = f"{where}, {_text(total)} (--memory),"
-            own = max(self._own(), -(-memory_limit.resident() // (64 * _M)) * 64 * _M - LEAST)
+            own = max(self._own(), -(-memory_limit.resident() // (64 * _M)) * 64 * _M - LEAST_PICTURES)
             memory_limit.return_large_blocks()
-            self._found = max(LEAST, total - own), source
+            self._found = max(LEAST_PICTURES, total - own), source
         return self._found
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from birdlite.errors import UsageError
 from birdlite.namedtuple import NamedTuple
+from birdlite.settings import shown
 from birdlite.writers.base import Format, Names
 from birdlite.writers.output import refuse_url
 
@@ -36,12 +37,17 @@ class MaxFailures(NamedTuple):
             return away <= self.number
         return targets is None or away <= -(-targets * self.number // 100)
 
+    def is_number(self) -> bool:
+        """Whether it is what its fields say."""
+        number, percent = self
+        return type(number) in (int, float) and number >= 0 and isinstance(percent, bool)
+
     def __str__(self) -> str:
         return f"{self.number:g}{'%' * self.percent}"
 
 
 class RunOptions(NamedTuple):
-    """Where the results go, and which targets a run takes."""
+    """Where the results go, and which targets a run takes. Checked when it is made, and by `Runner` again."""
 
     output: str | None = None  # a file or storage URL, maybe with `{shard}` or `{run}` in it; None: standard output
     format: Format | None = None  # None: by the suffix of `output`, else text
@@ -57,6 +63,43 @@ class RunOptions(NamedTuple):
     list_sha256: str | None = None  # of the targets, by `selection.digest_of`, of which `{run}` is the beginning
 
 
+def _wrong(field: str, value: object, default: object) -> str | None:
+    """What an option must be, if it is not."""
+    if isinstance(default, bool):
+        return None if isinstance(value, bool) else "a bool"
+    if field == "since_output":
+        fits = isinstance(value, tuple) and all(isinstance(place, str) for place in value)
+        return None if fits else "a tuple of texts"
+    if field == "names":
+        return None if value in get_args(Names) else f"one of {', '.join(get_args(Names))}"
+    if value is None:
+        return None
+    if field == "format":
+        return None if value in get_args(Format) else f"one of {', '.join(get_args(Format))}, or None"
+    if field == "max_failures":
+        return None if isinstance(value, MaxFailures) and value.is_number() else "a MaxFailures or None"
+    if field == "shard":
+        from birdlite.batch.shard import Shard
+
+        return None if isinstance(value, Shard) else "a Shard or None"
+    return None if isinstance(value, str) and "\0" not in value else "text or None"
+
+
+def check(options: RunOptions, *_: object, **__: object) -> None:
+    """Check each option by itself.
+
+    Raises:
+        UsageError: it names the field.
+    """
+    for field, value in zip(options._fields, options, strict=True):
+        wanted = _wrong(field, value, options._field_defaults[field])
+        if wanted is not None:
+            raise UsageError(f"RunOptions: {field} is {shown(value)}, not {wanted}")
+
+
+RunOptions.__init__ = check  # type: ignore[method-assign,assignment]
+
+
 def settled(options: RunOptions) -> RunOptions:
     """The options checked, with the format decided, and the names of `output` and `report` filled in.
 
@@ -65,6 +108,7 @@ def settled(options: RunOptions) -> RunOptions:
     Raises:
         UsageError: they contradict each other.
     """
+    check(options)
     if options.retry_failed and not options.resume:
         raise UsageError("--retry-failed goes with --resume")
     refuse_url(options.output)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from birdlite import log
-from birdlite.errors import TooManyFailures
+from birdlite.errors import TooManyFailures, UsageError
 from birdlite.namedtuple import NamedTuple
 from birdlite.results import FailureKind, Progress, Result, RunSummary, is_away
 from birdlite.run.classifier import Classifier
@@ -75,6 +75,7 @@ class Runner:
             settings = settings._replace(ordered=False)  # a part is put in order at its end
         self._settings = settings
         self._classifier: Classifier | None = None
+        self._has_run = False
         self._cancelled = False
         self._ok = 0
         self._skipped: Mapping[str, int] = {}
@@ -94,10 +95,19 @@ class Runner:
         """Classify and write. `on_progress` is called after each result.
 
         Raises:
+            TypeError: `targets` holds something else, such as names, which `expand` takes.
+            UsageError: it has run before.
             TooManyFailures: more than `max_failures`; what is finished is written, and a part can be resumed.
             BirdliteError: nothing could run, or the results cannot be written.
             BrokenPipeError: the reader of standard output has gone away.
         """
+        if self._has_run:
+            raise UsageError("a Runner runs once; make another one")
+        if not isinstance(targets, Targets):
+            from birdlite.targets.from_python import checked
+
+            targets = checked(targets)
+        self._has_run = True
         report = self._run_with_page(targets, on_progress)
         if self._too_many is not None:
             part = None if self._selection is None else self._selection.part

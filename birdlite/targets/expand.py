@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
-from birdlite.errors import StorageError
 from birdlite.results import Failure
 from birdlite.settings import DEFAULTS
 from birdlite.storage import SCHEMES, parse
@@ -108,7 +107,9 @@ class Targets(Iterator["Target | BadTarget"]):
         if isinstance(target, Target) and target.kind == "file":
             return self._locate_path(target.name, target.location, index)
         if isinstance(target, Target) and target.kind == "object" and parse(target.location).is_folder:
-            return _stored(target, self._storage, self.skipped, self._reveal)
+            from birdlite.targets.stored import pictures_stored
+
+            return pictures_stored(target, self._storage, self.skipped, reveal=self._reveal)
         return (target,)
 
     def _locate_line(self, found: Named, index: int) -> Iterable[Target | BadTarget]:
@@ -183,7 +184,7 @@ class Targets(Iterator["Target | BadTarget"]):
 
 
 def expand(
-    arguments: Iterable[str],
+    arguments: Iterable[str | os.PathLike[str]],
     lists: Sequence[str] = (),
     *,
     stdin: BinaryIO | None = None,
@@ -202,11 +203,14 @@ def expand(
     The name of a URL has no secrets (`redaction`), unless `reveal_targets` is true. Its location has them all.
 
     Raises:
+        TypeError: at once if `arguments` or `lists` is a single name; while iterating, if an argument is no name.
         UsageError: a list cannot be read, is no list, or names no targets in a way that is known. It is raised at once,
             or while iterating for standard input and for a list that has changed since.
         StorageError: a list is in object storage, which refuses or cannot be reached.
         StorageMissing: there is no client for object storage.
     """
+    if isinstance(arguments, (str, bytes, os.PathLike)) or isinstance(lists, (str, bytes, os.PathLike)):
+        raise TypeError("expand takes several names, such as a list: expand(['robin.jpg'], ['list.txt'])")
     from_files = [path for path in lists if path != "-"]
     if from_files:
         from birdlite.targets.list_file import check
@@ -232,13 +236,19 @@ def _once(stdin: BinaryIO | None, max_bytes: int) -> Callable[[], StandardInput]
 
 
 def _sources(
-    arguments: Iterable[str], lists: Sequence[str], stdin: Callable[[], StandardInput], storage: Storage | None
+    arguments: Iterable[str | os.PathLike[str]],
+    lists: Sequence[str],
+    stdin: Callable[[], StandardInput],
+    storage: Storage | None,
 ) -> Iterator[_Source]:
     for argument in arguments:
-        if argument == "-":
+        name = os.fspath(argument)
+        if not isinstance(name, str):
+            raise TypeError(f"a path of {type(name).__name__}: give it as str (os.fsdecode)")
+        if name == "-":
             yield stdin().read(may_be_picture=True), "stdin"
         else:
-            yield ((argument, None),), ""
+            yield ((name, None),), ""
     for path in lists:
         if path == "-":
             yield stdin().read(may_be_picture=False), "stdin"
@@ -251,28 +261,6 @@ def _sources(
 def _found(paths: Iterator[Found], first: int) -> Iterator[Target | BadTarget]:
     for index, (path, failure) in enumerate(paths, first):
         yield Target(path, "file", path, index) if failure is None else BadTarget(path, failure, index)
-
-
-def _stored(
-    folder: Target, storage: Storage | None, skipped: Counter[str], reveal: bool
-) -> Iterator[Target | BadTarget]:
-    """The pictures in a folder of object storage, by key. What is left out is counted."""
-    from birdlite.storage.store import Storage
-    from birdlite.targets.folders import described, is_stored_picture
-
-    name, index = folder.name, folder.index
-    before = Counter(skipped)
-    try:
-        for url in (storage or Storage()).objects(folder.location, lambda rest: is_stored_picture(rest, skipped)):
-            yield Target(_shown(url, reveal), "object", url, index)
-            index += 1
-    except StorageError as error:
-        yield BadTarget(name, Failure(error.kind, f"{name}: {error}"), index)
-    else:
-        if index == folder.index:
-            others = described(skipped - before)
-            message = f"{name}: no pictures in this folder{f', but {others}' if others else ''}"
-            yield BadTarget(name, Failure("not_found", message), index)
 
 
 def _remote(url: str, scheme: str, index: int, reveal: bool) -> Target | BadTarget:

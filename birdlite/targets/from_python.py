@@ -1,4 +1,4 @@
-"""What a Python program gives to a `Classifier`, checked and made into targets: names, bytes, files, images, arrays."""
+"""What a Python program gives to a `Classifier` or a `Runner`, checked and made into targets: names, bytes, arrays."""
 
 from __future__ import annotations
 
@@ -54,6 +54,33 @@ def many(sources: Iterable[Source], max_bytes: int) -> Iterator[Found | Target |
     except TypeError:
         raise TypeError(f"classify_many takes several pictures, such as a list, not {kind}: each is {_KINDS}") from None
     return _each(each, max_bytes)
+
+
+def checked(targets: Iterable[object]) -> Iterator[Target | BadTarget]:
+    """The targets that `Runner.run` got, if not from `expand`.
+
+    Raises:
+        TypeError: at once if they cannot be iterated, or a list or tuple holds something else; else while iterating.
+    """
+    if isinstance(targets, (str, bytes, os.PathLike)):
+        raise _no_targets(targets)
+    try:
+        each = iter(targets)
+    except TypeError:
+        raise _no_targets(targets) from None
+    for target in targets if isinstance(targets, (list, tuple)) else ():
+        _check(target)
+    return map(_check, each)
+
+
+def _check(target: object) -> Target | BadTarget:
+    if isinstance(target, (Target, BadTarget)):
+        return target
+    raise _no_targets(target)
+
+
+def _no_targets(given: object) -> TypeError:
+    return TypeError(f"run takes targets, not {type(given).__name__}: run(expand(['robin.jpg']))")
 
 
 def _is_single(source: object) -> bool:

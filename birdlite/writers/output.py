@@ -1,10 +1,11 @@
 """Where results go: standard output, or a file that appears only when it is complete.
 
 `json`, `csv` and `text` go into an `AtomicFile`: a reader sees the old results or all of the new ones. `jsonl` is
-written in place, because each line is useful alone, and the lines of an interrupted or failed run stay. Pipes and
-devices such as /dev/null are also written in place: a rename would replace them by a file. The parts and merged outputs
-of `batch` are `whole`: they appear complete in any format, and only when the disk has them, because another machine may
-take the name as proof. An output in object storage is made on this machine and put at the end (`storage.upload`).
+written in place, because each line is useful alone, and the lines of an interrupted or failed run stay. A lock keeps a
+second run out of it. Pipes and devices such as /dev/null are also written in place: a rename would replace them by a
+file. The parts and merged outputs of `batch` are `whole`: they appear complete in any format, and only when the disk
+has them, because another machine may take the name as proof. An output in object storage is made on this machine and
+put at the end (`storage.upload`).
 
 Errors of the disk or the system become an `OutputError` that names the file. The exception is `BrokenPipeError`: a
 reader that has seen enough is not an error.
@@ -16,16 +17,13 @@ import errno
 import os
 import stat
 import sys
-from time import sleep
 from typing import TYPE_CHECKING
 
-from birdlite import log
 from birdlite.atomic_file import AtomicFile, quietly
 from birdlite.errors import OutputError, StorageError, UsageError
-from birdlite.local_file import reason
+from birdlite.local_file import lock, reason
 from birdlite.printable import inert
 from birdlite.storage import is_other_url, is_storage
-from birdlite.timing import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,9 +33,6 @@ if TYPE_CHECKING:
     from birdlite.storage.upload import Upload
     from birdlite.writers.base import Format
 
-
-READER_S = 10.0  # s to wait for the reader of a named pipe: a person starts it in another window
-_POLL_S = 0.05
 
 _LONGEST_LINE = 1 << 24  # bytes; far more than a thousand candidates with the longest names
 
@@ -168,8 +163,8 @@ def open_output(
 
     Raises:
         UsageError: `path` is a URL, and none of object storage.
-        OutputError: `path` is a folder, a picture or not text, may not be written, or its disk is full; no such
-            bucket, no connection to it.
+        OutputError: `path` is a folder, a picture or not text, may not be written, or its disk is full; another run is
+            writing JSON lines there; no such bucket, no connection to it.
         StorageMissing: there is no client for object storage.
     """
     if path is None or path == "-":
@@ -186,10 +181,15 @@ def open_output(
         else:
             refuse_picture(path)
         if (format == "jsonl" and not whole) or (mode is not None and not stat.S_ISREG(mode)):
-            is_pipe = mode is not None and stat.S_ISFIFO(mode)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-            descriptor = _open_pipe(path, cancelled) if is_pipe else os.open(path, flags, 0o666)
-            lines = format == "jsonl" and (mode is None or stat.S_ISREG(mode))
+            lines = mode is None or stat.S_ISREG(mode)
+            if lines:
+                descriptor = _open_lines(path)
+            elif mode is not None and stat.S_ISFIFO(mode):
+                from birdlite.writers.named_pipe import open_pipe
+
+                descriptor = open_pipe(path, cancelled)
+            else:
+                descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
             return Output(_text(descriptor, closefd=True), path, format, lines=lines)
         if mode is not None and not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))  # a rename would not check this
@@ -294,31 +294,23 @@ def _mode(path: str) -> int | None:
         return None
 
 
-def _open_pipe(path: str, cancelled: Callable[[], bool]) -> int:
-    """Open a named pipe. If it has no reader, say so, and wait for one for `READER_S`.
+def _open_lines(path: str) -> int:
+    """Open a regular file, lock it, and clear it only then."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    lock_output(descriptor, path)
+    os.ftruncate(descriptor, 0)
+    return descriptor
+
+
+def lock_output(descriptor: int, path: str) -> None:
+    """Keep other runs out of an open output, until it is closed.
 
     Raises:
-        OSError: it has no reader, or cannot be opened.
+        OutputError: another run is writing it; the descriptor is closed.
     """
-    until = clock() + READER_S
-    waiting = False
-    while True:
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-            if cancelled():
-                raise InterruptedError(errno.EINTR, "interrupted while nothing reads this pipe") from None
-            if clock() >= until:
-                raise TimeoutError(errno.ETIMEDOUT, "nothing reads this pipe") from None
-        else:
-            os.set_blocking(descriptor, True)
-            return descriptor
-        if not waiting:
-            log.warning(f"{path} is a pipe; waiting for something to read it")
-            waiting = True
-        sleep(_POLL_S)
+    if not lock(descriptor):
+        os.close(descriptor)
+        raise OutputError(f"{path}: another run is writing this output", temporary=True)
 
 
 def _text(descriptor: int, *, closefd: bool) -> TextIO:

@@ -15,6 +15,7 @@ import pytest
 
 from birdlite.cli import main
 from tests.batch_runs import WITH_DEMO_MODEL, change_header, header_of, make_album, records_of
+from tests.command_line import Run
 from tests.demo_world import PICTURES
 from tests.fetching import until
 from tests.origin import Origin
@@ -66,8 +67,8 @@ def cut(part: Path, partial: Path, *, lines: int, torn: bytes = b"") -> None:
 # Killed
 
 
-def start(part: Path, *arguments: object) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "birdlite", "classify", *WITH_DEMO_MODEL, *PATIENTLY, "--resume", "-q", "-o", part]
+def start(part: Path, *arguments: object, how: tuple[str, ...] = ("--resume",)) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "birdlite", "classify", *WITH_DEMO_MODEL, *PATIENTLY, *how, "-q", "-o", part]
     return subprocess.Popen([*map(str, command), *map(str, arguments)], cwd=ROOT)
 
 
@@ -183,6 +184,19 @@ def test_a_second_run_on_the_same_output_is_refused(
 
         release.set()
         assert process.wait() == 0
+
+
+def test_so_it_is_without_resume(run: Run, album: Path, part: Path, origin: Origin) -> None:
+    release = origin.hold("/held.jpg", PICTURES[1].read_bytes())
+    with start(part, album, origin.url("/held.jpg"), how=()) as process:
+        until(lambda: lines_in(part) == 30)
+
+        code, out, err = run("classify", *WITH_DEMO_MODEL, "-o", part, album)
+
+        assert (code, out, err) == (4, "", f"birdlite: error: {part}: another run is writing this output\n")
+        release.set()
+        assert process.wait() == 0
+    assert [json.loads(line)["index"] for line in part.read_text().splitlines()] == list(range(31))
 
 
 # Complete

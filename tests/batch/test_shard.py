@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from birdlite.batch.shard import WHOLE, Shard, from_environment, key_of, octets_of, parse
@@ -74,6 +76,25 @@ def test_a_shard_is_its_index_from_0_and_their_number() -> None:
 def test_an_invalid_shard_is_refused(text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "complaint"),
+    [
+        ((5, 3), r"Shard\(5, 3\): the index of one of 3 shards must be from 0 to 2"),
+        ((3, 3), "from 0 to 2"),
+        ((-1, 3), "from 0 to 2"),
+        ((0, 0), "from 1 to 1000000"),
+        ((0, -2), "from 1 to 1000000"),
+        ((0, 1_000_001), "from 1 to 1000000"),
+        (("0", "4"), "whole numbers"),
+        ((0.0, 4), "whole numbers"),
+        ((False, True), "whole numbers"),
+    ],
+)
+def test_so_it_is_in_python(numbers: Any, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        Shard(*numbers)
 
 
 def test_a_pod_of_an_indexed_job_knows_its_shard() -> None:

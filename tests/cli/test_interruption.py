@@ -38,6 +38,13 @@ STARTS = {
 }
 
 
+IGNORING = (
+    sys.executable,
+    "-c",
+    "import os, signal, sys; signal.signal(int(sys.argv[1]), signal.SIG_IGN); os.execv(sys.argv[2], sys.argv[2:])",
+)
+
+
 @pytest.fixture(params=SIGNALS, ids=lambda number: number.name)
 def number(request: pytest.FixtureRequest) -> signal.Signals:
     """One of the three."""
@@ -146,16 +153,26 @@ def test_a_second_one_ends_the_process_at_once(number: signal.Signals) -> None:
     assert process.returncode == 128 + number
 
 
-def test_a_hangup_that_nohup_ignores_stays_ignored() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with Interruption() as interruption:
-            send_to_this_process(signal.SIGHUP)
-            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
+@pytest.mark.parametrize("way", STARTS)
+def test_a_signal_that_is_ignored_when_the_process_starts_stays_ignored(way: str, number: signal.Signals) -> None:
+    command = [*IGNORING, str(int(number)), sys.executable, "-c", STARTS[way], str(int(number))]
 
-    assert interruption.exit_code is None
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 7
+
+
+def test_a_run_does_not_end_by_a_signal_that_is_ignored(
+    warm_cache: Path, origin: Origin, tmp_path: Path, number: signal.Signals
+) -> None:
+    """As `nohup`, `trap '' TERM` and the background of a script have it."""
+    release = origin.hold("/held.jpg", PICTURES[0].read_bytes())
+    command = (sys.executable, "-m", "birdlite", "classify", *WITH_DEMO_MODEL, "-q", "-o", str(tmp_path / "out.jsonl"))
+    with subprocess.Popen([*IGNORING, str(int(number)), *command, origin.url("/held.jpg")], cwd=ROOT) as process:
+        origin.wait_for(1, "/held.jpg")
+        process.send_signal(number)
+        release.set()
+
+        assert process.wait(PATIENCE) == 0
+    assert [record["status"] for record in records_of(tmp_path / "out.jsonl")] == ["ok"]
 
 
 def test_a_program_that_uses_birdlite_keeps_its_handlers(run: Run, warm_cache: Path) -> None:

@@ -61,7 +61,7 @@ def test_no_certificates_are_read_for_an_http_mirror(
     assert make(SETTINGS._replace(mirror=origin.base)).get("https://a.example/b") == BODY
 
 
-@pytest.mark.parametrize("settings", [FetchSettings(mirror="mirror.example"), FetchSettings(user_agent="ä")])
+@pytest.mark.parametrize("settings", [SETTINGS._replace(mirror="mirror.example"), SETTINGS._replace(user_agent="ä")])
 def test_settings_that_make_no_sense_are_wrong_usage(settings: FetchSettings) -> None:
     with pytest.raises(UsageError):
         Fetcher(settings)

@@ -244,7 +244,7 @@ def test_a_redirect_from_an_allowed_host_is_checked(origin: Origin, make: Callab
 )
 def test_an_allowed_host_is_a_host(value: str) -> None:
     with pytest.raises(UsageError, match=r"--allow-host '.*': must be HOST or HOST:PORT"):
-        Fetcher(FetchSettings(public_only=True, allow_hosts=(value,)))
+        Fetcher(FetchSettings(public_only=True)._replace(allow_hosts=(value,)))
 
 
 def test_a_model_that_the_operator_names_may_be_private(make: Callable[..., Fetcher], hosts: Hosts) -> None:

@@ -11,7 +11,8 @@ import pytest
 from birdlite import Classifier, FetchSettings, Result, Settings, memory_limit
 from birdlite.errors import PictureError, UsageError
 from birdlite.models.catalog import DEMO_MODEL
-from birdlite.run.memory_budget import LEAST, LEAST_DECODING, OWN, WORKER, Held, MemoryBudget, Share
+from birdlite.run.memory_budget import Held, MemoryBudget, Share
+from birdlite.settings import LEAST_DECODING, LEAST_PICTURES, OWN_MEMORY, WORKER_MEMORY
 from tests.fetching import until
 from tests.origin import PATIENCE, Origin
 from tests.pictures import photograph, saved
@@ -150,7 +151,7 @@ def test_without_an_option_the_containers_limit_counts(monkeypatch: pytest.Monke
     monkeypatch.setattr(memory_limit, "automatic", lambda: (1 << 30, "the container's memory limit"))
     budget = MemoryBudget(Settings(workers=1))
 
-    free = (1 << 30) - OWN - WORKER
+    free = (1 << 30) - OWN_MEMORY - WORKER_MEMORY
     assert budget.files.limit == budget.downloads.limit == free // 8
     assert budget.decoding.limit == free - 2 * (free // 8)
     with pytest.raises(
@@ -162,7 +163,7 @@ def test_without_an_option_the_containers_limit_counts(monkeypatch: pytest.Monke
 
 @pytest.mark.usefixtures("small_process")
 def test_a_file_as_large_as_max_bytes_fits_into_a_small_budget() -> None:
-    budget = MemoryBudget(Settings(workers=1, memory=OWN + WORKER + 256 * M))
+    budget = MemoryBudget(Settings(workers=1, memory=OWN_MEMORY + WORKER_MEMORY + 256 * M))
 
     assert budget.files.limit == 64 * M
 
@@ -171,17 +172,17 @@ def test_what_a_python_program_holds_besides_counts(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(memory_limit, "resident", lambda: 1000 * M)
     budget = MemoryBudget(Settings(workers=1, memory=1500 * M))
 
-    assert budget.decoding.limit + budget.files.limit + budget.downloads.limit == 1500 * M - (1024 * M - LEAST)
+    assert budget.decoding.limit + budget.files.limit + budget.downloads.limit == 1500 * M - (1024 * M - LEAST_PICTURES)
 
 
 def test_too_little_memory_for_birdlite_itself_is_wrong_usage() -> None:
-    least = OWN + 2 * WORKER + LEAST
+    least = OWN_MEMORY + 2 * WORKER_MEMORY + LEAST_PICTURES
     MemoryBudget(Settings(workers=2, memory=least))
 
     with pytest.raises(
         UsageError, match=f"--memory {least - 1} bytes: too little; the smallest is {least // M}M with 2 workers"
     ):
-        MemoryBudget(Settings(workers=2, memory=least - 1))
+        MemoryBudget(Settings(workers=2)._replace(memory=least - 1))
 
 
 def test_a_tiny_budget_delays_many_large_pictures_and_stops_none(
@@ -194,7 +195,9 @@ def test_a_tiny_budget_delays_many_large_pictures_and_stops_none(
     urls = [origin.serve(f"/{number}.bmp", data) for number in range(8)]
     files = [str(tmp_path / "large.bmp"), str(tmp_path / "small.bmp")] * 4
     targets = [name for pair in zip(urls, files, strict=True) for name in pair]
-    settings = Settings(DEMO_MODEL, cache_dir=str(warm_cache), workers=3, memory=OWN + 3 * WORKER + LEAST)
+    settings = Settings(
+        DEMO_MODEL, cache_dir=str(warm_cache), workers=3, memory=OWN_MEMORY + 3 * WORKER_MEMORY + LEAST_PICTURES
+    )
 
     results: list[Result] = []
     with Classifier(

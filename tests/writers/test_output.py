@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import json
 import os
 import stat
@@ -17,7 +18,7 @@ import pytest
 
 from birdlite import log
 from birdlite.errors import OutputError, UsageError
-from birdlite.writers import output as output_module
+from birdlite.writers import named_pipe
 from birdlite.writers.base import Format
 from birdlite.writers.output import open_output
 from tests.demo_world import PICTURES
@@ -166,6 +167,42 @@ class TestLines:
         output.discard()
         assert path.read_text() == "new\n"
 
+    def test_a_second_run_is_kept_out_before_it_clears_the_lines_of_the_first(self, tmp_path: Path) -> None:
+        path = tmp_path / "out.jsonl"
+        with open_output(str(path), "jsonl") as output:
+            output.stream.write("first\n")
+            output.stream.flush()
+            with pytest.raises(OutputError, match=r"out.jsonl: another run is writing this output$") as caught:
+                open_output(str(path), "jsonl")
+
+        assert caught.value.temporary
+        assert path.read_text() == "first\n"
+        with open_output(str(path), "jsonl") as output:
+            output.stream.write("third\n")
+        assert path.read_text() == "third\n"
+
+    @pytest.mark.parametrize("chosen", WHOLE)
+    def test_of_two_that_appear_complete_the_last_one_stays(self, tmp_path: Path, chosen: Format) -> None:
+        with open_output(str(tmp_path / "out"), chosen) as first:
+            with open_output(str(tmp_path / "out"), chosen) as second:
+                second.stream.write("second\n")
+            first.stream.write("first\n")
+
+        assert (tmp_path / "out").read_text() == "first\n"
+
+    def test_a_file_system_without_locks_is_written_to(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def no_locks(_descriptor: int, _operation: int) -> None:
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+        monkeypatch.setattr("fcntl.flock", no_locks)
+        path = tmp_path / "out.jsonl"
+        path.write_text("old\n" * 100)
+
+        with open_output(str(path), "jsonl") as output:
+            output.stream.write("new\n")
+
+        assert path.read_text() == "new\n"
+
 
 class TestWhatIsNoFile:
     @pytest.mark.parametrize("chosen", [*WHOLE, "jsonl"])
@@ -204,7 +241,7 @@ class TestWhatIsNoFile:
     def test_a_named_pipe_that_nothing_reads_is_an_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / "pipe"
         os.mkfifo(path)
-        monkeypatch.setattr(output_module, "READER_S", 0.0)
+        monkeypatch.setattr(named_pipe, "READER_S", 0.0)
 
         with pytest.raises(OutputError, match="nothing reads this pipe"):
             open_output(str(path), "jsonl")

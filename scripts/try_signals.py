@@ -52,6 +52,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=1e9, help="end earlier, after so long")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     values = parser.parse_args()
+    for number in NUMBERS:  # in the background of a script they may be ignored, and so would birdlite
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     with tempfile.TemporaryDirectory(prefix="try-signals-") as folder, SlowServer() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         world = World(Path(folder), server.server_port)

@@ -22,9 +22,11 @@ __all__ = [
     "ImageInfo",
     "InvalidModel",
     "ListRules",
+    "MaxFailures",
     "ModelError",
     "ModelUnavailable",
     "OutputError",
+    "PerHost",
     "PictureError",
     "Prediction",
     "Progress",
@@ -36,6 +38,7 @@ __all__ = [
     "Settings",
     "Shard",
     "Times",
+    "TooManyFailures",
     "UnknownModel",
     "UsageError",
     "__version__",
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
         ModelUnavailable,
         OutputError,
         PictureError,
+        TooManyFailures,
         UnknownModel,
         UsageError,
     )
@@ -63,9 +67,9 @@ if TYPE_CHECKING:
     from birdlite.redaction import redacted
     from birdlite.results import Failure, ImageInfo, Prediction, Progress, Result, RunSummary, Times
     from birdlite.run.classifier import Classifier
-    from birdlite.run.options import RunOptions
+    from birdlite.run.options import MaxFailures, RunOptions
     from birdlite.run.runner import Runner, RunReport
-    from birdlite.settings import FetchSettings, Settings
+    from birdlite.settings import FetchSettings, PerHost, Settings
     from birdlite.targets.expand import expand
     from birdlite.targets.list_rules import ListRules
 
@@ -74,6 +78,8 @@ _MODULES = {
     "Classifier": "run.classifier",
     "FetchSettings": "settings",
     "ListRules": "targets.list_rules",
+    "MaxFailures": "run.options",
+    "PerHost": "settings",
     "RunOptions": "run.options",
     "RunReport": "run.runner",
     "Runner": "run.runner",

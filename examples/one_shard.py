@@ -13,12 +13,12 @@ if len(sys.argv) != 5:
     sys.exit(f"usage: python3 {sys.argv[0]} LIST INDEX COUNT OUTPUT")
 
 path, index, count, output = sys.argv[1:]
-options = RunOptions(output=output, shard=Shard(int(index), int(count)), resume=True, times=False)
 
 try:
+    options = RunOptions(output=output, shard=Shard(int(index), int(count)), resume=True, times=False)
     report = Runner(Settings(top=1), options).run(expand([], [path]))
 except BirdliteError as error:
-    sys.exit(f"one_shard: {error}")  # no model, another list than the first time, nowhere to write
+    sys.exit(f"one_shard: {error}")  # no such shard or model, another list than the first time, nowhere to write
 
 summary = report.summary
 print(f"{summary.ok} of {summary.targets} classified; {report.already} were there already; {report.output}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from birdlite import Classifier, FetchSettings, Runner, RunOptions, Settings, UsageError
+from birdlite import Classifier, FetchSettings, Runner, RunOptions, Settings, Shard, UsageError
 from birdlite.http.fetcher import Fetcher
 from birdlite.models.catalog import DEMO_MODEL
 from birdlite.run.options import MaxFailures
@@ -119,14 +119,16 @@ def test_what_can_be_used_is_taken(field: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("max_failures", "x", "'x', not a MaxFailures or None"),
+        ("max_failures", "x", "'x', not a MaxFailures of 0 or more"),
         ("max_failures", MaxFailures("x"), "not a MaxFailures"),  # type: ignore[arg-type]
+        ("max_failures", MaxFailures(101, percent=True), "not a MaxFailures of 0 or more, 100 percent at most"),
+        ("shard", Shard(0, 4)._replace(index=4), "not a Shard that can be"),
         ("output", Path("a.jsonl"), "not text or None"),
         ("output", "a\0b", "not text or None"),
         ("format", "xml", "not one of"),
         ("names", "latin", "not one of scientific, common, both"),
         ("since_output", "runs/", "not a tuple of texts"),
-        ("shard", (0, 4), "not a Shard or None"),
+        ("shard", (0, 4), "not a Shard that can be, or None"),
         ("resume", 1, "not a bool"),
     ],
 )

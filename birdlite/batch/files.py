@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
+from birdlite import log
 from birdlite.batch.header import HEADER_LIMIT, Header, parse_header, read_fields
 from birdlite.errors import PartsError, StorageError, UsageError
 from birdlite.local_file import reason
@@ -50,7 +51,11 @@ def outputs_at(place: str, storage: Storage | None = None) -> list[str]:
     if os.path.exists(place):
         return [place]
     if is_pattern(place):
-        return [path for path in matching(place) if os.path.isfile(path)]
+        linked: set[str] = set()
+        paths = [path for path in matching(place, linked) if os.path.isfile(path)]
+        if linked:
+            log.warning(f"{place}: {log.counted(len(linked), 'linked folder')} not searched")
+        return paths
     raise UsageError(f"{place}: no such file or folder")
 
 

@@ -39,7 +39,7 @@ class Shard(NamedTuple):
         return [self.named(path), *(shard.named(path) for shard in others if PLACEHOLDER in path)]
 
 
-def _why_not(index: object, count: object) -> str | None:
+def why_not(index: object, count: object) -> str | None:
     """What is wrong with the numbers of a shard."""
     if type(index) is not int or type(count) is not int:
         return "the index and the number of shards must be whole numbers"
@@ -51,7 +51,7 @@ def _why_not(index: object, count: object) -> str | None:
 
 
 def _check(shard: Shard, *_: object, **__: object) -> None:
-    wrong = _why_not(shard.index, shard.count)
+    wrong = why_not(shard.index, shard.count)
     if wrong is not None:
         raise UsageError(f"Shard({shard.index!r}, {shard.count!r}): {wrong}")
 
@@ -83,7 +83,7 @@ def parse(text: str) -> Shard:
     if numbers is None:
         raise ValueError("not a shard such as 0/4: its index, from 0, and the number of shards")
     index, count = int(numbers[1]), int(numbers[2])
-    wrong = _why_not(index, count)
+    wrong = why_not(index, count)
     if wrong is not None:
         raise ValueError(wrong)
     return Shard(index, count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import inf
 from typing import TYPE_CHECKING, get_args
 
 from birdlite.errors import UsageError
@@ -40,7 +41,8 @@ class MaxFailures(NamedTuple):
     def is_number(self) -> bool:
         """Whether it is what its fields say."""
         number, percent = self
-        return type(number) in (int, float) and number >= 0 and isinstance(percent, bool)
+        most = 100 if percent else inf
+        return type(number) in (int, float) and 0 <= number <= most and type(percent) is bool
 
     def __str__(self) -> str:
         return f"{self.number:g}{'%' * self.percent}"
@@ -77,11 +79,12 @@ def _wrong(field: str, value: object, default: object) -> str | None:
     if field == "format":
         return None if value in get_args(Format) else f"one of {', '.join(get_args(Format))}, or None"
     if field == "max_failures":
-        return None if isinstance(value, MaxFailures) and value.is_number() else "a MaxFailures or None"
+        fits = isinstance(value, MaxFailures) and value.is_number()
+        return None if fits else "a MaxFailures of 0 or more, 100 percent at most, or None"
     if field == "shard":
-        from birdlite.batch.shard import Shard
+        from birdlite.batch.shard import Shard, why_not
 
-        return None if isinstance(value, Shard) else "a Shard or None"
+        return None if isinstance(value, Shard) and why_not(*value) is None else "a Shard that can be, or None"
     return None if isinstance(value, str) and "\0" not in value else "text or None"
 
 

@@ -243,6 +243,7 @@ class Pipeline:
         A model that cannot be opened is that of all of them. Of an engine, it is told when another one works.
         """
         if (isinstance(error, ModelError) and not self._engines.loaded) or not self._workers.let_go(worker):
+            self._not_loaded = None
             self._fail_all(error)
         else:
             self._not_loaded = error

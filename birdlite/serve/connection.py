@@ -154,7 +154,8 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
     def shutdown(self) -> None:
         """The service ends."""
         self._is_last = True
-        super().shutdown()
+        if self.conn.our_state is not h11.ERROR:  # uvicorn would raise, and no other connection would end in order
+            super().shutdown()
         self._expect_close()
         self._expect_silence()
 
@@ -175,7 +176,8 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
             facts = {"Content-Type": problems.TYPE, "Content-Length": str(len(body)), "Connection": "close"}
             head = [*((name.encode(), value.encode()) for name, value in facts.items()), *headers_of(request_id)]
             start = h11.Response(status_code=found.status, headers=head, reason=HTTPStatus(found.status).phrase)
-            for event in (start, h11.Data(body), h11.EndOfMessage()):
+            data = [] if self.conn.asks_for_head else [h11.Data(body)]
+            for event in (start, *data, h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self._linger(patience)
 
@@ -186,7 +188,7 @@ class Connection(H11Protocol, asyncio.BufferedProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         early = cycle is not None and cycle.response_complete and self.conn.their_state is h11.SEND_BODY
         if (
-            (early or self._sends_more)
+            (early or self._sends_more or self.flow.read_paused)
             and self.conn.status != HTTPStatus.REQUEST_TIMEOUT
             and not self._plain.is_closing()
         ):

@@ -30,6 +30,7 @@ class StrictConnection(h11.Connection):
 
     problem: Problem | None = None  # with what came
     status = 0  # of the last answer
+    asks_for_head = False  # by HEAD: the answer has no body
     _chunks: _Chunks | None = None  # of the body that is read
     _head = b""  # of an answer, until there is more of it: each piece that is sent wakes the client
 
@@ -60,9 +61,11 @@ class StrictConnection(h11.Connection):
         """
         try:
             if self.their_state is h11.IDLE:
+                self.asks_for_head = False
                 _check_head(self.trailing_data[0])
             event = super().next_event()
             if isinstance(event, h11.Request):
+                self.asks_for_head = event.method == b"HEAD"
                 _check_framing(event)
                 in_chunks = any(name == b"transfer-encoding" for name, _ in event.headers)
                 self._chunks = _Chunks(self.trailing_data[0]) if in_chunks else None

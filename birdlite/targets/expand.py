@@ -185,7 +185,7 @@ class Targets(Iterator["Target | BadTarget"]):
 
 def expand(
     arguments: Iterable[str | os.PathLike[str]],
-    lists: Sequence[str] = (),
+    lists: Sequence[str | os.PathLike[str]] = (),
     *,
     stdin: BinaryIO | None = None,
     storage: Storage | None = None,
@@ -211,13 +211,14 @@ def expand(
     """
     if isinstance(arguments, (str, bytes, os.PathLike)) or isinstance(lists, (str, bytes, os.PathLike)):
         raise TypeError("expand takes several names, such as a list: expand(['robin.jpg'], ['list.txt'])")
-    from_files = [path for path in lists if path != "-"]
+    paths = [os.fspath(path) for path in lists]
+    from_files = [path for path in paths if path != "-"]
     if from_files:
         from birdlite.targets.list_file import check
 
         for path in from_files:
             check(path, storage)
-    sources = _sources(arguments, lists, _once(stdin, max_bytes), storage)
+    sources = _sources(arguments, paths, _once(stdin, max_bytes), storage)
     return Targets(sources, storage, rules, reveal=reveal_targets)
 
 

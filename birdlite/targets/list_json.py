@@ -44,25 +44,29 @@ class Document:
         Raises:
             UsageError: while iterating: it is not JSON, is cut off, or has no list of pictures.
         """
-        yield from self._document()
+        yield from self._document(first=True)
         while following := self._peek():
             if following not in "[{":
                 yield self._count + 1, "", "", _NO_DOCUMENT
                 return
             yield from self._document()
 
-    def _document(self) -> Iterator[Entry]:
+    def _document(self, *, first: bool = False) -> Iterator[Entry]:
+        """The entries of a document. One behind the first that is an object with a field is an entry itself."""
         if self._next() == "[":
             yield from self._list()
             return
         self._take("{")
         found = False
+        facts: dict[str, object] = {}
         while self._next() != "}":
             key = self._value()
             self._take(":")
             if self._next() != "[":
-                self._value()
-            elif key in LISTS and not found:
+                fact = {str(key): self._value()}
+                if not first and (field_of(fact) is not None or key == LABEL):
+                    facts |= fact
+            elif key in LISTS and not found and field_of(facts) is None:
                 found = True
                 yield from self._list()
             else:
@@ -70,24 +74,26 @@ class Document:
             if self._next() != "}":
                 self._take(",")
         self._take("}")
+        if not found and first:
+            raise UsageError(f"{self._name}: JSON without a list of pictures: {', '.join(LISTS)}, or [ … ]")
         if not found:
-            what = f"JSON without a list of pictures{self._after()}"
-            raise UsageError(f"{self._name}: {what}: {', '.join(LISTS)}, or [ … ]")
+            yield self._entry(facts)
 
     def _list(self) -> Iterator[Entry]:
-        for value in self._values():
-            self._count += 1
-            target = field_of(value)
-            label = value.get(LABEL) if isinstance(value, dict) else None
-            if target is None:
-                if self._count == 1:  # none of the others will have one either
-                    found = f"; found: {one_line(', '.join(value))}" if value and isinstance(value, dict) else ""
-                    raise UsageError(f"{self._name}: no url, path, filepath or file in its first entry{found}")
-                yield self._count, "", "", FAULT
-            elif self._labelled and not (isinstance(label, str) and label):
-                yield self._count, "", "", lacking(LABEL)
-            else:
-                yield self._count, target, label if isinstance(label, str) else "", ""
+        yield from map(self._entry, self._values())
+
+    def _entry(self, value: object) -> Entry:
+        self._count += 1
+        target = field_of(value)
+        label = value.get(LABEL) if isinstance(value, dict) else None
+        if target is None:
+            if self._count == 1:  # none of the others will have one either
+                found = f"; found: {one_line(', '.join(value))}" if value and isinstance(value, dict) else ""
+                raise UsageError(f"{self._name}: no url, path, filepath or file in its first entry{found}")
+            return self._count, "", "", FAULT
+        if self._labelled and not (isinstance(label, str) and label):
+            return self._count, "", "", lacking(LABEL)
+        return self._count, target, label if isinstance(label, str) else "", ""
 
     def _skip_list(self) -> None:
         for _ in self._values():

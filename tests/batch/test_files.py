@@ -54,13 +54,16 @@ def test_a_part_that_cannot_be_read_is_named(bucket: Bucket, gate: Gate, tmp_pat
         next(blocks(str(tmp_path)))
 
 
-def test_any_folders_of_a_pattern_are_walked_without_links(tmp_path: Path) -> None:
+def test_any_folders_of_a_pattern_are_walked_without_links_and_it_is_said(
+    tmp_path: Path, warnings_said: list[str]
+) -> None:
     for name in ("a.jsonl", "night/b.jsonl", "night/c.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     for name in ("x", "y", "night/z"):
         (tmp_path / name).symlink_to(tmp_path)  # circles
     assert outputs_at(f"{tmp_path}/**/*.jsonl") == [f"{tmp_path}/a.jsonl", f"{tmp_path}/night/b.jsonl"]
+    assert warnings_said == [f"{tmp_path}/**/*.jsonl: 3 linked folders not searched"]
 
 
 def test_a_folder_and_a_pattern_name_outputs_directly_in_it(bucket: Bucket) -> None:

@@ -221,6 +221,24 @@ def test_an_endless_extension_of_a_chunk_is_refused(service: Running) -> None:
     assert service.client.get("/livez").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("version", "more"),
+    [
+        (b"1.1", b"Content-Type: a\r\nContent-Type: b\r\n\r\n"),
+        (b"1.1", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n"),
+    ],
+)
+def test_a_head_that_is_refused_has_an_answer_without_a_body(service: Running, version: bytes, more: bytes) -> None:
+    answer = service.raw(
+        b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nHEAD /v1/model HTTP/%b\r\nHost: x\r\n%b" % (version, more)
+    )
+
+    _, _, second = answer.partition(b"alive\n")
+    assert second.startswith(b"HTTP/1.1 400 ")
+    assert second.endswith(b"\r\n\r\n")
+    assert second.count(b"\r\n\r\n") == 1
+
+
 HUGE_HEADS = {
     "a header": b"GET /livez HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 40_000 + b"\r\n\r\n",
     "10,000 headers": b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 10_000 + b"\r\n",

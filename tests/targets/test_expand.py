@@ -412,3 +412,9 @@ def test_the_samples_are_those_whose_scores_are_published() -> None:
         pytest.skip("../shared/birds is not here")
     assert list(SAMPLES) == [image["url"] for image in json.loads(expected.read_text())["images"]]
     assert [target.location for target in expand(SAMPLES) if isinstance(target, Target)] == list(SAMPLES)
+
+
+def test_lists_may_be_paths(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a.jpg\n")
+
+    assert [target.name for target in expand([], [tmp_path / "list.txt"])] == ["a.jpg"]

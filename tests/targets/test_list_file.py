@@ -496,6 +496,15 @@ class TestJsonDocuments:
         text = between.join(json.dumps(document, indent=indent) for document in documents)
         assert listed(text.encode() + b"\n", name) == ["a.jpg", "b.jpg", "c.jpg"]
 
+    @pytest.mark.parametrize("first", ['["a.jpg"]', '{"results": [{"target": "a.jpg"}]}'])
+    def test_records_behind_a_document_are_entries(self, first: str) -> None:
+        record = '\n{"index": 0, "target": "b.jpg", "predictions": [{"rank": 1}, {"rank": 2}]}'
+        assert listed((first + record + '\n{"url": "c.jpg"}').encode(), "my.json") == ["a.jpg", "b.jpg", "c.jpg"]
+
+    def test_an_object_without_a_list_behind_a_document_is_a_fault_and_the_next_one_is_read(self) -> None:
+        found = list(read(io.BytesIO(b'["a.jpg"]\n{"summary": {}}\n["c.jpg"]'), "my.json"))
+        assert [name for name, _ in found] == ["a.jpg", "my.json:2", "c.jpg"]
+
     def test_entries_of_joined_documents_are_counted_through(self) -> None:
         found = list(read(io.BytesIO(b'["a.jpg"]\n["b.jpg", {"id": 5}, "c.jpg"]'), "my.json"))
         assert [name for name, _ in found] == ["a.jpg", "b.jpg", "my.json:3", "c.jpg"]
@@ -537,7 +546,6 @@ class TestJsonDocuments:
             (b'[{"id": 1}]', "my.json: no url, path, filepath or file in its first entry; found: id"),
             (b"[\n5]", "my.json: no url, path, filepath or file in its first entry"),
             (b'["a.jpg"]\n["b.jpg"', "my.json: the list is damaged or cut off after entry 1: not JSON"),
-            (b'["a.jpg"]\n{"id": 1}', "my.json: JSON without a list of pictures after entry 1: instances"),
         ],
     )
     def test_a_document_that_is_no_list_is_one_error(self, data: bytes, message: str) -> None:

@@ -147,6 +147,11 @@ def test_a_client_that_stops_reading_shortly_before_the_end_is_cut_off(
 
     monkeypatch.setattr(Connection, "resume_writing", resuming)
     with service.connect(receive=4096) as client:
+        ask_livez(client)
+        (ours,) = (one for one in made if is_ours(one, client))
+        # The usual rest is so small that the systems of both sides could take all of it.
+        ours.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        ours.transport.set_write_buffer_limits(high=100_000, low=96_000)
         client.sendall((OPENAPI + b"\r\n") * 20 + OPENAPI + CLOSE + b"\r\n")
         while not nearly_over:
             assert client.recv(1024)

@@ -119,7 +119,7 @@ def open_local(path: str, folder: str) -> str:
     """The same for a folder or an archive on this machine.
 
     Raises:
-        InvalidModel: the archive is none of a SavedModel.
+        InvalidModel: the archive holds no SavedModel.
     """
     return path if os.path.isdir(path) else _unpacked(path, _read(path), folder)
 

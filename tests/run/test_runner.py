@@ -39,6 +39,8 @@ def test_a_journal_closes_its_file_once_and_no_other_that_has_its_number(tmp_pat
 
     journal.close()
 
+    os.write(write_end, b"open")
+    assert os.read(read_end, 4) == b"open"
     os.close(read_end)
     os.close(write_end)
 
